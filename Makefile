@@ -1,0 +1,81 @@
+# make            builds the extension for PG_CONFIG's PostgreSQL (15 to 18)
+# make install    copies it there, and into the Community installation where there is one
+# make demo       sets everything up, then migrates a real database between two throw-away servers
+# make test       sets everything up, then runs every test
+#
+# PG_CONFIG            the installation to build for; default: Debian's PostgreSQL 17, else the one in PATH
+# COMMUNITY_PG_CONFIG  an installation with TimescaleDB's Community edition; default: the path below
+# TESTS                cluster tests to run, by a part of their names; default: all
+
+PACKAGED = /usr/lib/postgresql/17/bin/pg_config
+# Evaluated at each use, not once: setup may bring the packaged one in the same run.
+PG_CONFIG ?= $(shell test -x $(PACKAGED) && echo $(PACKAGED) || echo pg_config)
+COMMUNITY_PG_CONFIG ?= /opt/timescaledb-community/bin/pg_config
+
+MAJOR = $(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+FEATURES = --no-default-features --features pg$(MAJOR)
+PACKAGE = target/package/pg$(MAJOR)
+DATA = target/nycflights13/flights.csv
+REGRESS = $(basename $(notdir $(sort $(wildcard pg_test/regress/sql/*.sql))))
+
+export PGRX_HOME := $(CURDIR)/target/pgrx
+# cargo-pgrx would add link flags that no other cargo command has, and so build every crate twice.
+export CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND := 1
+
+# The tests share the machine, and setup comes before what it brings.
+.NOTPARALLEL:
+
+all: pgrx-config
+	cargo pgrx package --pg-config $(PG_CONFIG) $(FEATURES) --out-dir $(PACKAGE)
+
+# The same files whether it is `make package` or `make`: the tree to install from.
+package: all
+
+install: all
+	tools/install $(PACKAGE) $(PG_CONFIG) $(wildcard $(COMMUNITY_PG_CONFIG))
+
+setup:
+	tools/setup
+
+# cargo-pgrx reads here which installation the feature pgNN stands for; touched only when that changes.
+pgrx-config:
+	@mkdir -p $(PGRX_HOME)
+	@printf '[configs]\npg%s = "%s"\n' '$(MAJOR)' "$$(command -v $(PG_CONFIG))" >$(PGRX_HOME)/config.new
+	@cmp -s $(PGRX_HOME)/config.new $(PGRX_HOME)/config.toml || mv $(PGRX_HOME)/config.new $(PGRX_HOME)/config.toml
+
+demo: setup
+	$(MAKE) install $(DATA)
+	PG_CONFIG=$(PG_CONFIG) demo/run
+
+# Every kind of test runs, even after one has failed.
+test: setup
+	$(MAKE) install $(DATA)
+	$(MAKE) --keep-going unit regress cluster
+
+lint: pgrx-config
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets $(FEATURES) -- -D warnings
+
+unit: pgrx-config
+	cargo test --release --package timescale_migrate --lib $(FEATURES)
+
+# pg_regress against a throw-away server; installcheck is the same against a running one (PGHOST, PGPORT, ...).
+regress:
+	PG_CONFIG=$(PG_CONFIG) tools/with-server $(MAKE) --no-print-directory installcheck
+
+installcheck:
+	@mkdir -p target/regress
+	"$$($(PG_CONFIG) --pkglibdir)/pgxs/src/test/regress/pg_regress" --bindir="$$($(PG_CONFIG) --bindir)" \
+	    --inputdir=pg_test/regress --outputdir=target/regress --dbname=contrib_regression $(REGRESS) || \
+	    { cat target/regress/regression.diffs; exit 1; }
+
+cluster: $(DATA)
+	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) cargo test --package cluster -- $(TESTS)
+
+$(DATA): demo/requirements.txt
+	demo/fetch $(dir $@)
+
+clean:
+	cargo clean
+
+.PHONY: all package install setup pgrx-config demo test lint unit regress installcheck cluster clean

@@ -1,0 +1,243 @@
+//! A throw-away database cluster and its server.
+
+use crate::edition::{Edition, has_library, postgres_15};
+use crate::poll;
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Superuser `postgres`; its password, which only connections by TCP are asked for.
+pub const PASSWORD: &str = "it's a \"secret\"";
+
+/// A server with its own data directory; stopped and removed when dropped, and as well when
+/// this process ends in any other way.
+pub struct Cluster {
+    pub bindir: PathBuf,
+    /// Holds the data, the socket and the log.
+    pub dir: PathBuf,
+    pub port: u16,
+    guard: Mutex<Child>,
+}
+
+/// Runs the server until its standard input ends, which it does with the process that holds
+/// the other end, however that one dies.
+const GUARD: &str = r#"
+"$0" "$@" </dev/null & server=$!
+(cat >/dev/null; kill -INT $server 2>/dev/null) <&3 &
+exec 3<&-
+wait $server
+"#;
+
+impl Cluster {
+    /// Makes a cluster and starts its server, with settings on top of those for tests.
+    pub fn start(bindir: &Path, settings: &[(&str, &str)]) -> Cluster {
+        let dir = new_directory();
+        let password = dir.join("password");
+        std::fs::write(&password, PASSWORD).unwrap();
+        let mut initdb = command(bindir, "initdb");
+        initdb.arg("-D").arg(dir.join("data")).arg("--pwfile").arg(&password);
+        initdb.args(["-U", "postgres", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        initdb.args(["--auth-local=trust", "--auth-host=scram-sha-256"]);
+        as_server_user(&mut initdb);
+        run(&mut initdb);
+        Cluster::serve(bindir, dir, settings)
+    }
+
+    /// A hot standby of this cluster.
+    pub fn standby(&self) -> Cluster {
+        let dir = new_directory();
+        let mut backup = command(&self.bindir, "pg_basebackup");
+        backup.arg("-D").arg(dir.join("data")).arg("-h").arg(&self.dir);
+        backup.args(["-p", &self.port.to_string(), "-U", "postgres"]);
+        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        as_server_user(&mut backup);
+        run(&mut backup);
+        Cluster::serve(&self.bindir, dir, &[])
+    }
+
+    fn serve(bindir: &Path, dir: PathBuf, settings: &[(&str, &str)]) -> Cluster {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let socket_directory = dir.to_str().unwrap();
+        let port_text = port.to_string();
+        let mut all = BTreeMap::from([
+            ("listen_addresses", "127.0.0.1"),
+            ("port", &port_text),
+            ("unix_socket_directories", socket_directory),
+            ("fsync", "off"),
+            ("full_page_writes", "off"),
+            ("max_wal_size", "4GB"),
+            ("max_connections", "200"),
+            // Each database with TimescaleDB keeps one worker; many tests run at once.
+            ("max_worker_processes", "100"),
+            ("log_line_prefix", "%m [%p] %d: "),
+        ]);
+        if has_library(bindir, ".so") {
+            all.insert("shared_preload_libraries", "timescaledb");
+            all.insert("timescaledb.telemetry_level", "off");
+            all.insert("timescaledb.max_background_workers", "60");
+        }
+        all.extend(settings.iter().copied());
+
+        let mut server = command(bindir, "postgres");
+        server.arg("-D").arg(dir.join("data"));
+        for (name, value) in all.iter().filter(|(_, value)| !value.is_empty()) {
+            server.arg("-c").arg(format!("{name}={value}"));
+        }
+        let log = std::fs::File::create(dir.join("log")).unwrap();
+        let mut guard = Command::new("sh");
+        // Its own process group: an interrupt typed at the terminal is for the tests alone.
+        guard.arg("-c").arg(format!("exec 3<&0 </dev/null; {GUARD}")).process_group(0);
+        guard.arg(server.get_program()).args(server.get_args());
+        as_server_user(&mut guard);
+        guard.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+        let cluster =
+            Cluster { bindir: bindir.into(), dir, port, guard: Mutex::new(guard.spawn().expect("cannot run sh")) };
+        poll("a server to start", || {
+            let ended = cluster.guard.lock().unwrap().try_wait().unwrap().is_some();
+            assert!(!ended, "the server did not start:\n{}", cluster.log_since(0));
+            cluster.config("postgres").connect(postgres::NoTls).is_ok()
+        });
+        cluster
+    }
+
+    /// Connection parameters of the superuser, over the socket.
+    pub fn config(&self, database: &str) -> postgres::Config {
+        let mut config = postgres::Config::new();
+        config.host_path(&self.dir).port(self.port).user("postgres").dbname(database);
+        // A hang is a failure as well, and is to be seen before the whole run is given up.
+        config.options("-c statement_timeout=180s").application_name("test");
+        config
+    }
+
+    /// One of the installation's programs, to be run by the caller against this server.
+    pub fn program(&self, name: &str) -> Command {
+        let mut program = command(&self.bindir, name);
+        program.env("PGHOST", &self.dir).env("PGPORT", self.port.to_string());
+        program.env("PGUSER", "postgres");
+        program
+    }
+
+    pub fn log_length(&self) -> u64 {
+        std::fs::metadata(self.dir.join("log")).map_or(0, |log| log.len())
+    }
+
+    /// The server's log from a position on.
+    pub fn log_since(&self, position: u64) -> String {
+        let mut text = Vec::new();
+        let mut log = std::fs::File::open(self.dir.join("log")).expect("no log");
+        log.seek(SeekFrom::Start(position)).unwrap();
+        log.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut guard = self.guard.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        drop(guard.stdin.take());
+        let _ = guard.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A server that all tests share: started by the first that asks for it.
+fn shared(name: &'static str, start: impl FnOnce() -> Cluster) -> Arc<Cluster> {
+    let mut servers = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    servers.entry(name).or_insert_with(|| Arc::new(start())).clone()
+}
+static SHARED: Mutex<BTreeMap<&str, Arc<Cluster>>> = Mutex::new(BTreeMap::new());
+
+pub fn shared_source(edition: Edition) -> Arc<Cluster> {
+    match edition {
+        Edition::Apache => shared("Apache source", || of_edition(edition, &[])),
+        Edition::Community => shared("Community source", || of_edition(edition, &[])),
+    }
+}
+
+pub fn shared_target(edition: Edition) -> Arc<Cluster> {
+    match edition {
+        Edition::Apache => shared("Apache target", || of_edition(edition, &[])),
+        Edition::Community => shared("Community target", || of_edition(edition, &[])),
+    }
+}
+
+pub fn shared_postgres_15() -> Arc<Cluster> {
+    let bindir = postgres_15().expect("no PostgreSQL 15");
+    shared("PostgreSQL 15", || Cluster::start(&bindir, &[("shared_preload_libraries", "")]))
+}
+
+pub fn shared_servers() -> Vec<Arc<Cluster>> {
+    SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).values().cloned().collect()
+}
+
+/// Stops the shared servers.
+pub fn stop_shared() {
+    SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+}
+
+/// A server of its own of an edition.
+pub fn of_edition(edition: Edition, settings: &[(&str, &str)]) -> Cluster {
+    let bindir = edition.bindir().expect("no such installation");
+    let license = match edition {
+        Edition::Apache => "apache",
+        Edition::Community => "timescale",
+    };
+    let mut all = vec![("timescaledb.license", license)];
+    all.extend(settings);
+    Cluster::start(&bindir, &all)
+}
+
+/// A program of an installation, without the caller's settings for such programs.
+fn command(bindir: &Path, program: &str) -> Command {
+    let mut command = Command::new(bindir.join(program));
+    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("PG")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// initdb and postgres refuse root.
+fn as_server_user(command: &mut Command) {
+    // Else a panic's backtrace lands in the DETAIL of each error.
+    command.env_remove("RUST_BACKTRACE").current_dir("/");
+    if let Some((uid, gid)) = server_user() {
+        command.uid(uid).gid(gid);
+    }
+}
+
+/// User and group id of `postgres` for root; nobody else has to change.
+fn server_user() -> Option<(u32, u32)> {
+    let id = |option: &str, user: Option<&str>| -> u32 {
+        let output = Command::new("id").arg(option).args(user).output().expect("cannot run id");
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.trim().parse().expect("there is no user postgres")
+    };
+    (id("-u", None) == 0).then(|| (id("-u", Some("postgres")), id("-g", Some("postgres"))))
+}
+
+fn new_directory() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("timescale_migrate.{}.{number}", std::process::id());
+    let dir = std::env::temp_dir().join(name);
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
+    if let Some((uid, gid)) = server_user() {
+        chown(&dir, Some(uid), Some(gid)).unwrap();
+    }
+    dir
+}
+
+/// Runs a program to its end; panics with what it printed if it fails. Returns its output.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{out}{err}");
+    out.into_owned()
+}

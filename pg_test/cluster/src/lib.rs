@@ -1,0 +1,28 @@
+//! What the tests with real servers need: servers ([`Cluster`]), databases on them ([`Db`]), a
+//! source and a target for one test ([`Pair`]), the comparison of the two ([`assert_same`]), and
+//! the runner that stops the servers at the end ([`suite`]).
+
+mod cluster;
+mod db;
+mod edition;
+mod pair;
+mod same;
+pub mod suite;
+
+pub use cluster::Cluster;
+pub use db::{Db, quote};
+pub use edition::Edition;
+pub use pair::Pair;
+pub use same::{assert_same, differences};
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` holds; panics after two minutes with `what` was waited for.
+#[track_caller]
+pub fn poll(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

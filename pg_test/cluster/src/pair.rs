@@ -1,0 +1,115 @@
+//! A source and a target database for one test.
+
+use crate::cluster::{PASSWORD, shared_postgres_15, shared_source, shared_target};
+use crate::db::rows;
+use crate::{Cluster, Db, Edition, poll};
+use postgres::SimpleQueryRow;
+use std::sync::Arc;
+
+/// The target has the extension and reaches the source as foreign server `old`, by TCP and
+/// with a password.
+pub struct Pair {
+    pub source: Db,
+    pub target: Db,
+}
+
+impl Pair {
+    /// Both with TimescaleDB, on the shared servers of an edition.
+    pub fn new(name: &str, edition: Edition) -> Pair {
+        Pair::across(name, edition, edition)
+    }
+
+    /// Both with TimescaleDB, of different editions.
+    pub fn across(name: &str, source: Edition, target: Edition) -> Pair {
+        let pair = Pair::between(name, shared_source(source), shared_target(target));
+        pair.source.sql("CREATE EXTENSION timescaledb");
+        pair
+    }
+
+    /// The source is plain PostgreSQL of the target's version.
+    pub fn plain(name: &str, edition: Edition) -> Pair {
+        Pair::between(name, shared_source(edition), shared_target(edition))
+    }
+
+    /// The source is plain PostgreSQL 15.
+    pub fn from_15(name: &str) -> Pair {
+        Pair::between(name, shared_postgres_15(), shared_target(Edition::Apache))
+    }
+
+    pub fn between(name: &str, source: Arc<Cluster>, target: Arc<Cluster>) -> Pair {
+        let (source, target) = (Db::create(source, name), Db::create(target, name));
+        target.sql("CREATE EXTENSION timescaledb");
+        let target = Pair::server(&source, target);
+        Pair { source, target }
+    }
+
+    /// Makes a database a target: the extension, and server `old` with the superuser's mapping.
+    pub fn server(source: &Db, target: Db) -> Db {
+        target.sql("CREATE EXTENSION timescale_migrate");
+        target.sql(&format!(
+            "CREATE SERVER old FOREIGN DATA WRAPPER timescale_migrate
+                 OPTIONS (host '127.0.0.1', port '{}', dbname '{}');
+             CREATE USER MAPPING FOR CURRENT_USER SERVER old
+                 OPTIONS (user 'postgres', password '{}')",
+            source.cluster.port,
+            source.name.replace('\'', "''"),
+            PASSWORD.replace('\'', "''"),
+        ));
+        target
+    }
+
+    /// Migrates; the summary row.
+    #[track_caller]
+    pub fn migrate(&self) -> SimpleQueryRow {
+        self.migrate_with("jobs => 2")
+    }
+
+    /// Migrates with arguments besides the source's name.
+    #[track_caller]
+    pub fn migrate_with(&self, arguments: &str) -> SimpleQueryRow {
+        let mut summary = self.target.rows(&format!("SELECT * FROM migrate_from('old', {arguments})"));
+        assert_eq!(summary.len(), 1, "one summary row");
+        summary.remove(0)
+    }
+
+    /// Starts a migration without waiting for it; the run's number.
+    #[track_caller]
+    pub fn start(&self, arguments: &str) -> String {
+        self.target.value(&format!("SELECT run FROM migrate_from('old', wait => false{arguments})"))
+    }
+
+    pub fn state(&self, run: &str) -> String {
+        self.target.value(&format!("SELECT state FROM migrate_status({run})"))
+    }
+
+    /// Waits for the run to reach a state.
+    #[track_caller]
+    pub fn wait_for_state(&self, run: &str, state: &str) {
+        poll(&format!("run {run} to be {state}"), || self.state(run) == state);
+    }
+
+    /// Waits until nothing of any run is left on either side: no connection and no lock on the
+    /// source, no worker on the target.
+    #[track_caller]
+    pub fn wait_for_silence(&self) {
+        poll("the source to be left alone", || {
+            self.source.is("SELECT NOT EXISTS (SELECT FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()
+                       AND backend_type IN ('client backend', 'parallel worker'))
+                    AND NOT EXISTS (SELECT FROM pg_locks
+                     WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                       AND pid <> pg_backend_pid() AND locktype = 'relation')")
+        });
+        poll("the target's workers to be gone", || {
+            self.target.is("SELECT NOT EXISTS (SELECT FROM pg_stat_activity
+                     WHERE datname = current_database() AND backend_type LIKE '%migrate%')")
+        });
+    }
+
+    /// The messages of the runs in this target, one line each.
+    pub fn messages(&self) -> String {
+        let found = rows(&mut self.target.connect(), "SELECT m::text FROM timescale_migrate.message AS m");
+        let lines = found.unwrap_or_default();
+        lines.iter().filter_map(|row| row.get(0)).collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether two databases are the same: a picture of each is made, by means that have nothing in
+//! common with the extension's own verification, and the pictures are compared.
+
+use crate::cluster::run;
+use crate::db::{describe, rows};
+use crate::{Db, Pair, quote};
+use postgres::Client;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What there is, each under a key that is the same on both sides.
+type Picture = BTreeMap<String, String>;
+
+/// The target holds the source: rows, chunks, schema, sequences, large objects.
+#[track_caller]
+pub fn assert_same(pair: &Pair) {
+    let found = differences(pair);
+    // Of many that are alike the first few say enough.
+    let some: Vec<_> = found.iter().take(6).map(String::as_str).collect();
+    assert!(
+        found.is_empty(),
+        "{} differences
+{}",
+        found.len(),
+        some.join(
+            "
+"
+        )
+    );
+}
+
+/// What differs between the two sides, one text each; it begins with its key.
+pub fn differences(pair: &Pair) -> Vec<String> {
+    let (source, target) = (picture(pair, &pair.source), picture(pair, &pair.target));
+    let keys: BTreeSet<_> = source.keys().chain(target.keys()).collect();
+    let side = |picture: &Picture, key: &str| picture.get(key).cloned().unwrap_or("absent".into());
+    keys.into_iter()
+        .filter(|key| source.get(*key) != target.get(*key))
+        .map(|key| format!("{key}\n  source: {}\n  target: {}", side(&source, key), side(&target, key)))
+        .collect()
+}
+
+fn picture(pair: &Pair, db: &Db) -> Picture {
+    let mut client = db.connect();
+    // The text of a value is to depend on the value alone. Restoring turns TimescaleDB's hooks
+    // off: each chunk, and a hypertable's root, then gives its own rows and no others.
+    let settings = "SET search_path = ''; SET TimeZone = 'UTC'; SET DateStyle = 'ISO';
+        SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; SET extra_float_digits = 1;
+        SET timescaledb.restoring = on";
+    client.batch_execute(settings).unwrap();
+    let chunks = chunks_query(&mut client);
+
+    let mut picture = Picture::new();
+    let relations = include_str!("sql/relations.sql").replace(":chunks", chunks);
+    for relation in ask(&mut client, &relations) {
+        let value = checksum(&mut client, &format!("ONLY {}", relation[1]), &relation[2]);
+        picture.insert(format!("rows of {}", relation[0]), value);
+    }
+    for sequence in ask(&mut client, include_str!("sql/sequences.sql")) {
+        let state = format!("SELECT last_value || ' ' || is_called FROM {}", sequence[0]);
+        picture.insert(format!("sequence {}", sequence[0]), ask(&mut client, &state)[0][0].clone());
+    }
+    let mut pairs = include_str!("sql/large_objects.sql").to_owned();
+    if chunks != NO_CHUNKS {
+        pairs += include_str!("sql/hypertables.sql");
+        pairs += &include_str!("sql/chunk_make.sql").replace(":chunks", chunks);
+    }
+    picture.extend(ask(&mut client, &pairs).into_iter().map(|mut row| (row.remove(0), row.remove(0))));
+
+    // The same once more as a user sees it: through the hypertable, with the hooks on.
+    client.batch_execute("SET timescaledb.restoring = off").unwrap();
+    for relation in ask(&mut client, &relations) {
+        if !relation[0].contains(" chunk ") {
+            let value = checksum(&mut client, &relation[1], &relation[2]);
+            picture.insert(format!("rows seen in {}", relation[0]), value);
+        }
+    }
+    picture.extend(schema(pair, db, &ask(&mut client, chunks)));
+    picture
+}
+
+/// Count and checksum of a relation's rows, whatever their order.
+fn checksum(client: &mut Client, relation: &str, columns: &str) -> String {
+    let query = format!(
+        "SELECT count(*), coalesce(sum(('x' || left(sum, 15))::bit(60)::bigint), 0),
+                coalesce(sum(('x' || right(sum, 15))::bit(60)::bigint), 0)
+         FROM (SELECT md5((ROW({columns}))::text) AS sum FROM {relation}) AS row"
+    );
+    ask(client, &query)[0].join(" ")
+}
+
+const NO_CHUNKS: &str = include_str!("sql/chunks_none.sql");
+
+/// The query that lists chunks in the shape of the catalog that the server has.
+fn chunks_query(client: &mut Client) -> &'static str {
+    let shape = "SELECT count(*), count(*) FILTER (WHERE attname = 'relid') FROM pg_catalog.pg_attribute
+        WHERE attrelid = pg_catalog.to_regclass('_timescaledb_catalog.chunk')";
+    match ask(client, shape)[0].iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["0", _] => NO_CHUNKS,
+        [_, "0"] => include_str!("sql/chunks_2_11.sql"),
+        _ => include_str!("sql/chunks_2_29.sql"),
+    }
+}
+
+/// The schema as the target's pg_dump puts it, one entry for each object: without chunks,
+/// TimescaleDB's own objects and what the migration itself needs.
+fn schema(pair: &Pair, db: &Db, chunks: &[Vec<String>]) -> Picture {
+    let mut dump = pair.target.cluster.program("pg_dump");
+    dump.args(["--schema-only", "--exclude-schema=_timescaledb_*"]);
+    dump.arg("--exclude-schema=timescale_migrate").arg("--dbname").arg(&db.name);
+    dump.env("PGHOST", &db.cluster.dir).env("PGPORT", db.cluster.port.to_string());
+    let mut names = BTreeSet::new();
+    if !chunks.is_empty() {
+        let list = "SELECT chunk_schema, chunk_name FROM timescaledb_information.chunks";
+        for chunk in ask(&mut db.connect(), list) {
+            names.insert(format!("{}.{}", quote(&chunk[0]), quote(&chunk[1])));
+        }
+    }
+    // Those of TimescaleDB's own schema are left out already.
+    for name in names.iter().filter(|name| !name.starts_with("\"_timescaledb_")) {
+        dump.arg(format!("--exclude-table={name}"));
+    }
+    entries(&run(&mut dump))
+}
+
+/// Splits a plain dump at the comments that head its entries.
+fn entries(dump: &str) -> Picture {
+    // The migration's own objects, and a trigger that TimescaleDB made until 2.22.
+    let left_out = [
+        "EXTENSION ",
+        "; Type: EXTENSION",
+        "; Type: USER MAPPING",
+        "old; Type: SERVER",
+        " ts_insert_blocker; Type: TRIGGER",
+    ];
+    let settings = ["--", "SET ", "\\", "SELECT pg_catalog.set_config"];
+    let mut picture = Picture::new();
+    for entry in dump.split("\n-- Name: ").skip(1) {
+        let (head, body) = entry.split_once('\n').unwrap_or((entry, ""));
+        if left_out.iter().any(|part| head.contains(part)) {
+            continue;
+        }
+        let lines: Vec<_> = body
+            .lines()
+            .map(str::trim_end)
+            .filter(|line| !line.is_empty() && !settings.iter().any(|start| line.starts_with(start)))
+            .collect();
+        picture.entry(format!("schema {head}")).or_default().push_str(&lines.join("\n"));
+    }
+    picture
+}
+
+/// A query's rows as text; NULL is empty.
+fn ask(client: &mut Client, query: &str) -> Vec<Vec<String>> {
+    let found = rows(client, query).unwrap_or_else(|error| panic!("{}\n{query}", describe(&error)));
+    let text =
+        |row: &postgres::SimpleQueryRow| (0..row.len()).map(|i| row.get(i).unwrap_or_default().to_owned()).collect();
+    found.iter().map(text).collect()
+}

@@ -1,0 +1,158 @@
+//! Runs the tests, one trial for each edition of each, and stops the servers after the last.
+
+use crate::cluster::{shared_servers, stop_shared};
+use crate::edition::{Edition, postgres_15};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+/// What a test needs to run.
+#[derive(Clone, Copy, PartialEq)]
+enum On {
+    Both,
+    Apache,
+    Community,
+    Postgres15,
+}
+
+pub struct Test {
+    name: &'static str,
+    on: On,
+    run: fn(Edition),
+}
+
+impl Test {
+    /// Runs on each edition there is.
+    pub const fn both(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, on: On::Both, run }
+    }
+
+    /// Does not depend on the edition.
+    pub const fn apache(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, on: On::Apache, run }
+    }
+
+    /// Needs what only the Community edition has.
+    pub const fn community(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, on: On::Community, run }
+    }
+
+    /// Needs a PostgreSQL 15 beside the target.
+    pub const fn postgres_15(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, on: On::Postgres15, run }
+    }
+
+    fn trials(&'static self, module: &str, left_out: &mut LeftOut) -> Vec<Trial> {
+        let editions: &[Edition] = match self.on {
+            On::Both => &[Edition::Apache, Edition::Community],
+            On::Apache | On::Postgres15 => &[Edition::Apache],
+            On::Community => &[Edition::Community],
+        };
+        let trial = |edition: &Edition| {
+            let edition = *edition;
+            let impossible = if self.on == On::Postgres15 {
+                left_out.count_postgres_15()
+            } else {
+                edition == Edition::Community && left_out.count_community()
+            };
+            let name = format!("{module}: {}", self.name);
+            let run = move || guarded(self.run, edition);
+            Trial::test(name, run).with_kind(edition.name()).with_ignored_flag(impossible)
+        };
+        editions.iter().map(trial).collect()
+    }
+}
+
+/// Tests that this machine cannot run.
+#[derive(Default)]
+struct LeftOut {
+    community: usize,
+    postgres_15: usize,
+}
+
+impl LeftOut {
+    /// Whether it has to be left out, which is then counted.
+    fn count_community(&mut self) -> bool {
+        let missing = Edition::Community.bindir().is_none();
+        self.community += usize::from(missing);
+        missing
+    }
+
+    fn count_postgres_15(&mut self) -> bool {
+        let missing = postgres_15().is_none();
+        self.postgres_15 += usize::from(missing);
+        missing
+    }
+
+    fn say(&self) {
+        if self.community > 0 {
+            println!(
+                "{} Community tests left out: no installation found; COMMUNITY_PG_CONFIG names one",
+                self.community
+            );
+        }
+        if self.postgres_15 > 0 {
+            println!("{} tests left out: no PostgreSQL 15 found", self.postgres_15);
+        }
+    }
+}
+
+/// Runs a test; a failure carries what the servers logged meanwhile about errors.
+fn guarded(test: fn(Edition), edition: Edition) -> Result<(), Failed> {
+    let before: Vec<_> = shared_servers().into_iter().map(|s| (s.log_length(), s)).collect();
+    catch_unwind(AssertUnwindSafe(|| test(edition))).map_err(|panic| {
+        let mut text = format!("{}: {}", PLACE.take(), message_of(panic.as_ref()));
+        for (position, server) in before {
+            let log = server.log_since(position);
+            let worth: Vec<_> = log.lines().filter(|line| tells(line)).collect();
+            if !worth.is_empty() {
+                let tail = &worth[worth.len().saturating_sub(30)..];
+                text += &format!("\n-- log of {}:\n{}", server.dir.display(), tail.join("\n"));
+            }
+        }
+        text.into()
+    })
+}
+
+/// Whether a line of a server's log says what went wrong; the statements are in the test.
+fn tells(line: &str) -> bool {
+    let kinds = ["WARNING: ", "ERROR: ", "FATAL: ", "PANIC: "];
+    // TimescaleDB's workers end with their database, and its telemetry needs the other edition.
+    let noise = ["Background Worker Scheduler", "\"apache\" license", "Timescale Cloud"];
+    kinds.iter().any(|kind| line.contains(kind)) && !noise.iter().any(|noise| line.contains(noise))
+}
+
+thread_local! {
+    /// Where this thread panicked.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+        (Some(text), _) => text.clone(),
+        (_, Some(text)) => (*text).to_owned(),
+        _ => "panicked".to_owned(),
+    }
+}
+
+/// The whole of the test program: modules with their tests.
+pub fn main(modules: &[(&str, &'static [Test])]) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut left_out = LeftOut::default();
+    let mut trials = Vec::new();
+    for (module, tests) in modules {
+        for test in *tests {
+            trials.extend(test.trials(module, &mut left_out));
+        }
+    }
+    // A failure is told once, with the summary.
+    std::panic::set_hook(Box::new(|panic| {
+        PLACE.set(panic.location().map(ToString::to_string).unwrap_or_default());
+    }));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    stop_shared();
+    left_out.say();
+    conclusion.exit_code()
+}

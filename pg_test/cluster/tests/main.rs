@@ -1,0 +1,34 @@
+//! Migrations between real servers. Each module is one scenario, named after what it proves.
+
+macro_rules! scenarios {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        fn main() -> std::process::ExitCode {
+            cluster::suite::main(&[$((stringify!($module), $module::TESTS)),*])
+        }
+    };
+}
+
+mod slow;
+
+scenarios!(
+    demo_database,
+    every_dimension,
+    exact_chunks,
+    every_column,
+    every_name,
+    every_type,
+    every_table,
+    every_object,
+    owners_and_privileges,
+    constraints,
+    one_snapshot,
+    cancel,
+    older_source,
+    refusals,
+    progress,
+    verification,
+    secrets,
+    placement,
+);

@@ -1,0 +1,104 @@
+//! Owners, privileges, default privileges and row security arrive; and so do the roles that
+//! they name, unless the options say otherwise.
+
+use cluster::suite::Test;
+use cluster::{Edition, Pair, assert_same, differences};
+
+pub const TESTS: &[Test] = &[
+    Test::both("kept, with the roles", kept),
+    Test::apache("roles none: the missing ones are named", roles_none),
+    Test::apache("dropped", dropped),
+    Test::apache("existing roles are untouched", existing_roles),
+];
+
+/// A source whose objects belong to roles with a prefix of the test's own: roles are the
+/// servers' and thus all tests'.
+fn fill(pair: &Pair, prefix: &str) {
+    let script = "
+        CREATE ROLE @_group NOLOGIN;
+        CREATE ROLE @_owner LOGIN PASSWORD 'pa''ss' CREATEDB CONNECTION LIMIT 5 VALID UNTIL '2040-01-01 UTC' IN ROLE @_group;
+        CREATE ROLE \"@_Rea der\" NOINHERIT;
+        CREATE ROLE @_unused;
+        ALTER ROLE @_owner SET work_mem = '8MB';
+        CREATE SCHEMA app AUTHORIZATION @_owner;
+        GRANT USAGE ON SCHEMA app TO \"@_Rea der\", @_group WITH GRANT OPTION;
+        SET ROLE @_owner;
+        CREATE TYPE app.kind AS ENUM ('a', 'b');
+        CREATE TABLE app.plain (n int PRIMARY KEY, secret text);
+        CREATE SEQUENCE app.numbers;
+        CREATE VIEW app.v AS SELECT n FROM app.plain;
+        CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+        CREATE TABLE app.h (t timestamptz NOT NULL, who text);
+        SELECT public.create_hypertable('app.h', public.by_range('t', INTERVAL '1 day'));
+        INSERT INTO app.h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', 'w' || n FROM generate_series(1, 9) n;
+        INSERT INTO app.plain VALUES (1, 'x');
+        GRANT SELECT ON app.h TO \"@_Rea der\"; GRANT SELECT (n), UPDATE (n) ON app.plain TO \"@_Rea der\";
+        GRANT ALL ON app.plain TO @_group WITH GRANT OPTION; GRANT USAGE ON SEQUENCE app.numbers TO \"@_Rea der\";
+        REVOKE EXECUTE ON FUNCTION app.f() FROM PUBLIC; REVOKE USAGE ON TYPE app.kind FROM PUBLIC;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO \"@_Rea der\";
+        ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+        ALTER TABLE app.plain ENABLE ROW LEVEL SECURITY; ALTER TABLE app.plain FORCE ROW LEVEL SECURITY;
+        CREATE POLICY mine ON app.plain AS RESTRICTIVE FOR SELECT TO \"@_Rea der\" USING (secret = current_user);
+        ALTER TABLE app.h ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY theirs ON app.h USING (who <> 'w3') WITH CHECK (who IS NOT NULL)";
+    pair.source.sql(&script.replace('@', prefix));
+}
+
+/// The roles of a prefix with attributes, password, settings and memberships.
+fn roles(db: &cluster::Db, prefix: &str) -> String {
+    db.value(&format!(
+        "SELECT string_agg(concat_ws(' ', to_jsonb(a) - 'oid', setconfig,
+                   (SELECT string_agg(concat_ws(' ', roleid::regrole, to_jsonb(m) - 'oid' - 'roleid' - 'member' - 'grantor'), ',')
+                    FROM pg_auth_members m WHERE member = a.oid)), E'\\n' ORDER BY rolname)
+         FROM pg_authid a LEFT JOIN pg_db_role_setting ON setrole = a.oid AND setdatabase = 0
+         WHERE rolname LIKE '{prefix}\\_%' AND rolname <> '{prefix}_unused'"
+    ))
+}
+
+fn kept(edition: Edition) {
+    let prefix = format!("kept_{}", edition.name());
+    let pair = Pair::new(&prefix, edition);
+    fill(&pair, &prefix);
+    pair.migrate();
+    assert_same(&pair);
+    assert_eq!(roles(&pair.source, &prefix), roles(&pair.target, &prefix));
+    let unused = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{prefix}_unused'");
+    assert_eq!(pair.target.value(&unused), "0");
+    // Row security hides the same rows from the same role.
+    for side in [&pair.source, &pair.target] {
+        let seen = format!("SET ROLE \"{prefix}_Rea der\"; SELECT count(*) FROM app.h");
+        assert_eq!(side.value(&seen), "8");
+    }
+}
+
+fn roles_none(edition: Edition) {
+    let pair = Pair::new("roles_none", edition);
+    fill(&pair, "roles_none");
+    let call = r#"SELECT * FROM migrate_from('old', '{"roles": "none"}')"#;
+    pair.target.refuses(call, &["roles_none_owner", "roles_none_Rea der"]);
+    let preflight = r#"SELECT string_agg(subject || detail, ' ') FROM migrate_preflight('old', '{"roles": "none"}') WHERE status = 'error'"#;
+    assert!(pair.target.value(preflight).contains("roles_none_owner"));
+    assert_eq!(pair.target.value("SELECT count(*) FROM pg_class WHERE relname = 'plain'"), "0");
+}
+
+fn dropped(edition: Edition) {
+    let pair = Pair::new("dropped_owners", edition);
+    fill(&pair, "dropped_owners");
+    pair.migrate_with(r#"'{"roles": "none", "owners": "drop", "privileges": "drop"}'"#);
+    let wrong = differences(&pair).into_iter().find(|text| text.starts_with("rows"));
+    // The policies' roles are absent; the rows are all the same to a superuser.
+    assert_eq!(wrong, None);
+    let others = "SELECT count(*) FROM pg_class
+        WHERE relnamespace = 'app'::regnamespace AND (relowner <> 'postgres'::regrole OR relacl IS NOT NULL)";
+    assert_eq!(pair.target.value(others), "0");
+}
+
+fn existing_roles(edition: Edition) {
+    let pair = Pair::new("existing_roles", edition);
+    fill(&pair, "existing_roles");
+    pair.target.sql("CREATE ROLE existing_roles_owner NOLOGIN CONNECTION LIMIT 77");
+    pair.migrate();
+    let role = "SELECT rolcanlogin || ' ' || rolconnlimit FROM pg_roles WHERE rolname = 'existing_roles_owner'";
+    assert_eq!(pair.target.value(role), "false 77");
+    assert_same(&pair);
+}

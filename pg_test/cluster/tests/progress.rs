@@ -1,0 +1,109 @@
+//! What a user sees of a run: checks and plan beforehand, progress meanwhile, rows afterwards.
+
+use crate::slow;
+use cluster::suite::Test;
+use cluster::{Edition, Pair, assert_same};
+
+pub const TESTS: &[Test] = &[
+    Test::both("preflight and plan change nothing", preflight_and_plan),
+    Test::apache("notices while the caller waits", notices),
+    Test::apache("wait => false", without_waiting),
+    Test::apache("as a job", as_a_job),
+    Test::apache("the source sees run and task", seen_by_the_source),
+    Test::apache("by connection string", by_connection_string),
+];
+
+fn preflight_and_plan(edition: Edition) {
+    let pair = Pair::new("preflight", edition);
+    pair.source.sql(
+        "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', n FROM generate_series(1, 90) n;
+         CREATE TABLE p (n int PRIMARY KEY); INSERT INTO p SELECT generate_series(1, 500); CREATE MATERIALIZED VIEW m AS TABLE p; ANALYZE",
+    );
+    let everything = "SELECT count(*) || ' ' || (SELECT count(*) FROM pg_stat_user_tables) FROM pg_class";
+    let before = (pair.source.value(everything), pair.target.value(everything));
+    assert_eq!(pair.target.value("SELECT count(*) FROM migrate_preflight('old') WHERE status = 'error'"), "0");
+    assert!(pair.target.is("SELECT every(status IN ('ok', 'warning')) AND count(*) > 3 FROM migrate_preflight('old')"));
+    // One step after the other, and nothing is left out.
+    assert!(pair.target.is("SELECT min(step) = 1 AND count(DISTINCT step) = max(step) FROM migrate_plan('old')"));
+    for object in ["public.h", "public.p", "public.m"] {
+        let planned = format!("SELECT count(*) > 0 FROM migrate_plan('old') WHERE object LIKE '%{object}%'");
+        assert!(pair.target.is(&planned), "{object} is planned");
+    }
+    assert!(pair.target.is("SELECT sum(rows) BETWEEN 590 AND 1200 FROM migrate_plan('old') WHERE rows > 0"));
+    assert_eq!(before, (pair.source.value(everything), pair.target.value(everything)));
+    assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run"), "0");
+    pair.wait_for_silence();
+}
+
+fn notices(edition: Edition) {
+    let pair = Pair::new("notices", edition);
+    slow::fill(&pair);
+    let (mut client, heard) = pair.target.connect_listening();
+    client.simple_query("SELECT * FROM migrate_from('old', jobs => 4)").unwrap();
+    let heard = heard.lock().unwrap();
+    let notices: Vec<_> = heard.iter().filter(|line| line.starts_with("NOTICE")).collect();
+    assert!(notices.len() >= 3, "{heard:#?}");
+    assert!(notices.iter().any(|line| line.contains("/s")), "a rate: {heard:#?}");
+    assert!(notices.iter().any(|line| line.to_lowercase().contains("eta") || line.contains("left")), "{heard:#?}");
+}
+
+fn without_waiting(edition: Edition) {
+    let pair = Pair::new("no_wait", edition);
+    slow::fill(&pair);
+    let run = pair.start("");
+    slow::wait_for_the_middle(&pair);
+    let status = pair.target.rows(&format!("SELECT * FROM migrate_status({run})"));
+    let status = &status[0];
+    assert_eq!(status.get("state"), Some("running"));
+    let percent: f64 = status.get("percent").unwrap().parse().unwrap();
+    assert!((0.0..100.0).contains(&percent) && !status.get("bar").unwrap().is_empty(), "{status:?}");
+    slow::hurry(&pair);
+    pair.wait_for_state(&run, "done");
+    pair.wait_for_silence();
+    let whole = "SELECT percent = 100 AND tasks_done = tasks AND rows = 3000 AND eta IS NULL FROM migrate_status()";
+    assert!(pair.target.is(whole), "{:?}", pair.target.rows("SELECT * FROM migrate_status()"));
+    assert!(pair.target.is(&format!("SELECT state = 'done' FROM timescale_migrate.run WHERE id = {run}")));
+    assert!(pair.target.is("SELECT every(state = 'done') AND count(*) > 14 FROM timescale_migrate.task"));
+}
+
+fn as_a_job(edition: Edition) {
+    let pair = Pair::plain("as_a_job", edition);
+    pair.source.sql("CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 100)");
+    pair.target.sql(r#"CALL migrate_job(1, '{"source": "old", "jobs": 1}')"#);
+    assert_same(&pair);
+    pair.target.refuses(r#"CALL migrate_job(1, '{"jobs": 1}')"#, &["source"]);
+}
+
+fn seen_by_the_source(edition: Edition) {
+    let pair = Pair::new("seen", edition);
+    slow::fill(&pair);
+    let run = pair.start("");
+    slow::wait_for_the_middle(&pair);
+    let names = pair.source.value(
+        "SELECT string_agg(application_name, ', ') FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+    );
+    assert!(names.contains("timescale_migrate") && names.contains(&run), "{names}");
+    let events = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND backend_type LIKE '%migrate%' AND wait_event = 'Extension'";
+    assert_eq!(pair.target.value(events), "0", "waits without a name of their own");
+    slow::hurry(&pair);
+    pair.wait_for_state(&run, "done");
+}
+
+fn by_connection_string(edition: Edition) {
+    for uri in [false, true] {
+        let pair = Pair::plain("by_string", edition);
+        pair.source.sql("CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 100)");
+        let (dir, port) = (pair.source.cluster.dir.display(), pair.source.cluster.port);
+        let source = if uri {
+            format!("postgresql://postgres@/by_string?host={dir}&port={port}")
+        } else {
+            format!("host={dir} port={port} user=postgres dbname=by_string")
+        };
+        pair.target.value(&format!("SELECT state FROM migrate_from('{source}', jobs => 1)"));
+        assert_same(&pair);
+        assert!(pair.target.is(&format!("SELECT every(same) FROM migrate_verify('{source}')")));
+    }
+}

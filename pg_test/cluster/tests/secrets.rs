@@ -1,0 +1,45 @@
+//! A password is in no table, no message, no log and no process title.
+
+use crate::slow;
+use cluster::suite::Test;
+use cluster::{Edition, Pair};
+
+pub const TESTS: &[Test] = &[Test::apache("leave no trace", leave_no_trace)];
+
+const SECRET: &str = "bWVsdGVkIHNub3c";
+
+fn leave_no_trace(edition: Edition) {
+    let pair = Pair::new("secrets", edition);
+    slow::fill(&pair);
+    pair.source.sql(&format!("CREATE ROLE secrets_user SUPERUSER LOGIN PASSWORD '{SECRET}'"));
+    let before = pair.target.cluster.log_length();
+    let port = pair.source.cluster.port;
+    // The statement itself is the caller's to log or not.
+    let source = format!("host=127.0.0.1 port={port} dbname=secrets user=secrets_user password={SECRET}");
+    let mut client = pair.target.connect();
+    client.batch_execute("SET log_statement = none; SET log_min_error_statement = panic").unwrap();
+    client.simple_query(&format!("SELECT * FROM migrate_from('{source}', wait => false)")).unwrap();
+    slow::wait_for_the_middle(&pair);
+
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let title = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&title).contains(SECRET), "in a process title");
+    }
+    for side in [&pair.source, &pair.target] {
+        let activity = "SELECT string_agg(concat_ws(' ', application_name, query, backend_type), ' ') FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
+        let activity = side.value(&format!("{activity} AND query NOT LIKE '%migrate\\_from%'"));
+        assert!(!activity.contains(SECRET), "{activity}");
+    }
+    // A failure tells most.
+    pair.source.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE '%migrate%'",
+    );
+    cluster::poll("the run to fail", || pair.target.is("SELECT state = 'failed' FROM migrate_status()"));
+    for table in pair.target.rows("SELECT oid::regclass FROM pg_class WHERE relnamespace = 'timescale_migrate'::regnamespace AND relkind IN ('r', 'v')") {
+        let found = format!("SELECT count(*) FROM {} AS t WHERE t::text LIKE '%{SECRET}%'", table.get(0).unwrap());
+        assert_eq!(pair.target.value(&found), "0", "{:?}", table.get(0));
+    }
+    let log = pair.target.cluster.log_since(before);
+    assert!(!log.contains(SECRET), "{log}");
+}

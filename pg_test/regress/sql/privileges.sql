@@ -1,0 +1,44 @@
+-- PUBLIC may do nothing.
+SET client_min_messages = warning;
+CREATE EXTENSION timescale_migrate;
+CREATE ROLE regress_migrate_nobody;
+
+SELECT p.oid::regprocedure AS executable
+FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+JOIN pg_extension e ON e.oid = d.refobjid
+WHERE e.extname = 'timescale_migrate' AND has_function_privilege('regress_migrate_nobody', p.oid, 'EXECUTE')
+ORDER BY 1;
+
+SELECT c.oid::regclass AS accessible
+FROM pg_class c
+WHERE c.relnamespace = 'timescale_migrate'::regnamespace AND c.relkind IN ('r', 'v', 'S', 'm')
+  AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege('regress_migrate_nobody', c.oid, 'USAGE, SELECT, UPDATE')
+      ELSE has_table_privilege('regress_migrate_nobody', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') END
+ORDER BY 1;
+
+SELECT has_schema_privilege('regress_migrate_nobody', 'timescale_migrate', 'USAGE, CREATE') AS schema,
+       has_foreign_data_wrapper_privilege('regress_migrate_nobody', 'timescale_migrate', 'USAGE') AS wrapper;
+
+-- Every function of ours has a search path of its own.
+SELECT p.oid::regprocedure AS without_search_path
+FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+JOIN pg_extension e ON e.oid = d.refobjid
+WHERE e.extname = 'timescale_migrate' AND p.proname LIKE 'migrate%'
+  AND NOT coalesce(array_to_string(p.proconfig, ' '), '') LIKE '%search_path=%'
+ORDER BY 1;
+
+SET ROLE regress_migrate_nobody;
+SELECT * FROM migrate_from('old');
+SELECT * FROM migrate_status();
+SELECT * FROM timescale_migrate.run;
+CREATE SERVER old FOREIGN DATA WRAPPER timescale_migrate;
+RESET ROLE;
+
+-- A grant alone does not make a role one that may migrate.
+GRANT EXECUTE ON FUNCTION migrate_from(text, jsonb, integer, boolean) TO regress_migrate_nobody;
+SET ROLE regress_migrate_nobody;
+SELECT * FROM migrate_from('host=127.0.0.1');
+RESET ROLE;
+
+DROP EXTENSION timescale_migrate;
+DROP ROLE regress_migrate_nobody;

@@ -1,0 +1,76 @@
+-- The chunks of the hypertables that hypertables.sql lists.
+-- Run on: source and target. TimescaleDB 2.11 and later, any edition.
+-- Returns: one JSON object per chunk, by hypertable and by the slice in its first dimension.
+--
+-- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27, and since 2.28, where a slice
+-- belongs to one chunk, a view that keeps this join true. Chunks that were dropped but are remembered (until 2.25) are skipped, and
+-- so are rows whose relation is gone.
+WITH hypertable AS (
+    SELECT h.id, c.oid,
+           (SELECT array_agg(a.attname ORDER BY a.attnum)
+            FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+    FROM _timescaledb_catalog.hypertable h
+    JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+    WHERE coalesce((to_jsonb(h)->>'compression_state')::int, 0) <> 2
+      AND NOT EXISTS (SELECT FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id)
+),
+chunk AS (
+    SELECT k.id, k.hypertable_id, k.status, k.osm_chunk,
+           to_jsonb(k)->>'creation_time' AS creation_time,
+           coalesce((to_jsonb(k)->>'relid')::regclass::oid, c.oid) AS oid
+    FROM _timescaledb_catalog.chunk k
+    LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = to_jsonb(k)->>'schema_name'
+    LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = to_jsonb(k)->>'table_name'
+    WHERE NOT coalesce((to_jsonb(k)->>'dropped')::bool, false)
+),
+slice AS (
+    SELECT cc.chunk_id,
+           json_object_agg(d.column_name, json_build_array(s.range_start, s.range_end) ORDER BY d.id) AS slices,
+           (array_agg(s.range_start ORDER BY d.id))[1] AS first_start
+    FROM _timescaledb_catalog.chunk_constraint cc
+    JOIN _timescaledb_catalog.dimension_slice s ON s.id = cc.dimension_slice_id
+    JOIN _timescaledb_catalog.dimension d ON d.id = s.dimension_id
+    GROUP BY cc.chunk_id
+)
+SELECT json_build_object(
+    'id', k.id,
+    'oid', k.oid::int8,
+    'hypertable_id', k.hypertable_id,
+    'schema', n.nspname,
+    'name', c.relname,
+    'relkind', c.relkind,
+    'slices', s.slices,
+    'status', k.status,
+    'compressed', k.status & 1 <> 0,
+    'frozen', k.status & 4 <> 0,
+    'osm', k.osm_chunk,
+    'creation_time', k.creation_time,
+    'tablespace', t.spcname,
+    'publications', (
+        SELECT coalesce(json_agg(p.pubname ORDER BY p.pubname), '[]'::json)
+        FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
+        WHERE r.prrelid = c.oid),
+    'column_order_differs', col.list IS DISTINCT FROM h.columns,
+    'filenode', pg_relation_filenode(c.oid)::int8,
+    'pages', size.pages,
+    'bytes', pg_table_size(c.oid),
+    'rows', CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::float8 / c.relpages * size.pages
+                 ELSE size.pages * (current_setting('block_size')::float8 / col.width) END::bigint
+)::text
+FROM chunk k
+JOIN hypertable h ON h.id = k.hypertable_id
+JOIN pg_catalog.pg_class c ON c.oid = k.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+LEFT JOIN slice s ON s.chunk_id = k.id
+CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int AS pages) size
+CROSS JOIN LATERAL (
+    SELECT array_agg(a.attname ORDER BY a.attnum) AS list,
+           -- The planner's assumption for a table it knows nothing of, as in relations.sql.
+           28 + coalesce(sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE 32 END), 0) AS width
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+) col
+ORDER BY k.hypertable_id, s.first_start, k.id

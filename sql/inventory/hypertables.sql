@@ -1,0 +1,59 @@
+-- The user's hypertables: not the materialization hypertables of continuous aggregates, not the internal ones that hold compressed rows.
+-- Run on: source and target. TimescaleDB 2.11 and later, any edition.
+-- Returns: one JSON object per hypertable, by id. Columns are in relations.sql under the same oid.
+-- timescale_migrate.create_hypertable() takes such an object as it is.
+--
+-- Columns that not every version has are read through JSON, which gives NULL where they are missing.
+WITH hypertable AS (
+    SELECT h.*, c.oid, c.relowner, c.reltablespace,
+           coalesce((to_jsonb(h)->>'status')::int, 0) AS flags,
+           coalesce((to_jsonb(h)->>'compression_state')::int, 0) AS state,
+           (to_jsonb(h)->>'replication_factor')::int AS replication
+    FROM _timescaledb_catalog.hypertable h
+    JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+)
+SELECT json_build_object(
+    'id', h.id,
+    'oid', h.oid::int8,
+    'schema', h.schema_name,
+    'name', h.table_name,
+    'owner', pg_get_userbyid(h.relowner),
+    'tablespace', s.spcname,
+    'associated_schema_name', h.associated_schema_name,
+    'associated_table_prefix', h.associated_table_prefix,
+    'status', h.flags,
+    'replication_factor', h.replication,
+    -- Kept in compression_state until 2.28, and as bit 4 of status since 2.29.
+    'compression_enabled', h.state = 1 OR h.flags & 4 <> 0,
+    'root_may_have_rows', pg_relation_size(h.oid) > 0,
+    'chunks', chunk.total,
+    'compressed_chunks', chunk.compressed,
+    'tablespaces', (
+        SELECT coalesce(json_agg(t.tablespace_name ORDER BY t.id), '[]'::json)
+        FROM _timescaledb_catalog.tablespace t WHERE t.hypertable_id = h.id),
+    'dimensions', (
+        SELECT json_agg(json_build_object(
+            'column', d.column_name,
+            'type', format_type(d.column_type, NULL),
+            'open', d.num_slices IS NULL,
+            'aligned', d.aligned,
+            'interval_length', d.interval_length,
+            'num_slices', d.num_slices,
+            'partitioning_func_schema', d.partitioning_func_schema,
+            'partitioning_func', d.partitioning_func,
+            'integer_now_func_schema', d.integer_now_func_schema,
+            'integer_now_func', d.integer_now_func
+        ) ORDER BY d.id)
+        FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = h.id)
+)::text
+FROM hypertable h
+LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = h.reltablespace
+CROSS JOIN LATERAL (
+    SELECT count(*) AS total, count(*) FILTER (WHERE k.status & 1 <> 0) AS compressed
+    FROM _timescaledb_catalog.chunk k
+    WHERE k.hypertable_id = h.id AND NOT coalesce((to_jsonb(k)->>'dropped')::bool, false)
+) chunk
+WHERE h.state <> 2
+  AND NOT EXISTS (SELECT FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id)
+ORDER BY h.id

@@ -1,0 +1,90 @@
+-- The ordinary tables whose rows are to be copied, with their columns.
+-- Run on: source and target. PostgreSQL 13 and later, with or without TimescaleDB.
+-- Returns: one JSON object per table, by oid.
+--
+-- Hypertable roots are among them (hypertables.sql tells which they are), and so are chunks in a schema of the user's own: those are
+-- in excluded.sql. Everything in TimescaleDB's own schemas is left out here. Tables of other extensions are left out as well, except
+-- configuration tables, of which the extension says which rows are the user's (`where`).
+--
+-- `binary` on a column: the value's binary COPY form means the same on every server. That holds for built-in types and what is made
+-- of them, but not for the reg* types and arrays of user-defined types, which carry OIDs, nor for types of extensions, whose form may
+-- change with their version. xml is text because only its text form keeps the XML declaration as it was written.
+WITH RECURSIVE part_of(whole, part) AS (
+    SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
+    UNION ALL
+    SELECT oid, typelem FROM pg_catalog.pg_type WHERE typtype = 'b' AND typcategory = 'A' AND oid < 16384
+    UNION ALL
+    SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
+    UNION ALL
+    -- Multiranges exist since PostgreSQL 14.
+    SELECT (to_jsonb(r)->>'rngmultitypid')::oid, rngtypid FROM pg_catalog.pg_range r
+),
+portable(type) AS (
+    SELECT oid FROM pg_catalog.pg_type
+    WHERE typtype = 'e'
+       OR (typtype = 'b' AND typcategory <> 'A' AND oid < 16384 AND typsend <> 0 AND typreceive <> 0
+           AND typname NOT LIKE 'reg%' AND typname <> 'xml')
+    UNION
+    SELECT p.whole FROM part_of p JOIN portable t ON t.type = p.part
+),
+internal_schema(oid) AS (
+    SELECT d.objid
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname IN ('timescaledb', 'timescale_migrate')
+    WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+      AND d.classid = 'pg_catalog.pg_namespace'::regclass
+),
+extension_table(oid, owner, condition) AS (
+    SELECT d.objid, e.extname, config.condition
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    LEFT JOIN LATERAL unnest(e.extconfig, e.extcondition) AS config(oid, condition) ON config.oid = d.objid
+    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+),
+relation AS (
+    SELECT c.*, n.nspname, x.owner AS extension, nullif(x.condition, '') AS condition,
+           pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN extension_table x ON x.oid = c.oid
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+      AND NOT EXISTS (SELECT FROM internal_schema i WHERE i.oid = c.relnamespace)
+      AND (x.oid IS NULL OR (x.condition IS NOT NULL AND x.owner NOT IN ('timescaledb', 'timescale_migrate')))
+)
+SELECT json_build_object(
+    'oid', r.oid::int8,
+    'schema', r.nspname,
+    'name', r.relname,
+    'persistence', r.relpersistence,
+    'owner', pg_get_userbyid(r.relowner),
+    'tablespace', s.spcname,
+    'is_partition', r.relispartition,
+    'has_children', EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = r.oid),
+    'row_security', r.relrowsecurity,
+    'force_row_security', r.relforcerowsecurity,
+    'extension', r.extension,
+    'where', r.condition,
+    'filenode', pg_relation_filenode(r.oid)::int8,
+    'pages', r.pages,
+    'bytes', pg_table_size(r.oid),
+    'rows', CASE WHEN r.relpages > 0 AND r.reltuples >= 0 THEN r.reltuples::float8 / r.relpages * r.pages
+                 ELSE r.pages * (current_setting('block_size')::float8 / col.width) END::bigint,
+    'columns', col.list
+)::text
+FROM relation r
+LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = r.reltablespace
+CROSS JOIN LATERAL (
+    SELECT coalesce(json_agg(json_build_object(
+               'name', a.attname,
+               'type', format_type(a.atttypid, a.atttypmod),
+               'generated', a.attgenerated <> '',
+               'identity', nullif(a.attidentity, ''),
+               'binary', EXISTS (SELECT FROM portable p WHERE p.type = a.atttypid)
+           ) ORDER BY a.attnum), '[]'::json) AS list,
+           -- Row header and line pointer, and 32 bytes for a column of unknown width, as the planner assumes.
+           28 + coalesce(sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE 32 END), 0) AS width
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+) col
+ORDER BY r.oid

@@ -1,0 +1,73 @@
+-- The roles that this database needs: those that own or are granted anything in it, are named by its policies, default privileges,
+-- user mappings or settings, and every role those are members of, with the grantors of these memberships.
+-- Run on: source and target. PostgreSQL 13 and later.
+-- Returns: one JSON object per role, by name. Passwords are in role_passwords.sql.
+--
+-- `bootstrap` is the superuser that initdb made; `predefined` are the pg_* roles that every server of that version has. Dependencies on
+-- both are not recorded in pg_shdepend, so owners are read from the catalogs for the first and memberships lead to the second.
+WITH RECURSIVE used(role) AS (
+    SELECT s.refobjid
+    FROM pg_catalog.pg_shdepend s
+    JOIN pg_catalog.pg_database d ON d.datname = current_database()
+    WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass
+      AND (s.dbid = d.oid OR (s.dbid = 0 AND s.classid = 'pg_catalog.pg_database'::regclass AND s.objid = d.oid))
+    UNION SELECT datdba FROM pg_catalog.pg_database WHERE datname = current_database()
+    UNION SELECT setrole FROM pg_catalog.pg_db_role_setting s
+          JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = current_database() WHERE s.setrole <> 0
+    UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid >= 16384
+    UNION SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid >= 16384
+    UNION SELECT proowner FROM pg_catalog.pg_proc WHERE oid >= 16384
+    UNION SELECT typowner FROM pg_catalog.pg_type WHERE oid >= 16384
+    UNION SELECT oprowner FROM pg_catalog.pg_operator WHERE oid >= 16384
+    UNION SELECT opcowner FROM pg_catalog.pg_opclass WHERE oid >= 16384
+    UNION SELECT opfowner FROM pg_catalog.pg_opfamily WHERE oid >= 16384
+    UNION SELECT collowner FROM pg_catalog.pg_collation WHERE oid >= 16384
+    UNION SELECT conowner FROM pg_catalog.pg_conversion WHERE oid >= 16384
+    UNION SELECT dictowner FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
+    UNION SELECT cfgowner FROM pg_catalog.pg_ts_config WHERE oid >= 16384
+    UNION SELECT stxowner FROM pg_catalog.pg_statistic_ext
+    UNION SELECT lanowner FROM pg_catalog.pg_language WHERE oid >= 16384
+    UNION SELECT fdwowner FROM pg_catalog.pg_foreign_data_wrapper
+    UNION SELECT srvowner FROM pg_catalog.pg_foreign_server
+    UNION SELECT umuser FROM pg_catalog.pg_user_mappings WHERE umuser <> 0
+    UNION SELECT evtowner FROM pg_catalog.pg_event_trigger
+    UNION SELECT pubowner FROM pg_catalog.pg_publication
+    UNION SELECT defaclrole FROM pg_catalog.pg_default_acl
+    UNION SELECT lomowner FROM pg_catalog.pg_largeobject_metadata
+),
+needed(role) AS (
+    SELECT role FROM used
+    UNION
+    SELECT unnest(ARRAY[m.roleid, m.grantor]) FROM needed n JOIN pg_catalog.pg_auth_members m ON m.member = n.role
+)
+SELECT json_build_object(
+    'oid', r.oid::int8,
+    'name', r.rolname,
+    'bootstrap', r.oid = 10,
+    'predefined', r.oid < 16384 AND r.rolname LIKE 'pg\_%',
+    'superuser', r.rolsuper,
+    'inherit', r.rolinherit,
+    'create_role', r.rolcreaterole,
+    'create_db', r.rolcreatedb,
+    'login', r.rolcanlogin,
+    'replication', r.rolreplication,
+    'bypass_rls', r.rolbypassrls,
+    'connection_limit', r.rolconnlimit,
+    'valid_until', r.rolvaliduntil,
+    'comment', shobj_description(r.oid, 'pg_authid'),
+    'settings', coalesce(
+        (SELECT to_json(s.setconfig) FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '[]'::json),
+    'member_of', (
+        SELECT coalesce(json_agg(json_build_object(
+            'role', pg_get_userbyid(m.roleid),
+            'admin', m.admin_option,
+            -- Options of a membership exist since PostgreSQL 16.
+            'inherit', (to_jsonb(m)->>'inherit_option')::bool,
+            'set', (to_jsonb(m)->>'set_option')::bool,
+            'grantor', (SELECT g.rolname FROM pg_catalog.pg_roles g WHERE g.oid = m.grantor)
+        ) ORDER BY m.roleid, m.grantor), '[]'::json)
+        FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid)
+)::text
+FROM pg_catalog.pg_roles r
+WHERE r.oid IN (SELECT role FROM needed)
+ORDER BY r.rolname

@@ -1,0 +1,18 @@
+-- What a role that is no superuser may not read, although it is to be copied.
+-- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
+-- Returns: one JSON array per finding: subject, detail.
+SELECT json_build_array(
+    format('%I.%I', n.nspname, c.relname),
+    CASE
+        WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN format('no USAGE on schema %I', n.nspname)
+        WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'no SELECT'
+        ELSE 'row security hides rows from this role'
+    END)::text
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'S') AND c.relpersistence <> 't'
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  AND (NOT has_schema_privilege(n.oid, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
+       OR row_security_active(c.oid))
+ORDER BY 1

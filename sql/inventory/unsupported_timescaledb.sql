@@ -1,0 +1,118 @@
+-- What TimescaleDB has in this database that a run does not carry yet.
+-- Run on: source. TimescaleDB 2.11 and later, any edition.
+-- Returns: one JSON object per finding: kind, severity ('error' or 'warning'), subject, detail.
+--
+-- Columns that not every version has are read through JSON. bgw_job is a table until 2.24 and since then a view under the same name.
+WITH hypertable AS (
+    SELECT h.id, h.schema_name, h.table_name, format('%I.%I', h.schema_name, h.table_name) AS name,
+           coalesce((to_jsonb(h)->>'compression_state')::int, 0) AS state,
+           coalesce((to_jsonb(h)->>'status')::int, 0) AS flags,
+           (to_jsonb(h)->>'replication_factor')::int AS replication,
+           EXISTS (SELECT FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id) AS materialization
+    FROM _timescaledb_catalog.hypertable h
+),
+chunk AS (
+    SELECT k.hypertable_id, k.status, k.osm_chunk, k.id,
+           coalesce((to_jsonb(k)->>'relid')::regclass::oid, c.oid) AS oid,
+           coalesce(to_jsonb(k)->>'relid', format('%I.%I', to_jsonb(k)->>'schema_name', to_jsonb(k)->>'table_name')) AS name
+    FROM _timescaledb_catalog.chunk k
+    LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = to_jsonb(k)->>'schema_name'
+    LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = to_jsonb(k)->>'table_name'
+    WHERE NOT coalesce((to_jsonb(k)->>'dropped')::bool, false)
+),
+user_chunk AS (
+    SELECT k.*, h.name AS hypertable
+    FROM chunk k JOIN hypertable h ON h.id = k.hypertable_id AND h.state <> 2 AND NOT h.materialization
+),
+internal_schema AS (
+    SELECT d.objid AS oid, n.nspname
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'timescaledb'
+    JOIN pg_catalog.pg_namespace n ON n.oid = d.objid
+    WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+      AND d.classid = 'pg_catalog.pg_namespace'::regclass
+)
+SELECT json_build_object('kind', f.kind, 'severity', f.severity, 'subject', f.subject, 'detail', f.detail)::text
+FROM (
+    SELECT 'compression' AS kind, 'error' AS severity, h.name AS subject,
+           format('Compression is enabled; %s of its chunks are compressed.',
+                  (SELECT count(*) FROM user_chunk k WHERE k.hypertable_id = h.id AND k.status & 1 <> 0)) AS detail
+    FROM hypertable h
+    WHERE NOT h.materialization AND (h.state = 1 OR h.flags & 4 <> 0)
+    UNION ALL
+    SELECT 'continuous aggregate', 'error', format('%I.%I', a.user_view_schema, a.user_view_name),
+           'Continuous aggregates are not carried yet.'
+    FROM _timescaledb_catalog.continuous_agg a
+    UNION ALL
+    SELECT 'job', 'error', j.application_name::text,
+           format('It runs %I.%I every %s. Jobs and policies are not carried yet.', j.proc_schema, j.proc_name, j.schedule_interval)
+    FROM _timescaledb_config.bgw_job j
+    WHERE j.id >= 1000
+    UNION ALL
+    SELECT 'distributed hypertable', 'error', h.name, 'Its rows are on data nodes, not in this database.'
+    FROM hypertable h WHERE h.replication IS NOT NULL
+    UNION ALL
+    SELECT 'hypertable without time', 'error', h.name,
+           'It has no open dimension. Versions since 2.15.2 refuse to create such a hypertable.'
+    FROM hypertable h
+    WHERE h.state <> 2 AND NOT h.materialization
+      AND NOT EXISTS (SELECT FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = h.id AND d.num_slices IS NULL)
+    UNION ALL
+    SELECT 'tiered chunk', 'error', k.name, format('The rows of this chunk of %s are in tiered storage.', k.hypertable)
+    FROM user_chunk k WHERE k.osm_chunk
+    UNION ALL
+    SELECT 'frozen chunk', 'error', k.name, format('This chunk of %s is frozen.', k.hypertable)
+    FROM user_chunk k WHERE k.status & 4 <> 0
+    UNION ALL
+    SELECT 'hypercore chunk', 'error', k.name, format('This chunk of %s uses the access method "hypercore".', k.hypertable)
+    FROM user_chunk k
+    JOIN pg_catalog.pg_class c ON c.oid = k.oid
+    JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'hypercore'
+    UNION ALL
+    SELECT 'chunk without relation', 'warning', k.name,
+           format('TimescaleDB''s catalog has this chunk of %s, but its table is gone.', k.hypertable)
+    FROM user_chunk k
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = k.oid)
+    UNION ALL
+    SELECT 'hypertable without relation', 'warning', h.name, 'TimescaleDB''s catalog has this hypertable, but its table is gone.'
+    FROM hypertable h
+    WHERE h.state <> 2
+      AND NOT EXISTS (
+          SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = h.schema_name AND c.relname = h.table_name)
+    UNION ALL
+    SELECT 'child that is no chunk', 'error', c.oid::regclass::text,
+           format('It inherits from the hypertable %s without being one of its chunks, so queries on that do not see its rows.', h.name)
+    FROM hypertable h
+    JOIN pg_catalog.pg_namespace hn ON hn.nspname = h.schema_name
+    JOIN pg_catalog.pg_class hc ON hc.relnamespace = hn.oid AND hc.relname = h.table_name
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = hc.oid
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+    WHERE h.state <> 2 AND NOT EXISTS (SELECT FROM chunk k WHERE k.oid = c.oid)
+    UNION ALL
+    -- Whatever a user made in TimescaleDB's own schemas. Internal tables of its features are told by catalog or by their columns.
+    SELECT 'object in an internal schema', 'error', format('%I.%I', s.nspname, c.relname),
+           'Objects in TimescaleDB''s own schemas are not carried. Move it with ALTER ... SET SCHEMA.'
+    FROM pg_catalog.pg_class c
+    JOIN internal_schema s ON s.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
+      AND NOT EXISTS (
+          SELECT FROM pg_catalog.pg_depend d
+          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('e', 'a', 'i'))
+      AND NOT EXISTS (SELECT FROM chunk k WHERE k.oid = c.oid)
+      AND NOT EXISTS (SELECT FROM hypertable h WHERE h.schema_name = s.nspname AND h.table_name = c.relname)
+      AND NOT EXISTS (
+          SELECT FROM _timescaledb_catalog.continuous_agg a
+          WHERE (a.partial_view_schema, a.partial_view_name) = (s.nspname, c.relname)
+             OR (a.direct_view_schema, a.direct_view_name) = (s.nspname, c.relname))
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = c.oid AND t.attname = '_ts_meta_count')
+    UNION ALL
+    SELECT 'object in an internal schema', 'error', p.oid::regprocedure::text,
+           'Objects in TimescaleDB''s own schemas are not carried. Move it with ALTER ... SET SCHEMA.'
+    FROM pg_catalog.pg_proc p
+    JOIN internal_schema s ON s.oid = p.pronamespace
+    WHERE NOT EXISTS (
+          SELECT FROM pg_catalog.pg_depend d
+          WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+) f
+ORDER BY f.kind, f.subject

@@ -1,0 +1,79 @@
+-- The state of runs: what a run is, its tasks, its messages and its comparisons. Written by the coordinator and the
+-- workers in transactions of their own, so that every session sees it and it survives restarts.
+
+CREATE SCHEMA timescale_migrate;
+COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension timescale_migrate';
+
+-- running -> done | failed | cancelled. A run whose coordinator is gone without a word stays 'running' here; the view
+-- timescale_migrate.run shows it as interrupted, because nobody holds its advisory lock.
+CREATE TABLE timescale_migrate.run_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('migrate', 'verify')),
+    source text NOT NULL,
+    options jsonb NOT NULL,
+    role name NOT NULL DEFAULT current_user,
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
+    phase text NOT NULL DEFAULT 'start',
+    stop_requested boolean NOT NULL DEFAULT false,
+    pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ended_at timestamptz,
+    source_version text,
+    snapshot text,
+    sqlstate text,
+    error text,
+    detail text,
+    hint text,
+    context text,
+    object text
+);
+COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
+
+-- pending -> done | failed. "Running" is no state: it is the advisory lock of the worker that has the task.
+CREATE TABLE timescale_migrate.task_log (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    stage text NOT NULL,
+    object text NOT NULL,
+    method text NOT NULL,
+    work jsonb NOT NULL,
+    estimated_rows bigint NOT NULL,
+    estimated_bytes bigint NOT NULL,
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed')),
+    target text,
+    rows bigint,
+    bytes bigint,
+    worker integer,
+    started_at timestamptz,
+    ended_at timestamptz,
+    sqlstate text,
+    error text,
+    detail text,
+    hint text,
+    context text
+);
+COMMENT ON COLUMN timescale_migrate.task_log.target IS 'the relation here that the rows went to, quoted as in SQL';
+-- Largest first: the longest task must not be the last to start.
+CREATE INDEX task_log_open ON timescale_migrate.task_log (run, stage, estimated_bytes DESC, id) WHERE state = 'pending';
+
+CREATE TABLE timescale_migrate.message_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    level text NOT NULL CHECK (level IN ('notice', 'warning')),
+    phase text NOT NULL,
+    message text NOT NULL
+);
+CREATE INDEX ON timescale_migrate.message_log (run, id);
+
+CREATE TABLE timescale_migrate.verification_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    object text NOT NULL,
+    part text,
+    source_rows bigint,
+    target_rows bigint,
+    source_checksum text,
+    target_checksum text,
+    same boolean NOT NULL
+);
+CREATE INDEX ON timescale_migrate.verification_log (run);

@@ -1,0 +1,20 @@
+-- Enters a comparison for every relation that a run has copied.
+-- Run on: target. $1 run, $2 whether checksums are wanted (else counts, against the rows that the source sent).
+INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
+SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count' END,
+       jsonb_build_object(
+           'kind', 'verify',
+           'source', t.work -> 'source',
+           'target', jsonb_build_object('schema', n.nspname, 'name', c.relname),
+           'columns', (SELECT coalesce(jsonb_agg(a.attname ORDER BY a.attnum), '[]'::jsonb)
+                       FROM pg_catalog.pg_attribute a
+                       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+           'condition', t.work -> 'condition',
+           'checksum', $2,
+           'source_rows', CASE WHEN NOT $2 THEN sum(t.rows) END),
+       sum(t.estimated_rows), sum(t.estimated_bytes)
+FROM timescale_migrate.task_log t
+JOIN pg_catalog.pg_class c ON c.oid = t.target::pg_catalog.regclass
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE t.run = $1 AND t.stage = 'copy'
+GROUP BY t.run, t.work -> 'source', t.work -> 'condition', c.oid, n.nspname, c.relname

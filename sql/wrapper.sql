@@ -1,0 +1,3 @@
+-- Where sources are named: servers and user mappings keep connection parameters and credentials as postgres_fdw's do.
+-- There is no handler: nothing can be scanned through it.
+CREATE FOREIGN DATA WRAPPER timescale_migrate VALIDATOR timescale_migrate.validator;

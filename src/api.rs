@@ -1,0 +1,279 @@
+//! The SQL functions: arguments in, one call, rows out. No logic.
+
+use crate::core::options::{Level, Options};
+use crate::error::{Error, Result, SqlState};
+use crate::pg::{report, session, spi};
+use crate::run::launch::{self, Kind};
+use crate::run::{preflight, preview, state};
+use crate::source::{address, inventory, schema, session as source_session};
+use crate::target;
+use pgrx::prelude::*;
+use pgrx::{JsonB, default, name};
+
+/// Turns an error into PostgreSQL's way of failing.
+fn or_raise<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|error| report::raise(error))
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(SqlState::INVALID_PARAMETER, message)
+}
+
+fn options(json: &JsonB) -> Result<Options> {
+    Options::parse(&json.0.to_string()).map_err(|e| invalid(format!("invalid options: {e}")))
+}
+
+fn with_jobs(mut options: Options, jobs: Option<i32>) -> Result<Options> {
+    if let Some(jobs) = jobs {
+        options.jobs =
+            u16::try_from(jobs).map_err(|_| invalid(format!("jobs must be between 1 and 1000, not {jobs}")))?;
+    }
+    options.check().map_err(|e| invalid(format!("invalid options: {e}")))?;
+    Ok(options)
+}
+
+/// Checks what has to be right before a migration; changes nothing anywhere.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_preflight(
+    source: &str,
+    options: default!(JsonB, "'{}'"),
+) -> TableIterator<
+    'static,
+    (
+        name!(check, String),
+        name!(status, String),
+        name!(subject, String),
+        name!(detail, String),
+        name!(hint, Option<String>),
+    ),
+> {
+    let rows = or_raise(self::options(&options).and_then(|options| checks(source, &options)));
+    TableIterator::new(rows.0.into_iter().map(|c| {
+        let hint = Some(c.hint).filter(|hint| !hint.is_empty());
+        (c.check.to_string(), c.status.name().to_string(), c.subject, c.detail, hint)
+    }))
+}
+
+fn checks(source: &str, options: &Options) -> Result<preflight::Report> {
+    session::require_superuser()?;
+    let params = address::resolve(source)?;
+    let mut connection =
+        source_session::open(&params, "timescale_migrate preflight", options.connect_timeout, options.lock_timeout)?;
+    let server = inventory::server(&mut connection)?;
+    let inventory = inventory::read(&mut connection, server)?;
+    let mut report = preflight::check(&mut connection, &inventory, options)?;
+    let archive = schema::dump(&params, &inventory.server, None, options.lock_timeout)?;
+    preflight::check_schema(&mut report, &target::schema::sorted(&archive, &inventory));
+    Ok(report)
+}
+
+/// Every step that a migration would take, in order; changes nothing anywhere.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_plan(
+    source: &str,
+    options: default!(JsonB, "'{}'"),
+) -> TableIterator<
+    'static,
+    (
+        name!(step, i64),
+        name!(phase, String),
+        name!(object, String),
+        name!(method, String),
+        name!(rows, Option<i64>),
+        name!(bytes, Option<i64>),
+        name!(note, Option<String>),
+    ),
+> {
+    let steps = || -> Result<Vec<preview::Step>> {
+        session::require_superuser()?;
+        preview::steps(&address::resolve(source)?, &self::options(&options)?)
+    };
+    TableIterator::new((1i64..).zip(or_raise(steps())).map(|(step, row)| {
+        let note = Some(row.note).filter(|note| !note.is_empty());
+        (step, row.phase.to_string(), row.object, row.method, row.rows, row.bytes, note)
+    }))
+}
+
+type Summary = (
+    name!(run, i64),
+    name!(state, String),
+    name!(tables, Option<i64>),
+    name!(hypertables, Option<i64>),
+    name!(chunks, Option<i64>),
+    name!(rows, Option<i64>),
+    name!(bytes, Option<i64>),
+    name!(duration, Option<Interval>),
+    name!(warnings, Option<i64>),
+);
+
+/// Migrates the source's database into this one: the whole run, or with `wait => false` its
+/// start. The named arguments go before the same keys of `options`.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_from(
+    source: &str,
+    options: default!(JsonB, "'{}'"),
+    jobs: default!(Option<i32>, "NULL"),
+    wait: default!(Option<bool>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(run, i64),
+        name!(state, String),
+        name!(tables, Option<i64>),
+        name!(hypertables, Option<i64>),
+        name!(chunks, Option<i64>),
+        name!(rows, Option<i64>),
+        name!(bytes, Option<i64>),
+        name!(duration, Option<Interval>),
+        name!(warnings, Option<i64>),
+    ),
+> {
+    let call = || -> Result<Summary> {
+        session::require_superuser()?;
+        session::require_startable("migrate_from")?;
+        let mut options = with_jobs(self::options(&options)?, jobs)?;
+        options.wait = wait.unwrap_or(options.wait);
+        let wait = options.wait;
+        let started = launch::start(source, Kind::Migrate, options)?;
+        summary(if wait { started.wait()? } else { started.detach() })
+    };
+    TableIterator::once(or_raise(call()))
+}
+
+fn summary(run: i64) -> Result<Summary> {
+    Spi::connect_mut(|client| {
+        let table = client.update(include_str!("../sql/target/summary.sql"), Some(1), &[run.into()])?.first();
+        Ok((
+            run,
+            table.get::<String>(1)?.unwrap_or_default(),
+            table.get(2)?,
+            table.get(3)?,
+            table.get(4)?,
+            table.get(5)?,
+            table.get(6)?,
+            table.get(7)?,
+            table.get(8)?,
+        ))
+    })
+    .map_err(|e: pgrx::spi::Error| Error::internal(format!("SPI: {e}")))
+}
+
+/// Stops a run: `graceful` after the tasks in flight, `immediate` at once. False if it was
+/// not running.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+fn migrate_cancel(run: i64, mode: default!(&str, "'graceful'")) -> bool {
+    let call = || -> Result<bool> {
+        session::require_superuser()?;
+        if !matches!(mode, "graceful" | "immediate") {
+            return Err(invalid(format!("mode must be graceful or immediate, not \"{mode}\"")));
+        }
+        state::request_cancel(run, mode == "graceful")
+    };
+    or_raise(call())
+}
+
+type Comparison = TableIterator<
+    'static,
+    (
+        name!(object, String),
+        name!(part, Option<String>),
+        name!(source_rows, Option<i64>),
+        name!(target_rows, Option<i64>),
+        name!(source_checksum, Option<String>),
+        name!(target_checksum, Option<String>),
+        name!(same, bool),
+    ),
+>;
+
+fn verify(source: &str, level: &str, jobs: Option<i32>, options: Options) -> Result<Comparison> {
+    session::require_superuser()?;
+    session::require_startable("migrate_verify")?;
+    let level =
+        Level::parse(level).ok_or_else(|| invalid(format!("level must be count or checksum, not \"{level}\"")))?;
+    let run = launch::start(source, Kind::Verify(level), with_jobs(options, jobs)?)?.wait()?;
+    let rows = spi::json_rows::<(
+        String,
+        Option<String>,
+        Option<i64>,
+        Option<i64>,
+        Option<String>,
+        Option<String>,
+        bool,
+    )>(
+        "SELECT json_build_array(object, part, source_rows, target_rows, source_checksum, target_checksum, same)::text
+         FROM timescale_migrate.verification_log WHERE run = $1 ORDER BY object, part",
+        &[run.into()],
+    )?;
+    Ok(TableIterator::new(rows))
+}
+
+/// Compares this database with a source, or with the source of an earlier run.
+#[pg_extern(name = "migrate_verify")]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_verify_source(
+    source: &str,
+    level: default!(&str, "'checksum'"),
+    jobs: default!(Option<i32>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(object, String),
+        name!(part, Option<String>),
+        name!(source_rows, Option<i64>),
+        name!(target_rows, Option<i64>),
+        name!(source_checksum, Option<String>),
+        name!(target_checksum, Option<String>),
+        name!(same, bool),
+    ),
+> {
+    or_raise(verify(source, level, jobs, Options::default()))
+}
+
+#[pg_extern(name = "migrate_verify")]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_verify_run(
+    run: i64,
+    level: default!(&str, "'checksum'"),
+    jobs: default!(Option<i32>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(object, String),
+        name!(part, Option<String>),
+        name!(source_rows, Option<i64>),
+        name!(target_rows, Option<i64>),
+        name!(source_checksum, Option<String>),
+        name!(target_checksum, Option<String>),
+        name!(same, bool),
+    ),
+> {
+    let call = || {
+        let (source, json) = state::source_of(run)?;
+        let options = Options::parse(&json).map_err(invalid)?;
+        verify(&source, level, jobs, options)
+    };
+    or_raise(call())
+}
+
+/// The wrapper's validator.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.validator(options text[], catalog oid) RETURNS void
+STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@' SET search_path = pg_catalog, pg_temp;
+"#)]
+fn validator(options: Vec<String>, catalog: pg_sys::Oid) {
+    let check = || -> Result<()> {
+        let catalog =
+            spi::value::<String>("SELECT relname::text FROM pg_catalog.pg_class WHERE oid = $1", &[catalog.into()])?;
+        address::validate(&options, catalog.as_deref().unwrap_or_default())
+    };
+    or_raise(check());
+}

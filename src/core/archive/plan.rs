@@ -1,0 +1,200 @@
+//! What of an archive is run, in which stage and order; what is left out; and what cannot be
+//! made because it needs something that is left out.
+
+use std::collections::HashSet;
+
+use super::parts::Graph;
+use super::{Archive, Entry, Stage};
+
+/// What is not to be made here.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Objects by catalog and OID in the source: chunks, TimescaleDB's own triggers, and whatever
+    /// else is made in another way. What is part of one goes with it.
+    pub objects: HashSet<(u32, u32)>,
+    /// Extensions that the target has already; what depends on them is made.
+    pub extensions: Vec<String>,
+    /// Schemas of such extensions. They are there already, what is in them is not made.
+    pub schemas: Vec<String>,
+}
+
+/// An archive sorted out. Each entry is in exactly one of the stages, `excluded` or `stranded`.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    stages: [Vec<&'a Entry>; Stage::Skip as usize + 1],
+    pub excluded: Vec<Excluded<'a>>,
+    pub stranded: Vec<Stranded<'a>>,
+}
+
+/// An entry that the filter keeps out.
+#[derive(Debug, Clone, Copy)]
+pub struct Excluded<'a> {
+    pub entry: &'a Entry,
+    pub why: Why<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why<'a> {
+    Object,
+    Extension,
+    /// It is one of the schemas, or is in one without being named or part of what is: an object
+    /// that a user put there, or privileges on an extension's own.
+    Schema,
+    /// It belongs to another excluded entry, as an index does to its table.
+    PartOf(&'a Entry),
+}
+
+/// An entry that nobody asked to keep out, but that cannot be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Stranded<'a> {
+    pub entry: &'a Entry,
+    /// The excluded entry without which it, or something it depends on, cannot be.
+    pub lacks: &'a Entry,
+    /// The stranded entry that it belongs to, as a comment does to its view; None where the entry
+    /// itself has to be reported.
+    pub part_of: Option<&'a Entry>,
+}
+
+impl<'a> Plan<'a> {
+    /// Whether an entry with this dump id is in one of the stages.
+    pub fn makes(&self, dump_id: i32) -> bool {
+        self.stages.iter().flatten().any(|entry| entry.dump_id == dump_id)
+    }
+
+    /// The entries of a stage in the order in which pg_restore would run them.
+    pub fn stage(&self, stage: Stage) -> &[&'a Entry] {
+        &self.stages[stage as usize]
+    }
+}
+
+/// Sorts the archive's entries out.
+pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
+    let entries = archive.entries.as_slice();
+    let graph = Graph::new(entries);
+    let stages = stages(entries, &graph);
+    let excluded = excluded(entries, &graph, &stages, filter);
+    let lacking = lacking(entries, &graph, &stages, &excluded);
+
+    let mut plan = Plan { stages: Default::default(), excluded: Vec::new(), stranded: Vec::new() };
+    for (position, entry) in entries.iter().enumerate() {
+        if let Some(why) = excluded[position] {
+            plan.excluded.push(Excluded { entry, why });
+        } else if let Some(lacks) = lacking[position] {
+            let mut wholes =
+                graph.needs(position).iter().filter(|&&need| lacking[need].is_some() && graph.is_part(position, need));
+            let part_of = wholes.next().map(|&whole| &entries[whole]);
+            plan.stranded.push(Stranded { entry, lacks, part_of });
+        } else {
+            plan.stages[stages[position] as usize].push(entry);
+        }
+    }
+    plan.stages[Stage::Rest as usize].sort_by_key(|entry| entry.pass());
+    plan
+}
+
+/// Nothing after the data is run before what it depends on: where pg_dump postponed a materialized
+/// view or a function to `Rest`, its indexes follow it there, and the foreign keys that need them.
+fn stages(entries: &[Entry], graph: &Graph) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = entries.iter().map(Entry::stage).collect();
+    let mut moved: Vec<usize> = (0..entries.len()).collect();
+    while let Some(position) = moved.pop() {
+        let stage = stages[position];
+        if stage == Stage::Skip {
+            continue;
+        }
+        for &user in graph.needed_by(position) {
+            if stages[user] > Stage::PreData && stages[user] < stage {
+                stages[user] = stage;
+                moved.push(user);
+            }
+        }
+    }
+    stages
+}
+
+/// What the filter names, and all that is part of it.
+fn excluded<'a>(entries: &'a [Entry], graph: &Graph, stages: &[Stage], filter: &Filter) -> Vec<Option<Why<'a>>> {
+    let mut excluded: Vec<Option<Why>> = vec![None; entries.len()];
+    // Schemas come second: a chunk and its indexes are not just things in TimescaleDB's schema.
+    let rounds: [fn(&Filter, &Entry) -> Option<Why<'static>>; 2] = [Filter::names_object, Filter::names_schema];
+    for names in rounds {
+        let mut found = Vec::new();
+        for (position, entry) in entries.iter().enumerate() {
+            if excluded[position].is_none() && stages[position] != Stage::Skip {
+                excluded[position] = names(filter, entry);
+                found.extend(excluded[position].map(|_| position));
+            }
+        }
+        while let Some(whole) = found.pop() {
+            for &part in graph.needed_by(whole) {
+                let open = excluded[part].is_none() && stages[part] != Stage::Skip;
+                if open && graph.is_part(part, whole) {
+                    excluded[part] = Some(Why::PartOf(&entries[whole]));
+                    found.push(part);
+                }
+            }
+        }
+    }
+    excluded
+}
+
+/// By position: the excluded entry for want of which an entry cannot be made.
+fn lacking<'a>(
+    entries: &'a [Entry],
+    graph: &Graph,
+    stages: &[Stage],
+    excluded: &[Option<Why<'a>>],
+) -> Vec<Option<&'a Entry>> {
+    let mut lacking: Vec<Option<&Entry>> = vec![None; entries.len()];
+    let mut found: Vec<(usize, &Entry)> = (0..entries.len())
+        .filter(|&at| excluded[at].is_some_and(|why| !is_there_already(&entries[at], why)))
+        .map(|at| (at, &entries[at]))
+        .collect();
+    while let Some((position, lacks)) = found.pop() {
+        let mut strand = |user: usize| {
+            if excluded[user].is_none() && lacking[user].is_none() && stages[user] != Stage::Skip {
+                lacking[user] = Some(lacks);
+                found.push((user, lacks));
+            }
+        };
+        graph.needed_by(position).iter().for_each(|&user| strand(user));
+        // In a cycle of views pg_dump makes an empty view first and fills it by its rule: without
+        // the rule it would be left empty.
+        if entries[position].tag.ends_with(" _RETURN") && entries[position].desc == "RULE" {
+            let views = graph.needs(position).iter().filter(|&&need| graph.is_part(position, need));
+            views.for_each(|&view| strand(view));
+        }
+    }
+    lacking
+}
+
+/// Whether an entry is excluded because the target has it, so that others may depend on it.
+fn is_there_already(entry: &Entry, why: Why) -> bool {
+    match why {
+        Why::Extension => true,
+        Why::Schema => entry.desc == "SCHEMA",
+        Why::Object | Why::PartOf(_) => false,
+    }
+}
+
+impl Filter {
+    fn names_object(&self, entry: &Entry) -> Option<Why<'static>> {
+        if self.objects.contains(&(entry.class_oid, entry.oid)) {
+            Some(Why::Object)
+        } else if entry.desc == "EXTENSION" && self.extensions.contains(&entry.tag) {
+            Some(Why::Extension)
+        } else {
+            None
+        }
+    }
+
+    fn names_schema(&self, entry: &Entry) -> Option<Why<'static>> {
+        let schema = match entry.desc.as_str() {
+            "SCHEMA" => Some(entry.tag.as_str()),
+            // A schema that an extension made has no entry, but privileges given on it have.
+            _ if entry.is_annotation() && entry.namespace.is_none() => entry.tag.strip_prefix("SCHEMA "),
+            _ => entry.namespace.as_deref(),
+        }?;
+        self.schemas.iter().any(|listed| listed == schema).then_some(Why::Schema)
+    }
+}

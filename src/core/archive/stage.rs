@@ -1,0 +1,66 @@
+//! The phase of a migration in which an entry is run.
+
+use super::{Entry, Section};
+
+/// In the order in which they are run, `Skip` apart. The rows arrive after `PreData`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    PreData,
+    Index,
+    Constraint,
+    /// The indexes of partitions become parts of the partitioned table's index.
+    Attach,
+    ForeignKey,
+    /// One by one, in pg_restore's order: extended statistics, rules, triggers, policies, row
+    /// security, publications, comments, security labels, what pg_dump postponed; then
+    /// privileges; then event triggers.
+    Rest,
+    /// Not run from the archive: its own settings, the database as a whole, data (large objects
+    /// included), subscriptions.
+    Skip,
+}
+
+/// pg_restore runs an archive in three passes. Privileges come late so that they cannot hinder
+/// the owner, event triggers last so that they cannot meddle with the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pass {
+    Main,
+    Privileges,
+    EventTriggers,
+}
+
+impl Entry {
+    /// By its kind alone; `plan` moves it back where it depends on something later.
+    pub(super) fn stage(&self) -> Stage {
+        match self.desc.as_str() {
+            "ENCODING" | "STDSTRINGS" | "SEARCHPATH" => Stage::Skip,
+            "DATABASE" | "DATABASE PROPERTIES" => Stage::Skip,
+            "SUBSCRIPTION" | "SUBSCRIPTION TABLE" => Stage::Skip,
+            "BLOB" | "BLOB METADATA" | "BLOBS" | "BLOB COMMENTS" => Stage::Skip,
+            // These two may stand in the post-data section.
+            "MATERIALIZED VIEW DATA" | "STATISTICS DATA" => Stage::Skip,
+            _ if self.section == Section::Data => Stage::Skip,
+            _ if self.section == Section::PreData => Stage::PreData,
+            "INDEX" => Stage::Index,
+            "CONSTRAINT" | "CHECK CONSTRAINT" => Stage::Constraint,
+            "INDEX ATTACH" => Stage::Attach,
+            "FK CONSTRAINT" => Stage::ForeignKey,
+            _ if self.is_annotation() && self.is_on(&["DATABASE ", "SUBSCRIPTION ", "LARGE OBJECT"]) => Stage::Skip,
+            _ => Stage::Rest,
+        }
+    }
+
+    pub(super) fn pass(&self) -> Pass {
+        match self.desc.as_str() {
+            "ACL" | "DEFAULT ACL" => Pass::Privileges,
+            "EVENT TRIGGER" => Pass::EventTriggers,
+            "COMMENT" | "SECURITY LABEL" if self.is_on(&["EVENT TRIGGER "]) => Pass::EventTriggers,
+            _ => Pass::Main,
+        }
+    }
+
+    /// Whether an annotation's tag starts with one of these kinds of objects.
+    fn is_on(&self, kinds: &[&str]) -> bool {
+        kinds.iter().any(|kind| self.tag.starts_with(kind))
+    }
+}

@@ -1,0 +1,121 @@
+//! What is said of an entry in messages, and what is run for it besides its definition:
+//! the settings its definition expects, the access method of a partitioned table, the owner.
+
+use super::Entry;
+use crate::core::name::{Name, quoted};
+
+impl Entry {
+    /// For messages: `TABLE public.flights`, `FK CONSTRAINT public.flights flights_carrier_fkey`,
+    /// `COMMENT ON COLUMN public.flights.carrier`.
+    pub fn object(&self) -> String {
+        let Entry { desc, tag, .. } = self;
+        if !self.is_annotation() {
+            return match &self.namespace {
+                Some(schema) => format!("{desc} {schema}.{tag}"),
+                None => format!("{desc} {tag}"),
+            };
+        }
+        // The tag is a kind and a name: `COLUMN flights.carrier`, `TRIGGER stamp ON flights`.
+        match &self.namespace {
+            Some(schema) => {
+                let (kind, name) = tag.split_at(name_start(tag));
+                format!("{desc} ON {kind}{schema}.{name}")
+            }
+            None => format!("{desc} ON {tag}"),
+        }
+    }
+
+    /// `ALTER TABLE "s"."t" OWNER TO "r"`; None for what has no owner of its own.
+    pub fn owner_statement(&self) -> Option<String> {
+        let owner = quoted(self.owner.as_deref()?);
+        // What cannot be dropped by itself is not owned by itself, such as an identity's sequence.
+        if self.drop_statement.is_empty() {
+            return None;
+        }
+        let object = match self.desc.as_str() {
+            "COLLATION"
+            | "CONVERSION"
+            | "DATABASE"
+            | "DOMAIN"
+            | "EVENT TRIGGER"
+            | "FOREIGN DATA WRAPPER"
+            | "FOREIGN TABLE"
+            | "MATERIALIZED VIEW"
+            | "PROCEDURAL LANGUAGE"
+            | "PUBLICATION"
+            | "SCHEMA"
+            | "SEQUENCE"
+            | "SERVER"
+            | "STATISTICS"
+            | "SUBSCRIPTION"
+            | "TABLE"
+            | "TEXT SEARCH CONFIGURATION"
+            | "TEXT SEARCH DICTIONARY"
+            | "TYPE"
+            | "VIEW" => {
+                format!("{} {}", self.desc, self.qualified())
+            }
+            // Their argument types or index method stand in the drop statement alone.
+            "AGGREGATE" | "FUNCTION" | "OPERATOR" | "OPERATOR CLASS" | "OPERATOR FAMILY" | "PROCEDURE" => {
+                self.drop_statement.strip_prefix("DROP ")?.trim_end_matches([';', '\n']).to_owned()
+            }
+            "BLOB" => format!("LARGE OBJECT {}", self.tag.parse::<u32>().ok()?),
+            _ => return None,
+        };
+        Some(format!("ALTER {object} OWNER TO {owner}"))
+    }
+
+    /// The settings that the definition expects, as a name and a value for set_config. They are
+    /// named only where they matter: what an earlier entry has set may stay otherwise.
+    pub fn settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let tablespace = self.tablespace.as_deref().map(|name| ("default_tablespace", name));
+        let access_method = self
+            .access_method
+            .as_deref()
+            .filter(|_| !self.is_partitioned())
+            .map(|name| ("default_table_access_method", name));
+        tablespace.into_iter().chain(access_method)
+    }
+
+    /// A partitioned table has no storage: its access method, which its partitions will inherit,
+    /// is set once it is made.
+    pub fn access_method_statement(&self) -> Option<String> {
+        let access_method = self.access_method.as_deref().filter(|_| self.is_partitioned())?;
+        let table = self.qualified();
+        Some(format!("ALTER TABLE {table} SET ACCESS METHOD {}", quoted(access_method)))
+    }
+
+    /// Says something about another object, which its dependencies name.
+    pub fn is_annotation(&self) -> bool {
+        matches!(self.desc.as_str(), "COMMENT" | "SECURITY LABEL" | "ACL")
+    }
+
+    fn is_partitioned(&self) -> bool {
+        self.relkind == Some('p')
+    }
+
+    fn qualified(&self) -> String {
+        match &self.namespace {
+            Some(schema) => Name::new(schema, &self.tag).to_string(),
+            None => quoted(&self.tag),
+        }
+    }
+}
+
+/// Where in an annotation's tag the name that is in a schema starts. Words of the kind are in
+/// capitals, names with capitals are quoted; a constraint, trigger, rule or policy is ON it.
+fn name_start(tag: &str) -> usize {
+    let kind = tag
+        .split_inclusive(' ')
+        .take_while(|word| word.trim_end().bytes().all(|byte| byte.is_ascii_uppercase()))
+        .map(str::len)
+        .sum::<usize>();
+    let inside = ["CONSTRAINT ", "TRIGGER ", "RULE ", "POLICY "];
+    match tag.rfind(" ON ") {
+        Some(on) if inside.iter().any(|word| tag.starts_with(word)) => {
+            let on = on + " ON ".len();
+            on + if tag[on..].starts_with("DOMAIN ") { "DOMAIN ".len() } else { 0 }
+        }
+        _ => kind,
+    }
+}

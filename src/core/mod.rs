@@ -1,0 +1,11 @@
+//! What needs no server: names, options, the inventory's types, the plan, the archive's
+//! table of contents, checksum queries. Never imports pgrx; unit-tested on its own.
+
+pub mod archive;
+pub mod checksum;
+pub mod inventory;
+pub mod name;
+pub mod options;
+pub mod plan;
+pub mod progress;
+pub mod settings;

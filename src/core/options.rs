@@ -1,0 +1,142 @@
+//! The options of a run: one set of keys for the call, the job and the stored run.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Roles {
+    /// Make the roles that own or are granted something and that the target lacks.
+    #[default]
+    Used,
+    /// Make none; a missing one is an error.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    #[default]
+    Keep,
+    Drop,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Rows counted on both sides.
+    #[default]
+    Count,
+    /// Rows counted and an order-independent checksum of all their values compared.
+    Checksum,
+}
+
+impl Level {
+    pub fn parse(text: &str) -> Option<Level> {
+        match text {
+            "count" => Some(Level::Count),
+            "checksum" => Some(Level::Checksum),
+            _ => None,
+        }
+    }
+}
+
+/// Unknown keys are refused: a misspelt option must not pass as its default.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Copy workers at work at once.
+    pub jobs: u16,
+    /// Wait for the end of the run and report on the way.
+    pub wait: bool,
+    pub roles: Roles,
+    pub owners: Keep,
+    pub privileges: Keep,
+    pub tablespaces: Keep,
+    /// What is compared at the end of the run, under the run's own snapshot.
+    pub verify: Level,
+    /// Seconds to wait for the locks on the source; 0 waits without limit.
+    pub lock_timeout: u32,
+    /// Seconds to wait for a connection to the source.
+    pub connect_timeout: u32,
+    /// A plain table of more bytes than this is copied in parts of about this size; 0 never splits.
+    pub split_bytes: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            jobs: 4,
+            wait: true,
+            roles: Roles::default(),
+            owners: Keep::default(),
+            privileges: Keep::default(),
+            tablespaces: Keep::default(),
+            verify: Level::default(),
+            lock_timeout: 60,
+            connect_timeout: 10,
+            split_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Options {
+    /// Reads options from JSON text. The error says which key or value is wrong.
+    pub fn parse(json: &str) -> Result<Options, String> {
+        // serde says where in the text it stopped, which means nothing for a jsonb value.
+        let plain = |e: serde_json::Error| {
+            let text = e.to_string();
+            text.split(" at line ").next().unwrap_or(&text).to_string()
+        };
+        // serde would take an array for the fields in their order.
+        if !json.trim_start().starts_with('{') {
+            return Err("they must be a JSON object".to_string());
+        }
+        let options: Options = serde_json::from_str(json).map_err(plain)?;
+        options.check()?;
+        Ok(options)
+    }
+
+    /// The ranges that the types do not express.
+    pub fn check(&self) -> Result<(), String> {
+        if self.jobs == 0 || self.jobs > 1000 {
+            return Err(format!("jobs must be between 1 and 1000, not {}", self.jobs));
+        }
+        if self.connect_timeout == 0 {
+            return Err("connect_timeout must be at least 1 second".to_string());
+        }
+        if self.split_bytes < 0 {
+            return Err(format!("split_bytes must not be negative: {}", self.split_bytes));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_and_values() {
+        let options = Options::parse("{}").unwrap();
+        assert_eq!((options.jobs, options.wait, options.verify), (4, true, Level::Count));
+        let options = Options::parse(r#"{"jobs": 8, "roles": "none", "verify": "checksum"}"#).unwrap();
+        assert_eq!((options.jobs, options.roles, options.verify), (8, Roles::None, Level::Checksum));
+    }
+
+    #[test]
+    fn refusals_name_the_key() {
+        for (json, word) in [
+            (r#"{"job": 8}"#, "unknown field `job`"),
+            (r#"{"jobs": 0}"#, "jobs must be"),
+            (r#"{"jobs": "2"}"#, "invalid type: string \"2\""),
+            (r#"{"roles": "all"}"#, "unknown variant `all`"),
+            (r#"{"split_bytes": -1}"#, "split_bytes must not"),
+            ("[]", "must be a JSON object"),
+            ("[8]", "must be a JSON object"),
+        ] {
+            let error = Options::parse(json).unwrap_err();
+            assert!(error.contains(word), "{json}: {error}");
+            assert!(!error.contains("line"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The plan of a run: every task that a worker can take, in stages. Pure: from the inventory
+//! and the options alone.
+
+use super::inventory::{Column, Inventory, Relation, Slices};
+use super::name::{Name, column_list};
+use super::options::{Keep, Options};
+use serde::{Deserialize, Serialize};
+
+/// Stages that workers work on, in the order of a run. A stage begins when the one before it
+/// has no open task left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Copy,
+    Index,
+    Constraint,
+    ForeignKey,
+    Analyze,
+    Verify,
+}
+
+impl Stage {
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Copy => "copy",
+            Stage::Index => "index",
+            Stage::Constraint => "constraint",
+            Stage::ForeignKey => "foreign_key",
+            Stage::Analyze => "analyze",
+            Stage::Verify => "verify",
+        }
+    }
+}
+
+/// Something one worker does in one go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    pub stage: Stage,
+    /// As its user would name it.
+    pub object: String,
+    /// Estimates of the source, for the order, the progress and the ETA.
+    pub rows: i64,
+    pub bytes: i64,
+    pub work: Work,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    Copy(Copy),
+    Sql(Sql),
+    Verify(Verify),
+}
+
+/// Where a copy's rows go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Into {
+    /// A table that is there by this name, or a hypertable's own root.
+    Table(Name),
+    /// A chunk of this hypertable with these slices; made by the task.
+    Chunk { hypertable: Name, slices: Slices, tablespace: Option<String>, creation_time: Option<String> },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Copy {
+    pub source: Name,
+    pub into: Into,
+    /// Named on both sides: their order and dropped columns may differ. None means that there
+    /// is no column that could be named.
+    pub columns: Vec<String>,
+    pub binary: bool,
+    /// `WHERE ...` of an extension's configuration table.
+    pub condition: Option<String>,
+    /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
+    pub pages: Option<(i64, Option<i64>)>,
+}
+
+impl Copy {
+    fn new(source: Name, into: Into, columns: &[Column]) -> Self {
+        let sent: Vec<&Column> = columns.iter().filter(|c| !c.generated).collect();
+        Copy {
+            source,
+            into,
+            binary: sent.iter().all(|c| c.binary),
+            columns: sent.iter().map(|c| c.name.clone()).collect(),
+            condition: None,
+            pages: None,
+        }
+    }
+
+    /// Whether this task alone fills its relation, which it may then empty first.
+    pub fn is_whole(&self) -> bool {
+        self.pages.is_none() && self.condition.is_none()
+    }
+
+    /// The statement for the source. `COPY table TO` reads the table's own rows, never those
+    /// of children, like ONLY.
+    pub fn statement(&self) -> String {
+        let format = if self.binary { "binary" } else { "text" };
+        let columns = column_list(&self.columns);
+        let from = match (&self.pages, &self.condition) {
+            (None, None) if self.columns.is_empty() => self.source.to_string(),
+            (None, None) => format!("{} ({columns})", self.source),
+            (pages, condition) => {
+                let mut query = format!("SELECT {columns} FROM ONLY {}", self.source);
+                query.push_str(condition.as_deref().map(|c| format!(" {c}")).as_deref().unwrap_or_default());
+                if let Some((from, to)) = pages {
+                    query.push_str(&format!(" WHERE ctid >= '({from},0)'::pg_catalog.tid"));
+                    if let Some(to) = to {
+                        query.push_str(&format!(" AND ctid < '({to},0)'::pg_catalog.tid"));
+                    }
+                }
+                format!("({query})")
+            }
+        };
+        format!("COPY {from} TO STDOUT (FORMAT {format})")
+    }
+
+    pub fn method(&self) -> String {
+        let format = if self.binary { "binary" } else { "text" };
+        match self.pages {
+            Some(_) => format!("COPY {format}, part of a large table"),
+            None => format!("COPY {format}"),
+        }
+    }
+}
+
+/// Statements for the target, in one transaction.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sql {
+    pub statements: Vec<String>,
+    /// A foreign key that the source itself violates is made NOT VALID instead, with a warning.
+    pub not_valid_instead: bool,
+}
+
+/// A comparison of one relation on both sides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verify {
+    pub source: Option<Name>,
+    pub target: Option<Name>,
+    /// All columns, generated ones included.
+    pub columns: Vec<String>,
+    pub condition: Option<String>,
+    pub checksum: bool,
+    /// The source's count where it is known already: what the copy was told by the source.
+    pub source_rows: Option<i64>,
+}
+
+fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> Task {
+    Task { stage, object, rows, bytes, work }
+}
+
+/// The parts of a table: page ranges of about `split` bytes each, by the table's whole size.
+/// Its TOAST counts, so that a small heap with large values is split too.
+fn parts(table: &Relation, split: i64) -> Vec<(i64, Option<i64>)> {
+    let count = if split == 0 { 1 } else { (table.bytes / split + 1).min(table.pages.max(1)) };
+    let bound = |i: i64| table.pages * i / count;
+    (0..count).map(|i| (bound(i), (i + 1 < count).then(|| bound(i + 1)))).collect()
+}
+
+/// The copy tasks of everything that the inventory lists.
+pub fn copies(inventory: &Inventory, options: &Options) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for table in inventory.plain_tables() {
+        let name = table.qualified();
+        let mut copy = Copy::new(name.clone(), Into::Table(name.clone()), &table.columns);
+        copy.condition = table.condition.clone();
+        let parts = parts(table, options.split_bytes);
+        if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
+            tasks.push(task(Stage::Copy, name.shown(), table.rows, table.bytes, Work::Copy(copy)));
+            continue;
+        }
+        let count = parts.len() as i64;
+        for (i, pages) in parts.into_iter().enumerate() {
+            let object = format!("{} part {} of {count}", name.shown(), i + 1);
+            let part = Copy { pages: Some(pages), ..copy.clone() };
+            tasks.push(task(Stage::Copy, object, table.rows / count, table.bytes / count, Work::Copy(part)));
+        }
+    }
+    for hypertable in &inventory.hypertables {
+        let name = hypertable.qualified();
+        let Some(root) = inventory.root(hypertable) else { continue };
+        if hypertable.root_may_have_rows {
+            let copy = Copy::new(name.clone(), Into::Table(name.clone()), &root.columns);
+            tasks.push(task(
+                Stage::Copy,
+                format!("{} (its own rows)", name.shown()),
+                root.rows,
+                root.bytes,
+                Work::Copy(copy),
+            ));
+        }
+        for chunk in inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id) {
+            let into = Into::Chunk {
+                hypertable: name.clone(),
+                slices: chunk.slices.clone(),
+                tablespace: chunk.tablespace.clone().filter(|_| options.tablespaces == Keep::Keep),
+                creation_time: chunk.creation_time.clone(),
+            };
+            let copy = Copy::new(chunk.qualified(), into, &root.columns);
+            let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
+            tasks.push(task(Stage::Copy, object, chunk.rows, chunk.bytes, Work::Copy(copy)));
+        }
+    }
+    tasks
+}
+
+/// One statement as a task.
+pub fn sql(stage: Stage, object: String, bytes: i64, statements: Vec<String>) -> Task {
+    let not_valid_instead = stage == Stage::ForeignKey;
+    task(stage, object, 0, bytes, Work::Sql(Sql { statements, not_valid_instead }))
+}
+
+/// ANALYZE for every table and hypertable that holds rows.
+pub fn analyzes(inventory: &Inventory) -> Vec<Task> {
+    let tables = inventory.plain_tables().map(|t| (t.qualified(), t.bytes));
+    let hypertables = inventory.hypertables.iter().map(|h| {
+        let bytes = inventory.chunks.iter().filter(|c| c.hypertable_id == h.id).map(|c| c.bytes).sum();
+        (h.qualified(), bytes)
+    });
+    tables
+        .chain(hypertables)
+        .map(|(name, bytes)| sql(Stage::Analyze, name.shown(), bytes, vec![format!("ANALYZE {name}")]))
+        .collect()
+}
+
+pub fn verify(object: String, rows: i64, bytes: i64, work: Verify) -> Task {
+    task(Stage::Verify, object, rows, bytes, Work::Verify(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(pages: i64, bytes: i64) -> Relation {
+        serde_json::from_value(serde_json::json!({
+            "oid": 1, "schema": "public", "name": "t", "has_children": false, "row_security": false,
+            "force_row_security": false, "owner": "o", "pages": pages, "bytes": bytes, "rows": 10,
+            "columns": [
+                {"name": "a", "type": "int", "generated": false, "binary": true},
+                {"name": "g", "type": "int", "generated": true, "binary": true},
+            ]
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn parts_cover_every_page_once() {
+        for (pages, bytes, split) in [(100, 1000, 300), (7, 1_000_000, 10), (1, 500, 10), (0, 0, 10), (50, 50, 0)] {
+            let parts = parts(&table(pages, bytes), split);
+            assert_eq!(parts[0].0, 0);
+            assert_eq!(parts.last().unwrap().1, None);
+            for pair in parts.windows(2) {
+                assert_eq!(pair[0].1, Some(pair[1].0));
+            }
+        }
+        // A small heap with a large TOAST is split by its whole size.
+        assert_eq!(parts(&table(10, 10_000), 1_000).len(), 10);
+    }
+
+    #[test]
+    fn statements() {
+        let name = Name::new("public", "t");
+        let mut copy = Copy::new(name.clone(), Into::Table(name), &table(1, 1).columns);
+        assert_eq!(copy.statement(), "COPY \"public\".\"t\" (\"a\") TO STDOUT (FORMAT binary)");
+        copy.pages = Some((5, Some(9)));
+        assert!(copy.statement().contains("WHERE ctid >= '(5,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid"));
+        assert!(!copy.is_whole());
+        copy.pages = None;
+        copy.columns.clear();
+        copy.binary = false;
+        assert_eq!(copy.statement(), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
+    }
+}

@@ -1,0 +1,117 @@
+//! The one error type: what PostgreSQL's own errors carry, plus the object and the side it
+//! happened on. It is raised once, at the edge ([`crate::pg::report`]), or stored field by
+//! field in `timescale_migrate.task_log` and `run_log`; never as one text.
+
+use std::fmt;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Which server an error came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Source,
+    Target,
+}
+
+/// A five-character SQLSTATE, as in PostgreSQL's appendix A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqlState(pub [u8; 5]);
+
+impl SqlState {
+    pub const CONNECTION_FAILURE: Self = Self(*b"08006");
+    pub const CANNOT_CONNECT: Self = Self(*b"08001");
+    pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
+    pub const INVALID_PARAMETER: Self = Self(*b"22023");
+    pub const ACTIVE_TRANSACTION: Self = Self(*b"25001");
+    pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
+    pub const FOREIGN_KEY_VIOLATION: Self = Self(*b"23503");
+    pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
+    pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
+    pub const INSUFFICIENT_RESOURCES: Self = Self(*b"53000");
+    pub const NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
+    pub const OBJECT_IN_USE: Self = Self(*b"55006");
+    pub const QUERY_CANCELED: Self = Self(*b"57014");
+    pub const EXTERNAL_ROUTINE: Self = Self(*b"38000");
+    pub const INTERNAL: Self = Self(*b"XX000");
+    pub const DATA_CORRUPTED: Self = Self(*b"XX001");
+
+    /// Anything that is not five characters becomes `XX000`.
+    pub fn parse(text: &str) -> Self {
+        text.as_bytes().try_into().map_or(Self::INTERNAL, Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XX000")
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Error {
+    pub code: SqlState,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    pub context: Option<String>,
+    /// The object that was being made or copied, as its user would name it.
+    pub object: Option<String>,
+    pub side: Side,
+}
+
+impl Error {
+    pub fn new(code: SqlState, message: impl Into<String>) -> Self {
+        Error {
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            context: None,
+            object: None,
+            side: Side::Target,
+        }
+    }
+
+    /// Something that only a defect of this extension can cause.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(SqlState::INTERNAL, message)
+    }
+
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn on(mut self, side: Side) -> Self {
+        self.side = side;
+        self
+    }
+
+    /// Names the object, unless a call further down already did so more exactly.
+    pub fn about(mut self, object: impl Into<String>) -> Self {
+        self.object.get_or_insert_with(|| object.into());
+        self
+    }
+
+    /// Adds one line to the context, as an error context callback would.
+    pub fn within(mut self, line: impl AsRef<str>) -> Self {
+        let context = self.context.get_or_insert_default();
+        if !context.is_empty() {
+            context.push('\n');
+        }
+        context.push_str(line.as_ref());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

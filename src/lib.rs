@@ -1,0 +1,25 @@
+//! Moves a whole TimescaleDB or PostgreSQL database to this server with one SQL call.
+//!
+//! `api` is what SQL calls; `run` makes a run out of `source` (what is asked of the other
+//! server) and `target` (what is built here); `core` is pure; `pg` and `libpq` fence the
+//! unsafe code of the two sides.
+
+pgrx::pg_module_magic!(name, version);
+
+mod api;
+mod core;
+mod error;
+mod libpq;
+mod pg;
+mod run;
+mod source;
+mod target;
+
+pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
+pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/wrapper.sql", name = "wrapper", requires = [api::validator]);
+pgrx::extension_sql_file!("../sql/job.sql", name = "job", requires = [api::migrate_from]);
+pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/target/chunk.sql", name = "chunk", requires = ["chunk_parts"]);
+pgrx::extension_sql_file!("../sql/target/hypertable.sql", name = "hypertable", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);

@@ -1,0 +1,245 @@
+//! A connection to the source.
+
+use super::copy_out::CopyOut;
+use super::ffi;
+use super::params::Params;
+use super::result::{Raw, Rows};
+use crate::error::{Error, Result, Side, SqlState};
+use crate::pg::wait::{self, Event, Interest};
+use libpq_sys::{PGconn, PGresult};
+use pgrx::pg_sys;
+use std::ffi::{CString, c_char, c_void};
+use std::time::{Duration, Instant};
+
+/// How often a wait comes back by itself, at the latest.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// A non-blocking connection, closed when dropped.
+pub struct Connection {
+    pub(super) raw: *mut PGconn,
+}
+
+unsafe extern "C" fn ignore_notice(_: *mut c_void, _: *const PGresult) {}
+
+/// One of the file descriptors the server allows this process besides its own files.
+struct Lease;
+
+impl Lease {
+    fn take() -> Result<Lease> {
+        // SAFETY: counts descriptors, nothing else.
+        match unsafe { pg_sys::AcquireExternalFD() } {
+            true => Ok(Lease),
+            false => Err(Error::new(SqlState::INSUFFICIENT_RESOURCES, "too many open files in this process")
+                .hint("Raise max_files_per_process or the operating system's limit on open files.")),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // SAFETY: gives back what `take` took.
+        unsafe { pg_sys::ReleaseExternalFD() };
+    }
+}
+
+impl Connection {
+    /// Connects within `timeout`.
+    pub fn open(params: &Params, timeout: Duration) -> Result<Connection> {
+        let lease = Lease::take()?;
+        let strings = params.c_strings()?;
+        let mut names: Vec<*const c_char> = strings.iter().map(|(n, _)| n.as_ptr()).collect();
+        let mut values: Vec<*const c_char> = strings.iter().map(|(_, v)| v.as_ptr()).collect();
+        names.push(std::ptr::null());
+        values.push(std::ptr::null());
+        // SAFETY: both arrays end with null and live through the call.
+        let raw = unsafe { libpq_sys::PQconnectStartParams(names.as_ptr(), values.as_ptr(), 0) };
+        if raw.is_null() {
+            return Err(Error::internal("libpq is out of memory"));
+        }
+        std::mem::forget(lease);
+        let mut connection = Connection { raw };
+        connection.establish(timeout)?;
+        // SAFETY: the connection is open; the receiver is a plain function.
+        unsafe {
+            libpq_sys::PQsetNoticeReceiver(raw, Some(ignore_notice), std::ptr::null_mut());
+            libpq_sys::PQsetnonblocking(raw, 1);
+        }
+        Ok(connection)
+    }
+
+    fn establish(&mut self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        // What PQconnectPoll is said to have returned before its first call.
+        let mut interest = Interest::Write;
+        // SAFETY: the connection lives; its socket may change between polls, so it is asked
+        // for each time.
+        unsafe {
+            if ffi::status(self.raw) == ffi::CONNECTION_BAD {
+                return Err(self.cannot_connect());
+            }
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(Error::new(
+                        SqlState::CANNOT_CONNECT,
+                        "could not connect to the source: timeout expired",
+                    )
+                    .detail(format!("No connection within {} s.", timeout.as_secs()))
+                    .on(Side::Source));
+                }
+                let socket = libpq_sys::PQsocket(self.raw);
+                if !wait::on_socket(socket, interest, left.min(HEARTBEAT), Event::SourceConnect) {
+                    continue;
+                }
+                interest = match ffi::connect_poll(self.raw) {
+                    ffi::POLLING_OK => return Ok(()),
+                    ffi::POLLING_FAILED => return Err(self.cannot_connect()),
+                    ffi::POLLING_READING => Interest::Read,
+                    _ => Interest::Write,
+                };
+            }
+        }
+    }
+
+    fn cannot_connect(&self) -> Error {
+        Error::new(SqlState::CANNOT_CONNECT, "could not connect to the source").detail(self.message()).on(Side::Source)
+    }
+
+    fn message(&self) -> String {
+        // SAFETY: the text belongs to the connection.
+        unsafe { ffi::string(libpq_sys::PQerrorMessage(self.raw)) }.unwrap_or_default().trim().to_string()
+    }
+
+    /// The error for a connection that no longer works.
+    pub(super) fn lost(&self) -> Error {
+        Error::new(SqlState::CONNECTION_FAILURE, "lost the connection to the source")
+            .detail(self.message())
+            .on(Side::Source)
+    }
+
+    /// For instance 170011, of the server at the other end.
+    pub fn server_version(&self) -> i32 {
+        // SAFETY: an open connection.
+        unsafe { libpq_sys::PQserverVersion(self.raw) }
+    }
+
+    /// Sends one or several statements as a simple query, and returns without an answer.
+    pub fn send(&mut self, sql: &str) -> Result<()> {
+        let text = CString::new(sql).map_err(|_| Error::internal("a statement contains a NUL byte"))?;
+        // SAFETY: the text lives through the calls; libpq copies it into its buffer.
+        unsafe {
+            if libpq_sys::PQsendQuery(self.raw, text.as_ptr()) != 1 {
+                return Err(self.lost());
+            }
+            loop {
+                match libpq_sys::PQflush(self.raw) {
+                    0 => return Ok(()),
+                    1 => {
+                        // A server that is sending must be read from, or both sides wait.
+                        wait::on_socket(
+                            libpq_sys::PQsocket(self.raw),
+                            Interest::Write,
+                            Duration::from_millis(50),
+                            Event::SourceQuery,
+                        );
+                        if libpq_sys::PQconsumeInput(self.raw) != 1 {
+                            return Err(self.lost());
+                        }
+                    }
+                    _ => return Err(self.lost()),
+                }
+            }
+        }
+    }
+
+    /// Waits for input and takes it in.
+    pub(super) fn receive(&mut self, event: Event) -> Result<()> {
+        // SAFETY: an open connection.
+        unsafe {
+            wait::on_socket(libpq_sys::PQsocket(self.raw), Interest::Read, HEARTBEAT, event);
+            match libpq_sys::PQconsumeInput(self.raw) {
+                1 => Ok(()),
+                _ => Err(self.lost()),
+            }
+        }
+    }
+
+    /// The next result of what was sent; `None` after the last one.
+    pub(super) fn next_result(&mut self, event: Event) -> Result<Option<Raw>> {
+        // SAFETY: as above; a result returned is owned by the caller.
+        unsafe {
+            while libpq_sys::PQisBusy(self.raw) != 0 {
+                self.receive(event)?;
+            }
+            Ok(Raw::new(libpq_sys::PQgetResult(self.raw)))
+        }
+    }
+
+    /// Reads off what is left of the last command, so that the next can be sent.
+    fn finish(&mut self) -> Result<()> {
+        while let Some(result) = self.next_result(Event::SourceQuery)? {
+            if result.status() == ffi::COPY_OUT {
+                return Err(self.lost());
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of the last statement that was sent; an error of any statement is one here.
+    pub fn answer(&mut self) -> Result<Rows> {
+        let mut rows = Rows::default();
+        while let Some(result) = self.next_result(Event::SourceQuery)? {
+            match result.status() {
+                ffi::TUPLES_OK => rows = result.rows(),
+                ffi::COMMAND_OK | ffi::EMPTY_QUERY => rows = Rows::default(),
+                _ => {
+                    let error = result.error();
+                    self.finish()?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Runs one or several statements; returns the last one's rows.
+    pub fn query(&mut self, sql: &str) -> Result<Rows> {
+        self.send(sql)?;
+        self.answer().map_err(|e| e.within(format!("statement on the source: {}", summary(sql))))
+    }
+
+    /// Runs statements of which the last is a `COPY ... TO STDOUT`.
+    pub fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>> {
+        self.send(sql)?;
+        while let Some(result) = self.next_result(Event::SourceQuery)? {
+            match result.status() {
+                ffi::COPY_OUT => return Ok(CopyOut::new(self)),
+                ffi::COMMAND_OK | ffi::TUPLES_OK | ffi::EMPTY_QUERY => {}
+                _ => {
+                    let error = result.error().within(format!("statement on the source: {}", summary(sql)));
+                    self.finish()?;
+                    return Err(error);
+                }
+            }
+        }
+        Err(Error::internal("the source did not start the COPY").on(Side::Source))
+    }
+}
+
+/// A statement's beginning, for an error's context.
+fn summary(sql: &str) -> String {
+    let line =
+        sql.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("--")).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(300) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: owned, finished once; the lease was taken in `open`.
+        unsafe { libpq_sys::PQfinish(self.raw) };
+        drop(Lease);
+    }
+}

@@ -1,0 +1,35 @@
+//! Functions whose C enum results are taken as integers: the generated bindings make them
+//! Rust enums, and a value that a newer libpq adds would then be undefined behaviour.
+
+use libpq_sys::{PGconn, PGresult};
+use std::ffi::{CStr, c_char, c_int};
+
+unsafe extern "C" {
+    #[link_name = "PQstatus"]
+    pub fn status(conn: *const PGconn) -> c_int;
+    #[link_name = "PQconnectPoll"]
+    pub fn connect_poll(conn: *mut PGconn) -> c_int;
+    #[link_name = "PQresultStatus"]
+    pub fn result_status(result: *const PGresult) -> c_int;
+}
+
+pub const CONNECTION_BAD: c_int = 1;
+
+pub const POLLING_FAILED: c_int = 0;
+pub const POLLING_READING: c_int = 1;
+pub const POLLING_OK: c_int = 3;
+
+pub const EMPTY_QUERY: c_int = 0;
+pub const COMMAND_OK: c_int = 1;
+pub const TUPLES_OK: c_int = 2;
+pub const COPY_OUT: c_int = 3;
+
+/// # Safety
+/// `text` is null or a NUL-terminated string that lives through the call.
+pub unsafe fn string(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and the caller promises the rest.
+    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}

@@ -1,0 +1,12 @@
+//! The only user of libpq: connection parameters, connections, results and COPY OUT, each an
+//! owning type. Non-blocking throughout; waits go through [`crate::pg::wait`].
+#![allow(unsafe_code)]
+
+mod connection;
+mod copy_out;
+mod ffi;
+mod params;
+mod result;
+
+pub use connection::Connection;
+pub use params::{Params, keywords, parse_conninfo};

@@ -1,0 +1,145 @@
+//! COPY FROM inside this process: the server's own COPY code, fed by a callback, as logical
+//! replication's initial table copy does it (PostgreSQL's `tablesync.c`). It loads exactly
+//! the relation it is given; TimescaleDB's routing is not involved.
+
+use super::catch;
+use crate::error::{Error, Result, SqlState};
+use pgrx::{PgRelation, pg_guard, pg_sys};
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+
+/// Where the bytes of a COPY come from.
+pub trait Source {
+    /// Fills the buffer with at least `least` bytes, fewer only at the end of the data;
+    /// returns how many.
+    fn fill(&mut self, buffer: &mut [u8], least: usize) -> Result<usize>;
+}
+
+thread_local! {
+    /// The source of the COPY that runs: the callback has no argument for its state.
+    static FEED: Cell<Option<*mut dyn Source>> = const { Cell::new(None) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn read_source(buffer: *mut c_void, least: c_int, most: c_int) -> c_int {
+    let Some(source) = FEED.get() else { return 0 };
+    // SAFETY: PostgreSQL passes a buffer of `most` bytes; the source outlives the COPY, whose
+    // caller holds it borrowed.
+    let result = unsafe {
+        let buffer = std::slice::from_raw_parts_mut(buffer.cast::<u8>(), most as usize);
+        (*source).fill(buffer, least as usize)
+    };
+    match result {
+        Ok(filled) => filled as c_int,
+        Err(error) => catch::throw(error),
+    }
+}
+
+/// Empties the feed on every way out, an unwinding one included.
+struct FeedGuard;
+
+impl Drop for FeedGuard {
+    fn drop(&mut self) {
+        FEED.set(None);
+    }
+}
+
+pub struct Options<'a> {
+    pub columns: &'a [String],
+    pub binary: bool,
+    /// Write the rows frozen; the relation must have been truncated in this subtransaction.
+    pub freeze: bool,
+}
+
+fn text(value: &str) -> *mut std::ffi::c_char {
+    // SAFETY: a copy in the current memory context, which outlives the COPY.
+    unsafe { pgrx::memcxt::PgMemoryContexts::CurrentMemoryContext.pstrdup(value) }
+}
+
+fn option(name: &str, value: &str) -> *mut pg_sys::DefElem {
+    // SAFETY: both strings live in the current memory context, like the nodes made here.
+    unsafe { pg_sys::makeDefElem(text(name), pg_sys::makeString(text(value)).cast(), -1) }
+}
+
+/// Copies everything the source gives into the relation; returns the number of rows. In the
+/// current transaction. No columns means all that are not generated.
+pub fn into_relation(relation: pg_sys::Oid, options: &Options, source: &mut dyn Source) -> Result<u64> {
+    // SAFETY: the lifetime is erased for the callback's static; FeedGuard clears it before
+    // the borrow ends.
+    let source: *mut dyn Source =
+        unsafe { std::mem::transmute::<&mut dyn Source, &mut (dyn Source + 'static)>(source) };
+    FEED.set(Some(source));
+    let _guard = FeedGuard;
+    // SAFETY: the sequence of tablesync.c's copy_table(); every allocation is in the
+    // current memory context, the relation is closed by `PgRelation` or the abort.
+    unsafe {
+        let rel = PgRelation::with_lock(relation, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+        let state = pg_sys::make_parsestate(std::ptr::null_mut());
+        pg_sys::addRangeTableEntryForRelation(
+            state,
+            rel.as_ptr(),
+            pg_sys::RowExclusiveLock as c_int,
+            std::ptr::null_mut(),
+            false,
+            false,
+        );
+        let mut names = std::ptr::null_mut();
+        for column in options.columns {
+            names = pg_sys::lappend(names, pg_sys::makeString(text(column)).cast());
+        }
+        let mut list = std::ptr::null_mut();
+        let format = if options.binary { "binary" } else { "text" };
+        list = pg_sys::lappend(list, option("format", format).cast());
+        if options.freeze {
+            list = pg_sys::lappend(list, option("freeze", "true").cast());
+        }
+        let copy = pg_sys::BeginCopyFrom(
+            state,
+            rel.as_ptr(),
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            false,
+            Some(read_source),
+            names,
+            list,
+        );
+        let rows = pg_sys::CopyFrom(copy);
+        pg_sys::EndCopyFrom(copy);
+        pg_sys::free_parsestate(state);
+        Ok(rows)
+    }
+}
+
+/// Gives the relation new, empty storage, in this transaction, without firing triggers,
+/// logging invalidations or touching other tables.
+pub fn truncate(relation: pg_sys::Oid) -> Result<()> {
+    // SAFETY: the table is opened and locked for this transaction; ExecuteTruncateGuts closes
+    // only what it opened itself, which with RESTRICT and one relation is nothing.
+    unsafe {
+        let rel = pg_sys::table_open(relation, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE);
+        let rels = pg_sys::lappend(std::ptr::null_mut(), rel.cast());
+        let oids = pg_sys::lappend_oid(std::ptr::null_mut(), relation);
+        guts(rels, oids);
+        pg_sys::table_close(rel, pg_sys::NoLock as pg_sys::LOCKMODE);
+    }
+    Ok(())
+}
+
+/// # Safety
+/// Lists as `ExecuteTruncateGuts` wants them; its last argument is new in PostgreSQL 16.
+unsafe fn guts(rels: *mut pg_sys::List, oids: *mut pg_sys::List) {
+    let none = std::ptr::null_mut();
+    let behavior = pg_sys::DropBehavior::DROP_RESTRICT;
+    // SAFETY: the caller's.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        pg_sys::ExecuteTruncateGuts(rels, oids, none, behavior, false);
+        #[cfg(not(feature = "pg15"))]
+        pg_sys::ExecuteTruncateGuts(rels, oids, none, behavior, false, false);
+    }
+}
+
+/// The message for a COPY whose two counts differ.
+pub fn count_mismatch(relation: &str, sent: u64, written: u64) -> Error {
+    Error::new(SqlState::DATA_CORRUPTED, format!("source sent {sent} rows of {relation}, but {written} were written"))
+}

@@ -1,0 +1,14 @@
+//! The only user of raw `pg_sys`: errors caught and raised, transactions, waits, workers,
+//! shared memory and the in-process COPY. All `unsafe` of the server's side lives here.
+#![allow(unsafe_code)]
+
+pub mod catch;
+pub mod child;
+pub mod copy;
+mod entry;
+pub mod report;
+pub mod session;
+pub mod shared;
+pub mod spi;
+pub mod wait;
+pub mod worker;

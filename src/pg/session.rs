@@ -1,0 +1,120 @@
+//! A background worker's session, and facts on the calling session.
+
+use crate::error::{Error, Result, SqlState};
+use pgrx::pg_sys;
+use std::ffi::CStr;
+use std::path::PathBuf;
+
+mod handlers {
+    #![allow(improper_ctypes)]
+    unsafe extern "C-unwind" {
+        /// The server's own SIGTERM handler. pgrx's only sets a flag, which would make a long
+        /// COPY unkillable; and its binding of `die` is a guarded wrapper, not a handler.
+        pub fn die(signal: std::ffi::c_int);
+    }
+}
+
+/// Connects this worker to a database as a role: SIGTERM ends it as it ends any backend,
+/// SIGINT cancels what it does.
+pub fn connect(database: pg_sys::Oid, role: pg_sys::Oid) {
+    // SAFETY: called once, first thing in a background worker's main function.
+    unsafe {
+        pg_sys::pqsignal(libc::SIGTERM, Some(handlers::die));
+        pg_sys::BackgroundWorkerUnblockSignals();
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, 0);
+    }
+}
+
+/// Wakes another process of this server: its SIGUSR1 handler sets its latch.
+pub fn wake(pid: i32) {
+    if pid > 0 {
+        // SAFETY: a signal to a process of this server; every one of them handles SIGUSR1.
+        unsafe { libc::kill(pid, libc::SIGUSR1) };
+    }
+}
+
+/// Cancels what another process of this server does, as `pg_cancel_backend` would.
+pub fn interrupt(pid: i32) {
+    if pid > 0 {
+        // SAFETY: as above; SIGINT cancels the current command.
+        unsafe { libc::kill(pid, libc::SIGINT) };
+    }
+}
+
+pub fn pid() -> i32 {
+    // SAFETY: set once at process start.
+    unsafe { pg_sys::MyProcPid }
+}
+
+/// The database, and the role whose rights count, of the calling session.
+pub fn identity() -> (pg_sys::Oid, pg_sys::Oid) {
+    // SAFETY: plain reads of this process's state.
+    unsafe { (pg_sys::MyDatabaseId, pg_sys::GetUserId()) }
+}
+
+/// Everything that starts or reads a run is for superusers: it writes as one.
+pub fn require_superuser() -> Result<()> {
+    // SAFETY: reads this session's role.
+    if unsafe { pg_sys::superuser() } {
+        return Ok(());
+    }
+    Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, "must be superuser to migrate a database"))
+}
+
+/// Refuses a session in which a run cannot be started or watched.
+pub fn require_startable(function: &str) -> Result<()> {
+    // SAFETY: plain reads of transaction state.
+    let (recovery, read_only, block, isolation) = unsafe {
+        (
+            pg_sys::RecoveryInProgress(),
+            pg_sys::XactReadOnly,
+            pg_sys::IsTransactionBlock() || pg_sys::IsSubTransaction(),
+            pg_sys::XactIsoLevel,
+        )
+    };
+    if recovery {
+        return Err(Error::new(SqlState::READ_ONLY_TRANSACTION, format!("{function} cannot run on a standby"))
+            .hint("Run it on the primary."));
+    }
+    if read_only {
+        return Err(Error::new(
+            SqlState::READ_ONLY_TRANSACTION,
+            format!("{function} cannot run in a read-only transaction"),
+        ));
+    }
+    if block {
+        return Err(Error::new(
+            SqlState::ACTIVE_TRANSACTION,
+            format!("{function} cannot run inside a transaction block"),
+        )
+        .detail("It works in background workers whose transactions commit on their own.")
+        .hint("Call it outside BEGIN and COMMIT, with psql's AUTOCOMMIT on."));
+    }
+    if isolation > pg_sys::XACT_READ_COMMITTED as i32 {
+        return Err(Error::new(
+            SqlState::ACTIVE_TRANSACTION,
+            format!("{function} needs the isolation level READ COMMITTED"),
+        )
+        .detail("It reports what the workers commit while it waits.")
+        .hint("SET default_transaction_isolation = 'read committed';"));
+    }
+    Ok(())
+}
+
+/// A client program of this very server, for instance `pg_dump`.
+pub fn program(name: &str) -> Result<PathBuf> {
+    // SAFETY: `my_exec_path` is a NUL-terminated buffer, filled at the postmaster's start.
+    let server = unsafe { CStr::from_ptr((&raw const pg_sys::my_exec_path).cast()) };
+    let path = PathBuf::from(server.to_string_lossy().into_owned()).with_file_name(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("program \"{}\" does not exist", path.display()))
+        .hint("Install PostgreSQL's client programs of the server's own version beside it."))
+}
+
+/// This database's encoding, by its PostgreSQL name.
+pub fn encoding() -> String {
+    // SAFETY: returns a constant string.
+    unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) }.to_string_lossy().into_owned()
+}

@@ -1,0 +1,67 @@
+//! The coordinator: one background worker that makes a run from beginning to end.
+
+use super::launch::{Block, Kind};
+use super::{migrate, state, verify};
+use crate::error::{Error, Result};
+use crate::pg::{catch, report, session, shared::Segment, spi, worker};
+
+/// Settings of every process of a run, each with its reason.
+const SETTINGS: [(&str, &str); 14] = [
+    ("search_path", "pg_catalog, pg_temp"),
+    // The same text forms as on the source's side.
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    // Nothing may cut a long copy off.
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    // Functions may name what is made only later, as in pg_restore.
+    ("check_function_bodies", "off"),
+    // A task's data and its state are in one transaction: both are lost, or neither. The
+    // run's last commit is synchronous again.
+    ("synchronous_commit", "off"),
+    ("row_security", "off"),
+    // What pg_dump writes its definitions for.
+    ("standard_conforming_strings", "on"),
+    ("xmloption", "content"),
+];
+
+pub fn settings() -> Result<()> {
+    catch::transaction(|| SETTINGS.iter().try_for_each(|(name, value)| spi::set(name, value)))
+}
+
+/// The main function of the coordinator's process; the caller's block is wiped once read.
+pub fn main(handle: u32) {
+    let block = match Segment::read(handle, true).and_then(|bytes| Block::from_bytes(&bytes)) {
+        Ok(block) => block,
+        Err(error) => return report::log(&error),
+    };
+    session::connect(block.database.into(), block.user.into());
+    // The one place where everything is caught, an interrupted wait included.
+    let result = catch::everything(|| work(&block));
+    worker::await_dependants();
+    let ended = match &result {
+        Ok(()) => state::finish(block.run),
+        Err(error) => state::fail(block.run, error),
+    };
+    for error in [result.err(), ended.err()].into_iter().flatten() {
+        report::log(&error.within(format!("timescale_migrate run {}", block.run)));
+    }
+}
+
+fn work(block: &Block) -> Result<()> {
+    settings()?;
+    let options = serde_json::to_value(&block.options).map_err(|e| Error::internal(e.to_string()))?;
+    let kind = match block.kind {
+        Kind::Migrate => "migrate",
+        Kind::Verify(_) => "verify",
+    };
+    state::begin(block.run, kind, &block.source, options)?;
+    match block.kind {
+        Kind::Migrate => migrate::run(block),
+        Kind::Verify(level) => verify::run(block, level),
+    }
+}

@@ -1,0 +1,139 @@
+//! The workers of a run, from the coordinator's side.
+
+use super::launch::{Block, Role};
+use super::state;
+use crate::error::{Error, Result, SqlState};
+use crate::pg::shared::Segment;
+use crate::pg::wait::{self, Event};
+use crate::pg::worker::{self, Life, Worker};
+use crate::pg::{session, spi};
+use std::time::{Duration, Instant};
+
+/// How often the coordinator looks at its workers, unless one of them wakes it.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often it reports progress.
+const REPORT: Duration = Duration::from_secs(5);
+
+pub struct Crew {
+    run: i64,
+    workers: Vec<Worker>,
+    /// Holds what workers read at their start; wiped when the crew is dropped.
+    _segment: Segment,
+    reported: Instant,
+}
+
+impl Crew {
+    /// Starts up to `jobs` workers. Fewer free slots make a smaller crew and a warning, none an error.
+    pub fn start(block: &Block, jobs: u16) -> Result<Crew> {
+        let block = Block { role: Role::Worker, coordinator: session::pid(), ..block.clone() };
+        let segment = Segment::create(&block.to_bytes()?);
+        let mut workers = Vec::new();
+        for number in 1..=jobs {
+            let name = format!("timescale_migrate run {} worker {number}", block.run);
+            match Worker::start(&name, "timescale_migrate worker", "timescale_migrate_worker", segment.handle()) {
+                Some(worker) => workers.push(worker),
+                None => break,
+            }
+        }
+        worker::end_with_me(&workers);
+        if workers.is_empty() {
+            return Err(no_slots());
+        }
+        let crew = Crew { run: block.run, workers, _segment: segment, reported: Instant::now() };
+        if crew.workers.len() < usize::from(jobs) {
+            let message = format!(
+                "{} of {jobs} workers could be started; raise max_worker_processes for more",
+                crew.workers.len()
+            );
+            state::say(block.run, "warning", &message)?;
+        }
+        Ok(crew)
+    }
+
+    fn wake(&self) {
+        for worker in &self.workers {
+            if let Life::Running(pid) = worker.life() {
+                session::wake(pid);
+            }
+        }
+    }
+
+    /// Opens a stage and waits for its end: every task done. The first failed task ends it,
+    /// after the other tasks in flight.
+    pub fn work(&mut self, stage: &str) -> Result<()> {
+        let (open, _) = state::stage(self.run, stage)?;
+        if open == 0 {
+            return Ok(());
+        }
+        state::set_phase(self.run, stage)?;
+        self.wake();
+        loop {
+            // Asked before the tasks are looked at: a worker that ends after this has written
+            // what it did.
+            let alive = self.workers.iter().filter(|w| w.life() != Life::Ended).count();
+            let (open, failure) = state::stage(self.run, stage)?;
+            let failure = failure.or(state::stop_requested(self.run)?);
+            if let Some(failure) = failure {
+                self.dismiss()?;
+                return Err(failure);
+            }
+            if open == 0 {
+                return Ok(());
+            }
+            if alive == 0 {
+                return Err(Error::new(
+                    SqlState::NOT_IN_PREREQUISITE_STATE,
+                    "all workers ended before their tasks were done",
+                )
+                .hint("The server's log tells why."));
+            }
+            self.report()?;
+            wait::on_latch(LOOK, Event::Workers);
+        }
+    }
+
+    fn report(&mut self) -> Result<()> {
+        if self.reported.elapsed() < REPORT {
+            return Ok(());
+        }
+        self.reported = Instant::now();
+        crate::pg::catch::transaction(|| {
+            spi::execute(
+                "INSERT INTO timescale_migrate.message_log (run, level, phase, message)
+                 SELECT r.id, 'notice', r.phase, pg_catalog.format(
+                     '%s: %s of %s tasks, %s rows, %s, %s%%, ETA %s', r.phase,
+                     (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.stage = r.phase AND t.state = 'done'),
+                     (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.stage = r.phase),
+                     s.rows, coalesce(s.rate, '-'), s.percent, coalesce(s.eta::text, '-'))
+                 FROM timescale_migrate.run_log r JOIN timescale_migrate.progress s ON s.run = r.id WHERE r.id = $1",
+                &[self.run.into()],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Lets the workers finish the tasks they hold, and ends them.
+    pub fn dismiss(&mut self) -> Result<()> {
+        state::set_phase(self.run, "stopping")?;
+        self.wake();
+        while self.workers.iter().any(|w| w.life() != Life::Ended) {
+            wait::on_latch(LOOK, Event::Workers);
+            self.wake();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.terminate();
+        }
+    }
+}
+
+pub fn no_slots() -> Error {
+    Error::new(SqlState::INSUFFICIENT_RESOURCES, "no background worker could be started")
+        .detail("Every slot of max_worker_processes is taken.")
+        .hint("Raise max_worker_processes, which needs a restart of the server.")
+}

@@ -1,0 +1,191 @@
+//! Starting a run from a session, and waiting for it.
+
+use super::crew::no_slots;
+use super::state;
+use crate::core::options::{Level, Options};
+use crate::error::{Error, Result, SqlState};
+use crate::libpq::Params;
+use crate::pg::shared::Segment;
+use crate::pg::wait::{self, Event};
+use crate::pg::worker::{Life, Worker};
+use crate::pg::{report, session, spi};
+use crate::source::address;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How often the caller looks for messages.
+const LOOK: Duration = Duration::from_millis(200);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    Coordinator,
+    Worker,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    Migrate,
+    /// A comparison, at this level.
+    Verify(Level),
+}
+
+/// What a background worker of a run needs to know; passed through shared memory, because the
+/// parameters may hold a password.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Block {
+    pub role: Role,
+    pub kind: Kind,
+    pub run: i64,
+    pub database: u32,
+    pub user: u32,
+    /// As the user named it, without secrets.
+    pub source: String,
+    pub params: Params,
+    pub options: Options,
+    /// What a worker wakes when it has ended a task.
+    pub coordinator: i32,
+    pub snapshot: String,
+}
+
+impl Block {
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|e| Error::internal(format!("launch block: {e}")))
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Block> {
+        serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("launch block: {e}")))
+    }
+}
+
+/// A started run, cancelled if its caller's wait is.
+pub struct Started {
+    pub run: i64,
+    worker: Worker,
+    /// Cancels the run when dropped before its end.
+    watched: bool,
+    seen: i64,
+}
+
+/// The source as it may be stored and shown.
+fn label(source: &str, params: &Params) -> String {
+    match source.contains('=') || source.contains("://") {
+        true => params.public_conninfo(),
+        false => source.to_string(),
+    }
+}
+
+/// Starts a coordinator. Errors of the run itself come from [`Started::wait`].
+pub fn start(source: &str, kind: Kind, options: Options) -> Result<Started> {
+    let params = address::resolve(source)?;
+    let label = label(source, &params);
+    if label != source && params.has_secret() {
+        report::warning(
+            "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity; use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead",
+        );
+    }
+    let run = spi::value::<i64>("SELECT pg_catalog.nextval('timescale_migrate.run_log_id_seq')", &[])?
+        .ok_or_else(|| Error::internal("no run id"))?;
+    let (database, user) = session::identity();
+    let block = Block {
+        role: Role::Coordinator,
+        kind,
+        run,
+        database: database.to_u32(),
+        user: user.to_u32(),
+        source: label,
+        params,
+        options,
+        coordinator: 0,
+        snapshot: String::new(),
+    };
+    let segment = Segment::create(&block.to_bytes()?);
+    let name = format!("timescale_migrate run {run} coordinator");
+    let worker =
+        Worker::start(&name, "timescale_migrate coordinator", "timescale_migrate_coordinator", segment.handle())
+            .ok_or_else(no_slots)?;
+    let started = Started { run, worker, watched: true, seen: 0 };
+    // The segment has to stay until the coordinator has read it: its row is the sign.
+    while started.state()?.is_none() {
+        if started.worker.life() == Life::Ended && started.state()?.is_none() {
+            return Err(started.silent_end());
+        }
+        wait::on_latch(LOOK, Event::Run);
+    }
+    Ok(started)
+}
+
+impl Started {
+    fn state(&self) -> Result<Option<String>> {
+        spi::value("SELECT state FROM timescale_migrate.run_log WHERE id = $1", &[self.run.into()])
+    }
+
+    fn silent_end(&self) -> Error {
+        Error::new(
+            SqlState::NOT_IN_PREREQUISITE_STATE,
+            format!("the coordinator of run {} ended unexpectedly", self.run),
+        )
+        .hint("The server's log tells why.")
+    }
+
+    /// Lets the run go on by itself.
+    pub fn detach(mut self) -> i64 {
+        self.watched = false;
+        self.run
+    }
+
+    /// Waits for the end, passing messages on; the run's error is this call's.
+    pub fn wait(mut self) -> Result<i64> {
+        loop {
+            // Asked before the state is read: the coordinator writes the state, then ends.
+            let life = self.worker.life();
+            self.relay()?;
+            let state = self.state()?;
+            // The workers have ended when the coordinator has.
+            if life == Life::Ended {
+                self.relay()?;
+                self.watched = false;
+                return match state.as_deref() {
+                    Some("done") => Ok(self.run),
+                    Some("failed" | "cancelled") => Err(self.failure()?),
+                    _ => Err(self.silent_end()),
+                };
+            }
+            wait::on_latch(LOOK, Event::Run);
+        }
+    }
+
+    fn failure(&self) -> Result<Error> {
+        let rows = spi::json_rows(
+            "SELECT json_build_array(sqlstate, error, detail, hint, context, object)::text
+             FROM timescale_migrate.run_log WHERE id = $1",
+            &[self.run.into()],
+        )?;
+        Ok(rows.into_iter().next().map_or_else(|| self.silent_end(), state::from_fields))
+    }
+
+    fn relay(&mut self) -> Result<()> {
+        let rows: Vec<(i64, String, String)> = spi::json_rows(
+            "SELECT json_build_array(id, level, message)::text FROM timescale_migrate.message_log
+             WHERE run = $1 AND id > $2 ORDER BY id",
+            &[self.run.into(), self.seen.into()],
+        )?;
+        for (id, level, message) in rows {
+            self.seen = id;
+            match level.as_str() {
+                "warning" => report::warning(&message),
+                _ => report::notice(&message),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.watched
+            && let Life::Running(pid) = self.worker.life()
+        {
+            session::interrupt(pid);
+        }
+    }
+}

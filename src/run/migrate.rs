@@ -1,0 +1,159 @@
+//! A migration, phase by phase.
+
+use super::crew::Crew;
+use super::launch::Block;
+use super::{preflight, state, verify};
+use crate::core::archive::{Entry, Plan, Stage};
+use crate::core::inventory::Inventory;
+use crate::core::options::{Keep, Level, Roles};
+use crate::core::{plan, progress};
+use crate::error::{Error, Result};
+use crate::pg::catch::transaction;
+use crate::source::{schema as source_schema, snapshot};
+use crate::target::schema::Maker;
+use crate::target::{database, large_objects, roles, schema, sequences};
+
+struct Migration<'a> {
+    block: &'a Block,
+    inventory: Inventory,
+    maker: Maker,
+    plan: Plan<'a>,
+}
+
+pub fn run(block: &Block) -> Result<()> {
+    let (id, options) = (block.run, &block.options);
+    state::set_phase(id, "preflight")?;
+    let name = format!("timescale_migrate run {id} keeper");
+    let mut keeper = snapshot::keep(&block.params, &name, options.connect_timeout, options.lock_timeout)?;
+    let inventory = keeper.inventory.clone();
+    state::set_source(id, &inventory.server.version, &keeper.snapshot)?;
+    let mut report = transaction(|| preflight::check(&mut keeper.connection, &inventory, options))?;
+    report.refuse()?;
+    let archive = source_schema::dump(&block.params, &inventory.server, Some(&keeper.snapshot), options.lock_timeout)?;
+    let plan = schema::sorted(&archive, &inventory);
+    let versions = (&archive.server_version, &archive.dump_version);
+    state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
+    preflight::check_schema(&mut report, &plan);
+    report.refuse()?;
+    for warning in report.warnings() {
+        say_warning(id, &format!("{}: {}", warning.subject, warning.detail))?;
+    }
+    let maker = transaction(|| Maker::new(&inventory, options))?;
+    let migration = Migration { block, inventory, maker, plan };
+
+    let tasks = migration.tasks();
+    let copies = tasks.iter().filter(|t| t.stage == plan::Stage::Copy);
+    state::say(
+        id,
+        "notice",
+        &format!(
+            "run {id}: {} tables, {} hypertables, {} chunks, {} in {} tasks, under snapshot {}",
+            migration.inventory.plain_tables().count(),
+            migration.inventory.hypertables.len(),
+            migration.inventory.chunks.len(),
+            progress::size(copies.clone().map(|t| t.bytes.max(0) as u64).sum()),
+            tasks.len(),
+            keeper.snapshot,
+        ),
+    )?;
+    // The workers get ready while the schema is made.
+    let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
+    let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
+
+    migration.make_schema(&mut keeper)?;
+    state::add_tasks(id, &tasks)?;
+    crew.work("copy")?;
+    state::set_phase(id, "sequences")?;
+    sequences::carry(&mut keeper.connection, &migration.inventory)?;
+    large_objects::carry(&mut keeper.connection, options)?;
+    if options.verify == Level::Checksum {
+        verify::add_copied(id, true)?;
+        crew.work("verify")?;
+    }
+    // Nothing reads the source any more.
+    drop(keeper);
+
+    crew.work("index")?;
+    crew.work("constraint")?;
+    migration.make("attach", Stage::Attach)?;
+    crew.work("foreign_key")?;
+    migration.finish_schema()?;
+    crew.work("analyze")?;
+    if options.verify == Level::Count {
+        verify::add_copied(id, false)?;
+        crew.work("verify")?;
+    }
+    verify::judge(id)?;
+    crew.dismiss()
+}
+
+fn say_warning(id: i64, message: &str) -> Result<()> {
+    state::say(id, "warning", message)
+}
+
+impl Migration<'_> {
+    fn tasks(&self) -> Vec<plan::Task> {
+        let mut tasks = plan::copies(&self.inventory, &self.block.options);
+        for (from, to) in [
+            (Stage::Index, plan::Stage::Index),
+            (Stage::Constraint, plan::Stage::Constraint),
+            (Stage::ForeignKey, plan::Stage::ForeignKey),
+        ] {
+            tasks.extend(self.maker.tasks(&self.plan, from, to));
+        }
+        tasks.extend(plan::analyzes(&self.inventory));
+        tasks
+    }
+
+    /// Roles, then everything that has to be there before the rows, in one transaction.
+    fn make_schema(&self, keeper: &mut snapshot::Keeper) -> Result<()> {
+        let (id, options) = (self.block.run, &self.block.options);
+        state::set_phase(id, "schema")?;
+        let needed = options.roles == Roles::Used && (options.owners == Keep::Keep || options.privileges == Keep::Keep);
+        let warnings = transaction(|| {
+            let mut warnings = Vec::new();
+            if needed {
+                let missing = roles::missing(&roles::read(&mut keeper.connection)?)?;
+                let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
+                warnings.extend(roles::make(&missing, &passwords)?);
+            }
+            warnings.extend(self.run_entries(self.plan.stage(Stage::PreData))?);
+            schema::hypertables(&self.inventory)?;
+            let database = database::read(&mut keeper.connection)?;
+            warnings.extend(database::make(&database, options)?);
+            Ok(warnings)
+        })
+        .map_err(schema::describe)?;
+        warnings.iter().try_for_each(|warning| say_warning(id, warning))
+    }
+
+    /// In the current transaction; returns warnings.
+    fn run_entries(&self, entries: &[&Entry]) -> Result<Vec<String>> {
+        entries.iter().filter_map(|entry| self.maker.make(entry, &self.plan).transpose()).collect()
+    }
+
+    /// A stage that the coordinator runs itself, one entry after the other.
+    fn make(&self, phase: &str, stage: Stage) -> Result<()> {
+        let entries = self.plan.stage(stage);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        state::set_phase(self.block.run, phase)?;
+        let warnings = transaction(|| self.run_entries(entries)).map_err(schema::describe)?;
+        warnings.iter().try_for_each(|warning| say_warning(self.block.run, warning))
+    }
+
+    fn finish_schema(&self) -> Result<()> {
+        self.make("rest", Stage::Rest)?;
+        transaction(|| schema::tablespaces(&self.inventory, &self.maker))?;
+        let refreshes = schema::refreshes(&self.plan, &self.inventory);
+        if !refreshes.is_empty() {
+            state::set_phase(self.block.run, "refresh")?;
+        }
+        for (name, statement) in refreshes {
+            transaction(|| crate::pg::spi::execute(&statement, &[]).map(drop))
+                .map_err(|e: Error| e.about(format!("materialized view {}", name.shown())))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! A run: the processes that make it and the state they share.
+
+pub mod coordinator;
+pub mod copy;
+pub mod crew;
+pub mod launch;
+pub mod migrate;
+pub mod preflight;
+pub mod preview;
+pub mod state;
+pub mod verify;
+pub mod worker;

@@ -1,0 +1,99 @@
+//! The plan of a run as rows, in the order of execution; nothing is changed.
+
+use crate::core::archive::Stage;
+use crate::core::options::{Keep, Options};
+use crate::core::plan::{self, Task, Work};
+use crate::error::Result;
+use crate::libpq::Params;
+use crate::source::{inventory, schema, session};
+use crate::target::{database, roles, schema as target};
+
+pub struct Step {
+    pub phase: &'static str,
+    pub object: String,
+    pub method: String,
+    pub rows: Option<i64>,
+    pub bytes: Option<i64>,
+    pub note: String,
+}
+
+fn step(phase: &'static str, object: impl Into<String>, method: impl Into<String>, note: impl Into<String>) -> Step {
+    Step { phase, object: object.into(), method: method.into(), rows: None, bytes: None, note: note.into() }
+}
+
+fn from_task(task: Task) -> Step {
+    let (method, note) = match &task.work {
+        Work::Copy(copy) => {
+            let note = if copy.binary { "" } else { "text, because a column's binary form differs between servers" };
+            (copy.method(), note)
+        }
+        _ => ("SQL".to_string(), ""),
+    };
+    let copied = task.stage == plan::Stage::Copy;
+    Step {
+        phase: task.stage.name(),
+        object: task.object,
+        method,
+        rows: copied.then_some(task.rows),
+        bytes: copied.then_some(task.bytes),
+        note: note.to_string(),
+    }
+}
+
+pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
+    let mut source = session::open(params, "timescale_migrate plan", options.connect_timeout, options.lock_timeout)?;
+    let server = inventory::server(&mut source)?;
+    let inventory = inventory::read(&mut source, server)?;
+    let archive = schema::dump(params, &inventory.server, None, options.lock_timeout)?;
+    let plan = target::sorted(&archive, &inventory);
+    let maker = target::Maker::new(&inventory, options)?;
+    let mut steps = Vec::new();
+
+    if options.owners == Keep::Keep || options.privileges == Keep::Keep {
+        for role in roles::missing(&roles::read(&mut source)?)? {
+            steps.push(step("schema", format!("ROLE {}", role.name), "CREATE ROLE", "missing here"));
+        }
+    }
+    let made = |stage: Stage| plan.stage(stage).iter().filter(|entry| maker.wants(entry));
+    steps.extend(made(Stage::PreData).map(|entry| step("schema", entry.object(), "pg_dump", "")));
+    for hypertable in &inventory.hypertables {
+        let chunks = inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id).count();
+        let dimensions: Vec<&str> = hypertable.dimensions.iter().map(|d| d.column.as_str()).collect();
+        let note = format!("{chunks} chunks by {}", dimensions.join(", "));
+        steps.push(step("schema", format!("HYPERTABLE {}", hypertable.qualified().shown()), "create_hypertable", note));
+    }
+    let mut copies = plan::copies(&inventory, options);
+    copies.sort_by_key(|task| -task.bytes);
+    steps.extend(copies.into_iter().map(from_task));
+    if !inventory.sequences.is_empty() {
+        steps.push(step("sequences", format!("{} sequences", inventory.sequences.len()), "setval", ""));
+    }
+    let large_objects = database::read(&mut source)?.large_objects;
+    if large_objects.count > 0 {
+        let mut row = step("large_objects", format!("{} large objects", large_objects.count), "COPY binary", "");
+        row.bytes = Some(large_objects.bytes);
+        steps.push(row);
+    }
+    for (from, to) in [(Stage::Index, plan::Stage::Index), (Stage::Constraint, plan::Stage::Constraint)] {
+        steps.extend(made(from).map(|entry| step(to.name(), entry.object(), "SQL", "")));
+    }
+    steps.extend(made(Stage::Attach).map(|entry| step("attach", entry.object(), "SQL", "")));
+    steps.extend(made(Stage::ForeignKey).map(|entry| step("foreign_key", entry.object(), "SQL", "")));
+    steps.extend(made(Stage::Rest).map(|entry| step("rest", entry.object(), "SQL", "")));
+    steps.extend(
+        target::refreshes(&plan, &inventory)
+            .into_iter()
+            .map(|(name, _)| step("refresh", name.shown(), "REFRESH MATERIALIZED VIEW", "")),
+    );
+    steps.extend(plan::analyzes(&inventory).into_iter().map(|task| step("analyze", task.object, "ANALYZE", "")));
+    steps.push(step(
+        "verify",
+        "every table and chunk",
+        match options.verify {
+            crate::core::options::Level::Count => "count",
+            crate::core::options::Level::Checksum => "checksum",
+        },
+        "",
+    ));
+    Ok(steps)
+}

@@ -1,0 +1,322 @@
+//! The state of runs and tasks, and every transition there is.
+//!
+//! A run is `running` from its insertion until the coordinator writes how it ended: `done`,
+//! `failed` or `cancelled`. All the while the coordinator holds the run's advisory lock; a run
+//! that is `running` with nobody holding the lock was interrupted, and the view says so.
+//!
+//! A task is `pending` until a worker writes `done` in the very transaction that holds its
+//! data, or `failed` in a transaction of its own. That it is being worked on is no state but
+//! the worker's advisory lock on it, which goes with the worker: nothing needs repair after a
+//! crash. A worker that gets the lock looks at the state again, for another one may have
+//! finished the task between its reading and its locking.
+
+use crate::core::plan::{Task, Work};
+use crate::error::{Error, Result, SqlState};
+use crate::pg::catch::transaction;
+use crate::pg::{session, spi};
+use pgrx::JsonB;
+
+/// First keys of the two-key advisory locks; the second is the run's or the task's id. The
+/// views know them too.
+const RUN_LOCK: i32 = 1_414_353_490;
+const TASK_LOCK: i32 = 1_414_353_491;
+
+fn fields(error: &Error) -> [Option<String>; 6] {
+    [
+        Some(error.code.as_str().to_string()),
+        Some(error.message.clone()),
+        error.detail.clone(),
+        error.hint.clone(),
+        error.context.clone(),
+        error.object.clone(),
+    ]
+}
+
+/// Makes the run known, and takes the one place for a run that a database has. Both locks
+/// last until this process ends.
+pub fn begin(run: i64, kind: &str, source: &str, options: serde_json::Value) -> Result<()> {
+    transaction(|| {
+        spi::execute(
+            "INSERT INTO timescale_migrate.run_log (id, kind, source, options)
+             OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)",
+            &[run.into(), kind.into(), source.into(), JsonB(options).into()],
+        )
+        .map(drop)
+    })?;
+    transaction(|| {
+        lock(RUN_LOCK, run as i32)?;
+        if lock(RUN_LOCK, 0)? {
+            return Ok(());
+        }
+        let other = spi::value::<i64>(
+            "SELECT h.id FROM timescale_migrate.holder h
+             JOIN timescale_migrate.holder place ON place.pid = h.pid AND place.is_run AND place.id = 0
+             WHERE h.is_run AND h.id <> 0 LIMIT 1",
+            &[],
+        )?;
+        let which = other.map_or("another run".to_string(), |id| format!("run {id}"));
+        Err(Error::new(SqlState::OBJECT_IN_USE, format!("{which} is active in this database"))
+            .hint("Wait for its end, or stop it with migrate_cancel."))
+    })
+}
+
+fn lock(class: i32, id: i32) -> Result<bool> {
+    Ok(spi::value("SELECT pg_catalog.pg_try_advisory_lock($1, $2)", &[class.into(), id.into()])?.unwrap_or(false))
+}
+
+fn unlock(class: i32, id: i32) -> Result<()> {
+    spi::execute("SELECT pg_catalog.pg_advisory_unlock($1, $2)", &[class.into(), id.into()]).map(drop)
+}
+
+/// The phase that the run is in; workers take tasks of the stage of the same name only.
+pub fn set_phase(run: i64, phase: &str) -> Result<()> {
+    transaction(|| {
+        spi::execute("UPDATE timescale_migrate.run_log SET phase = $2 WHERE id = $1", &[run.into(), phase.into()])
+            .map(drop)
+    })
+}
+
+pub fn set_source(run: i64, version: &str, snapshot: &str) -> Result<()> {
+    transaction(|| {
+        spi::execute(
+            "UPDATE timescale_migrate.run_log SET source_version = $2, snapshot = $3 WHERE id = $1",
+            &[run.into(), version.into(), snapshot.into()],
+        )
+        .map(drop)
+    })
+}
+
+/// running -> done
+pub fn finish(run: i64) -> Result<()> {
+    transaction(|| {
+        // All commits of the workers before this one are flushed with it: they ran with
+        // synchronous_commit off.
+        spi::set_local("synchronous_commit", "on")?;
+        spi::execute(
+            "UPDATE timescale_migrate.run_log SET state = 'done', phase = 'done', ended_at = clock_timestamp() WHERE id = $1",
+            &[run.into()],
+        )
+        .map(drop)
+    })
+}
+
+/// running -> failed | cancelled
+pub fn fail(run: i64, error: &Error) -> Result<()> {
+    let state = if error.code == SqlState::QUERY_CANCELED { "cancelled" } else { "failed" };
+    transaction(|| {
+        spi::set_local("synchronous_commit", "on")?;
+        let [sqlstate, message, detail, hint, context, object] = fields(error);
+        spi::execute(
+            "UPDATE timescale_migrate.run_log SET state = $2, ended_at = clock_timestamp(), sqlstate = $3, error = $4,
+                    detail = $5, hint = $6, context = $7, object = $8 WHERE id = $1",
+            &[
+                run.into(),
+                state.into(),
+                sqlstate.into(),
+                message.into(),
+                detail.into(),
+                hint.into(),
+                context.into(),
+                object.into(),
+            ],
+        )
+        .map(drop)
+    })
+}
+
+/// Says something about the run; in a transaction of its own.
+pub fn say(run: i64, level: &str, message: &str) -> Result<()> {
+    transaction(|| say_here(run, level, message))
+}
+
+/// The same inside the current transaction.
+pub fn say_here(run: i64, level: &str, message: &str) -> Result<()> {
+    spi::execute(
+        "INSERT INTO timescale_migrate.message_log (run, level, phase, message)
+         SELECT id, $2, phase, $3 FROM timescale_migrate.run_log WHERE id = $1",
+        &[run.into(), level.into(), message.into()],
+    )
+    .map(drop)
+}
+
+/// Enters tasks, all pending.
+pub fn add_tasks(run: i64, tasks: &[Task]) -> Result<()> {
+    // A statement takes its tasks as one JSON document; ten thousand are a few megabytes.
+    for batch in tasks.chunks(10_000) {
+        let rows: Vec<serde_json::Value> = batch
+            .iter()
+            .map(|task| {
+                let method = match &task.work {
+                    Work::Copy(copy) => copy.method(),
+                    Work::Sql(_) => "SQL".to_string(),
+                    Work::Verify(verify) if verify.checksum => "checksum".to_string(),
+                    Work::Verify(_) => "count".to_string(),
+                };
+                serde_json::json!({
+                    "stage": task.stage.name(), "object": task.object, "method": method, "work": task.work,
+                    "rows": task.rows, "bytes": task.bytes,
+                })
+            })
+            .collect();
+        transaction(|| {
+            spi::execute(
+                "INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
+                 SELECT $1, t.stage, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
+                 FROM jsonb_to_recordset($2) AS t(stage text, object text, method text, work jsonb, rows bigint, bytes bigint)",
+                &[run.into(), JsonB(serde_json::Value::Array(rows)).into()],
+            )
+            .map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// A task that this worker holds.
+pub struct Claim {
+    pub id: i32,
+    pub object: String,
+    pub work: Work,
+}
+
+/// Takes an open task of the run's current stage, the largest first; `None` if there is none
+/// now. The lock on it is this session's, until [`release`] or its end.
+pub fn claim(run: i64) -> Result<Option<Claim>> {
+    loop {
+        let found = transaction(|| {
+            spi::value::<i32>(
+                "SELECT o.id FROM (
+                     SELECT t.id FROM timescale_migrate.task_log t
+                     WHERE t.run = $1 AND t.state = 'pending'
+                       AND t.stage = (SELECT r.phase FROM timescale_migrate.run_log r WHERE r.id = $1)
+                     ORDER BY t.estimated_bytes DESC, t.id OFFSET 0) o
+                 WHERE pg_catalog.pg_try_advisory_lock($2, o.id) LIMIT 1",
+                &[run.into(), TASK_LOCK.into()],
+            )
+        })?;
+        let Some(id) = found else { return Ok(None) };
+        let claimed = transaction(|| {
+            let row = spi::json_rows::<(String, Work)>(
+                "UPDATE timescale_migrate.task_log SET worker = pg_backend_pid(), started_at = clock_timestamp()
+                 WHERE id = $1 AND state = 'pending' RETURNING json_build_array(object, work)::text",
+                &[id.into()],
+            )?
+            .pop();
+            if row.is_none() {
+                unlock(TASK_LOCK, id)?;
+            }
+            Ok(row)
+        })?;
+        if let Some((object, work)) = claimed {
+            return Ok(Some(Claim { id, object, work }));
+        }
+    }
+}
+
+pub fn release(claim: &Claim) -> Result<()> {
+    transaction(|| unlock(TASK_LOCK, claim.id))
+}
+
+/// What a task has done, for its row.
+#[derive(Default)]
+pub struct Outcome {
+    pub rows: Option<i64>,
+    pub bytes: Option<i64>,
+    pub target: Option<String>,
+}
+
+/// pending -> done, inside the transaction that did the work.
+pub fn task_done(id: i32, outcome: &Outcome) -> Result<()> {
+    let touched = spi::execute(
+        "UPDATE timescale_migrate.task_log SET state = 'done', ended_at = clock_timestamp(), rows = $2, bytes = $3, target = $4
+         WHERE id = $1 AND state = 'pending'",
+        &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.target.clone().into()],
+    )?;
+    match touched {
+        1 => Ok(()),
+        _ => Err(Error::internal(format!("task {id} was ended by somebody else"))),
+    }
+}
+
+/// pending -> failed
+pub fn task_failed(id: i32, error: &Error) -> Result<()> {
+    transaction(|| {
+        let [sqlstate, message, detail, hint, context, _] = fields(error);
+        spi::execute(
+            "UPDATE timescale_migrate.task_log SET state = 'failed', ended_at = clock_timestamp(), worker = $7,
+                    sqlstate = $2, error = $3, detail = $4, hint = $5, context = $6
+             WHERE id = $1 AND state = 'pending'",
+            &[
+                id.into(),
+                sqlstate.into(),
+                message.into(),
+                detail.into(),
+                hint.into(),
+                context.into(),
+                session::pid().into(),
+            ],
+        )
+        .map(drop)
+    })
+}
+
+/// How a stage stands: open tasks, and the first failure if there is one.
+pub fn stage(run: i64, stage: &str) -> Result<(i64, Option<Error>)> {
+    transaction(|| {
+        let open = spi::value::<i64>(
+            "SELECT count(*) FROM timescale_migrate.task_log WHERE run = $1 AND stage = $2 AND state = 'pending'",
+            &[run.into(), stage.into()],
+        )?
+        .unwrap_or(0);
+        type Row = [Option<String>; 6];
+        let failed = spi::json_rows::<Row>(
+            "SELECT json_build_array(sqlstate, error, detail, hint, context, object)::text FROM timescale_migrate.task_log
+             WHERE run = $1 AND stage = $2 AND state = 'failed' ORDER BY ended_at LIMIT 1",
+            &[run.into(), stage.into()],
+        )?;
+        Ok((open, failed.into_iter().next().map(from_fields)))
+    })
+}
+
+/// The error that a run or task ended with, as it was stored.
+pub fn from_fields([sqlstate, message, detail, hint, context, object]: [Option<String>; 6]) -> Error {
+    let code = sqlstate.as_deref().map_or(SqlState::INTERNAL, SqlState::parse);
+    let mut error = Error::new(code, message.unwrap_or_else(|| "unknown error".into()));
+    (error.detail, error.hint, error.context, error.object) = (detail, hint, context, object);
+    error
+}
+
+/// Asks a run to stop. Graceful: no task is begun any more; immediate: its coordinator is
+/// interrupted, and its workers end with it.
+pub fn request_cancel(run: i64, graceful: bool) -> Result<bool> {
+    let Some(pid) =
+        spi::value::<i32>("SELECT pid FROM timescale_migrate.run WHERE id = $1 AND state = 'running'", &[run.into()])?
+    else {
+        return Ok(false);
+    };
+    if graceful {
+        spi::execute("UPDATE timescale_migrate.run_log SET stop_requested = true WHERE id = $1", &[run.into()])?;
+    } else {
+        session::interrupt(pid);
+    }
+    Ok(true)
+}
+
+/// The source and the options of a run.
+pub fn source_of(run: i64) -> Result<(String, String)> {
+    spi::json_rows(
+        "SELECT json_build_array(source, options::text)::text FROM timescale_migrate.run_log WHERE id = $1",
+        &[run.into()],
+    )?
+    .pop()
+    .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("run {run} does not exist")))
+}
+
+/// The error that a graceful cancel ends a run with, once it was asked for.
+pub fn stop_requested(run: i64) -> Result<Option<Error>> {
+    let asked = transaction(|| {
+        spi::value::<bool>("SELECT stop_requested FROM timescale_migrate.run_log WHERE id = $1", &[run.into()])
+    })?;
+    Ok(asked.unwrap_or(false).then(|| {
+        Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled")).hint("Its finished tasks stay.")
+    }))
+}

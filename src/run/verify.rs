@@ -1,0 +1,206 @@
+//! Comparing both sides: per table and chunk, by the workers, both servers at once.
+
+use super::crew::Crew;
+use super::launch::Block;
+use super::state::{self, Claim, Outcome};
+use super::worker::Context;
+use crate::core::checksum;
+use crate::core::inventory::{Inventory, Slices};
+use crate::core::name::Name;
+use crate::core::options::Level;
+use crate::core::plan::{self, Task, Verify};
+use crate::error::{Error, Result, SqlState};
+use crate::pg::{catch::transaction, spi};
+use crate::source::inventory::{self, Here};
+use crate::source::snapshot;
+use std::collections::BTreeMap;
+
+/// Adds a comparison for every relation that the run has copied, under the run's own snapshot
+/// or, where a count is enough, against the rows that the source said it sent.
+pub fn add_copied(run: i64, checksum: bool) -> Result<()> {
+    transaction(|| {
+        spi::execute(include_str!("../../sql/target/verify_copied.sql"), &[run.into(), checksum.into()]).map(drop)
+    })
+}
+
+/// What one side holds, by what makes it the same thing on the other side.
+struct Relation {
+    name: Name,
+    columns: Vec<String>,
+    condition: Option<String>,
+    rows: i64,
+    bytes: i64,
+}
+
+/// A table by its name, a chunk by its hypertable's name and its slices.
+type Key = (Name, Option<Slices>);
+
+fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
+    let names = |columns: &[crate::core::inventory::Column]| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+    let mut all = BTreeMap::new();
+    for table in inventory.plain_tables() {
+        let relation = Relation {
+            name: table.qualified(),
+            columns: names(&table.columns),
+            condition: table.condition.clone(),
+            rows: table.rows,
+            bytes: table.bytes,
+        };
+        all.insert((table.qualified(), None), relation);
+    }
+    for hypertable in &inventory.hypertables {
+        let name = hypertable.qualified();
+        let Some(root) = inventory.root(hypertable) else { continue };
+        let relation =
+            |name: Name, rows, bytes| Relation { name, columns: names(&root.columns), condition: None, rows, bytes };
+        all.insert((name.clone(), None), relation(name.clone(), root.rows, root.bytes));
+        for chunk in inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id) {
+            let key = (name.clone(), Some(chunk.slices.clone()));
+            all.insert(key, relation(chunk.qualified(), chunk.rows, chunk.bytes));
+        }
+    }
+    all
+}
+
+/// A comparison on its own, of everything that either side holds.
+fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
+    let (source, mut target) = (relations(source), relations(target));
+    let checksum = level == Level::Checksum;
+    let mut tasks = Vec::new();
+    for (key, from) in &source {
+        let to = target.remove(key);
+        let work = Verify {
+            source: Some(from.name.clone()),
+            target: to.map(|r| r.name),
+            columns: from.columns.clone(),
+            condition: from.condition.clone(),
+            checksum,
+            source_rows: None,
+        };
+        tasks.push(plan::verify(key.0.shown(), from.rows, from.bytes, work));
+    }
+    // A chunk that only the target has must be empty; other tables there are none of our business.
+    for (key, to) in
+        target.into_iter().filter(|((name, part), _)| part.is_some() && source.contains_key(&(name.clone(), None)))
+    {
+        let work = Verify {
+            source: None,
+            target: Some(to.name),
+            columns: to.columns,
+            condition: to.condition,
+            checksum,
+            source_rows: Some(0),
+        };
+        tasks.push(plan::verify(key.0.shown(), to.rows, to.bytes, work));
+    }
+    tasks
+}
+
+/// A run that only compares.
+pub fn run(block: &Block, level: Level) -> Result<()> {
+    let (id, options) = (block.run, &block.options);
+    state::set_phase(id, "snapshot")?;
+    let name = format!("timescale_migrate run {id} keeper");
+    let keeper = snapshot::keep(&block.params, &name, options.connect_timeout, options.lock_timeout)?;
+    state::set_source(id, &keeper.inventory.server.version, &keeper.snapshot)?;
+    let target = transaction(|| {
+        let server = inventory::server(&mut Here)?;
+        inventory::read(&mut Here, server)
+    })?;
+    let tasks = tasks(&keeper.inventory, &target, level);
+    state::add_tasks(id, &tasks)?;
+    let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
+    let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
+    crew.work("verify")?;
+    crew.dismiss()?;
+    judge(id)
+}
+
+/// Fails if any comparison of the run failed.
+pub fn judge(run: i64) -> Result<()> {
+    let different: Vec<String> = transaction(|| {
+        spi::json_rows(
+            "SELECT to_json(pg_catalog.format('%s: %s rows on the source, %s here%s', coalesce(part, object), coalesce(source_rows::text, 'no table, so no'),
+                    coalesce(target_rows::text, 'no table'),
+                    CASE WHEN source_checksum IS DISTINCT FROM target_checksum THEN ', checksums differ' ELSE '' END))::text
+             FROM timescale_migrate.verification_log WHERE run = $1 AND NOT same ORDER BY object, part LIMIT 100",
+            &[run.into()],
+        )
+    })?;
+    if different.is_empty() {
+        return Ok(());
+    }
+    for line in &different {
+        state::say(run, "warning", &format!("not the same: {line}"))?;
+    }
+    Err(Error::new(SqlState::DATA_CORRUPTED, format!("source and target differ in {} places", different.len()))
+        .detail(different.join("\n"))
+        .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
+}
+
+/// One comparison: the source counts while this server does.
+pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
+    let query = |name: &Name| checksum::query(name, &work.columns, work.condition.as_deref(), work.checksum);
+    let mut asked = false;
+    let snapshot = context.block.snapshot.clone();
+    let run = context.block.run;
+    if let (Some(name), None) = (&work.source, work.source_rows) {
+        let source = context.source()?;
+        source.query(&format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+            crate::core::name::literal(&snapshot)
+        ))?;
+        source.send(&query(name))?;
+        asked = true;
+    }
+    let own = transaction(|| match &work.target {
+        Some(name) => {
+            spi::json_rows::<(i64, Option<String>)>(&as_json(&query(name)), &[]).map(|rows| rows.into_iter().next())
+        }
+        None => Ok(None),
+    });
+    // The source's answer is read in any case, so that its connection can be used again.
+    let theirs = if asked {
+        let source = context.source()?;
+        let rows = source.answer()?;
+        source.query("COMMIT")?;
+        let count = rows.text(0, 0)?.parse::<i64>().map_err(|_| Error::internal("the source's count is no number"))?;
+        Some((count, rows.0[0][1].clone()))
+    } else {
+        work.source_rows.map(|rows| (rows, None))
+    };
+    let own = own?;
+    // A relation that is missing is the same as one without rows only if the source's is empty
+    // and a chunk: an empty chunk is an artefact, a table is an object.
+    let part = work.target.as_ref().or(work.source.as_ref()).map(Name::shown).filter(|part| *part != claim.object);
+    let same = match (&theirs, &own) {
+        (Some(a), Some(b)) => a.0 == b.0 && (!asked || a.1 == b.1),
+        (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),
+        (None, None) => true,
+    };
+    transaction(|| {
+        let (theirs, own) = (theirs.clone(), own.clone());
+        spi::execute(
+            "INSERT INTO timescale_migrate.verification_log
+                 (run, object, part, source_rows, target_rows, source_checksum, target_checksum, same)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            &[
+                run.into(),
+                claim.object.clone().into(),
+                part.clone().into(),
+                theirs.as_ref().map(|t| t.0).into(),
+                own.as_ref().map(|t| t.0).into(),
+                theirs.and_then(|t| t.1).into(),
+                own.as_ref().and_then(|t| t.1.clone()).into(),
+                same.into(),
+            ],
+        )?;
+        let outcome =
+            Outcome { rows: own.map(|t| t.0), bytes: None, target: work.target.as_ref().map(Name::to_string) };
+        state::task_done(claim.id, &outcome)
+    })
+}
+
+fn as_json(query: &str) -> String {
+    format!("SELECT json_build_array(q.c, q.s)::text FROM ({query}) AS q(c, s)")
+}

@@ -1,0 +1,125 @@
+//! A copy worker: takes one task after the other, each in a transaction of its own.
+
+use super::launch::Block;
+use super::state::{self, Claim, Outcome};
+use super::{coordinator, copy, verify};
+use crate::core::plan::{Sql, Work};
+use crate::error::{Error, Result, SqlState};
+use crate::libpq::Connection;
+use crate::pg::shared::Segment;
+use crate::pg::wait::{self, Event};
+use crate::pg::{catch, report, session, spi};
+use crate::source::session as source_session;
+use crate::target::schema;
+use std::time::Duration;
+
+/// A worker without a task looks for one this often, unless it is woken.
+const LOOK: Duration = Duration::from_millis(500);
+/// Foreign keys lock two tables each, so two workers can meet crosswise.
+const DEADLOCK_RETRIES: u32 = 10;
+
+pub struct Context {
+    pub block: Block,
+    source: Option<Connection>,
+}
+
+impl Context {
+    /// The connection to the source, made when first wanted. A task that fails drops it.
+    pub fn source(&mut self) -> Result<&mut Connection> {
+        let connection = match self.source.take() {
+            Some(connection) => connection,
+            None => {
+                let Block { params, options, run, .. } = &self.block;
+                let name = format!("timescale_migrate run {run} worker");
+                source_session::open(params, &name, options.connect_timeout, options.lock_timeout)?
+            }
+        };
+        Ok(self.source.insert(connection))
+    }
+}
+
+/// The main function of a worker's process.
+pub fn main(handle: u32) {
+    let block = match Segment::read(handle, false).and_then(|bytes| Block::from_bytes(&bytes)) {
+        Ok(block) => block,
+        Err(error) => return report::log(&error),
+    };
+    session::connect(block.database.into(), block.user.into());
+    let run = block.run;
+    let mut context = Context { block, source: None };
+    if let Err(error) = catch::everything(|| work(&mut context)) {
+        report::log(&error.within(format!("timescale_migrate run {run}, worker")));
+    }
+}
+
+fn work(context: &mut Context) -> Result<()> {
+    coordinator::settings()?;
+    let (run, coordinator) = (context.block.run, context.block.coordinator);
+    loop {
+        if catch::transaction(|| ended(run))? {
+            return Ok(());
+        }
+        let Some(claim) = state::claim(run)? else {
+            wait::on_latch(LOOK, Event::Task);
+            continue;
+        };
+        if let Err(error) = perform(context, &claim) {
+            context.source = None;
+            let error = error.about(claim.object.clone());
+            state::task_failed(claim.id, &error)?;
+            session::wake(coordinator);
+            return Err(error);
+        }
+        state::release(&claim)?;
+        session::wake(coordinator);
+    }
+}
+
+/// Whether the coordinator has no more work for anybody.
+fn ended(run: i64) -> Result<bool> {
+    let over = spi::value::<bool>(
+        "SELECT state <> 'running' OR phase = 'stopping' FROM timescale_migrate.run_log WHERE id = $1",
+        &[run.into()],
+    )?;
+    Ok(over.unwrap_or(true))
+}
+
+fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
+    match &claim.work {
+        Work::Copy(work) => copy::perform(context, claim.id, work),
+        Work::Sql(work) => statements(context.block.run, claim, work),
+        Work::Verify(work) => verify::perform(context, claim, work),
+    }
+}
+
+fn statements(run: i64, claim: &Claim, work: &Sql) -> Result<()> {
+    let all = |suffix: &str| -> Result<()> {
+        for statement in &work.statements {
+            let text = match statement.trim_end().trim_end_matches(';') {
+                text if !suffix.is_empty() && text.contains(" FOREIGN KEY ") => format!("{text}{suffix}"),
+                text => text.to_string(),
+            };
+            schema::announce(&claim.object, &text);
+            spi::execute(&text, &[])?;
+        }
+        state::task_done(claim.id, &Outcome::default())
+    };
+    for attempt in 0.. {
+        let result = catch::transaction(|| all(""));
+        match result {
+            Err(error) if error.code == SqlState(*b"40P01") && attempt < DEADLOCK_RETRIES => continue,
+            Err(error) if work.not_valid_instead && error.code == SqlState::FOREIGN_KEY_VIOLATION => {
+                let why = error.detail.clone().unwrap_or_else(|| error.message.clone());
+                return catch::transaction(|| {
+                    all(" NOT VALID")?;
+                    let message =
+                        format!("{} is violated by the source's own rows and was made NOT VALID: {why}", claim.object);
+                    state::say_here(run, "warning", &message)
+                })
+                .map_err(schema::describe);
+            }
+            other => return other.map_err(schema::describe),
+        }
+    }
+    Err(Error::internal("unreachable"))
+}

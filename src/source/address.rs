@@ -1,0 +1,92 @@
+//! Where the source is: a foreign server's name, a conninfo string or a URI.
+
+use crate::error::{Error, Result, SqlState};
+use crate::libpq::{self, Params};
+use crate::pg::spi;
+
+/// Looks the source up. A foreign server of this extension's wrapper gives its options and
+/// those of the calling role's user mapping; anything with `=` or `://` goes to libpq.
+pub fn resolve(source: &str) -> Result<Params> {
+    let mut params =
+        if source.contains('=') || source.contains("://") { libpq::parse_conninfo(source)? } else { server(source)? };
+    // The text form of every value is the target's own encoding; dead peers are noticed.
+    params.set("client_encoding", &crate::pg::session::encoding());
+    params.set_default("application_name", "timescale_migrate");
+    params.set_default("keepalives_idle", "30");
+    params.set_default("keepalives_interval", "10");
+    params.set_default("keepalives_count", "3");
+    params.set_default("tcp_user_timeout", "60000");
+    Ok(params)
+}
+
+fn server(name: &str) -> Result<Params> {
+    let wrapper = spi::value::<String>(
+        "SELECT w.fdwname::text FROM pg_catalog.pg_foreign_server s
+         JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE s.srvname = $1",
+        &[name.into()],
+    )?;
+    match wrapper.as_deref() {
+        None => {
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("server \"{name}\" does not exist")).hint(
+                "Name a server made with CREATE SERVER ... FOREIGN DATA WRAPPER timescale_migrate, or give a connection string.",
+            ));
+        }
+        Some("timescale_migrate") => {}
+        Some(other) => {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER,
+                format!("server \"{name}\" belongs to the foreign-data wrapper \"{other}\""),
+            )
+            .hint("Make one with CREATE SERVER ... FOREIGN DATA WRAPPER timescale_migrate."));
+        }
+    }
+    let mut params = Params::default();
+    // The role's own mapping goes before the public one.
+    for pair in spi::json_rows::<[String; 2]>(
+        "SELECT json_build_array(o.option_name, o.option_value)::text
+         FROM pg_catalog.pg_foreign_server s,
+              LATERAL (SELECT s.srvoptions AS options, 0 AS rank
+                       UNION ALL
+                       (SELECT m.umoptions, 1 FROM pg_catalog.pg_user_mapping m
+                        WHERE m.umserver = s.oid
+                          AND m.umuser IN (0, (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user))
+                        ORDER BY m.umuser DESC LIMIT 1)) x,
+              LATERAL pg_catalog.pg_options_to_table(x.options) o
+         WHERE s.srvname = $1 ORDER BY x.rank",
+        &[name.into()],
+    )? {
+        params.set(&pair[0], &pair[1]);
+    }
+    Ok(params)
+}
+
+/// The wrapper's validator: server options are connection parameters without credentials,
+/// user mapping options are credentials. `catalog` is the OID of the catalog the options are for.
+pub fn validate(options: &[String], catalog: &str) -> Result<()> {
+    const CREDENTIALS: [&str; 5] = ["user", "passfile", "sslcert", "sslkey", "service"];
+    let keywords = libpq::keywords();
+    for option in options {
+        let name = option.split('=').next().unwrap_or_default();
+        let known = keywords.iter().find(|k| k.name == name && !k.debug);
+        let allowed = |secret: bool| match catalog {
+            "pg_foreign_server" => !secret && name != "user" && !matches!(name, "client_encoding" | "replication"),
+            "pg_user_mapping" => secret || CREDENTIALS.contains(&name),
+            _ => false,
+        };
+        if !known.is_some_and(|keyword| allowed(keyword.secret)) {
+            let valid: Vec<&str> = keywords
+                .iter()
+                .filter(|k| !k.debug)
+                .map(|k| k.name.as_str())
+                .filter(|k| catalog == "pg_foreign_server" || CREDENTIALS.contains(k) || k.contains("password"))
+                .filter(|k| catalog != "pg_foreign_server" || (*k != "user" && !k.contains("password")))
+                .collect();
+            let hint = match catalog {
+                "pg_foreign_server" | "pg_user_mapping" => format!("Valid options: {}.", valid.join(", ")),
+                _ => "This wrapper has no options of its own.".to_string(),
+            };
+            return Err(Error::new(SqlState(*b"HV00D"), format!("invalid option \"{name}\"")).hint(hint));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! A session on the source: connected, and with settings under which every value has one
+//! text form and no time-out of the source's cuts a long COPY off.
+
+use crate::core::name::literal;
+use crate::error::Result;
+use crate::libpq::{Connection, Params};
+use std::time::Duration;
+
+/// Each setting with its reason. The first number is the oldest server that knows it.
+const SETTINGS: [(i32, &str, &str); 14] = [
+    // Names in answers and in what they mean must not depend on the user's path.
+    (0, "search_path", "pg_catalog, pg_temp"),
+    // One text form for every value, as pg_dump and postgres_fdw set them.
+    (0, "datestyle", "ISO"),
+    (0, "intervalstyle", "postgres"),
+    (0, "timezone", "UTC"),
+    (0, "extra_float_digits", "3"),
+    (0, "bytea_output", "hex"),
+    (0, "lc_monetary", "C"),
+    // A policy that hides rows must be an error, not a smaller copy.
+    (0, "row_security", "off"),
+    // Long reads are what this session is for.
+    (0, "statement_timeout", "0"),
+    (0, "idle_in_transaction_session_timeout", "0"),
+    (140000, "idle_session_timeout", "0"),
+    (170000, "transaction_timeout", "0"),
+    // The source notices a vanished target even in the middle of a long query.
+    (140000, "client_connection_check_interval", "10s"),
+    // A read from the first page makes ranges of pages contiguous.
+    (0, "synchronize_seqscans", "off"),
+];
+
+/// Connects; `name` becomes the session's `application_name`.
+pub fn open(params: &Params, name: &str, connect_timeout: u32, lock_timeout: u32) -> Result<Connection> {
+    let mut connection = Connection::open(params, Duration::from_secs(connect_timeout.into()))?;
+    let version = connection.server_version();
+    let mut sql = format!("SET application_name = {};", literal(name));
+    for (since, setting, value) in SETTINGS {
+        if version >= since {
+            sql.push_str(&match setting {
+                "search_path" => format!("SET search_path = {value};"),
+                _ => format!("SET {setting} = {};", literal(value)),
+            });
+        }
+    }
+    sql.push_str(&format!("SET lock_timeout = '{lock_timeout}s';"));
+    connection.query(&sql)?;
+    Ok(connection)
+}

@@ -1,0 +1,64 @@
+//! The keeper: the one connection that holds the run's snapshot, and the locks without which
+//! the snapshot would not be enough.
+//!
+//! TRUNCATE is not MVCC-safe: a compression or retention job on the source empties a chunk
+//! under an older snapshot, and rows vanish silently. So the keeper first takes ACCESS SHARE
+//! locks on everything that is read, then opens the snapshot (LOCK TABLE takes none, as its
+//! manual page says), and then reads the inventory again: if relations came or went in
+//! between, it starts over.
+
+use super::{inventory, session};
+use crate::core::inventory::Inventory;
+use crate::core::name::Name;
+use crate::error::{Error, Result, Side, SqlState};
+use crate::libpq::{Connection, Params};
+
+/// Names in one LOCK TABLE statement.
+const LOCK_BATCH: usize = 500;
+
+pub struct Keeper {
+    pub connection: Connection,
+    /// What `SET TRANSACTION SNAPSHOT` takes.
+    pub snapshot: String,
+    pub inventory: Inventory,
+}
+
+/// Connects, locks, and takes the snapshot.
+pub fn keep(params: &Params, name: &str, connect_timeout: u32, lock_timeout: u32) -> Result<Keeper> {
+    let mut connection = session::open(params, name, connect_timeout, lock_timeout)?;
+    let server = inventory::server(&mut connection)?;
+    for _ in 0..5 {
+        let before = inventory::read(&mut connection, server.clone())?;
+        connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        lock(&mut connection, &before)?;
+        let snapshot = connection.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
+        let after = inventory::read(&mut connection, server.clone())?;
+        if after.fingerprint() == before.fingerprint() {
+            return Ok(Keeper { connection, snapshot, inventory: after });
+        }
+        connection.query("ROLLBACK")?;
+    }
+    Err(Error::new(SqlState::OBJECT_IN_USE, "the source's tables or chunks kept changing while they were being locked")
+        .hint("Pause the jobs on the source that create, compress or drop chunks, and start again.")
+        .on(Side::Source))
+}
+
+fn lock(connection: &mut Connection, inventory: &Inventory) -> Result<()> {
+    let mut names: Vec<Name> = inventory.relations.iter().map(|r| r.qualified()).collect();
+    names.extend(inventory.chunks.iter().map(|c| c.qualified()));
+    let capacity = inventory.server.lock_capacity();
+    if names.len() as i64 > capacity {
+        return Err(Error::new(
+            SqlState::INSUFFICIENT_RESOURCES,
+            format!("the source's lock table holds {capacity} locks, {} are needed", names.len()),
+        )
+        .detail("Each table and chunk is locked in ACCESS SHARE mode, so that no job empties it under the snapshot.")
+        .hint("Raise max_locks_per_transaction on the source.")
+        .on(Side::Source));
+    }
+    for batch in names.chunks(LOCK_BATCH) {
+        let list: Vec<String> = batch.iter().map(|name| format!("ONLY {name}")).collect();
+        connection.query(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", list.join(", ")))?;
+    }
+    Ok(())
+}
