@@ -47,14 +47,16 @@ WITH t AS (
            coalesce(sum(t.rows) FILTER (WHERE t.stage = 'copy'), 0)::bigint AS rows,
            coalesce(sum(t.bytes) FILTER (WHERE t.stage = 'copy'), 0)::bigint AS bytes,
            coalesce(sum(t.estimated_bytes) FILTER (WHERE t.stage = 'copy'), 0)::bigint AS bytes_total,
-           sum(t.estimated_bytes + 8192) AS weight,
-           sum((t.estimated_bytes + 8192) * CASE
+           sum(w.weight) AS weight,
+           sum(w.weight * CASE
                WHEN t.state = 'done' THEN 1
                WHEN t.state = 'running' AND t.estimated_rows > 0
                    THEN least(coalesce(t.rows, 0)::numeric / t.estimated_rows, 0.99)
                ELSE 0 END) AS weight_done,
            min(t.started_at) AS first_start
-    FROM timescale_migrate.task t
+    FROM timescale_migrate.task t,
+         -- Reading a table for its statistics or its count is quick beside copying it.
+         LATERAL (SELECT CASE t.stage WHEN 'copy' THEN t.estimated_bytes ELSE t.estimated_bytes / 20 END + 8192 AS weight) w
     GROUP BY t.run
 ),
 f AS (

@@ -30,6 +30,7 @@ impl SqlState {
     pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
     pub const INSUFFICIENT_RESOURCES: Self = Self(*b"53000");
     pub const NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
+    pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
     pub const OBJECT_IN_USE: Self = Self(*b"55006");
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     pub const EXTERNAL_ROUTINE: Self = Self(*b"38000");

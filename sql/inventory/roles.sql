@@ -54,6 +54,9 @@ SELECT json_build_object(
     'bypass_rls', r.rolbypassrls,
     'connection_limit', r.rolconnlimit,
     'valid_until', r.rolvaliduntil,
+    -- Named by an object's definition, not only by its owner or privileges.
+    'named', EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE r.oid = ANY (p.polroles))
+        OR EXISTS (SELECT FROM pg_catalog.pg_user_mappings u WHERE u.umuser = r.oid),
     'comment', shobj_description(r.oid, 'pg_authid'),
     'settings', coalesce(
         (SELECT to_json(s.setconfig) FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '[]'::json),

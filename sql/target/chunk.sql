@@ -62,6 +62,11 @@ CREATE FUNCTION timescale_migrate.create_chunk_by_catalog(hypertable regclass, s
 RETURNS regclass
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- Plans are made while the catalogs are small and without statistics, and kept while they grow: by index and in the order written.
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET join_collapse_limit = 1
 AS $$
 DECLARE
     has_relid constant boolean := EXISTS (

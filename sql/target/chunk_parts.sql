@@ -72,6 +72,11 @@ CREATE FUNCTION timescale_migrate.copy_dependents(hypertable regclass, chunk reg
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- As in create_chunk_by_catalog().
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET join_collapse_limit = 1
 AS $$
 DECLARE
     -- Until 2.27 each constraint of a chunk has a row in chunk_constraint. Since 2.28 it is found by its name, and foreign keys are tied to

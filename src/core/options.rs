@@ -82,16 +82,25 @@ impl Default for Options {
 impl Options {
     /// Reads options from JSON text. The error says which key or value is wrong.
     pub fn parse(json: &str) -> Result<Options, String> {
-        // serde says where in the text it stopped, which means nothing for a jsonb value.
-        let plain = |e: serde_json::Error| {
-            let text = e.to_string();
-            text.split(" at line ").next().unwrap_or(&text).to_string()
+        // serde says where in the text it stopped, which means nothing for a jsonb value, and
+        // names Rust's types.
+        let plain = |e: serde_path_to_error::Error<serde_json::Error>| {
+            let text = e.inner().to_string();
+            let text = text.split(" at line ").next().unwrap_or(&text);
+            let text = ["u16", "u32", "i64"].iter().fold(text.to_string(), |t, name| {
+                t.replace(&format!("expected {name}"), "expected a whole number in range")
+            });
+            match e.path().to_string() {
+                path if path == "." || text.starts_with("unknown field") => text,
+                path => format!("{path}: {text}"),
+            }
         };
         // serde would take an array for the fields in their order.
         if !json.trim_start().starts_with('{') {
             return Err("they must be a JSON object".to_string());
         }
-        let options: Options = serde_json::from_str(json).map_err(plain)?;
+        let reader = &mut serde_json::Deserializer::from_str(json);
+        let options: Options = serde_path_to_error::deserialize(reader).map_err(plain)?;
         options.check()?;
         Ok(options)
     }
@@ -128,7 +137,8 @@ mod tests {
         for (json, word) in [
             (r#"{"job": 8}"#, "unknown field `job`"),
             (r#"{"jobs": 0}"#, "jobs must be"),
-            (r#"{"jobs": "2"}"#, "invalid type: string \"2\""),
+            (r#"{"jobs": "2"}"#, "jobs: invalid type: string \"2\", expected a whole number"),
+            (r#"{"jobs": 70000}"#, "jobs: invalid value: integer `70000`, expected a whole number in range"),
             (r#"{"roles": "all"}"#, "unknown variant `all`"),
             (r#"{"split_bytes": -1}"#, "split_bytes must not"),
             ("[]", "must be a JSON object"),

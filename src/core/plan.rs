@@ -3,8 +3,9 @@
 
 use super::inventory::{Column, Inventory, Relation, Slices};
 use super::name::{Name, column_list};
-use super::options::{Keep, Options};
+use super::options::Options;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Stages that workers work on, in the order of a run. A stage begins when the one before it
 /// has no open task left.
@@ -159,8 +160,9 @@ fn parts(table: &Relation, split: i64) -> Vec<(i64, Option<i64>)> {
     (0..count).map(|i| (bound(i), (i + 1 < count).then(|| bound(i + 1)))).collect()
 }
 
-/// The copy tasks of everything that the inventory lists.
-pub fn copies(inventory: &Inventory, options: &Options) -> Vec<Task> {
+/// The copy tasks of everything that the inventory lists. Chunks go to their tablespace where
+/// it is among `tablespaces`, those that are kept and exist here.
+pub fn copies(inventory: &Inventory, options: &Options, tablespaces: &HashSet<String>) -> Vec<Task> {
     let mut tasks = Vec::new();
     for table in inventory.plain_tables() {
         let name = table.qualified();
@@ -195,7 +197,7 @@ pub fn copies(inventory: &Inventory, options: &Options) -> Vec<Task> {
             let into = Into::Chunk {
                 hypertable: name.clone(),
                 slices: chunk.slices.clone(),
-                tablespace: chunk.tablespace.clone().filter(|_| options.tablespaces == Keep::Keep),
+                tablespace: chunk.tablespace.clone().filter(|name| tablespaces.contains(name)),
                 creation_time: chunk.creation_time.clone(),
             };
             let copy = Copy::new(chunk.qualified(), into, &root.columns);

@@ -127,8 +127,11 @@ pub fn parse_conninfo(text: &str) -> Result<Params> {
     unsafe {
         let options = libpq_sys::PQconninfoParse(text.as_ptr(), &mut message);
         if options.is_null() {
-            // libpq repeats parts of the text after the first quote, which might be a password.
-            let why = ffi::string(message).map(|m| m.split('"').next().unwrap_or_default().to_string());
+            // libpq repeats parts of the text, which might be a password; a keyword is none.
+            let why = ffi::string(message).map(|m| match m.starts_with("invalid connection option") {
+                true => m,
+                false => m.split('"').next().unwrap_or_default().to_string(),
+            });
             libpq_sys::PQfreemem(message.cast());
             return Err(malformed(why.filter(|w| !w.trim().is_empty())));
         }

@@ -5,7 +5,7 @@ use super::launch::Block;
 use super::{preflight, state, verify};
 use crate::core::archive::{Entry, Plan, Stage};
 use crate::core::inventory::Inventory;
-use crate::core::options::{Keep, Level, Roles};
+use crate::core::options::{Level, Roles};
 use crate::core::{plan, progress};
 use crate::error::{Error, Result};
 use crate::pg::catch::transaction;
@@ -26,7 +26,7 @@ pub fn run(block: &Block) -> Result<()> {
     let name = format!("timescale_migrate run {id} keeper");
     let mut keeper = snapshot::keep(&block.params, &name, options.connect_timeout, options.lock_timeout)?;
     let inventory = keeper.inventory.clone();
-    state::set_source(id, &inventory.server.version, &keeper.snapshot)?;
+    state::set_source(id, &inventory, &keeper.snapshot)?;
     let mut report = transaction(|| preflight::check(&mut keeper.connection, &inventory, options))?;
     report.refuse()?;
     let archive = source_schema::dump(&block.params, &inventory.server, Some(&keeper.snapshot), options.lock_timeout)?;
@@ -93,7 +93,7 @@ fn say_warning(id: i64, message: &str) -> Result<()> {
 
 impl Migration<'_> {
     fn tasks(&self) -> Vec<plan::Task> {
-        let mut tasks = plan::copies(&self.inventory, &self.block.options);
+        let mut tasks = plan::copies(&self.inventory, &self.block.options, &self.maker.tablespaces);
         for (from, to) in [
             (Stage::Index, plan::Stage::Index),
             (Stage::Constraint, plan::Stage::Constraint),
@@ -109,11 +109,10 @@ impl Migration<'_> {
     fn make_schema(&self, keeper: &mut snapshot::Keeper) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
         state::set_phase(id, "schema")?;
-        let needed = options.roles == Roles::Used && (options.owners == Keep::Keep || options.privileges == Keep::Keep);
         let warnings = transaction(|| {
             let mut warnings = Vec::new();
-            if needed {
-                let missing = roles::missing(&roles::read(&mut keeper.connection)?)?;
+            if options.roles == Roles::Used {
+                let missing = roles::missing(&mut keeper.connection, options)?;
                 let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
                 warnings.extend(roles::make(&missing, &passwords)?);
             }

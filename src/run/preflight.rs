@@ -347,10 +347,7 @@ fn unsupported(report: &mut Report, source: &mut Connection, server: &Server) ->
 }
 
 fn needed_roles(report: &mut Report, source: &mut Connection, options: &Options) -> Result<()> {
-    let missing: Vec<String> = match (options.owners, options.privileges) {
-        (Keep::Drop, Keep::Drop) => Vec::new(),
-        _ => roles::missing(&roles::read(source)?)?.into_iter().map(|r| r.name).collect(),
-    };
+    let missing: Vec<String> = roles::missing(source, options)?.into_iter().map(|r| r.name).collect();
     match options.roles {
         Roles::Used if !missing.is_empty() => report.add("roles", Status::Ok, missing.join(", "), "will be made", ""),
         Roles::None => {

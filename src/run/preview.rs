@@ -1,7 +1,7 @@
 //! The plan of a run as rows, in the order of execution; nothing is changed.
 
 use crate::core::archive::Stage;
-use crate::core::options::{Keep, Options};
+use crate::core::options::{Level, Options, Roles};
 use crate::core::plan::{self, Task, Work};
 use crate::error::Result;
 use crate::libpq::Params;
@@ -49,8 +49,8 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let maker = target::Maker::new(&inventory, options)?;
     let mut steps = Vec::new();
 
-    if options.owners == Keep::Keep || options.privileges == Keep::Keep {
-        for role in roles::missing(&roles::read(&mut source)?)? {
+    if options.roles == Roles::Used {
+        for role in roles::missing(&mut source, options)? {
             steps.push(step("schema", format!("ROLE {}", role.name), "CREATE ROLE", "missing here"));
         }
     }
@@ -62,7 +62,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         let note = format!("{chunks} chunks by {}", dimensions.join(", "));
         steps.push(step("schema", format!("HYPERTABLE {}", hypertable.qualified().shown()), "create_hypertable", note));
     }
-    let mut copies = plan::copies(&inventory, options);
+    let mut copies = plan::copies(&inventory, options, &maker.tablespaces);
     copies.sort_by_key(|task| -task.bytes);
     steps.extend(copies.into_iter().map(from_task));
     if !inventory.sequences.is_empty() {
@@ -90,8 +90,8 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         "verify",
         "every table and chunk",
         match options.verify {
-            crate::core::options::Level::Count => "count",
-            crate::core::options::Level::Checksum => "checksum",
+            Level::Count => "count",
+            Level::Checksum => "checksum",
         },
         "",
     ));

@@ -10,6 +10,7 @@
 //! crash. A worker that gets the lock looks at the state again, for another one may have
 //! finished the task between its reading and its locking.
 
+use crate::core::inventory::Inventory;
 use crate::core::plan::{Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
@@ -76,11 +77,20 @@ pub fn set_phase(run: i64, phase: &str) -> Result<()> {
     })
 }
 
-pub fn set_source(run: i64, version: &str, snapshot: &str) -> Result<()> {
+/// What the run reads: the source as it was when the snapshot was taken.
+pub fn set_source(run: i64, inventory: &Inventory, snapshot: &str) -> Result<()> {
     transaction(|| {
         spi::execute(
-            "UPDATE timescale_migrate.run_log SET source_version = $2, snapshot = $3 WHERE id = $1",
-            &[run.into(), version.into(), snapshot.into()],
+            "UPDATE timescale_migrate.run_log
+             SET source_version = $2, snapshot = $3, tables = $4, hypertables = $5, chunks = $6 WHERE id = $1",
+            &[
+                run.into(),
+                inventory.server.version.clone().into(),
+                snapshot.into(),
+                (inventory.plain_tables().count() as i64).into(),
+                (inventory.hypertables.len() as i64).into(),
+                (inventory.chunks.len() as i64).into(),
+            ],
         )
         .map(drop)
     })

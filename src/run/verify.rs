@@ -102,7 +102,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     state::set_phase(id, "snapshot")?;
     let name = format!("timescale_migrate run {id} keeper");
     let keeper = snapshot::keep(&block.params, &name, options.connect_timeout, options.lock_timeout)?;
-    state::set_source(id, &keeper.inventory.server.version, &keeper.snapshot)?;
+    state::set_source(id, &keeper.inventory, &keeper.snapshot)?;
     let target = transaction(|| {
         let server = inventory::server(&mut Here)?;
         inventory::read(&mut Here, server)

@@ -28,9 +28,10 @@ pub fn keep(params: &Params, name: &str, connect_timeout: u32, lock_timeout: u32
     let mut connection = session::open(params, name, connect_timeout, lock_timeout)?;
     let server = inventory::server(&mut connection)?;
     for _ in 0..5 {
-        let before = inventory::read(&mut connection, server.clone())?;
+        // Sizes and definitions are read under locks too, so this can wait for one as well.
+        let before = inventory::read(&mut connection, server.clone()).map_err(|e| name_blockers(&mut connection, e))?;
         connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        lock(&mut connection, &before)?;
+        lock(&mut connection, &before).map_err(|e| name_blockers(&mut connection, e))?;
         let snapshot = connection.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
         let after = inventory::read(&mut connection, server.clone())?;
         if after.fingerprint() == before.fingerprint() {
@@ -41,6 +42,19 @@ pub fn keep(params: &Params, name: &str, connect_timeout: u32, lock_timeout: u32
     Err(Error::new(SqlState::OBJECT_IN_USE, "the source's tables or chunks kept changing while they were being locked")
         .hint("Pause the jobs on the source that create, compress or drop chunks, and start again.")
         .on(Side::Source))
+}
+
+/// Says which tables a lock that was waited for in vain is on, and who holds it.
+fn name_blockers(connection: &mut Connection, error: Error) -> Error {
+    if error.code != SqlState::LOCK_NOT_AVAILABLE {
+        return error;
+    }
+    let blockers =
+        connection.query("ROLLBACK").and_then(|_| connection.query(include_str!("../../sql/source/blockers.sql")));
+    let lines = blockers.and_then(|rows| rows.json::<String>()).unwrap_or_default();
+    let error = Error::new(error.code, "source: a table could not be locked within lock_timeout").on(Side::Source);
+    let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };
+    error.hint("Wait for the session that holds the lock, or raise the option lock_timeout.")
 }
 
 fn lock(connection: &mut Connection, inventory: &Inventory) -> Result<()> {

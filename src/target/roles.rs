@@ -2,6 +2,7 @@
 //! as they are.
 
 use crate::core::name::{literal, quoted};
+use crate::core::options::{Keep, Options};
 use crate::core::settings;
 use crate::error::{Error, Result};
 use crate::pg::catch::subtransaction;
@@ -15,6 +16,8 @@ use std::collections::{HashMap, HashSet};
 pub struct Role {
     pub name: String,
     pub predefined: bool,
+    /// A policy or a user mapping names it, so it is needed whoever owns the objects.
+    named: bool,
     superuser: bool,
     inherit: bool,
     create_role: bool,
@@ -43,15 +46,13 @@ struct Password {
     password: String,
 }
 
-pub fn read(source: &mut impl Ask) -> Result<Vec<Role>> {
-    source.ask(include_str!("../../sql/inventory/roles.sql"))
-}
-
-/// Those of `roles` that this server does not have.
-pub fn missing(roles: &[Role]) -> Result<Vec<Role>> {
+/// The roles that the source's database needs under these options and that this server lacks.
+pub fn missing(source: &mut impl Ask, options: &Options) -> Result<Vec<Role>> {
+    let roles: Vec<Role> = source.ask(include_str!("../../sql/inventory/roles.sql"))?;
+    let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
     let here: HashSet<String> =
         spi::json_rows::<String>("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?.into_iter().collect();
-    Ok(roles.iter().filter(|r| !r.predefined && !here.contains(&r.name)).cloned().collect())
+    Ok(roles.into_iter().filter(|r| (all || r.named) && !r.predefined && !here.contains(&r.name)).collect())
 }
 
 /// Password verifiers, where the source's user may read them.

@@ -16,8 +16,8 @@ use std::collections::HashSet;
 pub struct Maker {
     owners: bool,
     privileges: bool,
-    /// Tablespaces that exist here; entries in others go to the default.
-    tablespaces: HashSet<String>,
+    /// Tablespaces that are kept and exist here; what is in others goes to the default.
+    pub tablespaces: HashSet<String>,
     /// Schemas that were here before.
     schemas: HashSet<String>,
     /// Hypertables, which take no ONLY.

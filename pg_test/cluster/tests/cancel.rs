@@ -2,7 +2,7 @@
 
 use crate::slow;
 use cluster::suite::Test;
-use cluster::{Edition, Pair};
+use cluster::{Edition, Pair, assert_same};
 use postgres::NoTls;
 use std::thread;
 
@@ -10,8 +10,9 @@ pub const TESTS: &[Test] = &[
     Test::both("the call's query is cancelled", query_cancelled),
     Test::apache("migrate_cancel, immediate", immediate),
     Test::apache("migrate_cancel, graceful", graceful),
-    Test::apache("the caller is gone", caller_gone),
-    Test::apache("a worker is killed", worker_killed),
+    Test::apache("the caller is gone: the run goes on", caller_gone),
+    Test::apache("the workers are killed", workers_killed),
+    Test::apache("the coordinator is killed", coordinator_killed),
     Test::apache("the source's connections are cut", source_cut),
     Test::apache("while it waits for a lock on the source", waiting_for_a_lock),
 ];
@@ -94,21 +95,36 @@ fn caller_gone(edition: Edition) {
     stopped_by(&pair, |backend| {
         pair.target.sql(&format!("SELECT pg_terminate_backend({backend})"));
     });
-    let state = pair.target.value("SELECT state FROM migrate_status()");
-    assert!(state == "cancelled" || state == "failed", "{state}");
+    assert_eq!(pair.target.value("SELECT state FROM migrate_status()"), "done");
+    assert_same(&pair);
+}
+
+/// Terminates the run's background workers of a kind.
+fn kill(pair: &Pair, kind: &str) {
+    pair.target.sql(&format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND backend_type = 'timescale_migrate {kind}'"
+    ));
+}
+
+fn workers_killed(edition: Edition) {
+    let pair = slow_pair("workers_killed", edition);
+    stopped_by(&pair, |_| kill(&pair, "worker"));
+    assert_eq!(pair.target.value("SELECT state FROM migrate_status()"), "failed");
     consistent(&pair);
 }
 
-fn worker_killed(edition: Edition) {
-    let pair = slow_pair("worker_killed", edition);
-    stopped_by(&pair, |backend| {
-        pair.target.sql(&format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND backend_type LIKE '%migrate%' AND pid <> {backend}"
-        ));
-    });
-    assert_eq!(pair.target.value("SELECT state FROM migrate_status()"), "failed");
+fn coordinator_killed(edition: Edition) {
+    let pair = slow_pair("coordinator_killed", edition);
+    stopped_by(&pair, |_| kill(&pair, "coordinator"));
+    let state = pair.target.value("SELECT state FROM migrate_status()");
+    assert!(["failed", "interrupted", "cancelled"].contains(&state.as_str()), "{state}");
     consistent(&pair);
+    // Nothing that is gone stands in the way of the next run.
+    pair.target.sql("DROP TABLE slow; DROP TABLE slow_too; DROP FUNCTION slowly");
+    pair.source.sql("CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'");
+    pair.migrate();
+    assert_same(&pair);
 }
 
 fn source_cut(edition: Edition) {
