@@ -19,8 +19,15 @@ fn invalid(message: String) -> Error {
     Error::new(SqlState::INVALID_PARAMETER, message)
 }
 
-fn options(json: &JsonB) -> Result<Options> {
-    Options::parse(&json.0.to_string()).map_err(|e| invalid(format!("invalid options: {e}")))
+/// No options are the default ones.
+fn options(json: &Option<JsonB>) -> Result<Options> {
+    let text = json.as_ref().map_or("{}".to_string(), |json| json.0.to_string());
+    Options::parse(&text).map_err(|e| invalid(format!("invalid options: {e}")))
+}
+
+/// The source, which may not be NULL.
+fn given(source: Option<&str>) -> Result<&str> {
+    source.ok_or_else(|| Error::new(SqlState::NULL_NOT_ALLOWED, "source must not be null"))
 }
 
 fn with_jobs(mut options: Options, jobs: Option<i32>) -> Result<Options> {
@@ -37,8 +44,8 @@ fn with_jobs(mut options: Options, jobs: Option<i32>) -> Result<Options> {
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
 fn migrate_preflight(
-    source: &str,
-    options: default!(JsonB, "'{}'"),
+    source: Option<&str>,
+    options: default!(Option<JsonB>, "'{}'"),
 ) -> TableIterator<
     'static,
     (
@@ -56,9 +63,9 @@ fn migrate_preflight(
     }))
 }
 
-fn checks(source: &str, options: &Options) -> Result<preflight::Report> {
+fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> {
     session::require_superuser()?;
-    let params = address::resolve(source)?;
+    let params = address::resolve(given(source)?)?;
     let mut connection =
         source_session::open(&params, "timescale_migrate preflight", options.connect_timeout, options.lock_timeout)?;
     let server = inventory::server(&mut connection)?;
@@ -74,8 +81,8 @@ fn checks(source: &str, options: &Options) -> Result<preflight::Report> {
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
 fn migrate_plan(
-    source: &str,
-    options: default!(JsonB, "'{}'"),
+    source: Option<&str>,
+    options: default!(Option<JsonB>, "'{}'"),
 ) -> TableIterator<
     'static,
     (
@@ -90,7 +97,7 @@ fn migrate_plan(
 > {
     let steps = || -> Result<Vec<preview::Step>> {
         session::require_superuser()?;
-        preview::steps(&address::resolve(source)?, &self::options(&options)?)
+        preview::steps(&address::resolve(given(source)?)?, &self::options(&options)?)
     };
     TableIterator::new((1i64..).zip(or_raise(steps())).map(|(step, row)| {
         let note = Some(row.note).filter(|note| !note.is_empty());
@@ -116,8 +123,8 @@ type Summary = (
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
 fn migrate_from(
-    source: &str,
-    options: default!(JsonB, "'{}'"),
+    source: Option<&str>,
+    options: default!(Option<JsonB>, "'{}'"),
     jobs: default!(Option<i32>, "NULL"),
     wait: default!(Option<bool>, "NULL"),
 ) -> TableIterator<
@@ -140,7 +147,7 @@ fn migrate_from(
         let mut options = with_jobs(self::options(&options)?, jobs)?;
         options.wait = wait.unwrap_or(options.wait);
         let wait = options.wait;
-        let started = launch::start(source, Kind::Migrate, options)?;
+        let started = launch::start(given(source)?, Kind::Migrate, options)?;
         summary(if wait { started.wait()? } else { started.detach() })
     };
     TableIterator::once(or_raise(call()))

@@ -22,6 +22,7 @@ impl SqlState {
     pub const CANNOT_CONNECT: Self = Self(*b"08001");
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
     pub const INVALID_PARAMETER: Self = Self(*b"22023");
+    pub const NULL_NOT_ALLOWED: Self = Self(*b"22004");
     pub const ACTIVE_TRANSACTION: Self = Self(*b"25001");
     pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
     pub const FOREIGN_KEY_VIOLATION: Self = Self(*b"23503");

@@ -14,7 +14,6 @@ WITH hypertable AS (
     JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
     WHERE coalesce((to_jsonb(h)->>'compression_state')::int, 0) <> 2
-      AND NOT EXISTS (SELECT FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id)
 ),
 chunk AS (
     SELECT k.id, k.hypertable_id, k.status, k.osm_chunk,

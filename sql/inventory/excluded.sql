@@ -20,6 +20,14 @@ excluded(class, oid) AS (
     SELECT 'pg_class', oid FROM chunk WHERE oid IS NOT NULL
     UNION SELECT 'pg_class', c.oid FROM pg_catalog.pg_class c JOIN internal_schema s ON s.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
+    -- What a continuous aggregate is made of, should it have been moved elsewhere. The user's view is in caggs.sql.
+    UNION SELECT 'pg_class', c.oid
+          FROM _timescaledb_catalog.continuous_agg a
+          JOIN _timescaledb_catalog.hypertable h ON h.id = a.mat_hypertable_id
+          JOIN pg_catalog.pg_class c ON true
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE (n.nspname, c.relname) IN ((h.schema_name, h.table_name), (a.partial_view_schema, a.partial_view_name),
+                                           (a.direct_view_schema, a.direct_view_name))
     UNION SELECT 'pg_type', t.oid FROM pg_catalog.pg_type t JOIN internal_schema s ON s.oid = t.typnamespace
           WHERE t.typrelid = 0 AND t.typcategory <> 'A'
     UNION SELECT 'pg_proc', p.oid FROM pg_catalog.pg_proc p JOIN internal_schema s ON s.oid = p.pronamespace

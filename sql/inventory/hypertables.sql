@@ -1,7 +1,8 @@
--- The user's hypertables: not the materialization hypertables of continuous aggregates, not the internal ones that hold compressed rows.
+-- The user's hypertables and the materialization hypertables of continuous aggregates, not the internal ones that hold compressed rows.
 -- Run on: source and target. TimescaleDB 2.11 and later, any edition.
--- Returns: one JSON object per hypertable, by id. Columns are in relations.sql under the same oid.
--- timescale_migrate.create_hypertable() takes such an object as it is.
+-- Returns: one JSON object per hypertable, by id. `cagg` is the continuous aggregate that it belongs to, by the name of the user's view.
+-- Without one, its columns are in relations.sql under the same oid, and timescale_migrate.create_hypertable() takes the object as it is.
+-- With one, it comes with that, and its columns are in caggs.sql.
 --
 -- Columns that not every version has are read through JSON, which gives NULL where they are missing.
 WITH hypertable AS (
@@ -16,6 +17,9 @@ WITH hypertable AS (
 SELECT json_build_object(
     'id', h.id,
     'oid', h.oid::int8,
+    'cagg', (
+        SELECT json_build_object('schema', a.user_view_schema, 'name', a.user_view_name)
+        FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id),
     'schema', h.schema_name,
     'name', h.table_name,
     'owner', pg_get_userbyid(h.relowner),
@@ -55,5 +59,4 @@ CROSS JOIN LATERAL (
     WHERE k.hypertable_id = h.id AND NOT coalesce((to_jsonb(k)->>'dropped')::bool, false)
 ) chunk
 WHERE h.state <> 2
-  AND NOT EXISTS (SELECT FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id)
 ORDER BY h.id

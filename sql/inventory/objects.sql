@@ -4,7 +4,8 @@
 -- (all relations share one, all routines share one), `type` what it is there. `table_oid` is the table of an index.
 --
 -- Left out: what belongs to an extension, lies in a system schema or in TimescaleDB's own, and what comes with another object (row and
--- array types, functions and casts of a range type, constraints, triggers, policies). Chunks in a schema of the user's own are in it; excluded.sql tells them.
+-- array types, functions and casts of a range type, constraints, triggers, policies). Chunks in a schema of the user's own are in it;
+-- excluded.sql tells them.
 WITH hidden_schema(oid) AS (
     SELECT oid FROM pg_catalog.pg_namespace
     WHERE nspname IN ('pg_catalog', 'information_schema') OR nspname LIKE 'pg\_toast%' OR nspname LIKE 'pg\_temp\_%'

@@ -47,6 +47,7 @@ SELECT json_build_object(
                     'compression_settings', bool_or(a.rel = 'compression_settings'),
                     'compress_relid', bool_or(a.rel = 'compression_settings' AND a.col = 'compress_relid'),
                     'chunk_column_stats', bool_or(a.rel = 'chunk_column_stats'),
+                    'materialization_ranges', bool_or(a.rel = 'continuous_aggs_materialization_ranges'),
                     'bgw_job', bool_or(a.rel = 'bgw_job'))
                 FROM (
                     SELECT c.relname AS rel, c.relkind, t.attname AS col

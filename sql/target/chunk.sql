@@ -15,7 +15,8 @@
 --                  1970 for times, the value itself for integers, the hash for closed dimensions; the limits of int64 stand for no bound
 --   tablespace     the chunk's tablespace; NULL is the database's own
 --   creation_time  what retention and compression by creation time go by; NULL is now
-CREATE FUNCTION timescale_migrate.create_chunk(hypertable regclass, slices jsonb, tablespace name DEFAULT NULL, creation_time timestamptz DEFAULT NULL)
+CREATE FUNCTION timescale_migrate.create_chunk(
+    hypertable regclass, slices jsonb, tablespace name DEFAULT NULL, creation_time timestamptz DEFAULT NULL)
 RETURNS regclass
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

@@ -73,6 +73,9 @@ pub struct Copy {
     pub binary: bool,
     /// `WHERE ...` of an extension's configuration table.
     pub condition: Option<String>,
+    /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
+    #[serde(default)]
+    pub root: bool,
     /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
     pub pages: Option<(i64, Option<i64>)>,
 }
@@ -86,6 +89,7 @@ impl Copy {
             binary: sent.iter().all(|c| c.binary),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
             condition: None,
+            root: false,
             pages: None,
         }
     }
@@ -143,6 +147,8 @@ pub struct Verify {
     /// All columns, generated ones included.
     pub columns: Vec<String>,
     pub condition: Option<String>,
+    /// As in [`Copy`].
+    pub root: bool,
     pub checksum: bool,
     /// The source's count where it is known already: what the copy was told by the source.
     pub source_rows: Option<i64>,
@@ -184,7 +190,8 @@ pub fn copies(inventory: &Inventory, options: &Options, tablespaces: &HashSet<St
         let name = hypertable.qualified();
         let Some(root) = inventory.root(hypertable) else { continue };
         if hypertable.root_may_have_rows {
-            let copy = Copy::new(name.clone(), Into::Table(name.clone()), &root.columns);
+            let mut copy = Copy::new(name.clone(), Into::Table(name.clone()), &root.columns);
+            copy.root = true;
             tasks.push(task(
                 Stage::Copy,
                 format!("{} (its own rows)", name.shown()),

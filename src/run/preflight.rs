@@ -433,6 +433,18 @@ fn collisions(report: &mut Report, source: &mut Connection, inventory: &Inventor
             );
         }
     }
+    if !inventory.hypertables.is_empty() {
+        let everything = "SELECT to_json(pubname)::text FROM pg_catalog.pg_publication WHERE puballtables";
+        for publication in spi::json_rows::<String>(everything, &[])? {
+            report.add(
+                "target",
+                Status::Error,
+                format!("publication {publication}"),
+                "is FOR ALL TABLES, and a table in a publication cannot become a hypertable",
+                "Drop it here and make it again after the migration.",
+            );
+        }
+    }
     report.settle("target", "this database", "has none of the objects to be made");
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::source::inventory::{self, Here};
 use crate::source::snapshot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Adds a comparison for every relation that the run has copied, under the run's own snapshot
 /// or, where a count is enough, against the rows that the source said it sent.
@@ -28,6 +28,7 @@ struct Relation {
     name: Name,
     columns: Vec<String>,
     condition: Option<String>,
+    root: bool,
     rows: i64,
     bytes: i64,
 }
@@ -43,6 +44,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             name: table.qualified(),
             columns: names(&table.columns),
             condition: table.condition.clone(),
+            root: false,
             rows: table.rows,
             bytes: table.bytes,
         };
@@ -51,9 +53,18 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
     for hypertable in &inventory.hypertables {
         let name = hypertable.qualified();
         let Some(root) = inventory.root(hypertable) else { continue };
-        let relation =
-            |name: Name, rows, bytes| Relation { name, columns: names(&root.columns), condition: None, rows, bytes };
-        all.insert((name.clone(), None), relation(name.clone(), root.rows, root.bytes));
+        let relation = |name: Name, rows, bytes| Relation {
+            name,
+            columns: names(&root.columns),
+            condition: None,
+            root: false,
+            rows,
+            bytes,
+        };
+        if hypertable.root_may_have_rows {
+            let own = Relation { root: true, ..relation(name.clone(), root.rows, root.bytes) };
+            all.insert((name.clone(), None), own);
+        }
         for chunk in inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id) {
             let key = (name.clone(), Some(chunk.slices.clone()));
             all.insert(key, relation(chunk.qualified(), chunk.rows, chunk.bytes));
@@ -64,6 +75,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
 
 /// A comparison on its own, of everything that either side holds.
 fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
+    let hypertables: HashSet<Name> = source.hypertables.iter().map(|h| h.qualified()).collect();
     let (source, mut target) = (relations(source), relations(target));
     let checksum = level == Level::Checksum;
     let mut tasks = Vec::new();
@@ -71,23 +83,24 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
         let to = target.remove(key);
         let work = Verify {
             source: Some(from.name.clone()),
-            target: to.map(|r| r.name),
+            target: to.map(|r| r.name).or_else(|| from.root.then(|| from.name.clone())),
             columns: from.columns.clone(),
             condition: from.condition.clone(),
+            root: from.root,
             checksum,
             source_rows: None,
         };
         tasks.push(plan::verify(key.0.shown(), from.rows, from.bytes, work));
     }
-    // A chunk that only the target has must be empty; other tables there are none of our business.
-    for (key, to) in
-        target.into_iter().filter(|((name, part), _)| part.is_some() && source.contains_key(&(name.clone(), None)))
-    {
+    // What only the target has in one of these hypertables must be empty; other tables there are
+    // none of our business.
+    for (key, to) in target.into_iter().filter(|((name, _), _)| hypertables.contains(name)) {
         let work = Verify {
             source: None,
             target: Some(to.name),
             columns: to.columns,
             condition: to.condition,
+            root: to.root,
             checksum,
             source_rows: Some(0),
         };
@@ -150,14 +163,22 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
             crate::core::name::literal(&snapshot)
         ))?;
+        if work.root {
+            source.query("SET LOCAL timescaledb.restoring = on")?;
+        }
         source.send(&query(name))?;
         asked = true;
     }
-    let own = transaction(|| match &work.target {
-        Some(name) => {
-            spi::json_rows::<(i64, Option<String>)>(&as_json(&query(name)), &[]).map(|rows| rows.into_iter().next())
+    let own = transaction(|| {
+        if work.root {
+            spi::set_local("timescaledb.restoring", "on")?;
         }
-        None => Ok(None),
+        match &work.target {
+            Some(name) => {
+                spi::json_rows::<(i64, Option<String>)>(&as_json(&query(name)), &[]).map(|rows| rows.into_iter().next())
+            }
+            None => Ok(None),
+        }
     });
     // The source's answer is read in any case, so that its connection can be used again.
     let theirs = if asked {

@@ -29,6 +29,7 @@ pub fn filter(inventory: &Inventory) -> Filter {
     let own = ["timescaledb".to_string(), "timescale_migrate".to_string()];
     Filter {
         objects: inventory.excluded.iter().map(|e| (e.class_oid, e.oid)).collect(),
+        provided: HashSet::new(),
         extensions: own.to_vec(),
         schemas: vec!["timescale_migrate".to_string()],
     }
@@ -90,10 +91,17 @@ impl Maker {
                 .find(|(s, name)| s == schema && (entry.tag == *name || entry.tag.starts_with(&format!("{name} ")))),
             _ => None,
         };
-        if table.is_none() || !entry.definition.trim_start().starts_with("ALTER TABLE ONLY ") {
+        if table.is_none() {
             return entry.definition.clone();
         }
-        entry.definition.replacen("ALTER TABLE ONLY ", "ALTER TABLE ", 1)
+        // Where ONLY stands at the statement's head, before any name of the user's.
+        let head = ["ALTER TABLE ", "ALTER PUBLICATION "];
+        match entry.definition.split_once("ONLY ") {
+            Some((before, after)) if head.iter().any(|head| before.trim_start().starts_with(head)) => {
+                format!("{before}{after}")
+            }
+            _ => entry.definition.clone(),
+        }
     }
 
     /// Makes one entry, in the current transaction; returns a warning for what was left out.

@@ -37,7 +37,7 @@ fn unknown(edition: Edition) {
     }
     pair.target.refuses("SELECT * FROM migrate_from('old', jobs => 0)", &["jobs"]);
     pair.target.refuses("SELECT * FROM migrate_verify('old', level => 'well')", &["well", "count", "checksum"]);
-    pair.target.refuses("SELECT migrate_cancel(4711)", &["4711"]);
+    assert!(!pair.target.is("SELECT migrate_cancel(4711)"), "there is nothing to cancel");
     pair.target.refuses("SELECT * FROM migrate_verify(4711)", &["4711"]);
     pair.target.refuses("SELECT * FROM migrate_from(NULL)", &["source"]);
     // A server of another wrapper is none of ours.

@@ -3,10 +3,11 @@ SET client_min_messages = warning;
 CREATE SCHEMA chosen;
 CREATE EXTENSION timescale_migrate SCHEMA chosen;
 
-SELECT p.proname AS name, CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END AS kind,
-       pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
+\pset format unaligned
+SELECT format('%s %s(%s)%s', CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END, p.proname,
+              pg_get_function_arguments(p.oid), ' returns ' || pg_get_function_result(p.oid)) AS function
 FROM pg_proc p WHERE p.pronamespace = 'chosen'::regnamespace
-ORDER BY 1, 3;
+ORDER BY 1;
 
 -- What else lies in the schema that the user chose: nothing.
 SELECT pg_describe_object(classid, objid, 0) AS object
@@ -14,7 +15,8 @@ FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'chose
   AND classid NOT IN ('pg_proc'::regclass, 'pg_extension'::regclass)
 ORDER BY 1;
 
-SELECT c.relname AS view, string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) AS columns
+SELECT c.relname AS view,
+       string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) AS columns
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
 WHERE c.relnamespace = 'timescale_migrate'::regnamespace AND c.relname IN ('run', 'task', 'message', 'verification')
 GROUP BY 1 ORDER BY 1;

@@ -2,13 +2,15 @@
 SET client_min_messages = warning;
 CREATE EXTENSION timescale_migrate;
 
--- Servers: libpq's own parameters, without those that are a user's.
+-- Servers: libpq's own parameters, without those that are a user's. The hint lists what the libpq of the machine knows.
+\set VERBOSITY terse
 CREATE SERVER s FOREIGN DATA WRAPPER timescale_migrate OPTIONS (hots 'db1');
 CREATE SERVER s FOREIGN DATA WRAPPER timescale_migrate OPTIONS (user 'app');
 CREATE SERVER s FOREIGN DATA WRAPPER timescale_migrate OPTIONS (password 'secret');
 CREATE SERVER s FOREIGN DATA WRAPPER timescale_migrate
     OPTIONS (host '127.0.0.1', port '1', dbname 'app', sslmode 'prefer', connect_timeout '3');
 CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (host 'db2');
+\set VERBOSITY default
 CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (user 'app', password 'secret');
 CREATE FOREIGN TABLE scanned (n int) SERVER s;
 SELECT * FROM scanned;

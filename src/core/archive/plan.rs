@@ -12,6 +12,10 @@ pub struct Filter {
     /// Objects by catalog and OID in the source: chunks, TimescaleDB's own triggers, and whatever
     /// else is made in another way. What is part of one goes with it.
     pub objects: HashSet<(u32, u32)>,
+    /// Objects by catalog and OID that are made in another way once the rest of `PreData` is
+    /// there, namely continuous aggregates: what is said of them, and what needs them, is made
+    /// in `Rest`.
+    pub provided: HashSet<(u32, u32)>,
     /// Extensions that the target has already; what depends on them is made.
     pub extensions: Vec<String>,
     /// Schemas of such extensions. They are there already, what is in them is not made.
@@ -36,6 +40,7 @@ pub struct Excluded<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why<'a> {
     Object,
+    Provided,
     Extension,
     /// It is one of the schemas, or is in one without being named or part of what is: an object
     /// that a user put there, or privileges on an extension's own.
@@ -71,7 +76,7 @@ impl<'a> Plan<'a> {
 pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
     let entries = archive.entries.as_slice();
     let graph = Graph::new(entries);
-    let stages = stages(entries, &graph);
+    let stages = stages(entries, &graph, filter);
     let excluded = excluded(entries, &graph, &stages, filter);
     let lacking = lacking(entries, &graph, &stages, &excluded);
 
@@ -92,10 +97,12 @@ pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
     plan
 }
 
-/// Nothing after the data is run before what it depends on: where pg_dump postponed a materialized
-/// view or a function to `Rest`, its indexes follow it there, and the foreign keys that need them.
-fn stages(entries: &[Entry], graph: &Graph) -> Vec<Stage> {
-    let mut stages: Vec<Stage> = entries.iter().map(Entry::stage).collect();
+/// Nothing is run before what it depends on: where pg_dump postponed a materialized view or a
+/// function to `Rest`, its indexes follow it there, and the foreign keys that need them; so do
+/// the users of what is provided.
+fn stages(entries: &[Entry], graph: &Graph, filter: &Filter) -> Vec<Stage> {
+    let stage = |entry: &Entry| if filter.provides(entry) { Stage::Rest } else { entry.stage() };
+    let mut stages: Vec<Stage> = entries.iter().map(stage).collect();
     let mut moved: Vec<usize> = (0..entries.len()).collect();
     while let Some(position) = moved.pop() {
         let stage = stages[position];
@@ -103,7 +110,7 @@ fn stages(entries: &[Entry], graph: &Graph) -> Vec<Stage> {
             continue;
         }
         for &user in graph.needed_by(position) {
-            if stages[user] > Stage::PreData && stages[user] < stage {
+            if stages[user] < stage {
                 stages[user] = stage;
                 moved.push(user);
             }
@@ -125,6 +132,7 @@ fn excluded<'a>(entries: &'a [Entry], graph: &Graph, stages: &[Stage], filter: &
                 found.extend(excluded[position].map(|_| position));
             }
         }
+        found.retain(|&position| excluded[position] != Some(Why::Provided));
         while let Some(whole) = found.pop() {
             for &part in graph.needed_by(whole) {
                 let open = excluded[part].is_none() && stages[part] != Stage::Skip;
@@ -171,16 +179,22 @@ fn lacking<'a>(
 /// Whether an entry is excluded because the target has it, so that others may depend on it.
 fn is_there_already(entry: &Entry, why: Why) -> bool {
     match why {
-        Why::Extension => true,
+        Why::Extension | Why::Provided => true,
         Why::Schema => entry.desc == "SCHEMA",
         Why::Object | Why::PartOf(_) => false,
     }
 }
 
 impl Filter {
+    fn provides(&self, entry: &Entry) -> bool {
+        self.provided.contains(&(entry.class_oid, entry.oid))
+    }
+
     fn names_object(&self, entry: &Entry) -> Option<Why<'static>> {
         if self.objects.contains(&(entry.class_oid, entry.oid)) {
             Some(Why::Object)
+        } else if self.provides(entry) {
+            Some(Why::Provided)
         } else if entry.desc == "EXTENSION" && self.extensions.contains(&entry.tag) {
             Some(Why::Extension)
         } else {

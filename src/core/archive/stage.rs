@@ -20,12 +20,14 @@ pub enum Stage {
     Skip,
 }
 
-/// pg_restore runs an archive in three passes. Privileges come late so that they cannot hinder
+/// pg_restore runs an archive in three passes; triggers have one of their own here, because
+/// TimescaleDB makes them on each chunk as the hypertable's owner, who needs the privileges. Privileges come late so that they cannot hinder
 /// the owner, event triggers last so that they cannot meddle with the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pass {
     Main,
     Privileges,
+    Triggers,
     EventTriggers,
 }
 
@@ -53,6 +55,8 @@ impl Entry {
     pub(super) fn pass(&self) -> Pass {
         match self.desc.as_str() {
             "ACL" | "DEFAULT ACL" => Pass::Privileges,
+            "TRIGGER" => Pass::Triggers,
+            "COMMENT" if self.is_on(&["TRIGGER "]) => Pass::Triggers,
             "EVENT TRIGGER" => Pass::EventTriggers,
             "COMMENT" | "SECURITY LABEL" if self.is_on(&["EVENT TRIGGER "]) => Pass::EventTriggers,
             _ => Pass::Main,

@@ -129,6 +129,28 @@ fn what_depends_on_something_late_is_late() {
 }
 
 #[test]
+fn what_is_provided_is_not_made_and_its_users_come_late() {
+    let mut cagg = entry(2, "VIEW", "daily").needing(&[1]);
+    (cagg.class_oid, cagg.oid) = (1259, 77);
+    let archive = archive(vec![
+        entry(1, "TABLE", "raw"),
+        cagg,
+        entry(3, "VIEW", "over_daily").needing(&[2]),
+        entry(4, "VIEW", "over_over").needing(&[3]),
+        entry(5, "VIEW", "other").needing(&[1]),
+        entry(6, "COMMENT", "VIEW daily").needing(&[2]),
+        entry(7, "ACL", "TABLE daily").needing(&[2]),
+    ]);
+    let filter = Filter { provided: [(1259, 77)].into(), ..Filter::default() };
+    let plan = plan(&archive, &filter);
+    let ids = |stage| plan.stage(stage).iter().map(|e| e.dump_id).collect::<Vec<_>>();
+    assert_eq!(ids(Stage::PreData), [1, 5]);
+    assert_eq!(ids(Stage::Rest), [3, 4, 6, 7]);
+    assert_eq!(plan.excluded.len(), 1);
+    assert!(plan.stranded.is_empty());
+}
+
+#[test]
 fn an_excluded_table_takes_its_parts_along() {
     let archive = archive(vec![
         entry(1, "TABLE", "hyper"),

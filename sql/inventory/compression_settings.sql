@@ -1,0 +1,22 @@
+-- How chunks and their compressed relations belong together, and with which settings each was compressed: the head of compression.sql
+-- and of compressed_chunks.sql, which go on from here. Where server.sql says `catalog.compression_settings` (2.14 and later); else
+-- hypertable_compression.sql stands in its place.
+--
+-- In `setting`, relid is a hypertable, with compress_relid NULL, or a chunk. The catalog has it like this since 2.19; before, a chunk's
+-- settings stood under its compressed relation, which was a chunk itself, told by compressed_chunk_id.
+WITH RECURSIVE chunk AS (
+    SELECT k.id, k.hypertable_id, k.status, coalesce((to_jsonb(k)->>'relid')::regclass::oid, c.oid) AS oid,
+           (to_jsonb(k)->>'compressed_chunk_id')::int AS compressed_id
+    FROM _timescaledb_catalog.chunk k
+    LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = to_jsonb(k)->>'schema_name'
+    LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = to_jsonb(k)->>'table_name'
+    WHERE NOT coalesce((to_jsonb(k)->>'dropped')::bool, false)
+),
+setting AS (
+    SELECT coalesce(u.oid, s.relid::oid) AS relid,
+           CASE WHEN u.oid IS NOT NULL THEN s.relid::oid ELSE (to_jsonb(s)->>'compress_relid')::regclass::oid END AS compress_relid,
+           s.segmentby, s.orderby, s.orderby_desc, s.orderby_nullsfirst, to_jsonb(s)->'index' AS index
+    FROM _timescaledb_catalog.compression_settings s
+    LEFT JOIN chunk z ON z.oid = s.relid AND NOT to_jsonb(s) ? 'compress_relid'
+    LEFT JOIN chunk u ON u.compressed_id = z.id
+)

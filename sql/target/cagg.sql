@@ -1,0 +1,259 @@
+-- Making continuous aggregates as they are on the source.
+-- Run at CREATE EXTENSION; called on the target by the coordinator. TimescaleDB 2.19 and later, Community edition.
+--
+-- They are created on empty hypertables, each after those that it reads. Then the chunks of their materialization hypertables are copied
+-- like any others, indexes are made, and, when nothing is loaded any more, set_cagg_state() makes TimescaleDB see them as the source does.
+
+-- The materialization hypertable of a continuous aggregate; NULL if there is none of that name.
+CREATE FUNCTION timescale_migrate.materialization_hypertable(view_schema name, view_name name)
+RETURNS regclass
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c.oid::regclass
+    FROM _timescaledb_catalog.continuous_agg a
+    JOIN _timescaledb_catalog.hypertable h ON h.id = a.mat_hypertable_id
+    JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+    WHERE a.user_view_schema = materialization_hypertable.view_schema AND a.user_view_name = materialization_hypertable.view_name
+$$;
+
+-- A query with time_bucket() in place of timescaledb_experimental.time_bucket_ng(), which no aggregate can be created with since 2.15 and
+-- which is gone since 2.25. `api` is the schema of time_bucket(). Buckets of days and less begin on 2000-01-01 by the one and on
+-- 2000-01-03 by the other, unless told otherwise; buckets of months are the same. Both take midnight in the time zone if they have one.
+CREATE FUNCTION timescale_migrate.without_time_bucket_ng(query text, api name)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
+AS $$
+DECLARE
+    call constant text := 'timescaledb_experimental.time_bucket_ng(';
+    literal constant text := $r$^\s*'((?:[^']|'')*)'::$r$;
+    at integer;
+    depth integer;
+    quote text;
+    argument integer;
+    arguments text[];
+    c text;
+    zone text;
+    origin text;
+BEGIN
+    LOOP
+        at := strpos(query, call);
+        EXIT WHEN at = 0;
+        -- Split the arguments, whatever parentheses, names and constants they are made of.
+        depth := 1;
+        quote := NULL;
+        arguments := '{}';
+        argument := at + length(call);
+        FOR i IN argument .. length(query) LOOP
+            c := substr(query, i, 1);
+            IF quote IS NOT NULL THEN
+                quote := nullif(quote, c);
+            ELSIF c IN ('''', '"') THEN
+                quote := c;
+            ELSIF c = '(' THEN
+                depth := depth + 1;
+            ELSIF c = ')' THEN
+                depth := depth - 1;
+            END IF;
+            IF quote IS NULL AND (depth = 0 OR (depth = 1 AND c = ',')) THEN
+                arguments := arguments || substr(query, argument, i - argument);
+                argument := i + 1;
+            END IF;
+            EXIT WHEN depth = 0;
+        END LOOP;
+
+        zone := NULL;
+        origin := NULL;
+        FOREACH c IN ARRAY arguments[3:] LOOP
+            IF c ~ '::text\s*$' THEN
+                zone := c;
+            ELSE
+                -- Deparsed with its name or without.
+                origin := regexp_replace(c, '^\s*origin => ', '');
+            END IF;
+        END LOOP;
+        IF origin IS NULL AND extract(month FROM substring(arguments[1] FROM literal)::interval) = 0
+           AND extract(year FROM substring(arguments[1] FROM literal)::interval) = 0
+        THEN
+            origin := CASE
+                WHEN zone IS NULL THEN '''2000-01-01'''
+                ELSE format('%L::timestamp with time zone',
+                            timestamp '2000-01-01' AT TIME ZONE replace(substring(zone FROM literal), '''''', ''''))
+            END;
+        END IF;
+        query := left(query, at - 1)
+            || format('%I.time_bucket(%s,%s', api, arguments[1], arguments[2])
+            || coalesce(', ' || ltrim(zone), '') || coalesce(', origin => ' || origin, '')
+            || ')' || substr(query, argument);
+    END LOOP;
+    RETURN query;
+END
+$$;
+
+-- Makes an empty continuous aggregate and returns its materialization hypertable, which has no index yet. `spec` is an object from
+-- inventory/caggs.sql; without an owner in it, the aggregate is the current user's.
+CREATE FUNCTION timescale_migrate.create_cagg(spec jsonb)
+RETURNS regclass
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+-- Origins, offsets and widths are stored as text.
+SET datestyle = 'ISO'
+SET intervalstyle = 'postgres'
+SET timezone = 'UTC'
+-- Advice on the query, which is not ours to change.
+SET client_min_messages = error
+AS $$
+DECLARE
+    api constant name := (
+        SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+        WHERE e.extname = 'timescaledb');
+    restoring constant text := current_setting('timescaledb.restoring');
+    materialization regclass;
+    old_index regclass;
+    difference text;
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'timescaledb.enable_cagg_window_functions') THEN
+        PERFORM set_config('timescaledb.enable_cagg_window_functions', 'on', true);
+    END IF;
+    EXECUTE format(
+        'CREATE MATERIALIZED VIEW %I.%I
+         WITH (timescaledb.continuous, timescaledb.materialized_only = %s, timescaledb.create_group_indexes = false)
+         AS %s WITH NO DATA',
+        spec->>'schema', spec->>'name', (spec->>'materialized_only')::boolean,
+        timescale_migrate.without_time_bucket_ng(spec->>'definition', api));
+    materialization := timescale_migrate.materialization_hypertable(spec->>'schema', spec->>'name');
+
+    -- Rows are copied by the names of these columns.
+    SELECT string_agg(coalesce(s.name || ' ' || s.type, h.name || ' ' || h.type), ', ') INTO difference
+    FROM jsonb_to_recordset(spec->'relation'->'columns') s(name name, type text)
+    FULL JOIN (
+        SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = materialization AND a.attnum > 0 AND NOT a.attisdropped
+    ) h ON h.name = s.name AND h.type = s.type
+    WHERE s.name IS NULL OR h.name IS NULL;
+    IF difference IS NOT NULL THEN
+        RAISE EXCEPTION 'continuous aggregate "%"."%" has other columns here than on the source', spec->>'schema', spec->>'name'
+            USING ERRCODE = 'datatype_mismatch', DETAIL = format('Not on both sides: %s.', difference);
+    END IF;
+
+    EXECUTE format('SELECT %I.set_chunk_time_interval($1, $2)', api) USING materialization, (spec->>'chunk_interval')::bigint;
+
+    -- The index on time that every hypertable is created with. Those of the source are made when the rows are there.
+    FOR old_index IN SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = materialization LOOP
+        EXECUTE format('DROP INDEX %s', old_index);
+    END LOOP;
+
+    IF jsonb_typeof(spec->'options') = 'array' THEN
+        EXECUTE format('ALTER TABLE %s SET (%s)', materialization, (
+            SELECT string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
+            FROM jsonb_array_elements_text(spec->'options') o));
+    END IF;
+    PERFORM set_config('timescaledb.restoring', 'on', true);
+    PERFORM timescale_migrate.set_tablespace(materialization, spec->>'tablespace');
+    PERFORM set_config('timescaledb.restoring', restoring, true);
+
+    IF spec->>'owner' <> current_user THEN
+        EXECUTE format('ALTER MATERIALIZED VIEW %I.%I OWNER TO %I', spec->>'schema', spec->>'name', spec->>'owner');
+    END IF;
+    RETURN materialization;
+END
+$$;
+
+-- Makes an index of a materialization hypertable, on its chunks as well. `spec` is an object from `indexes` of inventory/caggs.sql, and
+-- `source` the name of that hypertable on the source, which the names of its indexes begin with.
+CREATE FUNCTION timescale_migrate.create_cagg_index(view_schema name, view_name name, source name, spec jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    materialization constant regclass := timescale_migrate.materialization_hypertable(view_schema, view_name);
+    default_tablespace constant text := current_setting('default_tablespace');
+    new_name constant name := CASE
+        WHEN starts_with(spec->>'name', source || '_')
+        THEN (SELECT relname FROM pg_catalog.pg_class WHERE oid = materialization) || substr(spec->>'name', length(source) + 1)
+        ELSE spec->>'name' END;
+BEGIN
+    PERFORM set_config('default_tablespace', coalesce(spec->>'tablespace', ''), true);
+    EXECUTE format('CREATE %sINDEX %I ON %s%s', CASE WHEN (spec->>'unique')::boolean THEN 'UNIQUE ' ELSE '' END, new_name,
+                   materialization, spec->>'definition');
+    PERFORM set_config('default_tablespace', default_tablespace, true);
+END
+$$;
+
+-- Makes the next refresh of each continuous aggregate change exactly what it would change on the source: what is materialized, what is
+-- not, and what was written since. Called when nothing is loaded any more, for all aggregates at once; again does no harm.
+--
+--   specs    objects from inventory/caggs.sql
+--   pending  objects from inventory/cagg_ranges.sql; for a refresh they are invalidations like the others
+CREATE FUNCTION timescale_migrate.set_cagg_state(specs jsonb, pending jsonb DEFAULT '[]')
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    spec jsonb;
+    materialization_id integer;
+    raw_id integer;
+BEGIN
+    -- Hypertables can have several aggregates, all of which describe their log.
+    DELETE FROM _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log g
+    USING _timescaledb_catalog.continuous_agg a, jsonb_array_elements(specs) s
+    WHERE g.hypertable_id = a.raw_hypertable_id AND (a.user_view_schema, a.user_view_name) = (s->>'schema', s->>'name');
+    INSERT INTO _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log
+        (hypertable_id, lowest_modified_value, greatest_modified_value)
+    SELECT r.id, (i->>0)::bigint, (i->>1)::bigint
+    FROM (
+        SELECT DISTINCT ON (a.raw_hypertable_id) a.raw_hypertable_id AS id, s->'raw'->'invalidations' AS invalidations
+        FROM jsonb_array_elements(specs) s
+        JOIN _timescaledb_catalog.continuous_agg a ON (a.user_view_schema, a.user_view_name) = (s->>'schema', s->>'name')
+    ) r
+    CROSS JOIN jsonb_array_elements(r.invalidations) i;
+
+    FOR spec IN SELECT jsonb_array_elements(specs) LOOP
+        SELECT a.mat_hypertable_id, a.raw_hypertable_id INTO materialization_id, raw_id
+        FROM _timescaledb_catalog.continuous_agg a
+        WHERE (a.user_view_schema, a.user_view_name) = (spec->>'schema', spec->>'name');
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'continuous aggregate "%"."%" does not exist', spec->>'schema', spec->>'name'
+                USING ERRCODE = 'undefined_table';
+        END IF;
+
+        UPDATE _timescaledb_catalog.continuous_aggs_watermark w SET watermark = (spec->>'watermark')::bigint
+        WHERE w.mat_hypertable_id = materialization_id AND spec->>'watermark' IS NOT NULL;
+
+        UPDATE _timescaledb_catalog.continuous_aggs_invalidation_threshold t SET watermark = (spec->'raw'->>'threshold')::bigint
+        WHERE t.hypertable_id = raw_id AND spec->'raw'->>'threshold' IS NOT NULL;
+
+        DELETE FROM _timescaledb_catalog.continuous_aggs_materialization_invalidation_log g
+        WHERE g.materialization_id = set_cagg_state.materialization_id;
+        INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_invalidation_log
+            (materialization_id, lowest_modified_value, greatest_modified_value)
+        SELECT set_cagg_state.materialization_id, (i->>0)::bigint, (i->>1)::bigint
+        FROM (
+            SELECT jsonb_array_elements(spec->'invalidations')
+            UNION ALL
+            SELECT jsonb_array_elements(p->'invalidations')
+            FROM jsonb_array_elements(pending) p
+            WHERE (p->>'schema', p->>'name') = (spec->>'schema', spec->>'name')
+        ) g(i);
+
+        -- Where a column was added to the aggregate, which is possible and noted since 2.28.
+        IF spec->>'schema_change_timestamp' IS NOT NULL AND EXISTS (
+            SELECT FROM pg_catalog.pg_attribute
+            WHERE attrelid = '_timescaledb_catalog.continuous_agg'::regclass AND attname = 'schema_change_timestamp' AND NOT attisdropped)
+        THEN
+            EXECUTE 'UPDATE _timescaledb_catalog.continuous_agg SET schema_change_timestamp = $1 WHERE mat_hypertable_id = $2'
+            USING (spec->>'schema_change_timestamp')::bigint, materialization_id;
+        END IF;
+
+        -- Cached plans hold the watermark as a constant. An update of its pg_class row is what makes them be planned anew.
+        UPDATE pg_catalog.pg_class c SET relname = c.relname
+        WHERE c.oid = timescale_migrate.materialization_hypertable(spec->>'schema', spec->>'name');
+    END LOOP;
+END
+$$;
