@@ -22,4 +22,8 @@ pgrx::extension_sql_file!("../sql/job.sql", name = "job", requires = [api::migra
 pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk.sql", name = "chunk", requires = ["chunk_parts"]);
 pgrx::extension_sql_file!("../sql/target/hypertable.sql", name = "hypertable", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/target/compression.sql", name = "compression", requires = ["chunk"]);
+pgrx::extension_sql_file!("../sql/target/chunk_skipping.sql", name = "chunk_skipping", requires = ["compression"]);
+pgrx::extension_sql_file!("../sql/target/cagg.sql", name = "cagg", requires = ["chunk"]);
+pgrx::extension_sql_file!("../sql/target/jobs.sql", name = "jobs", requires = ["cagg"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);

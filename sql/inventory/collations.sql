@@ -18,7 +18,7 @@ JOIN pg_catalog.pg_database d ON d.datname = current_database()
 CROSS JOIN LATERAL (
     SELECT CASE WHEN l.collprovider = 'd' THEN coalesce(to_jsonb(d)->>'datlocprovider', 'c') ELSE l.collprovider::text END AS provider,
            CASE WHEN l.collprovider <> 'd' THEN
-                    coalesce(to_jsonb(l)->>'colllocale', to_jsonb(l)->>'colliculocale', l.collcollate)
+                    coalesce(to_jsonb(l)->>'colllocale', to_jsonb(l)->>'colliculocale', l.collcollate) || coalesce(to_jsonb(l)->>'collicurules', '')
                 WHEN to_jsonb(d)->>'datlocprovider' <> 'c' THEN coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale')
                 ELSE d.datcollate END AS locale
 ) x

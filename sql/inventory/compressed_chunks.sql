@@ -39,7 +39,7 @@ SELECT json_build_object(
     'id', k.id,
     'oid', k.oid::int8,
     'hypertable_id', k.hypertable_id,
-    'schema', k.relnamespace::regnamespace::text,
+    'schema', (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = k.relnamespace),
     'name', k.name,
     -- 1 compressed, 2 unordered, 4 frozen, 8 partial: has rows of its own as well.
     'status', k.status,

@@ -1,6 +1,7 @@
--- What TimescaleDB has in this database that a run does not carry yet.
+-- What TimescaleDB has in this database that cannot be carried everywhere.
 -- Run on: source. TimescaleDB 2.11 and later, any edition.
--- Returns: one JSON object per finding: kind, severity ('error' or 'warning'), subject, detail.
+-- Returns: one JSON object per finding: kind, severity ('error' or 'warning'), subject, detail, and feature: not null says that a target
+-- with the Community edition takes it.
 --
 -- Columns that not every version has are read through JSON. bgw_job is a table until 2.24 and since then a view under the same name.
 WITH hypertable AS (
@@ -32,7 +33,8 @@ internal_schema AS (
     WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
       AND d.classid = 'pg_catalog.pg_namespace'::regclass
 )
-SELECT json_build_object('kind', f.kind, 'severity', f.severity, 'subject', f.subject, 'detail', f.detail)::text
+SELECT json_build_object('kind', f.kind, 'severity', f.severity, 'subject', f.subject, 'detail', f.detail,
+    'feature', CASE WHEN f.kind IN ('compression', 'continuous aggregate', 'job', 'hypercore chunk') THEN f.kind END)::text
 FROM (
     SELECT 'compression' AS kind, 'error' AS severity, h.name AS subject,
            format('Compression is enabled; %s of its chunks are compressed.',
@@ -41,11 +43,12 @@ FROM (
     WHERE NOT h.materialization AND (h.state = 1 OR h.flags & 4 <> 0)
     UNION ALL
     SELECT 'continuous aggregate', 'error', format('%I.%I', a.user_view_schema, a.user_view_name),
-           'Continuous aggregates are not carried yet.'
+           'Continuous aggregates exist in the Community edition alone.'
     FROM _timescaledb_catalog.continuous_agg a
     UNION ALL
     SELECT 'job', 'error', j.application_name::text,
-           format('It runs %I.%I every %s. Jobs and policies are not carried yet.', j.proc_schema, j.proc_name, j.schedule_interval)
+           format('It runs %I.%I every %s%s. Jobs and policies exist in the Community edition alone.', j.proc_schema, j.proc_name,
+                  j.schedule_interval, (SELECT ' on ' || h.name FROM hypertable h WHERE h.id = j.hypertable_id))
     FROM _timescaledb_config.bgw_job j
     WHERE j.id >= 1000
     UNION ALL
@@ -61,8 +64,8 @@ FROM (
     SELECT 'tiered chunk', 'error', k.name, format('The rows of this chunk of %s are in tiered storage.', k.hypertable)
     FROM user_chunk k WHERE k.osm_chunk
     UNION ALL
-    SELECT 'frozen chunk', 'error', k.name, format('This chunk of %s is frozen.', k.hypertable)
-    FROM user_chunk k WHERE k.status & 4 <> 0
+    SELECT 'frozen chunk', 'error', k.name, format('This chunk of %s is frozen without being compressed.', k.hypertable)
+    FROM user_chunk k WHERE k.status & 5 = 4
     UNION ALL
     SELECT 'hypercore chunk', 'error', k.name, format('This chunk of %s uses the access method "hypercore".', k.hypertable)
     FROM user_chunk k
@@ -89,6 +92,14 @@ FROM (
     JOIN pg_catalog.pg_inherits i ON i.inhparent = hc.oid
     JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
     WHERE h.state <> 2 AND NOT EXISTS (SELECT FROM chunk k WHERE k.oid = c.oid)
+    UNION ALL
+    SELECT DISTINCT 'view over a chunk', 'error', v.oid::regclass::text,
+           format('It reads %s, which TimescaleDB makes and names by itself. Let it read the hypertable.', k.name)
+    FROM user_chunk k
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid
+        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+    JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
+    JOIN pg_catalog.pg_class v ON v.oid = w.ev_class
     UNION ALL
     -- Whatever a user made in TimescaleDB's own schemas. Internal tables of its features are told by catalog or by their columns.
     SELECT 'object in an internal schema', 'error', format('%I.%I', s.nspname, c.relname),

@@ -21,7 +21,7 @@ $$;
 -- A query with time_bucket() in place of timescaledb_experimental.time_bucket_ng(), which no aggregate can be created with since 2.15 and
 -- which is gone since 2.25. `api` is the schema of time_bucket(). Buckets of days and less begin on 2000-01-01 by the one and on
 -- 2000-01-03 by the other, unless told otherwise; buckets of months are the same. Both take midnight in the time zone if they have one.
-CREATE FUNCTION timescale_migrate.without_time_bucket_ng(query text, api name)
+CREATE FUNCTION timescale_migrate.without_time_bucket_ng(definition text, api name)
 RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -41,15 +41,15 @@ DECLARE
     origin text;
 BEGIN
     LOOP
-        at := strpos(query, call);
+        at := strpos(definition, call);
         EXIT WHEN at = 0;
         -- Split the arguments, whatever parentheses, names and constants they are made of.
         depth := 1;
         quote := NULL;
         arguments := '{}';
         argument := at + length(call);
-        FOR i IN argument .. length(query) LOOP
-            c := substr(query, i, 1);
+        FOR i IN argument .. length(definition) LOOP
+            c := substr(definition, i, 1);
             IF quote IS NOT NULL THEN
                 quote := nullif(quote, c);
             ELSIF c IN ('''', '"') THEN
@@ -60,7 +60,7 @@ BEGIN
                 depth := depth - 1;
             END IF;
             IF quote IS NULL AND (depth = 0 OR (depth = 1 AND c = ',')) THEN
-                arguments := arguments || substr(query, argument, i - argument);
+                arguments := arguments || substr(definition, argument, i - argument);
                 argument := i + 1;
             END IF;
             EXIT WHEN depth = 0;
@@ -85,12 +85,12 @@ BEGIN
                             timestamp '2000-01-01' AT TIME ZONE replace(substring(zone FROM literal), '''''', ''''))
             END;
         END IF;
-        query := left(query, at - 1)
+        definition := left(definition, at - 1)
             || format('%I.time_bucket(%s,%s', api, arguments[1], arguments[2])
             || coalesce(', ' || ltrim(zone), '') || coalesce(', origin => ' || origin, '')
-            || ')' || substr(query, argument);
+            || ')' || substr(definition, argument);
     END LOOP;
-    RETURN query;
+    RETURN definition;
 END
 $$;
 
@@ -197,7 +197,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     spec jsonb;
-    materialization_id integer;
+    cagg_id integer;
     raw_id integer;
 BEGIN
     -- Hypertables can have several aggregates, all of which describe their log.
@@ -215,7 +215,7 @@ BEGIN
     CROSS JOIN jsonb_array_elements(r.invalidations) i;
 
     FOR spec IN SELECT jsonb_array_elements(specs) LOOP
-        SELECT a.mat_hypertable_id, a.raw_hypertable_id INTO materialization_id, raw_id
+        SELECT a.mat_hypertable_id, a.raw_hypertable_id INTO cagg_id, raw_id
         FROM _timescaledb_catalog.continuous_agg a
         WHERE (a.user_view_schema, a.user_view_name) = (spec->>'schema', spec->>'name');
         IF NOT FOUND THEN
@@ -224,16 +224,16 @@ BEGIN
         END IF;
 
         UPDATE _timescaledb_catalog.continuous_aggs_watermark w SET watermark = (spec->>'watermark')::bigint
-        WHERE w.mat_hypertable_id = materialization_id AND spec->>'watermark' IS NOT NULL;
+        WHERE w.mat_hypertable_id = cagg_id AND spec->>'watermark' IS NOT NULL;
 
         UPDATE _timescaledb_catalog.continuous_aggs_invalidation_threshold t SET watermark = (spec->'raw'->>'threshold')::bigint
         WHERE t.hypertable_id = raw_id AND spec->'raw'->>'threshold' IS NOT NULL;
 
         DELETE FROM _timescaledb_catalog.continuous_aggs_materialization_invalidation_log g
-        WHERE g.materialization_id = set_cagg_state.materialization_id;
+        WHERE g.materialization_id = cagg_id;
         INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_invalidation_log
             (materialization_id, lowest_modified_value, greatest_modified_value)
-        SELECT set_cagg_state.materialization_id, (i->>0)::bigint, (i->>1)::bigint
+        SELECT cagg_id, (i->>0)::bigint, (i->>1)::bigint
         FROM (
             SELECT jsonb_array_elements(spec->'invalidations')
             UNION ALL
@@ -248,7 +248,7 @@ BEGIN
             WHERE attrelid = '_timescaledb_catalog.continuous_agg'::regclass AND attname = 'schema_change_timestamp' AND NOT attisdropped)
         THEN
             EXECUTE 'UPDATE _timescaledb_catalog.continuous_agg SET schema_change_timestamp = $1 WHERE mat_hypertable_id = $2'
-            USING (spec->>'schema_change_timestamp')::bigint, materialization_id;
+            USING (spec->>'schema_change_timestamp')::bigint, cagg_id;
         END IF;
 
         -- Cached plans hold the watermark as a constant. An update of its pg_class row is what makes them be planned anew.

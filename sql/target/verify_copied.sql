@@ -11,6 +11,7 @@ SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count'
                        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
            'condition', t.work -> 'condition',
            'root', t.work -> 'root',
+           'chunk', t.work -> 'into' ? 'chunk',
            'checksum', $2,
            'source_rows', CASE WHEN NOT $2 THEN sum(t.rows) END),
        sum(t.estimated_rows), sum(t.estimated_bytes)
@@ -18,4 +19,4 @@ FROM timescale_migrate.task_log t
 JOIN pg_catalog.pg_class c ON c.oid = t.target::pg_catalog.regclass
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE t.run = $1 AND t.stage = 'copy'
-GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'root', c.oid, n.nspname, c.relname
+GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'root', t.work -> 'into' ? 'chunk', c.oid, n.nspname, c.relname

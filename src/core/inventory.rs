@@ -31,6 +31,8 @@ pub struct Server {
 pub struct Timescaledb {
     pub version: String,
     pub schema: String,
+    /// The Community edition's functions can be used.
+    pub tsl: bool,
     pub restoring: bool,
     pub catalog: Catalog,
 }
@@ -39,7 +41,19 @@ pub struct Timescaledb {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Catalog {
     pub compress_relid: bool,
+    pub compression_settings: bool,
+    #[serde(default)]
+    pub materialization_ranges: bool,
     pub chunk_column_stats: bool,
+}
+
+impl Timescaledb {
+    /// For instance (2, 29, 2); a development version counts as its release.
+    pub fn numbers(&self) -> (u32, u32, u32) {
+        let mut parts = self.version.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+        let mut next = || parts.next().unwrap_or(0);
+        (next(), next(), next())
+    }
 }
 
 impl Server {
@@ -98,17 +112,123 @@ pub struct Hypertable {
     pub oid: u32,
     pub schema: String,
     pub name: String,
+    /// The continuous aggregate whose rows it holds; it is made with that, under another name.
+    pub cagg: Option<Name>,
     pub root_may_have_rows: bool,
     pub tablespaces: Vec<String>,
     pub dimensions: Vec<Dimension>,
     #[serde(skip)]
-    pub spec: String,
+    pub spec: serde_json::Value,
 }
 
 impl Hypertable {
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
+}
+
+impl Hypertable {
+    /// The name by which it is the same on both sides: its own, or its continuous aggregate's.
+    pub fn known_as(&self) -> Name {
+        self.cagg.clone().unwrap_or_else(|| self.qualified())
+    }
+}
+
+/// `caggs.sql`: a continuous aggregate, after those that it reads. The whole object is what
+/// `timescale_migrate.create_cagg` and `set_cagg_state` take.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Cagg {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    /// False for the format from before TimescaleDB 2.7.
+    pub finalized: bool,
+    /// Primary keys without which its query has no meaning.
+    pub constraints: Vec<u32>,
+    /// Its materialization hypertable, with the columns.
+    pub relation: Relation,
+    pub indexes: Vec<serde_json::Value>,
+    #[serde(skip)]
+    pub spec: serde_json::Value,
+}
+
+impl Cagg {
+    pub fn qualified(&self) -> Name {
+        Name::new(&self.schema, &self.name)
+    }
+}
+
+/// `chunk_column_stats.sql`: a column that chunks are skipped by. Its ranges are what
+/// `timescale_migrate.set_chunk_ranges` takes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Skipping {
+    pub hypertable_id: i32,
+    pub column: String,
+    pub chunks: Vec<serde_json::Value>,
+}
+
+/// `collations.sql`: two of the same content sort alike, unless the version is unknown.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Collation {
+    pub name: String,
+    pub provider: String,
+    pub locale: Option<String>,
+    pub version: Option<String>,
+}
+
+/// `compression.sql`: what `timescale_migrate.enable_compression` takes for a hypertable.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Compression {
+    pub hypertable_id: i32,
+    #[serde(skip)]
+    pub spec: serde_json::Value,
+}
+
+/// `compressed_chunks.sql`: a chunk and the relation that holds its compressed rows.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CompressedChunk {
+    pub id: i32,
+    pub oid: u32,
+    /// Rows that are not compressed, or not yet.
+    pub has_rows: bool,
+    pub access_method: Option<String>,
+    pub missing: Vec<Missing>,
+    pub unportable: Vec<Unportable>,
+    pub has_uuid: bool,
+    pub collations: Vec<String>,
+    pub relation: Option<CompressedRelation>,
+    #[serde(skip)]
+    pub spec: serde_json::Value,
+}
+
+/// The default of a column that was added later; batches from before hold NULL for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Missing {
+    pub column: String,
+    /// As in `pg_attribute.attmissingval`: an array of one.
+    pub value: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Unportable {
+    pub column: String,
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct CompressedRelation {
+    pub schema: String,
+    pub name: String,
+    pub bytes: i64,
+    pub columns: Vec<CompressedColumn>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct CompressedColumn {
+    pub name: String,
+    pub kind: String,
+    pub binary: bool,
 }
 
 /// A chunk's slices: per dimension's column the range `[start, end)` in TimescaleDB's
@@ -161,6 +281,14 @@ pub struct Inventory {
     pub relations: Vec<Relation>,
     pub hypertables: Vec<Hypertable>,
     pub chunks: Vec<Chunk>,
+    pub caggs: Vec<Cagg>,
+    pub compressions: Vec<Compression>,
+    pub compressed_chunks: Vec<CompressedChunk>,
+    pub jobs: Vec<serde_json::Value>,
+    /// `cagg_ranges.sql`, for `timescale_migrate.set_cagg_state`.
+    pub cagg_ranges: Vec<serde_json::Value>,
+    pub skipping: Vec<Skipping>,
+    pub collations: Vec<Collation>,
     pub sequences: Vec<Sequence>,
     pub matviews: Vec<Matview>,
     pub excluded: Vec<Excluded>,
@@ -183,7 +311,8 @@ impl Inventory {
 
     /// The columns of a hypertable, which are those of its chunks by name.
     pub fn root(&self, hypertable: &Hypertable) -> Option<&Relation> {
-        self.relations.iter().find(|r| r.oid == hypertable.oid)
+        let caggs = self.caggs.iter().map(|cagg| &cagg.relation);
+        self.relations.iter().chain(caggs).find(|r| r.oid == hypertable.oid)
     }
 
     /// What must be the same before and after the snapshot was taken: every relation that is

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod checksum;
+pub mod compression;
 pub mod inventory;
 pub mod name;
 pub mod options;

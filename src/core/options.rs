@@ -30,6 +30,18 @@ pub enum Level {
     Checksum,
 }
 
+/// What becomes of policies and jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policies {
+    /// As on the source: what is paused there stays paused.
+    #[default]
+    Copy,
+    /// Made, but all paused.
+    Paused,
+    Skip,
+}
+
 impl Level {
     pub fn parse(text: &str) -> Option<Level> {
         match text {
@@ -52,6 +64,7 @@ pub struct Options {
     pub owners: Keep,
     pub privileges: Keep,
     pub tablespaces: Keep,
+    pub policies: Policies,
     /// What is compared at the end of the run, under the run's own snapshot.
     pub verify: Level,
     /// Seconds to wait for the locks on the source; 0 waits without limit.
@@ -71,6 +84,7 @@ impl Default for Options {
             owners: Keep::default(),
             privileges: Keep::default(),
             tablespaces: Keep::default(),
+            policies: Policies::default(),
             verify: Level::default(),
             lock_timeout: 60,
             connect_timeout: 10,

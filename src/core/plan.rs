@@ -1,11 +1,12 @@
 //! The plan of a run: every task that a worker can take, in stages. Pure: from the inventory
 //! and the options alone.
 
-use super::inventory::{Column, Inventory, Relation, Slices};
-use super::name::{Name, column_list};
+use super::compression;
+use super::inventory::{Collation, Column, CompressedChunk, Inventory, Missing, Relation, Server, Slices};
+use super::name::{Name, column_list, literal};
 use super::options::Options;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Stages that workers work on, in the order of a run. A stage begins when the one before it
 /// has no open task left.
@@ -59,14 +60,50 @@ pub enum Work {
 pub enum Into {
     /// A table that is there by this name, or a hypertable's own root.
     Table(Name),
-    /// A chunk of this hypertable with these slices; made by the task.
-    Chunk { hypertable: Name, slices: Slices, tablespace: Option<String>, creation_time: Option<String> },
+    /// A chunk of this hypertable with these slices; made by the task. `cagg`: the name is a
+    /// continuous aggregate's, the hypertable the one that holds its rows.
+    Chunk { hypertable: Name, cagg: bool, slices: Slices, tablespace: Option<String>, creation_time: Option<String> },
+}
+
+/// In which form a relation's rows travel.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    Rows,
+    /// Its compressed relation as it is, then what rows it has besides.
+    Compressed(Compressed),
+    /// Decompressed by the source and compressed again here.
+    Recompressed {
+        reason: String,
+        spec: serde_json::Value,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Compressed {
+    pub relation: Name,
+    pub columns: Vec<String>,
+    pub binary: bool,
+    pub has_rows: bool,
+    pub missing: Vec<Missing>,
+    /// Ranges of columns that chunks are skipped by.
+    pub ranges: Vec<serde_json::Value>,
+    /// What `timescale_migrate.create_compressed_relation` and `attach_compressed` take.
+    pub spec: serde_json::Value,
+}
+
+impl Compressed {
+    pub fn statement(&self) -> String {
+        let format = if self.binary { "binary" } else { "text" };
+        format!("COPY {} ({}) TO STDOUT (FORMAT {format})", self.relation, column_list(&self.columns))
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Copy {
     pub source: Name,
     pub into: Into,
+    pub form: Form,
     /// Named on both sides: their order and dropped columns may differ. None means that there
     /// is no column that could be named.
     pub columns: Vec<String>,
@@ -86,6 +123,7 @@ impl Copy {
         Copy {
             source,
             into,
+            form: Form::Rows,
             binary: sent.iter().all(|c| c.binary),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
             condition: None,
@@ -105,6 +143,8 @@ impl Copy {
         let format = if self.binary { "binary" } else { "text" };
         let columns = column_list(&self.columns);
         let from = match (&self.pages, &self.condition) {
+            // Only a query decompresses.
+            _ if matches!(self.form, Form::Recompressed { .. }) => format!("(SELECT {columns} FROM {})", self.source),
             (None, None) if self.columns.is_empty() => self.source.to_string(),
             (None, None) => format!("{} ({columns})", self.source),
             (pages, condition) => {
@@ -124,9 +164,22 @@ impl Copy {
 
     pub fn method(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };
-        match self.pages {
-            Some(_) => format!("COPY {format}, part of a large table"),
-            None => format!("COPY {format}"),
+        match (&self.form, self.pages) {
+            (Form::Compressed(compressed), _) if compressed.binary => "COPY binary, compressed".to_string(),
+            (Form::Compressed(_), _) => "COPY text, compressed".to_string(),
+            (Form::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
+            (Form::Rows, Some(_)) => format!("COPY {format}, part of a large table"),
+            (Form::Rows, None) => format!("COPY {format}"),
+        }
+    }
+
+    /// Why the fastest way was not taken; empty if it was.
+    pub fn note(&self) -> String {
+        match &self.form {
+            Form::Recompressed { reason, .. } => reason.clone(),
+            Form::Compressed(compressed) if compressed.binary => String::new(),
+            Form::Rows if self.binary => String::new(),
+            _ => "text, because a column's binary form differs between servers".to_string(),
         }
     }
 }
@@ -149,6 +202,8 @@ pub struct Verify {
     pub condition: Option<String>,
     /// As in [`Copy`].
     pub root: bool,
+    /// A chunk, whose compressed rows are no rows of its own.
+    pub chunk: bool,
     pub checksum: bool,
     /// The source's count where it is known already: what the copy was told by the source.
     pub source_rows: Option<i64>,
@@ -166,9 +221,17 @@ fn parts(table: &Relation, split: i64) -> Vec<(i64, Option<i64>)> {
     (0..count).map(|i| (bound(i), (i + 1 < count).then(|| bound(i + 1)))).collect()
 }
 
+/// What the plan has to know of the target.
+pub struct Target {
+    pub server: Server,
+    pub collations: Vec<Collation>,
+    /// Tablespaces that are kept and exist here; what is in others goes to the default.
+    pub tablespaces: HashSet<String>,
+}
+
 /// The copy tasks of everything that the inventory lists. Chunks go to their tablespace where
 /// it is among `tablespaces`, those that are kept and exist here.
-pub fn copies(inventory: &Inventory, options: &Options, tablespaces: &HashSet<String>) -> Vec<Task> {
+pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<Task> {
     let mut tasks = Vec::new();
     for table in inventory.plain_tables() {
         let name = table.qualified();
@@ -186,30 +249,32 @@ pub fn copies(inventory: &Inventory, options: &Options, tablespaces: &HashSet<St
             tasks.push(task(Stage::Copy, object, table.rows / count, table.bytes / count, Work::Copy(part)));
         }
     }
+    let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
     for hypertable in &inventory.hypertables {
-        let name = hypertable.qualified();
+        let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
         if hypertable.root_may_have_rows {
-            let mut copy = Copy::new(name.clone(), Into::Table(name.clone()), &root.columns);
+            let mut copy = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
             copy.root = true;
-            tasks.push(task(
-                Stage::Copy,
-                format!("{} (its own rows)", name.shown()),
-                root.rows,
-                root.bytes,
-                Work::Copy(copy),
-            ));
+            let object = format!("{} (its own rows)", name.shown());
+            tasks.push(task(Stage::Copy, object, root.rows, root.bytes, Work::Copy(copy)));
         }
         for chunk in inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id) {
             let into = Into::Chunk {
                 hypertable: name.clone(),
+                cagg: hypertable.cagg.is_some(),
                 slices: chunk.slices.clone(),
-                tablespace: chunk.tablespace.clone().filter(|name| tablespaces.contains(name)),
+                tablespace: chunk.tablespace.clone().filter(|name| target.tablespaces.contains(name)),
                 creation_time: chunk.creation_time.clone(),
             };
-            let copy = Copy::new(chunk.qualified(), into, &root.columns);
+            let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
+            let mut bytes = chunk.bytes;
+            if let Some(chunk) = compressed.get(&chunk.oid) {
+                copy.form = compression::form(chunk, inventory, target);
+                bytes += chunk.relation.as_ref().map_or(0, |r| r.bytes);
+            }
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
-            tasks.push(task(Stage::Copy, object, chunk.rows, chunk.bytes, Work::Copy(copy)));
+            tasks.push(task(Stage::Copy, object, chunk.rows, bytes, Work::Copy(copy)));
         }
     }
     tasks
@@ -226,12 +291,47 @@ pub fn analyzes(inventory: &Inventory) -> Vec<Task> {
     let tables = inventory.plain_tables().map(|t| (t.qualified(), t.bytes));
     let hypertables = inventory.hypertables.iter().map(|h| {
         let bytes = inventory.chunks.iter().filter(|c| c.hypertable_id == h.id).map(|c| c.bytes).sum();
-        (h.qualified(), bytes)
+        let statement = match &h.cagg {
+            // Its name here is known only once it is made.
+            Some(view) => materialization(view, "ANALYZE %s"),
+            None => format!("ANALYZE {}", h.qualified()),
+        };
+        sql(Stage::Analyze, h.known_as().shown(), bytes, vec![statement])
     });
     tables
-        .chain(hypertables)
         .map(|(name, bytes)| sql(Stage::Analyze, name.shown(), bytes, vec![format!("ANALYZE {name}")]))
+        .chain(hypertables)
         .collect()
+}
+
+/// An expression for the hypertable here that holds a continuous aggregate's rows.
+pub fn materialization_hypertable(view: &Name) -> String {
+    format!("timescale_migrate.materialization_hypertable({}, {})", literal(&view.schema), literal(&view.name))
+}
+
+/// A statement for the hypertable that holds a continuous aggregate's rows, in place of `%s`.
+fn materialization(view: &Name, statement: &str) -> String {
+    let body =
+        format!("BEGIN EXECUTE pg_catalog.format({}, {}); END", literal(statement), materialization_hypertable(view));
+    format!("DO {}", literal(&body))
+}
+
+/// The indexes of continuous aggregates.
+pub fn cagg_indexes(inventory: &Inventory) -> Vec<Task> {
+    let tasks = inventory.caggs.iter().flat_map(|cagg| {
+        cagg.indexes.iter().map(|spec| {
+            let statement = format!(
+                "SELECT timescale_migrate.create_cagg_index({}, {}, {}, {}::pg_catalog.jsonb)",
+                literal(&cagg.schema),
+                literal(&cagg.name),
+                literal(&cagg.relation.name),
+                literal(&spec.to_string())
+            );
+            let name = spec.get("name").and_then(|name| name.as_str()).unwrap_or_default();
+            sql(Stage::Index, format!("INDEX {name} of {}", cagg.qualified().shown()), 0, vec![statement])
+        })
+    });
+    tasks.collect()
 }
 
 pub fn verify(object: String, rows: i64, bytes: i64, work: Verify) -> Task {

@@ -139,6 +139,13 @@ unsafe fn guts(rels: *mut pg_sys::List, oids: *mut pg_sys::List) {
     }
 }
 
+/// Gives a column the value that rows stored without it have, as ADD COLUMN ... DEFAULT leaves
+/// it in `pg_attribute.attmissingval`; `value` is that array of one, as text.
+pub fn set_missing_value(relation: pg_sys::Oid, column: &str, value: &str) {
+    // SAFETY: locks the relation itself; it only reads the strings.
+    unsafe { pg_sys::SetAttrMissing(relation, text(column), text(value)) };
+}
+
 /// The message for a COPY whose two counts differ.
 pub fn count_mismatch(relation: &str, sent: u64, written: u64) -> Error {
     Error::new(SqlState::DATA_CORRUPTED, format!("source sent {sent} rows of {relation}, but {written} were written"))

@@ -4,9 +4,12 @@
 use super::state::{self, Outcome};
 use super::worker::Context;
 use crate::core::name::literal;
-use crate::core::plan::{Copy, Into};
-use crate::error::Result;
+use crate::core::plan::{self, Compressed, Copy, Form, Into};
+use crate::error::{Error, Result};
+use crate::libpq::Connection;
 use crate::pg::{catch::transaction, copy, spi};
+use pgrx::JsonB;
+use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let target = transaction(|| target(work))?;
@@ -22,23 +25,79 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
         let relation = spi::relation_oid(&target)?;
-        // A relation that this task fills alone starts from new storage: nothing that an
-        // earlier attempt left can be doubled, and the rows can be written frozen, which
-        // saves their rewriting by a later VACUUM.
-        if work.is_whole() {
-            copy::truncate(relation)?;
-        }
-        let mut data = source.copy_out(&work.statement())?;
-        let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: work.is_whole() };
-        let written = copy::into_relation(relation, &options, &mut data)?;
-        let bytes = data.bytes as i64;
-        let sent = data.finish()?;
-        if sent != written {
-            return Err(copy::count_mismatch(&work.source.shown(), sent, written));
-        }
-        state::task_done(id, &Outcome { rows: Some(written as i64), bytes: Some(bytes), target: Some(target.clone()) })
+        let (rows, bytes) = match &work.form {
+            Form::Rows => rows(source, work, relation)?,
+            Form::Compressed(chunk) => compressed(source, work, chunk, relation)?,
+            Form::Recompressed { spec, .. } => {
+                let copied = rows(source, work, relation)?;
+                let spec = JsonB(spec.clone());
+                spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[relation.into(), spec.into()])?;
+                copied
+            }
+        };
+        let outcome = Outcome { rows: Some(rows as i64), bytes: Some(bytes as i64), target: Some(target.clone()) };
+        state::task_done(id, &outcome)
     })?;
     source.query("COMMIT").map(drop)
+}
+
+/// Copies what the statement on the source gives into the relation; returns rows and bytes.
+fn stream(
+    source: &mut Connection,
+    statement: &str,
+    relation: Oid,
+    options: &copy::Options,
+    name: &str,
+) -> Result<(u64, u64)> {
+    let mut data = source.copy_out(statement)?;
+    let written = copy::into_relation(relation, options, &mut data)?;
+    let bytes = data.bytes;
+    let sent = data.finish()?;
+    if sent != written {
+        return Err(copy::count_mismatch(name, sent, written));
+    }
+    Ok((sent, bytes))
+}
+
+fn rows(source: &mut Connection, work: &Copy, relation: Oid) -> Result<(u64, u64)> {
+    // A relation that this task fills alone starts from new storage: nothing that an earlier
+    // attempt left can be doubled, and the rows can be written frozen, which saves their
+    // rewriting by a later VACUUM.
+    if work.is_whole() {
+        copy::truncate(relation)?;
+    }
+    let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: work.is_whole() };
+    stream(source, &work.statement(), relation, &options, &work.source.shown())
+}
+
+/// A chunk's compressed relation, then the rows that it has besides; only then is it marked as
+/// compressed.
+fn compressed(source: &mut Connection, work: &Copy, chunk: &Compressed, relation: Oid) -> Result<(u64, u64)> {
+    let (mut total, mut size) = match chunk.has_rows {
+        true => rows(source, work, relation)?,
+        false => (0, 0),
+    };
+    let made = spi::value::<Oid>(
+        "SELECT timescale_migrate.create_compressed_relation($1, $2)::pg_catalog.oid",
+        &[relation.into(), JsonB(chunk.spec["relation"].clone()).into()],
+    )?;
+    let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
+    let sum = format!("SELECT coalesce(sum(_ts_meta_count), 0) FROM {}", chunk.relation);
+    total += source.query(&sum)?.text(0, 0)?.parse::<u64>().map_err(|_| Error::internal("a count is no number"))?;
+    let options = copy::Options { columns: &chunk.columns, binary: chunk.binary, freeze: true };
+    size += stream(source, &chunk.statement(), made, &options, &chunk.relation.shown())?.1;
+    for missing in &chunk.missing {
+        copy::set_missing_value(relation, &missing.column, &missing.value);
+    }
+    spi::execute(
+        "SELECT timescale_migrate.attach_compressed($1, $2, $3)",
+        &[relation.into(), made.into(), JsonB(chunk.spec.clone()).into()],
+    )?;
+    if !chunk.ranges.is_empty() {
+        let ranges = JsonB(chunk.ranges.clone().into());
+        spi::execute("SELECT timescale_migrate.set_chunk_ranges($1, $2)", &[relation.into(), ranges.into()])?;
+    }
+    Ok((total, size))
 }
 
 /// The relation to fill. A chunk is made here, in a short transaction of its own: making one
@@ -47,15 +106,21 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
 fn target(work: &Copy) -> Result<String> {
     match &work.into {
         Into::Table(name) => Ok(name.to_string()),
-        Into::Chunk { hypertable, slices, tablespace, creation_time } => {
-            let slices = serde_json::to_string(slices).map_err(|e| crate::error::Error::internal(e.to_string()))?;
+        Into::Chunk { hypertable, cagg, slices, tablespace, creation_time } => {
+            let slices = serde_json::to_string(slices).map_err(|e| Error::internal(e.to_string()))?;
+            let root = match cagg {
+                true => plan::materialization_hypertable(hypertable),
+                false => format!("{}::pg_catalog.regclass", literal(&hypertable.to_string())),
+            };
             // Qualified and quoted, because no schema of a chunk is in the search path.
             let name = spi::value::<String>(
-                "SELECT timescale_migrate.create_chunk($1::pg_catalog.regclass, $2::pg_catalog.jsonb, $3::pg_catalog.name,
-                                                       $4::pg_catalog.timestamptz)::pg_catalog.text",
-                &[hypertable.to_string().into(), slices.into(), tablespace.clone().into(), creation_time.clone().into()],
+                &format!(
+                    "SELECT timescale_migrate.create_chunk({root}, $1::pg_catalog.jsonb, $2::pg_catalog.name,
+                                                           $3::pg_catalog.timestamptz)::pg_catalog.text"
+                ),
+                &[slices.into(), tablespace.clone().into(), creation_time.clone().into()],
             )?;
-            name.ok_or_else(|| crate::error::Error::internal("no chunk was made"))
+            name.ok_or_else(|| Error::internal("no chunk was made"))
         }
     }
 }

@@ -39,9 +39,10 @@ pub fn run(block: &Block) -> Result<()> {
         say_warning(id, &format!("{}: {}", warning.subject, warning.detail))?;
     }
     let maker = transaction(|| Maker::new(&inventory, options))?;
+    let target = transaction(|| maker.target())?;
     let migration = Migration { block, inventory, maker, plan };
 
-    let tasks = migration.tasks();
+    let tasks = migration.tasks(&target);
     let copies = tasks.iter().filter(|t| t.stage == plan::Stage::Copy);
     state::say(
         id,
@@ -66,6 +67,8 @@ pub fn run(block: &Block) -> Result<()> {
     state::set_phase(id, "sequences")?;
     sequences::carry(&mut keeper.connection, &migration.inventory)?;
     large_objects::carry(&mut keeper.connection, options)?;
+    // Nothing is written to hypertables any more, and what follows may read the aggregates.
+    transaction(|| schema::cagg_state(&migration.inventory))?;
     if options.verify == Level::Checksum {
         verify::add_copied(id, true)?;
         crew.work("verify")?;
@@ -84,7 +87,8 @@ pub fn run(block: &Block) -> Result<()> {
         crew.work("verify")?;
     }
     verify::judge(id)?;
-    crew.dismiss()
+    crew.dismiss()?;
+    migration.finish()
 }
 
 fn say_warning(id: i64, message: &str) -> Result<()> {
@@ -92,8 +96,9 @@ fn say_warning(id: i64, message: &str) -> Result<()> {
 }
 
 impl Migration<'_> {
-    fn tasks(&self) -> Vec<plan::Task> {
-        let mut tasks = plan::copies(&self.inventory, &self.block.options, &self.maker.tablespaces);
+    fn tasks(&self, target: &plan::Target) -> Vec<plan::Task> {
+        let mut tasks = plan::copies(&self.inventory, target, &self.block.options);
+        tasks.extend(plan::cagg_indexes(&self.inventory));
         for (from, to) in [
             (Stage::Index, plan::Stage::Index),
             (Stage::Constraint, plan::Stage::Constraint),
@@ -118,6 +123,9 @@ impl Migration<'_> {
             }
             warnings.extend(self.run_entries(self.plan.stage(Stage::PreData))?);
             schema::hypertables(&self.inventory)?;
+            schema::caggs(&self.inventory, &self.maker)?;
+            schema::compression(&self.inventory, false)?;
+            schema::chunk_skipping(&self.inventory)?;
             let database = database::read(&mut keeper.connection)?;
             warnings.extend(database::make(&database, options)?);
             Ok(warnings)
@@ -140,6 +148,16 @@ impl Migration<'_> {
         state::set_phase(self.block.run, phase)?;
         let warnings = transaction(|| self.run_entries(entries)).map_err(schema::describe)?;
         warnings.iter().try_for_each(|warning| say_warning(self.block.run, warning))
+    }
+
+    /// The last transaction: from its commit on this database lives by itself.
+    fn finish(&self) -> Result<()> {
+        state::set_phase(self.block.run, "jobs")?;
+        transaction(|| {
+            schema::compression(&self.inventory, true)?;
+            schema::jobs(&self.inventory, &self.maker, self.block.options.policies)
+        })
+        .map_err(schema::describe)
     }
 
     fn finish_schema(&self) -> Result<()> {

@@ -94,6 +94,9 @@ impl Report {
 struct Finding {
     kind: String,
     severity: String,
+    /// What of TimescaleDB's Community edition it needs, where that is carried.
+    #[serde(default)]
+    feature: Option<String>,
     subject: String,
     detail: String,
 }
@@ -123,7 +126,8 @@ pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options) 
     servers(&mut report, &inventory.server, &target);
     timescaledb(&mut report, &inventory.server, &target);
     rights(&mut report, source, &inventory.server)?;
-    unsupported(&mut report, source, &inventory.server)?;
+    unsupported(&mut report, source, &inventory.server, &target)?;
+    caggs(&mut report, inventory);
     needed_roles(&mut report, source, options)?;
     extensions(&mut report, source)?;
     let database = database::read(source)?;
@@ -329,21 +333,48 @@ fn rights(report: &mut Report, source: &mut Connection, server: &Server) -> Resu
     Ok(())
 }
 
-fn unsupported(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
+fn unsupported(report: &mut Report, source: &mut Connection, server: &Server, target: &Server) -> Result<()> {
     let mut texts = vec![include_str!("../../sql/inventory/unsupported.sql")];
-    if let Some(timescaledb) = &server.timescaledb {
+    if server.timescaledb.is_some() {
         texts.push(include_str!("../../sql/inventory/unsupported_timescaledb.sql"));
-        if timescaledb.catalog.chunk_column_stats {
-            texts.push(include_str!("../../sql/inventory/unsupported_chunk_skipping.sql"));
-        }
     }
+    let community = target.timescaledb.as_ref().is_some_and(|t| t.tsl);
     for text in texts {
         for finding in source.ask::<Finding>(text)? {
+            let hint = match (&finding.feature, community) {
+                (Some(_), true) => continue,
+                (Some(_), false) => "Install TimescaleDB's Community edition here, from its vendor's packages.",
+                (None, _) => "",
+            };
             let status = if finding.severity == "error" { Status::Error } else { Status::Warning };
-            report.add("objects", status, format!("{} {}", finding.kind, finding.subject), finding.detail, "");
+            report.add("objects", status, format!("{} {}", finding.kind, finding.subject), finding.detail, hint);
         }
     }
     Ok(())
+}
+
+/// Continuous aggregates that cannot be made here as they are.
+fn caggs(report: &mut Report, inventory: &Inventory) {
+    for cagg in &inventory.caggs {
+        if !cagg.finalized {
+            report.add(
+                "objects",
+                Status::Error,
+                format!("continuous aggregate {}", cagg.qualified().shown()),
+                "has the format from before TimescaleDB 2.7",
+                "CALL cagg_migrate(...) on the source.",
+            );
+        }
+        if !cagg.constraints.is_empty() {
+            report.add(
+                "objects",
+                Status::Error,
+                format!("continuous aggregate {}", cagg.qualified().shown()),
+                "leaves columns out of GROUP BY that a primary key determines",
+                "Name them in GROUP BY on the source.",
+            );
+        }
+    }
 }
 
 fn needed_roles(report: &mut Report, source: &mut Connection, options: &Options) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The plan of a run as rows, in the order of execution; nothing is changed.
 
 use crate::core::archive::Stage;
-use crate::core::options::{Level, Options, Roles};
+use crate::core::options::{Level, Options, Policies, Roles};
 use crate::core::plan::{self, Task, Work};
 use crate::error::Result;
 use crate::libpq::Params;
@@ -23,11 +23,8 @@ fn step(phase: &'static str, object: impl Into<String>, method: impl Into<String
 
 fn from_task(task: Task) -> Step {
     let (method, note) = match &task.work {
-        Work::Copy(copy) => {
-            let note = if copy.binary { "" } else { "text, because a column's binary form differs between servers" };
-            (copy.method(), note)
-        }
-        _ => ("SQL".to_string(), ""),
+        Work::Copy(copy) => (copy.method(), copy.note()),
+        _ => ("SQL".to_string(), String::new()),
     };
     let copied = task.stage == plan::Stage::Copy;
     Step {
@@ -36,7 +33,7 @@ fn from_task(task: Task) -> Step {
         method,
         rows: copied.then_some(task.rows),
         bytes: copied.then_some(task.bytes),
-        note: note.to_string(),
+        note,
     }
 }
 
@@ -56,13 +53,17 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     }
     let made = |stage: Stage| plan.stage(stage).iter().filter(|entry| maker.wants(entry));
     steps.extend(made(Stage::PreData).map(|entry| step("schema", entry.object(), "pg_dump", "")));
-    for hypertable in &inventory.hypertables {
+    for hypertable in inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
         let chunks = inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id).count();
         let dimensions: Vec<&str> = hypertable.dimensions.iter().map(|d| d.column.as_str()).collect();
         let note = format!("{chunks} chunks by {}", dimensions.join(", "));
         steps.push(step("schema", format!("HYPERTABLE {}", hypertable.qualified().shown()), "create_hypertable", note));
     }
-    let mut copies = plan::copies(&inventory, options, &maker.tablespaces);
+    for cagg in &inventory.caggs {
+        let object = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
+        steps.push(step("schema", object, "CREATE MATERIALIZED VIEW", "WITH NO DATA; its rows are copied"));
+    }
+    let mut copies = plan::copies(&inventory, &maker.target()?, options);
     copies.sort_by_key(|task| -task.bytes);
     steps.extend(copies.into_iter().map(from_task));
     if !inventory.sequences.is_empty() {
@@ -77,6 +78,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     for (from, to) in [(Stage::Index, plan::Stage::Index), (Stage::Constraint, plan::Stage::Constraint)] {
         steps.extend(made(from).map(|entry| step(to.name(), entry.object(), "SQL", "")));
     }
+    steps.extend(plan::cagg_indexes(&inventory).into_iter().map(from_task));
     steps.extend(made(Stage::Attach).map(|entry| step("attach", entry.object(), "SQL", "")));
     steps.extend(made(Stage::ForeignKey).map(|entry| step("foreign_key", entry.object(), "SQL", "")));
     steps.extend(made(Stage::Rest).map(|entry| step("rest", entry.object(), "SQL", "")));
@@ -95,5 +97,12 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         },
         "",
     ));
+    if options.policies != Policies::Skip {
+        for job in &inventory.jobs {
+            let name = job["application_name"].as_str().unwrap_or_default();
+            let paused = options.policies == Policies::Paused || job["scheduled"] == false;
+            steps.push(step("jobs", format!("JOB {name}"), "create_job", if paused { "paused" } else { "" }));
+        }
+    }
     Ok(steps)
 }

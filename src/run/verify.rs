@@ -51,7 +51,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
         all.insert((table.qualified(), None), relation);
     }
     for hypertable in &inventory.hypertables {
-        let name = hypertable.qualified();
+        let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
         let relation = |name: Name, rows, bytes| Relation {
             name,
@@ -75,7 +75,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
 
 /// A comparison on its own, of everything that either side holds.
 fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
-    let hypertables: HashSet<Name> = source.hypertables.iter().map(|h| h.qualified()).collect();
+    let hypertables: HashSet<Name> = source.hypertables.iter().map(|h| h.known_as()).collect();
     let (source, mut target) = (relations(source), relations(target));
     let checksum = level == Level::Checksum;
     let mut tasks = Vec::new();
@@ -87,6 +87,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             columns: from.columns.clone(),
             condition: from.condition.clone(),
             root: from.root,
+            chunk: key.1.is_some(),
             checksum,
             source_rows: None,
         };
@@ -101,6 +102,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             columns: to.columns,
             condition: to.condition,
             root: to.root,
+            chunk: key.1.is_some(),
             checksum,
             source_rows: Some(0),
         };
@@ -153,7 +155,8 @@ pub fn judge(run: i64) -> Result<()> {
 
 /// One comparison: the source counts while this server does.
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
-    let query = |name: &Name| checksum::query(name, &work.columns, work.condition.as_deref(), work.checksum);
+    let query =
+        |name: &Name| checksum::query(name, !work.chunk, &work.columns, work.condition.as_deref(), work.checksum);
     let mut asked = false;
     let snapshot = context.block.snapshot.clone();
     let run = context.block.run;

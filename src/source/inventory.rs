@@ -1,7 +1,7 @@
 //! Reading a database's inventory, from the source over its connection or from the target
 //! through SPI.
 
-use crate::core::inventory::{Hypertable, Inventory, Server};
+use crate::core::inventory::{Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server};
 use crate::error::{Error, Result, Side};
 use crate::libpq::Connection;
 use crate::pg::spi;
@@ -33,6 +33,27 @@ pub fn server(db: &mut impl Ask) -> Result<Server> {
         .ok_or_else(|| Error::internal("the server did not describe itself").on(Side::Source))
 }
 
+pub fn collations(db: &mut impl Ask) -> Result<Vec<Collation>> {
+    db.ask(include_str!("../../sql/inventory/collations.sql"))
+}
+
+/// Rows that are read in part here and passed on whole to a function on the target.
+fn specs<T: DeserializeOwned>(
+    db: &mut impl Ask,
+    sql: &str,
+    keep: impl Fn(&mut T, serde_json::Value),
+) -> Result<Vec<T>> {
+    db.ask::<serde_json::Value>(sql)?
+        .into_iter()
+        .map(|spec| {
+            let unreadable = |e| Error::internal(format!("unexpected answer to an inventory query: {e}"));
+            let mut row: T = serde_json::from_value(spec.clone()).map_err(unreadable)?;
+            keep(&mut row, spec);
+            Ok(row)
+        })
+        .collect()
+}
+
 /// Everything that is copied, in one read.
 pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     let mut inventory = Inventory {
@@ -41,16 +62,40 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
         matviews: db.ask(include_str!("../../sql/inventory/matviews.sql"))?,
         hypertables: Vec::new(),
         chunks: Vec::new(),
+        caggs: Vec::new(),
+        compressions: Vec::new(),
+        compressed_chunks: Vec::new(),
+        jobs: Vec::new(),
+        cagg_ranges: Vec::new(),
+        skipping: Vec::new(),
+        collations: Vec::new(),
         excluded: Vec::new(),
         server,
     };
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
-    for spec in db.ask::<serde_json::Value>(include_str!("../../sql/inventory/hypertables.sql"))? {
-        let unreadable = |e| Error::internal(format!("unexpected hypertable: {e}")).on(Side::Source);
-        let text = spec.to_string();
-        let mut hypertable: Hypertable = serde_json::from_value(spec).map_err(unreadable)?;
-        hypertable.spec = text;
-        inventory.hypertables.push(hypertable);
+    inventory.hypertables =
+        specs(db, include_str!("../../sql/inventory/hypertables.sql"), |h: &mut Hypertable, spec| {
+            h.spec = spec;
+        })?;
+    inventory.caggs = specs(db, include_str!("../../sql/inventory/caggs.sql"), |c: &mut Cagg, spec| c.spec = spec)?;
+    // These two begin with the same clause, which depends on the version.
+    let head = match timescaledb.catalog.compression_settings {
+        true => include_str!("../../sql/inventory/compression_settings.sql"),
+        false => include_str!("../../sql/inventory/hypertable_compression.sql"),
+    };
+    let text = format!("{head}{}", include_str!("../../sql/inventory/compression.sql"));
+    inventory.compressions = specs(db, &text, |c: &mut Compression, spec| c.spec = spec)?;
+    let text = format!("{head}{}", include_str!("../../sql/inventory/compressed_chunks.sql"));
+    inventory.compressed_chunks = specs(db, &text, |c: &mut CompressedChunk, spec| c.spec = spec)?;
+    if !inventory.compressed_chunks.is_empty() {
+        inventory.collations = collations(db)?;
+    }
+    inventory.jobs = db.ask(include_str!("../../sql/inventory/jobs.sql"))?;
+    if timescaledb.catalog.materialization_ranges {
+        inventory.cagg_ranges = db.ask(include_str!("../../sql/inventory/cagg_ranges.sql"))?;
+    }
+    if timescaledb.catalog.chunk_column_stats {
+        inventory.skipping = db.ask(include_str!("../../sql/inventory/chunk_column_stats.sql"))?;
     }
     inventory.chunks = db.ask(include_str!("../../sql/inventory/chunks.sql"))?;
     inventory.excluded = db.ask(include_str!("../../sql/inventory/excluded.sql"))?;

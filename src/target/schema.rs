@@ -2,13 +2,15 @@
 //! that an error names its object and its statement.
 
 use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
-use crate::core::inventory::Inventory;
+use crate::core::inventory::{Hypertable, Inventory, PG_CLASS};
 use crate::core::name::{Name, literal};
-use crate::core::options::{Keep, Options};
+use crate::core::options::{Keep, Options, Policies};
 use crate::core::plan::{self, Task};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::subtransaction;
 use crate::pg::spi;
+use crate::source::inventory::{self, Here};
+use pgrx::JsonB;
 use std::cell::RefCell;
 use std::collections::HashSet;
 
@@ -17,7 +19,7 @@ pub struct Maker {
     owners: bool,
     privileges: bool,
     /// Tablespaces that are kept and exist here; what is in others goes to the default.
-    pub tablespaces: HashSet<String>,
+    tablespaces: HashSet<String>,
     /// Schemas that were here before.
     schemas: HashSet<String>,
     /// Hypertables, which take no ONLY.
@@ -29,7 +31,7 @@ pub fn filter(inventory: &Inventory) -> Filter {
     let own = ["timescaledb".to_string(), "timescale_migrate".to_string()];
     Filter {
         objects: inventory.excluded.iter().map(|e| (e.class_oid, e.oid)).collect(),
-        provided: HashSet::new(),
+        provided: inventory.caggs.iter().map(|cagg| (PG_CLASS, cagg.oid)).collect(),
         extensions: own.to_vec(),
         schemas: vec!["timescale_migrate".to_string()],
     }
@@ -54,6 +56,13 @@ impl Maker {
             schemas: names("SELECT to_json(nspname)::text FROM pg_catalog.pg_namespace")?,
             hypertables: inventory.hypertables.iter().map(|h| (h.schema.clone(), h.name.clone())).collect(),
         })
+    }
+
+    /// What the plan has to know of this side.
+    pub fn target(&self) -> Result<plan::Target> {
+        let server = inventory::server(&mut Here)?;
+        let collations = inventory::collations(&mut Here)?;
+        Ok(plan::Target { server, collations, tablespaces: self.tablespaces.clone() })
     }
 
     /// Whether the options want this entry made.
@@ -159,14 +168,108 @@ pub fn describe(error: Error) -> Error {
 
 /// Makes the hypertables out of the empty tables.
 pub fn hypertables(inventory: &Inventory) -> Result<()> {
-    for hypertable in &inventory.hypertables {
-        announce(&hypertable.qualified().shown(), "create_hypertable");
+    for hypertable in inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
+        call("create_hypertable", &hypertable.qualified(), &hypertable.spec)?;
+    }
+    Ok(())
+}
+
+/// Makes the continuous aggregates, empty, each after those that it reads.
+pub fn caggs(inventory: &Inventory, maker: &Maker) -> Result<()> {
+    for cagg in &inventory.caggs {
+        let mut spec = cagg.spec.clone();
+        if let Some(fields) = spec.as_object_mut() {
+            if !maker.owners {
+                fields.remove("owner");
+            }
+            let tablespace = fields.get("tablespace").and_then(|t| t.as_str());
+            if !tablespace.is_some_and(|name| maker.tablespaces.contains(name)) {
+                fields.remove("tablespace");
+            }
+        }
+        call("create_cagg", &cagg.qualified(), &spec)?;
+    }
+    Ok(())
+}
+
+/// Calls a function of this extension that makes an object out of its description.
+fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
+    announce(&object.shown(), function);
+    spi::execute(&format!("SELECT timescale_migrate.{function}($1)"), &[JsonB(spec.clone()).into()]).map(drop)
+}
+
+/// An expression for a hypertable here.
+fn hypertable(hypertable: &Hypertable) -> String {
+    match &hypertable.cagg {
+        Some(view) => plan::materialization_hypertable(view),
+        None => format!("{}::pg_catalog.regclass", literal(&hypertable.qualified().to_string())),
+    }
+}
+
+/// Enables compression on hypertables as on the source. The interval up to which compressing
+/// a chunk adds it to the one before comes with `rollup`, when nothing is compressed any more.
+pub fn compression(inventory: &Inventory, rollup: bool) -> Result<()> {
+    for compression in &inventory.compressions {
+        let interval = compression.spec["compress_chunk_time_interval"].as_i64().filter(|_| rollup);
+        let Some(root) = inventory.hypertables.iter().find(|h| h.id == compression.hypertable_id) else { continue };
+        if rollup && interval.is_none() {
+            continue;
+        }
+        announce(&root.known_as().shown(), "enable_compression");
         spi::execute(
-            "SELECT timescale_migrate.create_hypertable($1::pg_catalog.jsonb)",
-            &[hypertable.spec.clone().into()],
+            &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", hypertable(root)),
+            &[JsonB(compression.spec["settings"].clone()).into(), interval.into()],
+        )?;
+        // ALTER TABLE makes policies by itself along with certain settings.
+        let name = root.known_as();
+        let named = serde_json::json!([{"schema": name.schema, "name": name.name, "cagg": root.cagg.is_some()}]);
+        spi::execute("SELECT timescale_migrate.delete_policies($1)", &[JsonB(named).into()])?;
+    }
+    Ok(())
+}
+
+/// Names the columns that chunks are skipped by.
+pub fn chunk_skipping(inventory: &Inventory) -> Result<()> {
+    for skipping in &inventory.skipping {
+        let Some(root) = inventory.hypertables.iter().find(|h| h.id == skipping.hypertable_id) else { continue };
+        announce(&root.known_as().shown(), "enable_chunk_skipping");
+        spi::execute(
+            &format!("SELECT timescale_migrate.enable_chunk_skipping({}, $1)", hypertable(root)),
+            &[skipping.column.clone().into()],
         )?;
     }
     Ok(())
+}
+
+/// Makes TimescaleDB see the continuous aggregates as the source does: what is materialized,
+/// and what was written since.
+pub fn cagg_state(inventory: &Inventory) -> Result<()> {
+    if inventory.caggs.is_empty() {
+        return Ok(());
+    }
+    let specs: Vec<&serde_json::Value> = inventory.caggs.iter().map(|cagg| &cagg.spec).collect();
+    spi::execute(
+        "SELECT timescale_migrate.set_cagg_state($1, $2)",
+        &[JsonB(serde_json::json!(specs)).into(), JsonB(serde_json::json!(inventory.cagg_ranges)).into()],
+    )
+    .map(drop)
+}
+
+/// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit.
+pub fn jobs(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<()> {
+    if inventory.jobs.is_empty() || policies == Policies::Skip {
+        return Ok(());
+    }
+    for job in &inventory.jobs {
+        let mut spec = job.clone();
+        if let Some(fields) = spec.as_object_mut().filter(|_| !maker.owners) {
+            fields.remove("owner");
+        }
+        announce(job["application_name"].as_str().unwrap_or("job"), "create_job");
+        let paused = policies == Policies::Paused;
+        spi::execute("SELECT timescale_migrate.create_job($1, $2)", &[JsonB(spec).into(), paused.into()])?;
+    }
+    spi::execute("SELECT timescale_migrate.activate_jobs()", &[]).map(drop)
 }
 
 /// Attaches the tablespaces that hypertables spread their future chunks over, as far as they

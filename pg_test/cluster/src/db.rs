@@ -47,14 +47,18 @@ impl Db {
 
     #[track_caller]
     pub fn rows(&self, query: &str) -> Vec<SimpleQueryRow> {
-        rows(&mut self.connect(), query).unwrap_or_else(|e| panic!("{}\n{query}", describe(&e)))
+        // Not by a closure: the place to be told is the caller's.
+        match rows(&mut self.connect(), query) {
+            Ok(rows) => rows,
+            Err(error) => panic!("{}\n{query}", describe(&error)),
+        }
     }
 
     /// The first column of the first row.
     #[track_caller]
     pub fn value(&self, query: &str) -> String {
         let rows = self.rows(query);
-        let row = rows.first().unwrap_or_else(|| panic!("no row: {query}"));
+        let Some(row) = rows.first() else { panic!("no row: {query}") };
         row.get(0).unwrap_or_default().to_owned()
     }
 

@@ -13,6 +13,7 @@ macro_rules! scenarios {
 mod slow;
 
 scenarios!(
+    comparison,
     demo_database,
     every_dimension,
     exact_chunks,

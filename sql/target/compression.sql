@@ -1,0 +1,335 @@
+-- Making compressed chunks of the rows of their compressed relations, without decompressing anything.
+-- Run at CREATE EXTENSION; called on the target by the coordinator and its workers. TimescaleDB 2.19 and later, Community edition.
+--
+-- The compressed relation is made as an ordinary table, filled by COPY, and then attached to the chunk. TimescaleDB's own function for that,
+-- create_compressed_chunk(), gives the chunk the hypertable's settings; those it was compressed with are set afterwards. Since 2.29 all that
+-- it does is to enter rows in the catalog, while it may come to insist on a layout that older versions did not have; so these are entered here.
+
+-- Enables compression on a hypertable with exactly these settings, an object `settings` of inventory/compression.sql. Can be repeated.
+--
+-- compress_chunk_time_interval is for the end of a run: while it is set, compressing a chunk adds it to the one before.
+CREATE FUNCTION timescale_migrate.enable_compression(hypertable regclass, settings jsonb, compress_chunk_time_interval bigint DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+-- TimescaleDB advises on the choice of settings, which is not ours to make.
+SET client_min_messages = error
+AS $$
+DECLARE
+    wanted record;
+    options text := 'timescaledb.compress';
+BEGIN
+    wanted := jsonb_populate_record(NULL::_timescaledb_catalog.compression_settings, settings);
+    IF wanted.segmentby <> '{}' THEN
+        options := options || format(', timescaledb.compress_segmentby = %L',
+                                     (SELECT string_agg(quote_ident(s), ',' ORDER BY n) FROM unnest(wanted.segmentby) WITH ORDINALITY x(s, n)));
+    END IF;
+    IF wanted.orderby <> '{}' THEN
+        options := options || format(', timescaledb.compress_orderby = %L', (
+            SELECT string_agg(quote_ident(o) || CASE WHEN d THEN ' DESC' ELSE ' ASC' END || CASE WHEN f THEN ' NULLS FIRST' ELSE ' NULLS LAST' END,
+                              ',' ORDER BY n)
+            FROM unnest(wanted.orderby, wanted.orderby_desc, wanted.orderby_nullsfirst) WITH ORDINALITY x(o, d, f, n)));
+    END IF;
+    IF compress_chunk_time_interval IS NOT NULL THEN
+        -- An interval even where the dimension is of integers.
+        options := options || format(', timescaledb.compress_chunk_time_interval = ''%s microseconds''', compress_chunk_time_interval);
+    END IF;
+    EXECUTE format('ALTER TABLE %s SET (%s)', hypertable, options);
+
+    -- Before 2.22 there are no settings that are found anew for each chunk: those found now stay.
+    IF wanted.orderby IS NOT NULL OR timescale_migrate.has_sparse_index_settings() THEN
+        PERFORM timescale_migrate.set_compression_settings(hypertable, settings);
+    END IF;
+END
+$$;
+
+CREATE FUNCTION timescale_migrate.has_sparse_index_settings()
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM pg_attribute
+                   WHERE attrelid = to_regclass('_timescaledb_catalog.compression_settings') AND attname = 'index' AND NOT attisdropped)
+$$;
+
+-- Overwrites the settings of a hypertable or of a chunk. They are read whenever they are needed, and never kept in memory.
+CREATE FUNCTION timescale_migrate.set_compression_settings(relation regclass, settings jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    old record;
+    new record;
+    index jsonb;
+BEGIN
+    DELETE FROM _timescaledb_catalog.compression_settings s WHERE s.relid = relation
+    RETURNING s AS settings, to_jsonb(s)->>'compress_relid' AS compressed, to_jsonb(s)->'index' AS index INTO STRICT old;
+    IF old.compressed IS NOT NULL THEN
+        index := timescale_migrate.sparse_indexes_of_chunk(settings, relation, old.compressed::regclass);
+    -- What a hypertable's user has not chosen, TimescaleDB has just chosen by itself, as it is the custom of this version.
+    ELSIF settings->'index' @? '$[*] ? (@.source == "config")' THEN
+        SELECT jsonb_agg(e.entry ORDER BY e.position) INTO index
+        FROM jsonb_array_elements(settings->'index') WITH ORDINALITY e(entry, position)
+        WHERE e.entry->>'type' <> 'firstlast' OR old.index @> '[{"type": "firstlast"}]';
+    ELSIF jsonb_typeof(settings->'orderby') = 'array' THEN
+        index := old.index;
+    END IF;
+    new := jsonb_populate_record(old.settings, settings - 'relid' - 'compress_relid' || jsonb_build_object('index', index));
+    INSERT INTO _timescaledb_catalog.compression_settings SELECT new.*;
+END
+$$;
+
+-- The sparse indexes of a chunk, which are metadata columns of its compressed relation. Since 2.22 they are listed. Of older versions they are
+-- told by the columns, as TimescaleDB's own update does it; and none is listed that has no columns here.
+CREATE FUNCTION timescale_migrate.sparse_indexes_of_chunk(settings jsonb, chunk regclass, compressed regclass)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    listed constant jsonb := nullif(settings->'index', 'null');
+BEGIN
+    IF listed IS NOT NULL THEN
+        RETURN (
+            SELECT jsonb_agg(e.entry ORDER BY e.position)
+            FROM jsonb_array_elements(listed) WITH ORDINALITY e(entry, position)
+            WHERE e.entry->>'type' = 'minmax'
+               OR EXISTS (
+                   SELECT FROM pg_attribute m
+                   WHERE m.attrelid = compressed AND m.attnum > 0 AND NOT m.attisdropped
+                     AND m.attname LIKE CASE e.entry->>'type' WHEN 'bloom' THEN '\_ts\_meta\_v2\_bloom%'
+                                                              WHEN 'firstlast' THEN '\_ts\_meta\_v2\_first\_%' END));
+    END IF;
+    RETURN (
+        SELECT jsonb_agg(jsonb_build_object('type', 'minmax', 'source', x.source, 'column', x.name) ORDER BY x.source, x.position)
+        FROM (
+            SELECT 'default' AS source, m.attnum AS position, a.attname::text AS name
+            FROM pg_attribute a
+            -- A name of more than 39 bytes is cut and told apart by its hash.
+            JOIN pg_attribute m ON m.attname = '_ts_meta_v2_min_'
+                || CASE WHEN octet_length(a.attname) > 39 THEN left(md5(a.attname), 4) || '_' ELSE '' END || left(a.attname, 39)
+            WHERE a.attrelid = chunk AND a.attnum > 0 AND NOT a.attisdropped
+              AND m.attrelid = compressed AND m.attnum > 0 AND NOT m.attisdropped
+            UNION ALL
+            SELECT 'orderby', o.position, o.name
+            FROM jsonb_array_elements_text(settings->'orderby') WITH ORDINALITY o(name, position)
+        ) x);
+END
+$$;
+
+-- Makes the table for the rows of a chunk's compressed relation and returns it. `relation` is that object of inventory/compressed_chunks.sql,
+-- with the columns that shall be copied. A table that an earlier attempt has left is made anew.
+CREATE FUNCTION timescale_migrate.create_compressed_relation(chunk regclass, relation jsonb)
+RETURNS regclass
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    default_tablespace constant text := current_setting('default_tablespace');
+    place record;
+    found regclass;
+    compressed regclass;
+    changes text[];
+BEGIN
+    -- Until 2.28 a compressed relation is a chunk, and its schema always this one.
+    SELECT CASE WHEN timescale_migrate.has_chunk_relid() THEN n.nspname ELSE '_timescaledb_internal' END AS schema,
+           left(c.relname, 52) || '_compressed' AS name, c.relpersistence, s.spcname AS tablespace, c.relowner, i.inhparent AS hypertable
+    INTO STRICT place
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_inherits i ON i.inhrelid = c.oid
+    LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
+    WHERE c.oid = chunk;
+
+    found := to_regclass(format('%I.%I', place.schema, place.name));
+    IF found IS NOT NULL THEN
+        IF EXISTS (SELECT FROM _timescaledb_catalog.compression_settings s WHERE s.compress_relid = found)
+           OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = found AND a.attname = '_ts_meta_count')
+        THEN
+            RAISE EXCEPTION 'relation "%" already exists', found USING ERRCODE = 'duplicate_table';
+        END IF;
+        EXECUTE format('DROP TABLE %s', found);
+    END IF;
+
+    PERFORM set_config('default_tablespace', coalesce(place.tablespace, ''), true);
+    EXECUTE format('CREATE %sTABLE %I.%I (%s)%s', CASE WHEN place.relpersistence = 'u' THEN 'UNLOGGED ' END, place.schema, place.name,
+        (SELECT string_agg(format('%I %s', c->>'name', c->>'type') || coalesce(' COLLATE ' || (c->>'collation'), ''), ', ' ORDER BY n)
+         FROM jsonb_array_elements(relation->'columns') WITH ORDINALITY x(c, n)),
+        (SELECT format(' WITH (%s)', string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', '))
+         FROM jsonb_array_elements_text(relation->'reloptions') o HAVING count(*) > 0));
+    PERFORM set_config('default_tablespace', default_tablespace, true);
+    compressed := format('%I.%I', place.schema, place.name)::regclass;
+
+    SELECT array_agg(format('ALTER %I SET %s', c->>'name', x.change)) INTO changes
+    FROM jsonb_array_elements(relation->'columns') c
+    CROSS JOIN LATERAL (
+        SELECT 'STORAGE ' || (c->>'storage') AS change WHERE c->>'storage' IS NOT NULL
+        UNION ALL
+        SELECT 'STATISTICS ' || (c->>'statistics') WHERE c->>'statistics' IS NOT NULL
+    ) x;
+    IF pg_get_userbyid(place.relowner) <> current_user THEN
+        changes := changes || format('OWNER TO %I', pg_get_userbyid(place.relowner));
+    END IF;
+    IF changes IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE %s %s', compressed, array_to_string(changes, ', '));
+    END IF;
+    PERFORM timescale_migrate.copy_privileges(place.hypertable, compressed);
+    RETURN compressed;
+END
+$$;
+
+-- Since 2.29 chunks are known by their OID, and a compressed relation is no chunk.
+CREATE FUNCTION timescale_migrate.has_chunk_relid()
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM pg_attribute
+                   WHERE attrelid = to_regclass('_timescaledb_catalog.chunk') AND attname = 'relid' AND NOT attisdropped)
+$$;
+
+-- Makes a chunk a compressed one, whose batches are in this table. `spec` is the chunk's object of inventory/compressed_chunks.sql. The chunk's
+-- own rows, if the source had any, are in it already. The hypertable has compression enabled. Can be repeated.
+CREATE FUNCTION timescale_migrate.attach_compressed(chunk regclass, compressed regclass, spec jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = error
+AS $$
+DECLARE
+    sizes constant jsonb := nullif(spec->'sizes', 'null');
+    number constant integer := timescale_migrate.chunk_id(chunk);
+BEGIN
+    PERFORM timescale_migrate.create_compressed_indexes(compressed, spec);
+
+    EXECUTE format('LOCK TABLE ONLY %s IN SHARE MODE', chunk);
+    IF NOT EXISTS (SELECT FROM _timescaledb_catalog.compression_settings s WHERE s.relid = chunk AND s.compress_relid = compressed) THEN
+        IF timescale_migrate.has_chunk_relid() THEN
+            INSERT INTO _timescaledb_catalog.compression_settings (relid, compress_relid) VALUES (chunk, compressed);
+        ELSE
+            PERFORM _timescaledb_functions.create_compressed_chunk(chunk, compressed, 0, 0, 0, 0, 0, 0, 0, 0);
+        END IF;
+    END IF;
+    PERFORM timescale_migrate.set_compression_settings(chunk, spec->'settings');
+
+    DELETE FROM _timescaledb_catalog.compression_chunk_size s WHERE s.chunk_id = number;
+    IF sizes IS NOT NULL THEN
+        INSERT INTO _timescaledb_catalog.compression_chunk_size
+        SELECT (jsonb_populate_record(NULL::_timescaledb_catalog.compression_chunk_size,
+                    '{"numrows_frozen_immediately": 0}' || jsonb_strip_nulls(sizes)
+                    || jsonb_build_object('chunk_id', k.id, 'compressed_chunk_id', coalesce((to_jsonb(k)->>'compressed_chunk_id')::integer, 0)))).*
+        FROM _timescaledb_catalog.chunk k WHERE k.id = number;
+    END IF;
+    PERFORM timescale_migrate.set_chunk_status(chunk, (spec->>'status')::integer);
+END
+$$;
+
+CREATE FUNCTION timescale_migrate.chunk_id(chunk regclass)
+RETURNS integer
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF timescale_migrate.has_chunk_relid() THEN
+        RETURN (SELECT k.id FROM _timescaledb_catalog.chunk k WHERE k.relid = chunk);
+    END IF;
+    RETURN (SELECT k.id
+            FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN _timescaledb_catalog.chunk k ON k.schema_name = n.nspname AND k.table_name = c.relname
+            WHERE c.oid = chunk);
+END
+$$;
+
+-- The four flags that have meant the same since they exist: compressed, unordered, frozen, partial.
+CREATE FUNCTION timescale_migrate.set_chunk_status(chunk regclass, status integer)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE _timescaledb_catalog.chunk k
+    SET status = k.status & ~15 | set_chunk_status.status & 15
+    WHERE k.id = timescale_migrate.chunk_id(chunk);
+END
+$$;
+
+-- Gives a compressed relation the indexes that it has on the source. One on columns that were not copied is made as TimescaleDB would make it
+-- without them.
+CREATE FUNCTION timescale_migrate.create_compressed_indexes(compressed regclass, spec jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    default_tablespace constant text := current_setting('default_tablespace');
+    index jsonb;
+    definition text;
+BEGIN
+    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = compressed) THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('default_tablespace', coalesce((
+        SELECT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace WHERE c.oid = compressed), ''), true);
+    FOR index IN SELECT i FROM jsonb_array_elements(spec #> '{relation,indexes}') i LOOP
+        definition := index->>'definition';
+        IF EXISTS (
+            SELECT FROM jsonb_array_elements_text(index->'columns') c
+            WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = compressed AND a.attname = c AND NOT a.attisdropped)
+        ) THEN
+            SELECT format('USING btree (%s)', string_agg(c.item, ', ' ORDER BY c.part, c.position)) INTO definition
+            FROM (
+                SELECT 1 AS part, s.n AS position, quote_ident(s.c) AS item
+                FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(spec #> '{settings,segmentby}') = 'array' THEN spec #> '{settings,segmentby}' END)
+                     WITH ORDINALITY s(c, n)
+                UNION ALL
+                SELECT 2, 2 * d.n + x.n, format('_ts_meta_%s_%s%s NULLS %s', x.name, d.n, CASE WHEN d.c::boolean THEN ' DESC' END,
+                                                CASE WHEN (spec #>> ARRAY['settings', 'orderby_nullsfirst', (d.n - 1)::text])::boolean THEN 'FIRST' ELSE 'LAST' END)
+                FROM jsonb_array_elements_text(spec #> '{settings,orderby_desc}') WITH ORDINALITY d(c, n)
+                CROSS JOIN (VALUES (1, 'min'), (2, 'max')) x(n, name)
+            ) c;
+        END IF;
+        EXECUTE format('CREATE INDEX ON %s %s', compressed, definition);
+    END LOOP;
+    PERFORM set_config('default_tablespace', default_tablespace, true);
+END
+$$;
+
+-- Compresses a chunk that was filled with rows, with the settings that it was compressed with on the source; `spec` as in attach_compressed().
+-- For where the compressed relation itself cannot be copied. A chunk that was partial is then compressed in whole.
+CREATE FUNCTION timescale_migrate.compress_rows(chunk regclass, spec jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = error
+AS $$
+DECLARE
+    api constant name := (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb');
+    hypertable constant regclass := (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = chunk);
+    own constant jsonb := jsonb_strip_nulls(spec->'settings') - 'index';
+    common record;
+BEGIN
+    IF timescale_migrate.chunk_status(chunk) & 1 = 0 THEN
+        SELECT s AS settings INTO STRICT common FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
+        -- compress_chunk() takes the hypertable's settings.
+        IF own ? 'orderby' AND NOT to_jsonb(common.settings) @> own THEN
+            PERFORM timescale_migrate.set_compression_settings(hypertable, spec->'settings' - 'index');
+        END IF;
+        EXECUTE format('SELECT %I.compress_chunk($1)', api) USING chunk;
+        DELETE FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
+        INSERT INTO _timescaledb_catalog.compression_settings SELECT (common.settings).*;
+    END IF;
+    PERFORM timescale_migrate.set_chunk_status(chunk, timescale_migrate.chunk_status(chunk) | (spec->>'status')::integer & 4);
+END
+$$;
+
+CREATE FUNCTION timescale_migrate.chunk_status(chunk regclass)
+RETURNS integer
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT k.status FROM _timescaledb_catalog.chunk k WHERE k.id = timescale_migrate.chunk_id(chunk));
+END
+$$;

@@ -1,0 +1,65 @@
+-- Bloom filters, the sparse indexes whose contents depend on how TimescaleDB was built.
+-- Run at CREATE EXTENSION; called on the target by the coordinator. TimescaleDB 2.19 and later, Community edition.
+
+-- The kind of bloom filters that are made here, as it stands in the names of their columns: 'bloomh' or 'bloomg' since 2.24. Those of another
+-- kind are of no use here. NULL where none are made. Nothing else tells it: a chunk is compressed and forgotten.
+CREATE FUNCTION timescale_migrate.bloom_kind()
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = error
+AS $$
+DECLARE
+    api constant name := (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb');
+    kind text;
+BEGIN
+    CREATE TABLE timescale_migrate.bloom_probe (at timestamptz NOT NULL, value text);
+    EXECUTE format('SELECT %I.create_hypertable(''timescale_migrate.bloom_probe'', ''at'', create_default_indexes => false)', api);
+    CREATE INDEX ON timescale_migrate.bloom_probe (value);
+    ALTER TABLE timescale_migrate.bloom_probe SET (timescaledb.compress, timescaledb.compress_orderby = 'at', timescaledb.compress_segmentby = '');
+    INSERT INTO timescale_migrate.bloom_probe VALUES (now(), '');
+    EXECUTE format('SELECT %I.compress_chunk(c) FROM %1$I.show_chunks(''timescale_migrate.bloom_probe'') c', api);
+    SELECT substring(a.attname FROM '^_ts_meta_v2_(bloom[^_]*)_value$') INTO kind
+    FROM _timescaledb_catalog.compression_settings s
+    JOIN pg_inherits i ON i.inhrelid = s.relid
+    JOIN pg_attribute a ON a.attrelid = s.compress_relid
+    WHERE i.inhparent = 'timescale_migrate.bloom_probe'::regclass AND a.attname LIKE '\_ts\_meta\_v2\_bloom%';
+    RAISE EXCEPTION 'forgotten' USING ERRCODE = 'raise_exception';
+EXCEPTION WHEN raise_exception THEN
+    RETURN kind;
+END
+$$;
+
+-- Makes the bloom filters anew that a chunk has on the source and could not be copied. `spec` as in attach_compressed(). Since 2.28, where
+-- TimescaleDB can do it without compressing the chunk again; before, it is left as it is.
+CREATE FUNCTION timescale_migrate.rebuild_sparse_indexes(chunk regclass, spec jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = error
+AS $$
+DECLARE
+    hypertable constant regclass := (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = chunk);
+    wanted constant jsonb := nullif(spec #> '{settings,index}', 'null');
+    status constant integer := timescale_migrate.chunk_status(chunk);
+    common record;
+BEGIN
+    IF to_regprocedure('_timescaledb_functions.rebuild_sparse_index(regclass, boolean)') IS NULL
+       OR NOT wanted @> '[{"type": "bloom"}]'
+       OR EXISTS (SELECT FROM _timescaledb_catalog.compression_settings s WHERE s.relid = chunk AND s.index = wanted)
+    THEN
+        RETURN;
+    END IF;
+    SELECT s AS settings INTO STRICT common FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
+    -- It goes by the hypertable's settings, and passes over frozen chunks.
+    PERFORM timescale_migrate.set_chunk_status(chunk, status & ~4);
+    UPDATE _timescaledb_catalog.compression_settings h
+    SET segmentby = k.segmentby, orderby = k.orderby, orderby_desc = k.orderby_desc, orderby_nullsfirst = k.orderby_nullsfirst, index = wanted
+    FROM _timescaledb_catalog.compression_settings k
+    WHERE h.relid = hypertable AND k.relid = chunk;
+    PERFORM _timescaledb_functions.rebuild_sparse_index(chunk, false);
+    DELETE FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
+    INSERT INTO _timescaledb_catalog.compression_settings SELECT (common.settings).*;
+    PERFORM timescale_migrate.set_chunk_status(chunk, status);
+END
+$$;

@@ -1,0 +1,74 @@
+//! In which form a compressed chunk travels: compressed, wherever the target reads the source's
+//! format and sorts as the source does, else as rows that are compressed again.
+
+use super::inventory::{Collation, CompressedChunk, Inventory, Server};
+use super::name::Name;
+use super::plan::{Compressed, Form, Target};
+
+pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Form {
+    match compressed(chunk, source, target) {
+        Ok(compressed) => Form::Compressed(compressed),
+        Err(reason) => Form::Recompressed { reason, spec: chunk.spec.clone() },
+    }
+}
+
+/// The chunk's compressed relation as it is to be copied, or why it cannot be.
+fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Result<Compressed, String> {
+    let numbers = |server: &Server| server.timescaledb.as_ref().map_or((0, 0, 0), |t| t.numbers());
+    let (from, to) = (numbers(&source.server), numbers(&target.server));
+    if chunk.access_method.as_deref() == Some("hypercore") {
+        return Err("the hypercore access method keeps them in another way".to_string());
+    }
+    let relation = chunk.relation.as_ref().ok_or("its compressed relation is unknown")?;
+    if let Some(column) = chunk.unportable.first() {
+        return Err(format!(
+            "column {} has type {}, whose binary form holds numbers of this server",
+            column.column, column.type_name
+        ));
+    }
+    let named = |kind: &str| relation.columns.iter().find(|c| c.kind == kind);
+    if let Some(column) = named("unknown") {
+        return Err(format!("metadata column {} is unknown", column.name));
+    }
+    // First and last values as metadata exist since 2.28, an algorithm for uuid since 2.22.
+    if named("firstlast").is_some() && to < (2, 28, 0) {
+        return Err("the target does not know its metadata of first and last values".to_string());
+    }
+    if chunk.has_uuid && from >= (2, 22, 0) && to < (2, 22, 0) {
+        return Err("the target has no algorithm for uuid".to_string());
+    }
+    // An algorithm for columns that are all NULL exists since 2.19; what it wrote cannot be
+    // read from a COPY before 2.20.1.
+    if from >= (2, 19, 0) && to < (2, 20, 1) {
+        return Err("the target cannot read columns that are all NULL".to_string());
+    }
+    // Batches and their metadata are ordered by these.
+    let alike = |name: &String| {
+        let of = |list: &[Collation]| list.iter().find(|c| c.name == *name && c.version.is_some()).cloned();
+        of(&source.collations).is_some_and(|c| of(&target.collations).as_ref() == Some(&c))
+    };
+    if let Some(name) = chunk.collations.iter().find(|name| !alike(name)) {
+        return Err(format!("collation {name} may sort otherwise here"));
+    }
+    // What a bloom filter holds depends on how TimescaleDB was built; queries do without.
+    let columns: Vec<_> = relation.columns.iter().filter(|c| c.kind != "bloom").collect();
+    let mut spec = chunk.spec.clone();
+    if let Some(list) = spec.pointer_mut("/relation/columns").and_then(|list| list.as_array_mut()) {
+        list.retain(|column| column.get("kind").and_then(|kind| kind.as_str()) != Some("bloom"));
+    }
+    Ok(Compressed {
+        relation: Name::new(&relation.schema, &relation.name),
+        columns: columns.iter().map(|c| c.name.clone()).collect(),
+        binary: columns.iter().all(|c| c.binary),
+        has_rows: chunk.has_rows,
+        missing: chunk.missing.clone(),
+        ranges: source
+            .skipping
+            .iter()
+            .flat_map(|column| &column.chunks)
+            .filter(|range| range["chunk_id"] == chunk.id)
+            .cloned()
+            .collect(),
+        spec,
+    })
+}
