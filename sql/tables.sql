@@ -44,6 +44,7 @@ CREATE TABLE timescale_migrate.task_log (
     estimated_bytes bigint NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed')),
     target text,
+    compressed text,
     rows bigint,
     bytes bigint,
     worker integer,
@@ -56,6 +57,7 @@ CREATE TABLE timescale_migrate.task_log (
     context text
 );
 COMMENT ON COLUMN timescale_migrate.task_log.target IS 'the relation here that the rows went to, quoted as in SQL';
+COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
 -- Largest first: the longest task must not be the last to start.
 CREATE INDEX task_log_open ON timescale_migrate.task_log (run, stage, estimated_bytes DESC, id) WHERE state = 'pending';
 

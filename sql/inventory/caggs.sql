@@ -72,12 +72,10 @@ SELECT json_build_object(
     'bucket', (
         SELECT to_json(b) FROM _timescaledb_catalog.continuous_aggs_bucket_function b WHERE b.mat_hypertable_id = m.id),
     'views', json_build_array(a.user_view::int8, a.partial_view::int8, a.direct_view::int8),
-    -- A query may leave columns out of GROUP BY that a primary key determines. Then it can only be created when that is there.
-    'constraints', (
-        SELECT coalesce(json_agg(DISTINCT x.refobjid::int8), '[]'::json)
-        FROM pg_catalog.pg_rewrite w
-        JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_rewrite'::regclass AND x.objid = w.oid
-        WHERE w.ev_class = a.direct_view AND x.refclassid = 'pg_catalog.pg_constraint'::regclass),
+    -- A query may leave columns out of GROUP BY that a primary key determines. It can only be created when that is there, so the two
+    -- are created together.
+    'constraints', key.oids,
+    'keys', key.definitions,
     'tablespace', ts.spcname,
     'options', m.reloptions,
     'relation', json_build_object(
@@ -126,6 +124,20 @@ FROM cagg a
 JOIN hypertable m ON m.id = a.mat_hypertable_id
 JOIN _timescaledb_catalog.dimension d ON d.hypertable_id = m.id
 LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = m.reltablespace
+CROSS JOIN LATERAL (
+    SELECT coalesce(json_agg(k.oid::int8 ORDER BY k.oid), '[]'::json) AS oids,
+           coalesce(json_agg(json_build_object(
+               'schema', n.nspname, 'table', c.relname, 'name', k.conname, 'definition', pg_get_constraintdef(k.oid)
+           ) ORDER BY k.oid), '[]'::json) AS definitions
+    FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE k.oid IN (
+        SELECT x.refobjid
+        FROM pg_catalog.pg_rewrite w
+        JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_rewrite'::regclass AND x.objid = w.oid
+        WHERE w.ev_class = a.direct_view AND x.refclassid = 'pg_catalog.pg_constraint'::regclass)
+) key
 CROSS JOIN LATERAL (
     SELECT json_agg(json_build_object(
                'name', t.attname,

@@ -2,6 +2,9 @@
 -- Run on: source and target. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON object per chunk, by hypertable and by the slice in its first dimension.
 --
+-- `query` is null where the chunk's own rows are what is to be copied. It is a query for continuous aggregates in the format from before
+-- TimescaleDB 2.7 (until 2.24): their chunks hold partial states, so the values come from the user's view, which finishes them.
+--
 -- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27, and since 2.28, where a slice
 -- belongs to one chunk, a view that keeps this join true. Chunks that were dropped but are remembered (until 2.25) are skipped, and
 -- so are rows whose relation is gone.
@@ -24,10 +27,22 @@ chunk AS (
     LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = to_jsonb(k)->>'table_name'
     WHERE NOT coalesce((to_jsonb(k)->>'dropped')::bool, false)
 ),
+old_cagg AS (
+    SELECT a.mat_hypertable_id AS id, v.oid AS view, d.column_name, d.column_type,
+           -- Above it, the view shows what is not materialized.
+           CASE WHEN NOT a.materialized_only THEN w.watermark END AS watermark
+    FROM _timescaledb_catalog.continuous_agg a
+    JOIN _timescaledb_catalog.dimension d ON d.hypertable_id = a.mat_hypertable_id
+    JOIN pg_catalog.pg_namespace n ON n.nspname = a.user_view_schema
+    JOIN pg_catalog.pg_class v ON v.relnamespace = n.oid AND v.relname = a.user_view_name
+    LEFT JOIN _timescaledb_catalog.continuous_aggs_watermark w ON w.mat_hypertable_id = a.mat_hypertable_id
+    WHERE NOT coalesce((to_jsonb(a)->>'finalized')::bool, true)
+),
 slice AS (
     SELECT cc.chunk_id,
            json_object_agg(d.column_name, json_build_array(s.range_start, s.range_end) ORDER BY d.id) AS slices,
-           (array_agg(s.range_start ORDER BY d.id))[1] AS first_start
+           (array_agg(s.range_start ORDER BY d.id))[1] AS first_start,
+           (array_agg(s.range_end ORDER BY d.id))[1] AS first_end
     FROM _timescaledb_catalog.chunk_constraint cc
     JOIN _timescaledb_catalog.dimension_slice s ON s.id = cc.dimension_slice_id
     JOIN _timescaledb_catalog.dimension d ON d.id = s.dimension_id
@@ -41,6 +56,7 @@ SELECT json_build_object(
     'name', c.relname,
     'relkind', c.relkind,
     'slices', s.slices,
+    'query', old.query,
     'status', k.status,
     'compressed', k.status & 1 <> 0,
     'frozen', k.status & 4 <> 0,
@@ -64,6 +80,24 @@ JOIN pg_catalog.pg_class c ON c.oid = k.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
 LEFT JOIN slice s ON s.chunk_id = k.id
+LEFT JOIN LATERAL (
+    SELECT format('SELECT %s FROM %s WHERE %s',
+                  (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                   FROM pg_catalog.pg_attribute a WHERE a.attrelid = o.view AND a.attnum > 0),
+                  o.view::regclass, string_agg(format('%I %s %s', o.column_name, b.comparison, b.value), ' AND ')) AS query
+    FROM old_cagg o
+    CROSS JOIN LATERAL (
+        SELECT e.comparison,
+               CASE o.column_type
+                   WHEN 'timestamptz'::regtype THEN format('%L::timestamptz', timestamptz 'epoch' + e.bound * interval '1 microsecond')
+                   WHEN 'timestamp'::regtype THEN format('%L::timestamp', timestamp 'epoch' + e.bound * interval '1 microsecond')
+                   WHEN 'date'::regtype THEN format('%L::date', (timestamp 'epoch' + e.bound * interval '1 microsecond')::date)
+                   ELSE e.bound::text END AS value
+        FROM (VALUES ('>=', s.first_start), ('<', least(s.first_end, o.watermark))) e(comparison, bound)
+    ) b
+    WHERE o.id = h.id
+    GROUP BY o.view
+) old ON true
 CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int AS pages) size
 CROSS JOIN LATERAL (
     SELECT array_agg(a.attname ORDER BY a.attnum) AS list,

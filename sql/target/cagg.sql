@@ -114,8 +114,19 @@ DECLARE
     restoring constant text := current_setting('timescaledb.restoring');
     materialization regclass;
     old_index regclass;
+    key record;
     difference text;
 BEGIN
+    -- Another aggregate may have brought it along.
+    FOR key IN
+        SELECT k.* FROM jsonb_to_recordset(spec->'keys') k(schema name, "table" name, name name, definition text)
+        WHERE NOT EXISTS (
+            SELECT FROM pg_catalog.pg_constraint c
+            WHERE c.conrelid = format('%I.%I', k.schema, k."table")::regclass AND c.conname = k.name)
+    LOOP
+        EXECUTE format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', key.schema, key."table", key.name, key.definition);
+    END LOOP;
+
     IF EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'timescaledb.enable_cagg_window_functions') THEN
         PERFORM set_config('timescaledb.enable_cagg_window_functions', 'on', true);
     END IF;

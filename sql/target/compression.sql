@@ -75,6 +75,10 @@ BEGIN
     ELSIF jsonb_typeof(settings->'orderby') = 'array' THEN
         index := old.index;
     END IF;
+    IF settings->'segmentby' = '[]' AND NOT timescale_migrate.has_sparse_index_settings() THEN
+        -- Before 2.22 no segmentby is NULL, which since then means one that is found anew.
+        settings := settings || '{"segmentby": null}';
+    END IF;
     new := jsonb_populate_record(old.settings, settings - 'relid' - 'compress_relid' || jsonb_build_object('index', index));
     INSERT INTO _timescaledb_catalog.compression_settings SELECT new.*;
 END
@@ -250,7 +254,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     UPDATE _timescaledb_catalog.chunk k
-    SET status = k.status & ~15 | set_chunk_status.status & 15
+    SET status = (k.status & ~15) | (set_chunk_status.status & 15)
     WHERE k.id = timescale_migrate.chunk_id(chunk);
 END
 $$;
@@ -307,20 +311,26 @@ AS $$
 DECLARE
     api constant name := (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb');
     hypertable constant regclass := (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = chunk);
-    own constant jsonb := jsonb_strip_nulls(spec->'settings') - 'index';
+    own constant jsonb := (spec->'settings') - 'index';
     common record;
 BEGIN
     IF timescale_migrate.chunk_status(chunk) & 1 = 0 THEN
-        SELECT s AS settings INTO STRICT common FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
-        -- compress_chunk() takes the hypertable's settings.
-        IF own ? 'orderby' AND NOT to_jsonb(common.settings) @> own THEN
-            PERFORM timescale_migrate.set_compression_settings(hypertable, spec->'settings' - 'index');
+        IF jsonb_typeof(own->'orderby') = 'array' AND NOT EXISTS (
+            SELECT FROM _timescaledb_catalog.compression_settings s
+            WHERE s.relid = hypertable AND to_jsonb(s) - 'relid' - 'compress_relid' - 'index' = own)
+        THEN
+            -- compress_chunk() takes the hypertable's settings. One chunk at a time, because they are put back.
+            EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', hypertable);
+            SELECT s AS settings INTO STRICT common FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
+            PERFORM timescale_migrate.set_compression_settings(hypertable, own);
+            EXECUTE format('SELECT %I.compress_chunk($1)', api) USING chunk;
+            DELETE FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
+            INSERT INTO _timescaledb_catalog.compression_settings SELECT (common.settings).*;
+        ELSE
+            EXECUTE format('SELECT %I.compress_chunk($1)', api) USING chunk;
         END IF;
-        EXECUTE format('SELECT %I.compress_chunk($1)', api) USING chunk;
-        DELETE FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
-        INSERT INTO _timescaledb_catalog.compression_settings SELECT (common.settings).*;
     END IF;
-    PERFORM timescale_migrate.set_chunk_status(chunk, timescale_migrate.chunk_status(chunk) | (spec->>'status')::integer & 4);
+    PERFORM timescale_migrate.set_chunk_status(chunk, timescale_migrate.chunk_status(chunk) | ((spec->>'status')::integer & 4));
 END
 $$;
 

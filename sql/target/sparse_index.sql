@@ -50,6 +50,7 @@ BEGIN
     THEN
         RETURN;
     END IF;
+    EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', hypertable);
     SELECT s AS settings INTO STRICT common FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
     -- It goes by the hypertable's settings, and passes over frozen chunks.
     PERFORM timescale_migrate.set_chunk_status(chunk, status & ~4);

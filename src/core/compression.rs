@@ -7,14 +7,21 @@ use super::plan::{Compressed, Form, Target};
 
 pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Form {
     match compressed(chunk, source, target) {
-        Ok(compressed) => Form::Compressed(compressed),
-        Err(reason) => Form::Recompressed { reason, spec: chunk.spec.clone() },
+        Ok(compressed) => Form::Compressed(Box::new(compressed)),
+        Err(reason) => {
+            // Constraints on compressed chunks are refused before 2.20.
+            let late = numbers(&target.server) < (2, 20, 0);
+            Form::Recompressed { reason, spec: chunk.spec.clone(), late }
+        }
     }
+}
+
+fn numbers(server: &Server) -> (u32, u32, u32) {
+    server.timescaledb.as_ref().map_or((0, 0, 0), |t| t.numbers())
 }
 
 /// The chunk's compressed relation as it is to be copied, or why it cannot be.
 fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Result<Compressed, String> {
-    let numbers = |server: &Server| server.timescaledb.as_ref().map_or((0, 0, 0), |t| t.numbers());
     let (from, to) = (numbers(&source.server), numbers(&target.server));
     if chunk.access_method.as_deref() == Some("hypercore") {
         return Err("the hypercore access method keeps them in another way".to_string());
@@ -30,16 +37,17 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
     if let Some(column) = named("unknown") {
         return Err(format!("metadata column {} is unknown", column.name));
     }
-    // First and last values as metadata exist since 2.28, an algorithm for uuid since 2.22.
-    if named("firstlast").is_some() && to < (2, 28, 0) {
-        return Err("the target does not know its metadata of first and last values".to_string());
-    }
+    // An algorithm for uuid exists since 2.22.
     if chunk.has_uuid && from >= (2, 22, 0) && to < (2, 22, 0) {
         return Err("the target has no algorithm for uuid".to_string());
     }
-    // An algorithm for columns that are all NULL exists since 2.19; what it wrote cannot be
-    // read from a COPY before 2.20.1.
-    if from >= (2, 19, 0) && to < (2, 20, 1) {
+    if source.server.encoding != target.server.encoding {
+        return Err("text inside is in another encoding".to_string());
+    }
+    // Columns that are all NULL are blocks of their own since 2.19. Before 2.20.1 these cannot
+    // be read from a COPY; NULL says the same, but for columns with a default from later.
+    let null_blocks = from >= (2, 19, 0) && to < (2, 20, 1);
+    if null_blocks && !chunk.missing.is_empty() {
         return Err("the target cannot read columns that are all NULL".to_string());
     }
     // Batches and their metadata are ordered by these.
@@ -50,11 +58,13 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
     if let Some(name) = chunk.collations.iter().find(|name| !alike(name)) {
         return Err(format!("collation {name} may sort otherwise here"));
     }
-    // What a bloom filter holds depends on how TimescaleDB was built; queries do without.
-    let columns: Vec<_> = relation.columns.iter().filter(|c| c.kind != "bloom").collect();
+    // What a bloom filter holds depends on how TimescaleDB was built, and first and last values
+    // are known since 2.28. Queries do without either.
+    let left_out = |kind: &str| kind == "bloom" || (kind == "firstlast" && to < (2, 28, 0));
+    let columns: Vec<_> = relation.columns.iter().filter(|c| !left_out(&c.kind)).collect();
     let mut spec = chunk.spec.clone();
     if let Some(list) = spec.pointer_mut("/relation/columns").and_then(|list| list.as_array_mut()) {
-        list.retain(|column| column.get("kind").and_then(|kind| kind.as_str()) != Some("bloom"));
+        list.retain(|column| !column["kind"].as_str().is_some_and(left_out));
     }
     Ok(Compressed {
         relation: Name::new(&relation.schema, &relation.name),
@@ -62,13 +72,10 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
         binary: columns.iter().all(|c| c.binary),
         has_rows: chunk.has_rows,
         missing: chunk.missing.clone(),
-        ranges: source
-            .skipping
-            .iter()
-            .flat_map(|column| &column.chunks)
-            .filter(|range| range["chunk_id"] == chunk.id)
-            .cloned()
-            .collect(),
+        // The bit of a frozen chunk, the same in every version (TimescaleDB's chunk.h).
+        frozen: chunk.status & 4 != 0,
+        null_blocks,
+        rebuild: columns.len() < relation.columns.len(),
         spec,
     })
 }

@@ -187,8 +187,8 @@ pub struct Compression {
 /// `compressed_chunks.sql`: a chunk and the relation that holds its compressed rows.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CompressedChunk {
-    pub id: i32,
     pub oid: u32,
+    pub status: i32,
     /// Rows that are not compressed, or not yet.
     pub has_rows: bool,
     pub access_method: Option<String>,
@@ -238,6 +238,7 @@ pub type Slices = BTreeMap<String, [i64; 2]>;
 /// `chunks.sql`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Chunk {
+    pub id: i32,
     pub oid: u32,
     pub hypertable_id: i32,
     pub schema: String,

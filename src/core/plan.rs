@@ -3,7 +3,7 @@
 
 use super::compression;
 use super::inventory::{Collation, Column, CompressedChunk, Inventory, Missing, Relation, Server, Slices};
-use super::name::{Name, column_list, literal};
+use super::name::{Name, column_list, literal, quoted};
 use super::options::Options;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -17,6 +17,8 @@ pub enum Stage {
     Index,
     Constraint,
     ForeignKey,
+    /// Compressed relations become their chunks' own.
+    Compression,
     Analyze,
     Verify,
 }
@@ -28,6 +30,7 @@ impl Stage {
             Stage::Index => "index",
             Stage::Constraint => "constraint",
             Stage::ForeignKey => "foreign_key",
+            Stage::Compression => "compression",
             Stage::Analyze => "analyze",
             Stage::Verify => "verify",
         }
@@ -51,6 +54,7 @@ pub struct Task {
 pub enum Work {
     Copy(Copy),
     Sql(Sql),
+    Attach(Attach),
     Verify(Verify),
 }
 
@@ -71,11 +75,13 @@ pub enum Into {
 pub enum Form {
     Rows,
     /// Its compressed relation as it is, then what rows it has besides.
-    Compressed(Compressed),
+    Compressed(Box<Compressed>),
     /// Decompressed by the source and compressed again here.
+    /// `late`: only when constraints are made, which this target refuses on compressed chunks.
     Recompressed {
         reason: String,
         spec: serde_json::Value,
+        late: bool,
     },
 }
 
@@ -86,8 +92,12 @@ pub struct Compressed {
     pub binary: bool,
     pub has_rows: bool,
     pub missing: Vec<Missing>,
-    /// Ranges of columns that chunks are skipped by.
-    pub ranges: Vec<serde_json::Value>,
+    /// The source refuses a plain COPY from a frozen chunk's relations.
+    pub frozen: bool,
+    /// Blocks that stand for all-NULL columns, which this target cannot read, are sent as NULL.
+    pub null_blocks: bool,
+    /// Columns of the source that are not copied, to be made anew.
+    pub rebuild: bool,
     /// What `timescale_migrate.create_compressed_relation` and `attach_compressed` take.
     pub spec: serde_json::Value,
 }
@@ -95,7 +105,21 @@ pub struct Compressed {
 impl Compressed {
     pub fn statement(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };
-        format!("COPY {} ({}) TO STDOUT (FORMAT {format})", self.relation, column_list(&self.columns))
+        if !self.frozen && !self.null_blocks {
+            return format!("COPY {} ({}) TO STDOUT (FORMAT {format})", self.relation, column_list(&self.columns));
+        }
+        let value = |column: &String| {
+            let column = quoted(column);
+            match self.null_blocks {
+                // Such a block is three bytes, of which this is the base64 form.
+                true => format!(
+                    "CASE WHEN pg_catalog.pg_column_size({column}) < 8 AND {column}::text = 'Bg==' THEN NULL ELSE {column} END"
+                ),
+                false => column,
+            }
+        };
+        let columns: Vec<String> = self.columns.iter().map(value).collect();
+        format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT {format})", columns.join(", "), self.relation)
     }
 }
 
@@ -110,6 +134,9 @@ pub struct Copy {
     pub binary: bool,
     /// `WHERE ...` of an extension's configuration table.
     pub condition: Option<String>,
+    /// Ranges of columns that chunks are skipped by.
+    #[serde(default)]
+    pub ranges: Vec<serde_json::Value>,
     /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
     #[serde(default)]
     pub root: bool,
@@ -127,6 +154,7 @@ impl Copy {
             binary: sent.iter().all(|c| c.binary),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
             condition: None,
+            ranges: Vec::new(),
             root: false,
             pages: None,
         }
@@ -145,6 +173,9 @@ impl Copy {
         let from = match (&self.pages, &self.condition) {
             // Only a query decompresses.
             _ if matches!(self.form, Form::Recompressed { .. }) => format!("(SELECT {columns} FROM {})", self.source),
+            _ if matches!(&self.form, Form::Compressed(c) if c.frozen) => {
+                format!("(SELECT {columns} FROM ONLY {})", self.source)
+            }
             (None, None) if self.columns.is_empty() => self.source.to_string(),
             (None, None) => format!("{} ({columns})", self.source),
             (pages, condition) => {
@@ -190,6 +221,13 @@ pub struct Sql {
     pub statements: Vec<String>,
     /// A foreign key that the source itself violates is made NOT VALID instead, with a warning.
     pub not_valid_instead: bool,
+}
+
+/// The end of a compressed chunk's way: what its copy task brought becomes a compressed chunk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Attach {
+    /// The copy task's id.
+    pub copy: i32,
 }
 
 /// A comparison of one relation on both sides.
@@ -250,6 +288,12 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         }
     }
     let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
+    let mut ranges: HashMap<i32, Vec<serde_json::Value>> = HashMap::new();
+    for range in inventory.skipping.iter().flat_map(|column| &column.chunks) {
+        if let Some(id) = range["chunk_id"].as_i64().and_then(|id| i32::try_from(id).ok()) {
+            ranges.entry(id).or_default().push(range.clone());
+        }
+    }
     for hypertable in &inventory.hypertables {
         let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
@@ -273,6 +317,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 copy.form = compression::form(chunk, inventory, target);
                 bytes += chunk.relation.as_ref().map_or(0, |r| r.bytes);
             }
+            copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
             tasks.push(task(Stage::Copy, object, chunk.rows, bytes, Work::Copy(copy)));
         }
@@ -314,6 +359,20 @@ fn materialization(view: &Name, statement: &str) -> String {
     let body =
         format!("BEGIN EXECUTE pg_catalog.format({}, {}); END", literal(statement), materialization_hypertable(view));
     format!("DO {}", literal(&body))
+}
+
+/// Which hypertables need compression enabled before their rows come: those of which a chunk is
+/// compressed as soon as it is copied.
+pub fn compressed_early(tasks: &[Task]) -> HashSet<Name> {
+    let copies = tasks.iter().filter_map(|task| match &task.work {
+        Work::Copy(copy) if matches!(copy.form, Form::Recompressed { late: false, .. }) => Some(&copy.into),
+        _ => None,
+    });
+    let names = copies.filter_map(|into| match into {
+        Into::Chunk { hypertable, .. } => Some(hypertable.clone()),
+        Into::Table(_) => None,
+    });
+    names.collect()
 }
 
 /// The indexes of continuous aggregates.

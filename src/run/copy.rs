@@ -1,6 +1,7 @@
 //! One copy task: a relation's rows from the source into one relation here, counted on both
 //! sides, committed together with the task's `done`.
 
+use super::attach;
 use super::state::{self, Outcome};
 use super::worker::Context;
 use crate::core::name::literal;
@@ -25,17 +26,16 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
         let relation = spi::relation_oid(&target)?;
+        let mut outcome = Outcome { target: Some(target.clone()), ..Outcome::default() };
         let (rows, bytes) = match &work.form {
-            Form::Rows => rows(source, work, relation)?,
-            Form::Compressed(chunk) => compressed(source, work, chunk, relation)?,
-            Form::Recompressed { spec, .. } => {
-                let copied = rows(source, work, relation)?;
-                let spec = JsonB(spec.clone());
-                spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[relation.into(), spec.into()])?;
-                copied
-            }
+            Form::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
+            Form::Rows | Form::Recompressed { .. } => rows(source, work, relation)?,
         };
-        let outcome = Outcome { rows: Some(rows as i64), bytes: Some(bytes as i64), target: Some(target.clone()) };
+        if let Form::Recompressed { spec, late: false, .. } = &work.form {
+            attach::compress(relation, spec)?;
+        }
+        attach::set_ranges(relation, work)?;
+        (outcome.rows, outcome.bytes) = (Some(rows as i64), Some(bytes as i64));
         state::task_done(id, &outcome)
     })?;
     source.query("COMMIT").map(drop)
@@ -70,33 +70,33 @@ fn rows(source: &mut Connection, work: &Copy, relation: Oid) -> Result<(u64, u64
     stream(source, &work.statement(), relation, &options, &work.source.shown())
 }
 
-/// A chunk's compressed relation, then the rows that it has besides; only then is it marked as
-/// compressed.
-fn compressed(source: &mut Connection, work: &Copy, chunk: &Compressed, relation: Oid) -> Result<(u64, u64)> {
+/// A chunk's compressed relation into a table of its own, and the rows that the chunk has
+/// besides into the chunk. They become one later, when indexes and constraints are made: on
+/// what is no compressed chunk yet these cost nothing.
+fn compressed(
+    source: &mut Connection,
+    work: &Copy,
+    chunk: &Compressed,
+    relation: Oid,
+    outcome: &mut Outcome,
+) -> Result<(u64, u64)> {
     let (mut total, mut size) = match chunk.has_rows {
         true => rows(source, work, relation)?,
-        false => (0, 0),
+        false => {
+            copy::truncate(relation)?;
+            (0, 0)
+        }
     };
-    let made = spi::value::<Oid>(
-        "SELECT timescale_migrate.create_compressed_relation($1, $2)::pg_catalog.oid",
+    let made = spi::value::<String>(
+        "SELECT timescale_migrate.create_compressed_relation($1, $2)::pg_catalog.text",
         &[relation.into(), JsonB(chunk.spec["relation"].clone()).into()],
     )?;
     let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
     let sum = format!("SELECT coalesce(sum(_ts_meta_count), 0) FROM {}", chunk.relation);
     total += source.query(&sum)?.text(0, 0)?.parse::<u64>().map_err(|_| Error::internal("a count is no number"))?;
     let options = copy::Options { columns: &chunk.columns, binary: chunk.binary, freeze: true };
-    size += stream(source, &chunk.statement(), made, &options, &chunk.relation.shown())?.1;
-    for missing in &chunk.missing {
-        copy::set_missing_value(relation, &missing.column, &missing.value);
-    }
-    spi::execute(
-        "SELECT timescale_migrate.attach_compressed($1, $2, $3)",
-        &[relation.into(), made.into(), JsonB(chunk.spec.clone()).into()],
-    )?;
-    if !chunk.ranges.is_empty() {
-        let ranges = JsonB(chunk.ranges.clone().into());
-        spi::execute("SELECT timescale_migrate.set_chunk_ranges($1, $2)", &[relation.into(), ranges.into()])?;
-    }
+    size += stream(source, &chunk.statement(), spi::relation_oid(&made)?, &options, &chunk.relation.shown())?.1;
+    outcome.compressed = Some(made);
     Ok((total, size))
 }
 

@@ -2,9 +2,10 @@
 
 use super::crew::Crew;
 use super::launch::Block;
-use super::{preflight, state, verify};
+use super::{attach, preflight, state, verify};
 use crate::core::archive::{Entry, Plan, Stage};
 use crate::core::inventory::Inventory;
+use crate::core::name::Name;
 use crate::core::options::{Level, Roles};
 use crate::core::{plan, progress};
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::pg::catch::transaction;
 use crate::source::{schema as source_schema, snapshot};
 use crate::target::schema::Maker;
 use crate::target::{database, large_objects, roles, schema, sequences};
+use std::collections::HashSet;
 
 struct Migration<'a> {
     block: &'a Block,
@@ -61,7 +63,7 @@ pub fn run(block: &Block) -> Result<()> {
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
 
-    migration.make_schema(&mut keeper)?;
+    migration.make_schema(&mut keeper, &plan::compressed_early(&tasks))?;
     state::add_tasks(id, &tasks)?;
     crew.work("copy")?;
     state::set_phase(id, "sequences")?;
@@ -69,23 +71,22 @@ pub fn run(block: &Block) -> Result<()> {
     large_objects::carry(&mut keeper.connection, options)?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
     transaction(|| schema::cagg_state(&migration.inventory))?;
-    if options.verify == Level::Checksum {
-        verify::add_copied(id, true)?;
-        crew.work("verify")?;
-    }
-    // Nothing reads the source any more.
-    drop(keeper);
+    // A comparison of all values at the end needs the snapshot until then; nothing else does.
+    let checksum = options.verify == Level::Checksum;
+    let keeper = Some(keeper).filter(|_| checksum);
 
     crew.work("index")?;
     crew.work("constraint")?;
     migration.make("attach", Stage::Attach)?;
     crew.work("foreign_key")?;
+    transaction(|| schema::compression(&migration.inventory, |_| true))?;
+    attach::add_tasks(id)?;
+    crew.work("compression")?;
     migration.finish_schema()?;
     crew.work("analyze")?;
-    if options.verify == Level::Count {
-        verify::add_copied(id, false)?;
-        crew.work("verify")?;
-    }
+    verify::add_copied(id, checksum)?;
+    crew.work("verify")?;
+    drop(keeper);
     verify::judge(id)?;
     crew.dismiss()?;
     migration.finish()
@@ -111,7 +112,7 @@ impl Migration<'_> {
     }
 
     /// Roles, then everything that has to be there before the rows, in one transaction.
-    fn make_schema(&self, keeper: &mut snapshot::Keeper) -> Result<()> {
+    fn make_schema(&self, keeper: &mut snapshot::Keeper, early: &HashSet<Name>) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
         state::set_phase(id, "schema")?;
         let warnings = transaction(|| {
@@ -124,7 +125,7 @@ impl Migration<'_> {
             warnings.extend(self.run_entries(self.plan.stage(Stage::PreData))?);
             schema::hypertables(&self.inventory)?;
             schema::caggs(&self.inventory, &self.maker)?;
-            schema::compression(&self.inventory, false)?;
+            schema::compression(&self.inventory, |name| early.contains(name))?;
             schema::chunk_skipping(&self.inventory)?;
             let database = database::read(&mut keeper.connection)?;
             warnings.extend(database::make(&database, options)?);
@@ -154,7 +155,7 @@ impl Migration<'_> {
     fn finish(&self) -> Result<()> {
         state::set_phase(self.block.run, "jobs")?;
         transaction(|| {
-            schema::compression(&self.inventory, true)?;
+            schema::rollup(&self.inventory)?;
             schema::jobs(&self.inventory, &self.maker, self.block.options.policies)
         })
         .map_err(schema::describe)

@@ -1,5 +1,6 @@
 //! A run: the processes that make it and the state they share.
 
+mod attach;
 pub mod coordinator;
 pub mod copy;
 pub mod crew;

@@ -159,6 +159,7 @@ pub fn add_tasks(run: i64, tasks: &[Task]) -> Result<()> {
                 let method = match &task.work {
                     Work::Copy(copy) => copy.method(),
                     Work::Sql(_) => "SQL".to_string(),
+                    Work::Attach(_) => "attach".to_string(),
                     Work::Verify(verify) if verify.checksum => "checksum".to_string(),
                     Work::Verify(_) => "count".to_string(),
                 };
@@ -232,14 +233,17 @@ pub struct Outcome {
     pub rows: Option<i64>,
     pub bytes: Option<i64>,
     pub target: Option<String>,
+    /// The table that holds a chunk's compressed rows until they become its own.
+    pub compressed: Option<String>,
 }
 
 /// pending -> done, inside the transaction that did the work.
 pub fn task_done(id: i32, outcome: &Outcome) -> Result<()> {
     let touched = spi::execute(
-        "UPDATE timescale_migrate.task_log SET state = 'done', ended_at = clock_timestamp(), rows = $2, bytes = $3, target = $4
+        "UPDATE timescale_migrate.task_log SET state = 'done', ended_at = clock_timestamp(), rows = $2, bytes = $3, target = $4,
+                compressed = $5
          WHERE id = $1 AND state = 'pending'",
-        &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.target.clone().into()],
+        &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.target.clone().into(), outcome.compressed.clone().into()],
     )?;
     match touched {
         1 => Ok(()),

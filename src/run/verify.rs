@@ -219,8 +219,12 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
                 same.into(),
             ],
         )?;
-        let outcome =
-            Outcome { rows: own.map(|t| t.0), bytes: None, target: work.target.as_ref().map(Name::to_string) };
+        let outcome = Outcome {
+            rows: own.map(|t| t.0),
+            bytes: None,
+            target: work.target.as_ref().map(Name::to_string),
+            ..Outcome::default()
+        };
         state::task_done(claim.id, &outcome)
     })
 }

@@ -206,26 +206,39 @@ fn hypertable(hypertable: &Hypertable) -> String {
     }
 }
 
-/// Enables compression on hypertables as on the source. The interval up to which compressing
-/// a chunk adds it to the one before comes with `rollup`, when nothing is compressed any more.
-pub fn compression(inventory: &Inventory, rollup: bool) -> Result<()> {
-    for compression in &inventory.compressions {
-        let interval = compression.spec["compress_chunk_time_interval"].as_i64().filter(|_| rollup);
-        let Some(root) = inventory.hypertables.iter().find(|h| h.id == compression.hypertable_id) else { continue };
-        if rollup && interval.is_none() {
-            continue;
-        }
-        announce(&root.known_as().shown(), "enable_compression");
-        spi::execute(
-            &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", hypertable(root)),
-            &[JsonB(compression.spec["settings"].clone()).into(), interval.into()],
-        )?;
-        // ALTER TABLE makes policies by itself along with certain settings.
-        let name = root.known_as();
-        let named = serde_json::json!([{"schema": name.schema, "name": name.name, "cagg": root.cagg.is_some()}]);
-        spi::execute("SELECT timescale_migrate.delete_policies($1)", &[JsonB(named).into()])?;
-    }
-    Ok(())
+/// Enables compression as on the source, on hypertables known by a name that is `wanted`.
+pub fn compression(inventory: &Inventory, wanted: impl Fn(&Name) -> bool) -> Result<()> {
+    compressions(inventory)
+        .filter(|(root, _)| wanted(&root.known_as()))
+        .try_for_each(|(root, spec)| enable(root, spec, None))
+}
+
+/// The interval up to which compressing a chunk adds it to the one before: for when nothing is
+/// compressed any more that is to stay a chunk of its own.
+pub fn rollup(inventory: &Inventory) -> Result<()> {
+    compressions(inventory).try_for_each(|(root, spec)| match spec["compress_chunk_time_interval"].as_i64() {
+        Some(interval) => enable(root, spec, Some(interval)),
+        None => Ok(()),
+    })
+}
+
+fn compressions(inventory: &Inventory) -> impl Iterator<Item = (&Hypertable, &serde_json::Value)> {
+    inventory.compressions.iter().filter_map(|compression| {
+        let root = inventory.hypertables.iter().find(|h| h.id == compression.hypertable_id)?;
+        Some((root, &compression.spec))
+    })
+}
+
+fn enable(root: &Hypertable, spec: &serde_json::Value, interval: Option<i64>) -> Result<()> {
+    let name = root.known_as();
+    announce(&name.shown(), "enable_compression");
+    spi::execute(
+        &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", hypertable(root)),
+        &[JsonB(spec["settings"].clone()).into(), interval.into()],
+    )?;
+    // ALTER TABLE makes policies by itself along with certain settings.
+    let named = serde_json::json!([{"schema": name.schema, "name": name.name, "cagg": root.cagg.is_some()}]);
+    spi::execute("SELECT timescale_migrate.delete_policies($1)", &[JsonB(named).into()]).map(drop)
 }
 
 /// Names the columns that chunks are skipped by.

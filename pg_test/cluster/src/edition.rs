@@ -37,6 +37,37 @@ impl Edition {
     }
 }
 
+/// The versions of TimescaleDB that a source and a target run, both of the Community edition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Versions {
+    pub source: &'static str,
+    pub target: &'static str,
+}
+
+impl Versions {
+    /// From older to newer catalogs, and within each.
+    pub const ALL: [Versions; 4] = [
+        Versions { source: "2.17.2", target: "2.29.2" },
+        Versions { source: "2.19.3", target: "2.19.3" },
+        Versions { source: "2.19.3", target: "2.29.2" },
+        Versions { source: "2.29.2", target: "2.29.2" },
+    ];
+
+    pub fn installed(self) -> bool {
+        let has = |bindir: &Path, version: &str| has_library(bindir, &format!("-tsl-{version}.so"));
+        Edition::Community.bindir().is_some_and(|dir| has(&dir, self.source) && has(&dir, self.target))
+    }
+
+    pub fn same(self) -> bool {
+        self.source == self.target
+    }
+
+    /// Part of the names of roles, which all databases of a server share.
+    pub fn suffix(self) -> String {
+        format!("{}_{}", self.source, self.target).replace('.', "")
+    }
+}
+
 /// PostgreSQL 15's programs: a plain, older source.
 pub fn postgres_15() -> Option<PathBuf> {
     ["/usr/lib/postgresql/15/bin", "/usr/pgsql-15/bin"]

@@ -11,9 +11,9 @@ pub mod suite;
 
 pub use cluster::Cluster;
 pub use db::{Db, quote};
-pub use edition::Edition;
+pub use edition::{Edition, Versions};
 pub use pair::Pair;
-pub use same::{assert_same, differences};
+pub use same::{assert_same, assert_same_but, differences};
 
 use std::time::{Duration, Instant};
 

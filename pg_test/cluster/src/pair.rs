@@ -2,7 +2,7 @@
 
 use crate::cluster::{PASSWORD, shared_postgres_15, shared_source, shared_target};
 use crate::db::rows;
-use crate::{Cluster, Db, Edition, poll};
+use crate::{Cluster, Db, Edition, Versions, poll};
 use postgres::SimpleQueryRow;
 use std::sync::Arc;
 
@@ -34,6 +34,29 @@ impl Pair {
     /// The source is plain PostgreSQL 15.
     pub fn from_15(name: &str) -> Pair {
         Pair::between(name, shared_postgres_15(), shared_target(Edition::Apache))
+    }
+
+    /// Both with the Community edition, of these versions. No job runs on the source by itself.
+    pub fn of(name: &str, versions: Versions) -> Pair {
+        let name = format!("{name} {}", versions.suffix());
+        let source = Db::create(shared_source(Edition::Community), &name);
+        let target = Db::create(shared_target(Edition::Community), &name);
+        for (side, version) in [(&source, versions.source), (&target, versions.target)] {
+            side.sql(&format!("CREATE EXTENSION timescaledb VERSION '{version}'"));
+        }
+        source.sql("SELECT _timescaledb_functions.stop_background_workers()");
+        let target = Pair::server(&source, target);
+        Pair { source, target }
+    }
+
+    /// Runs the same statements on both sides, each in a transaction of its own.
+    #[track_caller]
+    pub fn both(&self, statements: &[&str]) {
+        for side in [&self.source, &self.target] {
+            for statement in statements {
+                side.sql(statement);
+            }
+        }
     }
 
     pub fn between(name: &str, source: Arc<Cluster>, target: Arc<Cluster>) -> Pair {

@@ -1,7 +1,7 @@
 //! Runs the tests, one trial for each edition of each, and stops the servers after the last.
 
 use crate::cluster::{shared_servers, stop_shared};
-use crate::edition::{Edition, postgres_15};
+use crate::edition::{Edition, Versions, postgres_15};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::any::Any;
 use std::cell::RefCell;
@@ -17,51 +17,75 @@ enum On {
     Postgres15,
 }
 
+#[derive(Clone, Copy)]
+enum Run {
+    Edition(On, fn(Edition)),
+    Versions(fn(Versions)),
+}
+
 pub struct Test {
     name: &'static str,
-    on: On,
-    run: fn(Edition),
+    run: Run,
 }
 
 impl Test {
     /// Runs on each edition there is.
     pub const fn both(name: &'static str, run: fn(Edition)) -> Test {
-        Test { name, on: On::Both, run }
+        Test { name, run: Run::Edition(On::Both, run) }
     }
 
     /// Does not depend on the edition.
     pub const fn apache(name: &'static str, run: fn(Edition)) -> Test {
-        Test { name, on: On::Apache, run }
+        Test { name, run: Run::Edition(On::Apache, run) }
     }
 
     /// Needs what only the Community edition has.
     pub const fn community(name: &'static str, run: fn(Edition)) -> Test {
-        Test { name, on: On::Community, run }
+        Test { name, run: Run::Edition(On::Community, run) }
     }
 
     /// Needs a PostgreSQL 15 beside the target.
     pub const fn postgres_15(name: &'static str, run: fn(Edition)) -> Test {
-        Test { name, on: On::Postgres15, run }
+        Test { name, run: Run::Edition(On::Postgres15, run) }
+    }
+
+    /// Runs between all pairs of versions of the Community edition.
+    pub const fn versions(name: &'static str, run: fn(Versions)) -> Test {
+        Test { name, run: Run::Versions(run) }
     }
 
     fn trials(&'static self, module: &str, left_out: &mut LeftOut) -> Vec<Trial> {
-        let editions: &[Edition] = match self.on {
-            On::Both => &[Edition::Apache, Edition::Community],
-            On::Apache | On::Postgres15 => &[Edition::Apache],
-            On::Community => &[Edition::Community],
-        };
-        let trial = |edition: &Edition| {
-            let edition = *edition;
-            let impossible = if self.on == On::Postgres15 {
-                left_out.count_postgres_15()
-            } else {
-                edition == Edition::Community && left_out.count_community()
-            };
-            let name = format!("{module}: {}", self.name);
-            let run = move || guarded(self.run, edition);
-            Trial::test(name, run).with_kind(edition.name()).with_ignored_flag(impossible)
-        };
-        editions.iter().map(trial).collect()
+        let name = format!("{module}: {}", self.name);
+        match self.run {
+            Run::Edition(on, run) => {
+                let editions: &[Edition] = match on {
+                    On::Both => &[Edition::Apache, Edition::Community],
+                    On::Apache | On::Postgres15 => &[Edition::Apache],
+                    On::Community => &[Edition::Community],
+                };
+                let trial = |edition: &Edition| {
+                    let edition = *edition;
+                    let impossible = if on == On::Postgres15 {
+                        left_out.count_postgres_15()
+                    } else {
+                        edition == Edition::Community && left_out.count_community()
+                    };
+                    Trial::test(name.clone(), move || guarded(|| run(edition)))
+                        .with_kind(edition.name())
+                        .with_ignored_flag(impossible)
+                };
+                editions.iter().map(trial).collect()
+            }
+            Run::Versions(run) => {
+                let trial = |versions: Versions| {
+                    let impossible = left_out.count_versions(versions);
+                    Trial::test(name.clone(), move || guarded(|| run(versions)))
+                        .with_kind(format!("{} to {}", versions.source, versions.target))
+                        .with_ignored_flag(impossible)
+                };
+                Versions::ALL.map(trial).into()
+            }
+        }
     }
 }
 
@@ -69,6 +93,7 @@ impl Test {
 #[derive(Default)]
 struct LeftOut {
     community: usize,
+    versions: usize,
     postgres_15: usize,
 }
 
@@ -77,6 +102,12 @@ impl LeftOut {
     fn count_community(&mut self) -> bool {
         let missing = Edition::Community.bindir().is_none();
         self.community += usize::from(missing);
+        missing
+    }
+
+    fn count_versions(&mut self, versions: Versions) -> bool {
+        let missing = !versions.installed();
+        self.versions += usize::from(missing);
         missing
     }
 
@@ -93,6 +124,12 @@ impl LeftOut {
                 self.community
             );
         }
+        if self.versions > 0 {
+            println!(
+                "{} tests left out: their versions of TimescaleDB's Community edition are not there",
+                self.versions
+            );
+        }
         if self.postgres_15 > 0 {
             println!("{} tests left out: no PostgreSQL 15 found", self.postgres_15);
         }
@@ -100,9 +137,9 @@ impl LeftOut {
 }
 
 /// Runs a test; a failure carries what the servers logged meanwhile about errors.
-fn guarded(test: fn(Edition), edition: Edition) -> Result<(), Failed> {
+fn guarded(test: impl FnOnce()) -> Result<(), Failed> {
     let before: Vec<_> = shared_servers().into_iter().map(|s| (s.log_length(), s)).collect();
-    catch_unwind(AssertUnwindSafe(|| test(edition))).map_err(|panic| {
+    catch_unwind(AssertUnwindSafe(test)).map_err(|panic| {
         let mut text = format!("{}: {}", PLACE.take(), message_of(panic.as_ref()));
         for (position, server) in before {
             let log = server.log_since(position);

@@ -32,4 +32,5 @@ scenarios!(
     verification,
     secrets,
     placement,
+    compressed_chunks,
 );

@@ -17,7 +17,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("callers without the right", privileges),
     Test::apache("a source user who may not read all", unreadable_source),
     Test::apache("a hypertable, where the target has no TimescaleDB", no_timescaledb),
-    Test::community("what is not carried yet is named", not_carried_yet),
+    Test::community("what the target's edition has no place for is named", other_edition),
 ];
 
 fn unknown(edition: Edition) {
@@ -205,8 +205,8 @@ fn no_timescaledb(edition: Edition) {
     assert_eq!(target.value("SELECT to_regclass('h') IS NULL"), "t");
 }
 
-fn not_carried_yet(edition: Edition) {
-    let pair = Pair::new("refuse_not_yet", edition);
+fn other_edition(_: Edition) {
+    let pair = Pair::across("refuse_edition", Edition::Community, Edition::Apache);
     pair.source.sql(
         "CREATE TABLE packed (t timestamptz NOT NULL, n int); SELECT create_hypertable('packed', by_range('t', INTERVAL '1 day'));
          INSERT INTO packed SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', n FROM generate_series(1, 9) n;
@@ -222,7 +222,7 @@ fn not_carried_yet(edition: Edition) {
          SELECT time_bucket('1 day', t) AS day, sum(n) FROM raw GROUP BY 1 WITH NO DATA",
     );
     pair.target.refuses("SELECT * FROM migrate_from('old')", &["packed", "kept", "daily", "own_work"]);
-    let errors = "SELECT string_agg(subject, ' ') FROM migrate_preflight('old') WHERE status = 'error'";
+    let errors = "SELECT string_agg(concat_ws(' ', subject, detail), ' ') FROM migrate_preflight('old') WHERE status = 'error'";
     let errors = pair.target.value(errors);
     for subject in ["packed", "kept", "daily", "own_work"] {
         assert!(errors.contains(subject), "{errors}");

@@ -23,5 +23,5 @@ SELECT chunk.hypertable || ' chunk ' || chunk.slices AS key,
                               E'\n' ORDER BY regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', 'USING '))
             FROM pg_index i WHERE i.indrelid = c.oid),
            (SELECT string_agg(format('trigger %s %s', tgname, tgenabled), E'\n' ORDER BY tgname)
-            FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)) AS value
+            FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgname <> 'ts_cagg_invalidation_trigger')) AS value
 FROM chunk JOIN pg_class c ON c.oid = chunk.oid;

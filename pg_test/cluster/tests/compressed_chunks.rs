@@ -1,0 +1,282 @@
+//! Compressed chunks arrive compressed, with their settings and states, and both sides go on alike.
+
+use cluster::suite::Test;
+use cluster::{Pair, Versions, assert_same_but};
+
+pub const TESTS: &[Test] = &[
+    Test::versions("every state", every_state),
+    Test::versions("every type", every_type),
+    Test::versions("every setting", every_setting),
+];
+
+/// Where a chunk is compressed again, its batches are made anew, of all its rows.
+const MADE_ANEW: [&str; 3] = ["rows of ", "batches of ", "compressed "];
+
+/// No target before 2.20.1 can read what compressed columns that are all NULL.
+fn travels_compressed(versions: Versions) -> bool {
+    versions.target != "2.19.3"
+}
+
+/// Migrates, and compares all that is comparable between these versions; tables named have
+/// chunks that cannot travel compressed anywhere.
+fn migrate(pair: &Pair, versions: Versions, as_rows: &[(&str, &str)]) {
+    let planned = "SELECT step::text, object, method, note FROM migrate_plan('old')
+        WHERE phase = 'copy' AND (method LIKE '%compressed%' OR note <> '')";
+    for step in pair.target.rows(planned) {
+        let (object, method) = (step.get("object").unwrap(), step.get("method").unwrap());
+        let note = step.get("note").unwrap_or_default();
+        let reason = as_rows.iter().find(|(table, _)| object.contains(table)).map(|(_, reason)| *reason);
+        match (travels_compressed(versions), reason) {
+            (true, None) => assert!(method.ends_with(", compressed"), "{object}: {method}, {note}"),
+            (true, Some(reason)) => assert!(note.contains(reason), "{object}: {note}"),
+            (false, _) => assert!(!note.is_empty(), "{object}: a reason"),
+        }
+        assert_eq!(method.ends_with("compressed again"), !travels_compressed(versions) || reason.is_some());
+    }
+    let (plan, done) = ("SELECT string_agg(method, ' ' ORDER BY method) FROM", "WHERE method LIKE '%compressed%'");
+    let planned = pair.target.value(&format!("{plan} migrate_plan('old') {done}"));
+    pair.migrate();
+    assert_eq!(planned, pair.target.value(&format!("{plan} timescale_migrate.task {done}")));
+
+    let mut left_out: Vec<String> = Vec::new();
+    if !travels_compressed(versions) {
+        left_out.extend(MADE_ANEW.map(String::from));
+        // A partial or unordered chunk is whole afterwards.
+        left_out.push("status of ".into());
+    }
+    for (table, _) in as_rows {
+        left_out.extend(MADE_ANEW.map(|key| format!("{key}{table}")));
+    }
+    // Older versions make fewer, and list none.
+    if versions.source < "2.22" {
+        left_out.push("sparse indexes of ".into());
+    }
+    assert_same_but(pair, &left_out.iter().map(String::as_str).collect::<Vec<_>>());
+    let made = "SELECT string_agg(DISTINCT c.creation_time::text, ' ' ORDER BY c.creation_time::text)
+        FROM _timescaledb_catalog.chunk c JOIN _timescaledb_catalog.hypertable h ON h.id = c.hypertable_id
+        WHERE h.schema_name = 'public'";
+    assert_eq!(pair.source.value(made), pair.target.value(made));
+    assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));
+}
+
+/// What both sides still have in common after both have written and compressed: which rows a
+/// version decompresses for a write, and how it makes batches, is its own affair.
+fn assert_same_contents(pair: &Pair, statuses: bool) {
+    let mut left_out = vec!["rows of ", "batches of ", "compressed ", "sparse indexes of ", "range of "];
+    if !statuses {
+        left_out.push("status of ");
+    }
+    assert_same_but(pair, &left_out);
+}
+
+const COMPRESS: &str = "SELECT count(compress_chunk(c, true)) FROM show_chunks($$";
+
+fn every_state(versions: Versions) {
+    let pair = Pair::of("compressed_states", versions);
+    let table = |name: &str, settings: &str| {
+        pair.source.sql(&format!(
+            "CREATE TABLE {name} (t timestamptz NOT NULL, device text NOT NULL, v float8, n int, empty text);
+             SELECT create_hypertable('{name}', by_range('t', INTERVAL '1 day'));
+             CREATE INDEX ON {name} (device, t DESC);
+             ALTER TABLE {name} SET (timescaledb.compress, timescaledb.compress_orderby = 't DESC', {settings});
+             INSERT INTO {name} SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '5 minutes', 'd' || i % 7, i / 7.0, i
+             FROM generate_series(0, 5 * 288 - 1) i"
+        ));
+    };
+    let segmented = "timescaledb.compress_segmentby = 'device'";
+    let whole = "timescaledb.compress_segmentby = ''";
+    let compress = |name: &str, chunks: usize| {
+        pair.source.sql(&format!("SELECT count(compress_chunk(c)) FROM (SELECT c FROM show_chunks('{name}') c LIMIT {chunks}) x"));
+    };
+    let late = |name: &str| {
+        pair.source.sql(&format!(
+            "INSERT INTO {name} (t, device, v, n) SELECT timestamptz '2024-01-02 00:01 UTC' + i * INTERVAL '5 minutes', 'd' || i % 9, -i, i
+             FROM generate_series(0, 99) i"
+        ));
+    };
+    // One with segmentby, one without; the last two chunks are not compressed.
+    for (name, settings) in [("segmented", segmented), ("whole", whole)] {
+        table(name, settings);
+        compress(name, 3);
+    }
+    for (name, settings) in [("partial", segmented), ("partial_whole", whole)] {
+        table(name, settings);
+        compress(name, 5);
+        late(name);
+    }
+    // Chunks that are added to the one before, sorted otherwise than by time.
+    table("unordered", "timescaledb.compress_orderby = 'n DESC', timescaledb.compress_chunk_time_interval = '2 days'");
+    compress("unordered", 4);
+    assert!(pair.source.is(
+        "SELECT EXISTS (SELECT FROM _timescaledb_catalog.chunk k JOIN _timescaledb_catalog.hypertable h ON h.id = k.hypertable_id
+                        WHERE h.table_name = 'unordered' AND k.status & 2 <> 0)"
+    ));
+    table("frozen", segmented);
+    compress("frozen", 5);
+    late("frozen");
+    pair.source.sql("SELECT _timescaledb_functions.freeze_chunk(c) FROM show_chunks('frozen') c");
+    // Batches that are older than a column, or hold one that is gone.
+    table("grown", segmented);
+    compress("grown", 2);
+    pair.source.sql("ALTER TABLE grown ADD COLUMN added int DEFAULT 42");
+    pair.source.sql("ALTER TABLE grown ADD COLUMN added_later text DEFAULT 'it''s \"x\"'");
+    pair.source.sql("ALTER TABLE grown ADD COLUMN null_later numeric");
+    compress("grown", 4);
+    pair.source.sql("ALTER TABLE grown ADD COLUMN last timestamptz[] DEFAULT '{2024-01-01 UTC}'");
+    pair.source.sql("ALTER TABLE grown DROP COLUMN v");
+    late_without_v(&pair.source);
+
+    migrate(&pair, versions, &[]);
+    assert!(pair.target.is("SELECT count(*) = 576 AND count(empty) = 0 AND count(null_later) = 0 FROM grown WHERE added = 42 AND added_later = 'it''s \"x\"' AND t < '2024-01-03 UTC' AND n >= 0 AND t <> '2024-01-02 00:01 UTC'"));
+
+    let tables = ["segmented", "whole", "partial", "partial_whole", "unordered", "grown"];
+    for side in [&pair.source, &pair.target] {
+        for name in tables {
+            side.sql(&format!(
+                "INSERT INTO {name} (t, device, n) SELECT timestamptz '2024-01-01 00:02 UTC' + i * INTERVAL '1 hour', 'd' || i % 8, 7000 + i
+                 FROM generate_series(0, 150) i"
+            ));
+            side.sql(&format!("UPDATE {name} SET empty = 'not any more' WHERE device = 'd3' AND n % 5 = 0"));
+            side.sql(&format!("DELETE FROM {name} WHERE device = 'd4'"));
+            side.sql(&format!("DELETE FROM {name} WHERE n % 11 = 0"));
+        }
+        // A frozen chunk takes nothing.
+        side.error("INSERT INTO frozen (t, device) VALUES ('2024-01-02 UTC', 'd1')");
+        side.error("DELETE FROM frozen");
+    }
+    assert_same_contents(&pair, false);
+    for name in tables {
+        // Unordered batches are sorted when the chunk is compressed again.
+        pair.both(&[&format!("{COMPRESS}{name}$$) c").replace("$$", "'")]);
+    }
+    assert_same_contents(&pair, false);
+    for name in tables {
+        pair.both(&[&format!("SELECT count(decompress_chunk(c, true)) FROM show_chunks('{name}', newer_than => timestamptz '2024-01-03 UTC') c")]);
+        pair.both(&[&format!("SELECT drop_chunks('{name}', timestamptz '2024-01-02 UTC')")]);
+    }
+    assert_same_contents(&pair, false);
+    let states = "SELECT string_agg(h.table_name || k.status, ' ' ORDER BY h.table_name, k.status)
+        FROM _timescaledb_catalog.chunk k JOIN _timescaledb_catalog.hypertable h ON h.id = k.hypertable_id
+        WHERE h.table_name = ANY ('{segmented,whole,partial}')";
+    assert_eq!(pair.source.value(states), pair.target.value(states));
+    pair.both(&["DROP TABLE segmented, whole, partial_whole", "SELECT _timescaledb_functions.unfreeze_chunk(c) FROM show_chunks('frozen') c", "DELETE FROM frozen WHERE device = 'd2'"]);
+    assert_same_contents(&pair, false);
+    let left = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE '%compress%chunk%'
+        AND oid NOT IN (SELECT coalesce(to_jsonb(s)->>'compress_relid', s.relid::text)::regclass::oid FROM _timescaledb_catalog.compression_settings s)";
+    assert_eq!(pair.target.value(left), "0", "relations without their chunk");
+}
+
+fn late_without_v(source: &cluster::Db) {
+    source.sql(
+        "INSERT INTO grown (t, device, n, added) SELECT timestamptz '2024-01-02 00:01 UTC' + i * INTERVAL '5 minutes', 'd' || i % 9, i, i
+         FROM generate_series(0, 99) i",
+    );
+}
+
+fn every_type(versions: Versions) {
+    let pair = Pair::of("compressed_types", versions);
+    pair.source.sql(
+        "CREATE SCHEMA \"Odd types\";
+         CREATE TYPE \"Odd types\".\"Mood\" AS ENUM ('sad', 'it''s fine', 'happy');
+         CREATE DOMAIN percent AS numeric(5, 2) CHECK (VALUE BETWEEN 0 AND 100);
+         CREATE TABLE every_type (
+             t timestamptz NOT NULL, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8, s text, c varchar(20) COLLATE \"C\", j jsonb, b bool, u uuid,
+             n numeric, p percent, ints int[], texts text[], mood \"Odd types\".\"Mood\", moods \"Odd types\".\"Mood\"[], d date, ts timestamp,
+             time time, span interval, bytes bytea, host inet, net cidr, range int4range, point point, empty numeric);
+         SELECT create_hypertable('every_type', by_range('t', INTERVAL '1 day'));
+         ALTER TABLE every_type SET (timescaledb.compress, timescaledb.compress_segmentby = 'mood', timescaledb.compress_orderby = 'i4 DESC, t');
+         INSERT INTO every_type
+         SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '7 minutes', i % 32767, i * 1000, i * 10000000000, i / 3.0::float4, i / 3.0,
+                CASE i % 5 WHEN 0 THEN '' WHEN 1 THEN NULL ELSE repeat('text ', i % 50) || i END, 'v' || i % 3, jsonb_build_object('i', i % 5, 'x', NULL),
+                CASE WHEN i % 7 > 0 THEN i % 2 = 0 END, md5(i::text)::uuid, CASE i % 9 WHEN 0 THEN 'NaN' ELSE i / 7.0 END, i % 100 + 0.5, ARRAY[i, NULL, i % 3],
+                ARRAY['a', NULL, i::text], (enum_range(NULL::\"Odd types\".\"Mood\"))[1 + i % 3], enum_range(NULL::\"Odd types\".\"Mood\"),
+                date '2024-01-01' + i, timestamp 'infinity', time '00:00' + i * INTERVAL '1 s', make_interval(months => i % 3, days => i, secs => i / 8.0),
+                decode(md5(i::text), 'hex'), inet '10.0.0.0' + i, '10.1.0.0/16', int4range(i, i + 5), point(i, -i), NULL
+         FROM generate_series(0, 999) i;
+         INSERT INTO every_type (t) SELECT timestamptz '2024-01-02 UTC' + i * INTERVAL '1 minute' FROM generate_series(0, 200) i;
+         INSERT INTO every_type (t, f8, f4, i8) VALUES ('2024-01-01 00:01 UTC', '-0', 'NaN', -9223372036854775808), ('2024-01-01 00:02 UTC', 'Infinity', '-Infinity', 1e18);
+         SELECT count(compress_chunk(c)) FROM show_chunks('every_type') c;
+         -- Their binary form holds numbers of this server.
+         CREATE TYPE pair AS (a int, b text);
+         CREATE TABLE composite (t timestamptz NOT NULL, v pair, r regtype);
+         SELECT create_hypertable('composite', by_range('t', INTERVAL '1 day'));
+         ALTER TABLE composite SET (timescaledb.compress, timescaledb.compress_segmentby = '', timescaledb.compress_orderby = 't');
+         INSERT INTO composite SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '1 hour', ROW(i, 'b' || i)::pair, 'pair' FROM generate_series(0, 40) i;
+         SELECT count(compress_chunk(c)) FROM show_chunks('composite') c",
+    );
+    let as_rows = [("public.composite", "binary form")];
+    migrate(&pair, versions, &as_rows);
+    pair.both(&[
+        "INSERT INTO every_type (t, s, mood, b) SELECT timestamptz '2024-01-02 UTC' + i * INTERVAL '1 minute', 'new', 'happy', true FROM generate_series(0, 50) i",
+        "UPDATE every_type SET u = md5('x')::uuid, moods = NULL WHERE mood = 'sad' AND i4 > 500000",
+        "DELETE FROM every_type WHERE mood = 'it''s fine' AND NOT b",
+        "UPDATE composite SET v.a = 7 WHERE t < '2024-01-02 UTC'",
+        "SELECT count(compress_chunk(c, true)) FROM show_chunks('every_type') c",
+        "SELECT count(decompress_chunk(c, true)) FROM show_chunks('composite') c",
+    ]);
+    assert_same_contents(&pair, true);
+}
+
+fn every_setting(versions: Versions) {
+    let pair = Pair::of("compressed_settings", versions);
+    let newer = versions.source >= "2.29";
+    let table = |name: &str, more: &str, settings: &str| {
+        pair.source.sql(&format!(
+            "CREATE TABLE {name} (t timestamptz NOT NULL, device int NOT NULL, host text, n bigint, v float8{more});
+             SELECT create_hypertable('{name}', by_range('t', INTERVAL '1 day'));
+             CREATE INDEX ON {name} (n); CREATE INDEX ON {name} (host);
+             ALTER TABLE {name} SET (timescaledb.compress{settings});
+             INSERT INTO {name} SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '10 minutes', i % 5, 'h' || i % 3,
+                CASE WHEN i % 13 > 0 THEN i / 100 END, i / 7.0 FROM generate_series(0, 5 * 144 - 1) i"
+        ));
+    };
+    let compress = "SELECT count(compress_chunk(c)) FROM (SELECT c FROM show_chunks('{}') c LIMIT 3) x";
+    table("by_default", "", "");
+    table("sorted", "", ", timescaledb.compress_segmentby = 'host, device', timescaledb.compress_orderby = 'n DESC NULLS FIRST, t ASC NULLS LAST, v DESC NULLS LAST'");
+    table("\"Odd \"\"Name\"", ", \"Seg ment\" text, UNIQUE (t, \"Seg ment\")", ", timescaledb.compress_segmentby = '\"Seg ment\"'");
+    table("keyed", ", PRIMARY KEY (device, t)", ", timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't'");
+    table("skipped", "", ", timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't'");
+    pair.source.sql("SET timescaledb.enable_chunk_skipping = on; SELECT enable_chunk_skipping('skipped', 'n')");
+    table("changed", "", ", timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't DESC'");
+    let mut tables = vec!["by_default", "sorted", "\"Odd \"\"Name\"", "keyed", "skipped", "changed"];
+    if newer {
+        let chosen = ", timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't', timescaledb.sparse_index = 'bloom(host), minmax(n)'";
+        table("sparse", "", chosen);
+        tables.push("sparse");
+    }
+    for name in &tables {
+        pair.source.sql(&compress.replace("{}", name));
+    }
+    // Chunks keep what they were compressed with; the next one takes the new settings.
+    pair.source.sql("ALTER TABLE changed SET (timescaledb.compress, timescaledb.compress_segmentby = 'host', timescaledb.compress_orderby = 'v')");
+    pair.source.sql("SELECT compress_chunk(c) FROM show_chunks('changed', newer_than => timestamptz '2024-01-04 UTC', older_than => timestamptz '2024-01-05 UTC') c");
+    pair.source.sql("INSERT INTO keyed VALUES ('2024-01-02 00:00:01 UTC', 1, 'late', 5, 7)");
+
+    migrate(&pair, versions, &[]);
+    for side in [&pair.source, &pair.target] {
+        let duplicate = side.error("INSERT INTO keyed VALUES ('2024-01-02 00:00 UTC', 4)");
+        assert_eq!(duplicate.code().code(), "23505");
+        let late = side.error("INSERT INTO keyed VALUES ('2024-01-02 00:00:01 UTC', 1)");
+        assert_eq!(late.code().code(), "23505");
+    }
+    for name in &tables {
+        pair.both(&[
+            &format!("INSERT INTO {name} SELECT timestamptz '2024-01-02 00:05 UTC' + i * INTERVAL '10 minutes', i % 6, 'h' || i % 3, i FROM generate_series(0, 900) i"),
+            &format!("UPDATE {name} SET v = 1 WHERE host = 'h1' AND device = 2"),
+            &format!("DELETE FROM {name} WHERE n = 3"),
+            &format!("SELECT count(compress_chunk(c, true)) FROM show_chunks('{name}') c"),
+            &format!("SELECT drop_chunks('{name}', timestamptz '2024-01-02 UTC')"),
+        ]);
+    }
+    assert_same_contents(&pair, true);
+    // What is skipped and filtered by is right for these rows.
+    let counts = "SELECT string_agg(count::text, ' ') FROM (SELECT count(*) FROM skipped WHERE n BETWEEN 2 AND 4
+        UNION ALL SELECT count(*) FROM by_default WHERE host = 'h1' UNION ALL SELECT count(*) FROM sorted WHERE n IS NULL) x";
+    for side in [&pair.source, &pair.target] {
+        let fast = side.value(counts);
+        let mut client = side.connect();
+        client.batch_execute("SET timescaledb.enable_chunk_skipping = on; SET enable_indexscan = off").unwrap();
+        assert_eq!(client.query_one(counts, &[]).unwrap().get::<_, String>(0), fast);
+    }
+    assert_eq!(pair.source.value(counts), pair.target.value(counts));
+}

@@ -1,0 +1,65 @@
+//! Compressed chunks, after indexes, constraints and foreign keys: what a copy task brought
+//! becomes a compressed chunk of its hypertable.
+
+use super::state::{self, Claim, Outcome};
+use crate::core::plan::{Attach, Copy, Form, Work};
+use crate::error::{Error, Result};
+use crate::pg::{catch::transaction, copy, spi};
+use pgrx::JsonB;
+use pgrx::pg_sys::Oid;
+
+/// Adds a task for every chunk that is still to be compressed.
+pub fn add_tasks(run: i64) -> Result<()> {
+    transaction(|| spi::execute(include_str!("../../sql/target/attach_copied.sql"), &[run.into()]).map(drop))
+}
+
+pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
+    transaction(|| {
+        let (work, target, compressed) = spi::json_rows::<(Work, String, Option<String>)>(
+            "SELECT json_build_array(work, target, compressed)::text FROM timescale_migrate.task_log WHERE id = $1",
+            &[attach.copy.into()],
+        )?
+        .pop()
+        .ok_or_else(|| Error::internal("a copy task is gone"))?;
+        let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
+        let relation = spi::relation_oid(&target)?;
+        match (&work.form, compressed) {
+            (Form::Compressed(chunk), Some(compressed)) => {
+                for missing in &chunk.missing {
+                    copy::set_missing_value(relation, &missing.column, &missing.value);
+                }
+                let spec = JsonB(chunk.spec.clone());
+                spi::execute(
+                    "SELECT timescale_migrate.attach_compressed($1, $2::pg_catalog.regclass, $3)",
+                    &[relation.into(), compressed.into(), spec.into()],
+                )?;
+                if chunk.rebuild {
+                    let spec = JsonB(chunk.spec.clone());
+                    spi::execute(
+                        "SELECT timescale_migrate.rebuild_sparse_indexes($1, $2)",
+                        &[relation.into(), spec.into()],
+                    )?;
+                }
+            }
+            (Form::Recompressed { spec, .. }, _) => compress(relation, spec)?,
+            _ => return Err(Error::internal("nothing to attach")),
+        }
+        set_ranges(relation, &work)?;
+        state::task_done(claim.id, &Outcome { target: Some(target), ..Outcome::default() })
+    })
+}
+
+/// Compresses a chunk that was filled with rows, as it was compressed on the source.
+pub fn compress(chunk: Oid, spec: &serde_json::Value) -> Result<()> {
+    let spec = JsonB(spec.clone());
+    spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[chunk.into(), spec.into()]).map(drop)
+}
+
+/// The ranges of columns that chunks are skipped by; compressing a chunk finds its own.
+pub fn set_ranges(chunk: Oid, work: &Copy) -> Result<()> {
+    if work.ranges.is_empty() {
+        return Ok(());
+    }
+    let ranges = JsonB(work.ranges.clone().into());
+    spi::execute("SELECT timescale_migrate.set_chunk_ranges($1, $2)", &[chunk.into(), ranges.into()]).map(drop)
+}
