@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::pg::{catch, report, session, shared::Segment, spi, worker};
 
 /// Settings of every process of a run, each with its reason.
-const SETTINGS: [(&str, &str); 14] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("search_path", "pg_catalog, pg_temp"),
     // The same text forms as on the source's side.
     ("datestyle", "ISO"),
@@ -24,6 +24,8 @@ const SETTINGS: [(&str, &str); 14] = [
     // run's last commit is synchronous again.
     ("synchronous_commit", "off"),
     ("row_security", "off"),
+    // Each process would compile its few statements anew, for longer than they run.
+    ("jit", "off"),
     // What pg_dump writes its definitions for.
     ("standard_conforming_strings", "on"),
     ("xmloption", "content"),

@@ -7,7 +7,7 @@ use crate::libpq::{Connection, Params};
 use std::time::Duration;
 
 /// Each setting with its reason. The first number is the oldest server that knows it.
-const SETTINGS: [(i32, &str, &str); 14] = [
+const SETTINGS: [(i32, &str, &str); 15] = [
     // Names in answers and in what they mean must not depend on the user's path.
     (0, "search_path", "pg_catalog, pg_temp"),
     // One text form for every value, as pg_dump and postgres_fdw set them.
@@ -28,6 +28,8 @@ const SETTINGS: [(i32, &str, &str); 14] = [
     (140000, "client_connection_check_interval", "10s"),
     // A read from the first page makes ranges of pages contiguous.
     (0, "synchronize_seqscans", "off"),
+    // Compiling the inventory's queries takes longer than running them.
+    (0, "jit", "off"),
 ];
 
 /// Connects; `name` becomes the session's `application_name`.

@@ -88,10 +88,10 @@ fn a_stage_keeps_the_order_and_the_rest_runs_in_passes() {
     assert_eq!(staged(&plan, Stage::Index), ["INDEX public.z", "INDEX public.y"]);
     let rest = [
         "COMMENT ON TABLE public.b",
-        "TRIGGER public.b t",
         "ACL ON TABLE public.b",
         "DEFAULT ACL public.DEFAULT PRIVILEGES FOR TABLES",
         "ACL ON TABLE public.a",
+        "TRIGGER public.b t",
         "EVENT TRIGGER et",
         "COMMENT ON EVENT TRIGGER et",
     ];
