@@ -4,7 +4,7 @@
 CREATE SCHEMA timescale_migrate;
 COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension timescale_migrate';
 
--- running -> done | failed | cancelled. A run whose coordinator is gone without a word stays 'running' here; the view
+-- running -> done | failed | cancelled, and from the last two, or interrupted, back to running by a resume. A run whose coordinator is gone without a word stays 'running' here; the view
 -- timescale_migrate.run shows it as interrupted, because nobody holds its advisory lock.
 CREATE TABLE timescale_migrate.run_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -15,6 +15,9 @@ CREATE TABLE timescale_migrate.run_log (
     state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
     phase text NOT NULL DEFAULT 'start',
     stop_requested boolean NOT NULL DEFAULT false,
+    starts integer NOT NULL DEFAULT 1,
+    steps_done text[] NOT NULL DEFAULT '{}',
+    source_identity text,
     pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ended_at timestamptz,
@@ -30,6 +33,8 @@ CREATE TABLE timescale_migrate.run_log (
     context text,
     object text
 );
+COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
+COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 
 -- pending -> done | failed. "Running" is no state: it is the advisory lock of the worker that has the task.

@@ -70,7 +70,7 @@ fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> 
         source_session::open(&params, "timescale_migrate preflight", options.connect_timeout, options.lock_timeout)?;
     let server = inventory::server(&mut connection)?;
     let inventory = inventory::read(&mut connection, server)?;
-    let mut report = preflight::check(&mut connection, &inventory, options)?;
+    let mut report = preflight::check(&mut connection, &inventory, options, true)?;
     let archive = schema::dump(&params, &inventory.server, None, options.lock_timeout)?;
     preflight::check_schema(&mut report, &target::schema::sorted(&archive, &inventory));
     Ok(report)
@@ -147,7 +147,7 @@ fn migrate_from(
         let mut options = with_jobs(self::options(&options)?, jobs)?;
         options.wait = wait.unwrap_or(options.wait);
         let wait = options.wait;
-        let started = launch::start(given(source)?, Kind::Migrate, options)?;
+        let started = launch::start(given(source)?, Kind::Migrate, options, None)?;
         summary(if wait { started.wait()? } else { started.detach() })
     };
     TableIterator::once(or_raise(call()))
@@ -169,6 +169,44 @@ fn summary(run: i64) -> Result<Summary> {
         ))
     })
     .map_err(|e: pgrx::spi::Error| Error::internal(format!("SPI: {e}")))
+}
+
+/// Continues a run that failed, was cancelled or was interrupted, at the tasks that are not done,
+/// under a new snapshot. `source` is to be given again only where it was a connection string
+/// with a password, which is stored nowhere.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_resume(
+    run: i64,
+    source: default!(Option<&str>, "NULL"),
+    jobs: default!(Option<i32>, "NULL"),
+    wait: default!(Option<bool>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(run, i64),
+        name!(state, String),
+        name!(tables, Option<i64>),
+        name!(hypertables, Option<i64>),
+        name!(chunks, Option<i64>),
+        name!(rows, Option<i64>),
+        name!(bytes, Option<i64>),
+        name!(duration, Option<Interval>),
+        name!(warnings, Option<i64>),
+    ),
+> {
+    let call = || -> Result<Summary> {
+        session::require_superuser()?;
+        session::require_startable("migrate_resume")?;
+        let (stored, json) = state::resumable(run)?;
+        let mut options = with_jobs(Options::parse(&json).map_err(invalid)?, jobs)?;
+        options.wait = wait.unwrap_or(options.wait);
+        let wait = options.wait;
+        let started = launch::start(source.unwrap_or(&stored), Kind::Migrate, options, Some(run))?;
+        summary(if wait { started.wait()? } else { started.detach() })
+    };
+    TableIterator::once(or_raise(call()))
 }
 
 /// Stops a run: `graceful` after the tasks in flight, `immediate` at once. False if it was
@@ -204,7 +242,7 @@ fn verify(source: &str, level: &str, jobs: Option<i32>, options: Options) -> Res
     session::require_startable("migrate_verify")?;
     let level =
         Level::parse(level).ok_or_else(|| invalid(format!("level must be count or checksum, not \"{level}\"")))?;
-    let run = launch::start(source, Kind::Verify(level), with_jobs(options, jobs)?)?.wait()?;
+    let run = launch::start(source, Kind::Verify(level), with_jobs(options, jobs)?, None)?.wait()?;
     let rows = spi::json_rows::<(
         String,
         Option<String>,

@@ -1,16 +1,17 @@
 -- What TimescaleDB has in this database that cannot be carried everywhere.
 -- Run on: source. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON object per finding: kind, severity ('error' or 'warning'), subject, detail, and feature: not null says that a target
--- with the Community edition takes it.
+-- with the Community edition takes it. The hypertable that holds the rows of a continuous aggregate is told by that one's name.
 --
 -- Columns that not every version has are read through JSON. bgw_job is a table until 2.24 and since then a view under the same name.
 WITH hypertable AS (
-    SELECT h.id, h.schema_name, h.table_name, format('%I.%I', h.schema_name, h.table_name) AS name,
+    SELECT h.id, h.schema_name, h.table_name,
+           format('%I.%I', coalesce(a.user_view_schema, h.schema_name), coalesce(a.user_view_name, h.table_name)) AS name,
            coalesce((to_jsonb(h)->>'compression_state')::int, 0) AS state,
            coalesce((to_jsonb(h)->>'status')::int, 0) AS flags,
-           (to_jsonb(h)->>'replication_factor')::int AS replication,
-           EXISTS (SELECT FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id) AS materialization
+           (to_jsonb(h)->>'replication_factor')::int AS replication
     FROM _timescaledb_catalog.hypertable h
+    LEFT JOIN _timescaledb_catalog.continuous_agg a ON a.mat_hypertable_id = h.id
 ),
 chunk AS (
     SELECT k.hypertable_id, k.status, k.osm_chunk, k.id,
@@ -23,7 +24,7 @@ chunk AS (
 ),
 user_chunk AS (
     SELECT k.*, h.name AS hypertable
-    FROM chunk k JOIN hypertable h ON h.id = k.hypertable_id AND h.state <> 2 AND NOT h.materialization
+    FROM chunk k JOIN hypertable h ON h.id = k.hypertable_id AND h.state <> 2
 ),
 internal_schema AS (
     SELECT d.objid AS oid, n.nspname
@@ -40,7 +41,7 @@ FROM (
            format('Compression is enabled; %s of its chunks are compressed.',
                   (SELECT count(*) FROM user_chunk k WHERE k.hypertable_id = h.id AND k.status & 1 <> 0)) AS detail
     FROM hypertable h
-    WHERE NOT h.materialization AND (h.state = 1 OR h.flags & 4 <> 0)
+    WHERE h.state = 1 OR h.flags & 4 <> 0
     UNION ALL
     SELECT 'continuous aggregate', 'error', format('%I.%I', a.user_view_schema, a.user_view_name),
            'Continuous aggregates exist in the Community edition alone.'
@@ -58,7 +59,7 @@ FROM (
     SELECT 'hypertable without time', 'error', h.name,
            'It has no open dimension. Versions since 2.15.2 refuse to create such a hypertable.'
     FROM hypertable h
-    WHERE h.state <> 2 AND NOT h.materialization
+    WHERE h.state <> 2
       AND NOT EXISTS (SELECT FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = h.id AND d.num_slices IS NULL)
     UNION ALL
     SELECT 'tiered chunk', 'error', k.name, format('The rows of this chunk of %s are in tiered storage.', k.hypertable)
@@ -93,13 +94,33 @@ FROM (
     JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
     WHERE h.state <> 2 AND NOT EXISTS (SELECT FROM chunk k WHERE k.oid = c.oid)
     UNION ALL
-    SELECT DISTINCT 'view over a chunk', 'error', v.oid::regclass::text,
-           format('It reads %s, which TimescaleDB makes and names by itself. Let it read the hypertable.', k.name)
-    FROM user_chunk k
-    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid
-        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
-    JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid
-    JOIN pg_catalog.pg_class v ON v.oid = w.ev_class
+    -- Views by their rule, functions by what they return or read, tables by the type of a column. Views of continuous aggregates read
+    -- their hypertables, and chunks inherit from them, as they should.
+    SELECT DISTINCT 'dependence on a chunk', 'error', pg_describe_object(u.classid, u.objid, 0),
+           format('It uses %s, which TimescaleDB makes and names by itself. Let it use the hypertable or the continuous aggregate.',
+                  c.oid::regclass)
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_class c ON (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
+        OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = c.reltype)
+    LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END, coalesce(w.ev_class, d.objid)
+    ) u(classid, objid)
+    LEFT JOIN pg_catalog.pg_class r ON u.classid = 'pg_catalog.pg_class'::regclass AND r.oid = u.objid AND r.relkind IN ('r', 'p', 'c', 'f', 'v', 'm')
+    LEFT JOIN pg_catalog.pg_proc p ON u.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = u.objid
+    WHERE d.deptype = 'n' AND u.objid <> c.oid
+      AND coalesce(r.relnamespace, p.pronamespace) NOT IN (SELECT s.oid FROM internal_schema s)
+      AND (c.oid IN (SELECT k.oid FROM chunk k)
+           OR (c.relnamespace IN (SELECT s.oid FROM internal_schema s)
+               AND NOT EXISTS (
+                   SELECT FROM pg_catalog.pg_depend e
+                   WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype IN ('e', 'i'))))
+      AND NOT EXISTS (SELECT FROM chunk k WHERE k.oid = u.objid)
+      AND NOT EXISTS (
+          SELECT FROM _timescaledb_catalog.continuous_agg a
+          WHERE (r.relnamespace::regnamespace::text, r.relname) IN (
+              (quote_ident(a.user_view_schema), a.user_view_name), (quote_ident(a.partial_view_schema), a.partial_view_name),
+              (quote_ident(a.direct_view_schema), a.direct_view_name)))
     UNION ALL
     -- Whatever a user made in TimescaleDB's own schemas. Internal tables of its features are told by catalog or by their columns.
     SELECT 'object in an internal schema', 'error', format('%I.%I', s.nspname, c.relname),

@@ -6,3 +6,7 @@ SELECT t.run, 'compression', t.object, CASE WHEN t.work -> 'form' ? 'compressed'
 FROM timescale_migrate.task_log t
 WHERE t.run = $1 AND t.stage = 'copy'
   AND (t.work -> 'form' ? 'compressed' OR t.work #> '{form,recompressed,late}' = 'true'::jsonb)
+  -- A resume may have them already.
+  AND NOT EXISTS (
+      SELECT FROM timescale_migrate.task_log a
+      WHERE a.run = t.run AND a.stage = 'compression' AND (a.work ->> 'copy')::integer = t.id)

@@ -19,8 +19,9 @@ AS $$
 $$;
 
 -- A query with time_bucket() in place of timescaledb_experimental.time_bucket_ng(), which no aggregate can be created with since 2.15 and
--- which is gone since 2.25. `api` is the schema of time_bucket(). Buckets of days and less begin on 2000-01-01 by the one and on
--- 2000-01-03 by the other, unless told otherwise; buckets of months are the same. Both take midnight in the time zone if they have one.
+-- which is gone since 2.25. `api` is the schema of time_bucket(). For widths of whole days and months, time_bucket_ng() takes dates, in the
+-- time zone if there is one, and of the origin the date only; without an origin it counts days from 2000-01-01, time_bucket() from
+-- 2000-01-03. Everything else is the same.
 CREATE FUNCTION timescale_migrate.without_time_bucket_ng(definition text, api name)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -37,8 +38,10 @@ DECLARE
     argument integer;
     arguments text[];
     c text;
+    value jsonb;
+    width interval;
     zone text;
-    origin text;
+    start timestamp;
 BEGIN
     LOOP
         at := strpos(definition, call);
@@ -66,28 +69,32 @@ BEGIN
             EXIT WHEN depth = 0;
         END LOOP;
 
-        zone := NULL;
-        origin := NULL;
-        FOREACH c IN ARRAY arguments[3:] LOOP
-            IF c ~ '::text\s*$' THEN
-                zone := c;
-            ELSE
-                -- Deparsed with its name or without.
-                origin := regexp_replace(c, '^\s*origin => ', '');
-            END IF;
+        -- An argument has its name if it had one in the query. Without, the type tells the time zone from the origin.
+        value := '{}';
+        FOR i IN 1 .. cardinality(arguments) LOOP
+            c := regexp_replace(arguments[i], '^\s*([a-z_]+ => )?', '');
+            value := value || jsonb_build_object(
+                coalesce(substring(arguments[i] FROM '^\s*([a-z_]+) => '),
+                         CASE WHEN i = 1 THEN 'bucket_width' WHEN i = 2 THEN 'ts' WHEN c ~ '::text$' THEN 'timezone' ELSE 'origin' END), c);
         END LOOP;
-        IF origin IS NULL AND extract(month FROM substring(arguments[1] FROM literal)::interval) = 0
-           AND extract(year FROM substring(arguments[1] FROM literal)::interval) = 0
-        THEN
-            origin := CASE
-                WHEN zone IS NULL THEN '''2000-01-01'''
-                ELSE format('%L::timestamp with time zone',
-                            timestamp '2000-01-01' AT TIME ZONE replace(substring(zone FROM literal), '''''', ''''))
-            END;
+        width := substring(value->>'bucket_width' FROM literal)::interval;
+        zone := substring(value->>'timezone' FROM literal);
+        start := NULL;
+        IF extract(hour FROM width) = 0 AND extract(minute FROM width) = 0 AND extract(second FROM width) = 0 THEN
+            IF value ? 'origin' THEN
+                start := date_trunc('day', CASE WHEN zone IS NULL THEN substring(value->>'origin' FROM literal)::timestamp
+                                                ELSE substring(value->>'origin' FROM literal)::timestamptz AT TIME ZONE zone END);
+            ELSIF extract(month FROM width) = 0 AND extract(year FROM width) = 0 THEN
+                start := '2000-01-01';
+            END IF;
+            IF start IS NOT NULL THEN
+                value := value || jsonb_build_object('origin', CASE WHEN zone IS NULL THEN format('%L', start)
+                                                                    ELSE format('%L::timestamptz', start AT TIME ZONE zone) END);
+            END IF;
         END IF;
         definition := left(definition, at - 1)
-            || format('%I.time_bucket(%s,%s', api, arguments[1], arguments[2])
-            || coalesce(', ' || ltrim(zone), '') || coalesce(', origin => ' || origin, '')
+            || format('%I.time_bucket(%s, %s', api, value->>'bucket_width', value->>'ts')
+            || coalesce(', ' || (value->>'timezone'), '') || coalesce(', origin => ' || (value->>'origin'), '')
             || ')' || substr(definition, argument);
     END LOOP;
     RETURN definition;

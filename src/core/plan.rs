@@ -13,6 +13,8 @@ use std::collections::{HashMap, HashSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// On a resume: whether what was copied is still what the source has.
+    Recheck,
     Copy,
     Index,
     Constraint,
@@ -26,6 +28,7 @@ pub enum Stage {
 impl Stage {
     pub fn name(self) -> &'static str {
         match self {
+            Stage::Recheck => "recheck",
             Stage::Copy => "copy",
             Stage::Index => "index",
             Stage::Constraint => "constraint",
@@ -55,6 +58,7 @@ pub enum Work {
     Copy(Copy),
     Sql(Sql),
     Attach(Attach),
+    Recheck(Recheck),
     Verify(Verify),
 }
 
@@ -230,6 +234,13 @@ pub struct Attach {
     pub copy: i32,
 }
 
+/// Whether a finished copy task still has as many rows as the source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recheck {
+    /// The copy task's id.
+    pub copy: i32,
+}
+
 /// A comparison of one relation on both sides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verify {
@@ -247,7 +258,7 @@ pub struct Verify {
     pub source_rows: Option<i64>,
 }
 
-fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> Task {
+pub fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> Task {
     Task { stage, object, rows, bytes, work }
 }
 

@@ -46,7 +46,8 @@ pub fn main(handle: u32) {
     let result = catch::everything(|| work(&block));
     worker::await_dependants();
     let ended = match &result {
-        Ok(()) => state::finish(block.run),
+        Ok(true) => state::finish(block.run),
+        Ok(false) => Ok(()),
         Err(error) => state::fail(block.run, error),
     };
     for error in [result.err(), ended.err()].into_iter().flatten() {
@@ -54,16 +55,22 @@ pub fn main(handle: u32) {
     }
 }
 
-fn work(block: &Block) -> Result<()> {
+/// False if another coordinator has the run, whose state is then not ours to write.
+fn work(block: &Block) -> Result<bool> {
     settings()?;
     let options = serde_json::to_value(&block.options).map_err(|e| Error::internal(e.to_string()))?;
     let kind = match block.kind {
         Kind::Migrate => "migrate",
         Kind::Verify(_) => "verify",
     };
-    state::begin(block.run, kind, &block.source, options)?;
-    match block.kind {
-        Kind::Migrate => migrate::run(block),
-        Kind::Verify(level) => verify::run(block, level),
+    match block.resume {
+        false => state::begin(block.run, kind, &block.source, options)?,
+        true if state::begin_again(block.run)? => {}
+        true => return Ok(false),
     }
+    match block.kind {
+        Kind::Migrate => migrate::run(block)?,
+        Kind::Verify(level) => verify::run(block, level)?,
+    }
+    Ok(true)
 }

@@ -36,6 +36,8 @@ pub struct Block {
     pub role: Role,
     pub kind: Kind,
     pub run: i64,
+    /// The run has begun before.
+    pub resume: bool,
     pub database: u32,
     pub user: u32,
     /// As the user named it, without secrets.
@@ -74,8 +76,9 @@ fn label(source: &str, params: &Params) -> String {
     }
 }
 
-/// Starts a coordinator. Errors of the run itself come from [`Started::wait`].
-pub fn start(source: &str, kind: Kind, options: Options) -> Result<Started> {
+/// Starts a coordinator, for a new run or for one to be continued. Errors of the run itself come
+/// from [`Started::wait`].
+pub fn start(source: &str, kind: Kind, options: Options, resume: Option<i64>) -> Result<Started> {
     let params = address::resolve(source)?;
     let label = label(source, &params);
     if label != source && params.has_secret() {
@@ -83,13 +86,17 @@ pub fn start(source: &str, kind: Kind, options: Options) -> Result<Started> {
             "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity; use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead",
         );
     }
-    let run = spi::value::<i64>("SELECT pg_catalog.nextval('timescale_migrate.run_log_id_seq')", &[])?
-        .ok_or_else(|| Error::internal("no run id"))?;
+    let run = match resume {
+        Some(run) => run,
+        None => spi::value::<i64>("SELECT pg_catalog.nextval('timescale_migrate.run_log_id_seq')", &[])?
+            .ok_or_else(|| Error::internal("no run id"))?,
+    };
     let (database, user) = session::identity();
     let block = Block {
         role: Role::Coordinator,
         kind,
         run,
+        resume: resume.is_some(),
         database: database.to_u32(),
         user: user.to_u32(),
         source: label,
@@ -100,13 +107,16 @@ pub fn start(source: &str, kind: Kind, options: Options) -> Result<Started> {
     };
     let segment = Segment::create(&block.to_bytes()?);
     let name = format!("timescale_migrate run {run} coordinator");
+    let before = starts(run)?;
     let worker =
         Worker::start(&name, "timescale_migrate coordinator", "timescale_migrate_coordinator", segment.handle())
             .ok_or_else(no_slots)?;
-    let started = Started { run, worker, watched: true, seen: 0 };
-    // The segment has to stay until the coordinator has read it: its row is the sign.
-    while started.state()?.is_none() {
-        if started.worker.life() == Life::Ended && started.state()?.is_none() {
+    let seen = spi::value::<i64>("SELECT max(id) FROM timescale_migrate.message_log WHERE run = $1", &[run.into()])?;
+    let mut started = Started { run, worker, watched: true, seen: seen.unwrap_or(0) };
+    // The segment has to stay until the coordinator has read it: its entry is the sign.
+    while started.starts()? == before {
+        if started.worker.life() == Life::Ended && started.starts()? == before {
+            started.watched = false;
             return Err(started.silent_end());
         }
         wait::on_latch(LOOK, Event::Run);
@@ -114,7 +124,16 @@ pub fn start(source: &str, kind: Kind, options: Options) -> Result<Started> {
     Ok(started)
 }
 
+/// How often the run was started; none before its first entry.
+fn starts(run: i64) -> Result<Option<i32>> {
+    spi::value("SELECT starts FROM timescale_migrate.run_log WHERE id = $1", &[run.into()])
+}
+
 impl Started {
+    fn starts(&self) -> Result<Option<i32>> {
+        starts(self.run)
+    }
+
     fn state(&self) -> Result<Option<String>> {
         spi::value("SELECT state FROM timescale_migrate.run_log WHERE id = $1", &[self.run.into()])
     }

@@ -2,7 +2,7 @@
 
 use super::crew::Crew;
 use super::launch::Block;
-use super::{attach, preflight, state, verify};
+use super::{attach, preflight, resume, state, verify};
 use crate::core::archive::{Entry, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
@@ -22,14 +22,18 @@ struct Migration<'a> {
     plan: Plan<'a>,
 }
 
+/// Makes a run from its beginning, or what is left of it: each step that was done is not done
+/// again, and each task that was done stays done.
 pub fn run(block: &Block) -> Result<()> {
     let (id, options) = (block.run, &block.options);
+    let begun = state::step_done(id, "tasks")?;
     state::set_phase(id, "preflight")?;
     let name = format!("timescale_migrate run {id} keeper");
     let mut keeper = snapshot::keep(&block.params, &name, options.connect_timeout, options.lock_timeout)?;
     let inventory = keeper.inventory.clone();
     state::set_source(id, &inventory, &keeper.snapshot)?;
-    let mut report = transaction(|| preflight::check(&mut keeper.connection, &inventory, options))?;
+    let fresh = !state::step_done(id, "schema")?;
+    let mut report = transaction(|| preflight::check(&mut keeper.connection, &inventory, options, fresh))?;
     report.refuse()?;
     let archive = source_schema::dump(&block.params, &inventory.server, Some(&keeper.snapshot), options.lock_timeout)?;
     let plan = schema::sorted(&archive, &inventory);
@@ -64,11 +68,18 @@ pub fn run(block: &Block) -> Result<()> {
     let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
 
     migration.make_schema(&mut keeper, &plan::compressed_early(&tasks))?;
-    state::add_tasks(id, &tasks)?;
+    state::step(id, "tasks", || state::add_tasks(id, &tasks))?;
+    if begun {
+        state::say(id, "notice", &format!("run {id} continues under the new snapshot {}", keeper.snapshot))?;
+        for message in transaction(|| resume::reconcile(id, &tasks))? {
+            say_warning(id, &message)?;
+        }
+        crew.work("recheck")?;
+    }
     crew.work("copy")?;
     state::set_phase(id, "sequences")?;
     sequences::carry(&mut keeper.connection, &migration.inventory)?;
-    large_objects::carry(&mut keeper.connection, options)?;
+    state::step(id, "large_objects", || large_objects::carry(&mut keeper.connection, options))?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
     transaction(|| schema::cagg_state(&migration.inventory))?;
     // A comparison of all values at the end needs the snapshot until then; nothing else does.
@@ -115,7 +126,7 @@ impl Migration<'_> {
     fn make_schema(&self, keeper: &mut snapshot::Keeper, early: &HashSet<Name>) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
         state::set_phase(id, "schema")?;
-        let warnings = transaction(|| {
+        let warnings = state::step(id, "schema", || {
             let mut warnings = Vec::new();
             if options.roles == Roles::Used {
                 let missing = roles::missing(&mut keeper.connection, options)?;
@@ -147,14 +158,14 @@ impl Migration<'_> {
             return Ok(());
         }
         state::set_phase(self.block.run, phase)?;
-        let warnings = transaction(|| self.run_entries(entries)).map_err(schema::describe)?;
+        let warnings = state::step(self.block.run, phase, || self.run_entries(entries)).map_err(schema::describe)?;
         warnings.iter().try_for_each(|warning| say_warning(self.block.run, warning))
     }
 
     /// The last transaction: from its commit on this database lives by itself.
     fn finish(&self) -> Result<()> {
         state::set_phase(self.block.run, "jobs")?;
-        transaction(|| {
+        state::step(self.block.run, "jobs", || {
             schema::rollup(&self.inventory)?;
             schema::jobs(&self.inventory, &self.maker, self.block.options.policies)
         })

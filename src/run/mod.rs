@@ -8,6 +8,7 @@ pub mod launch;
 pub mod migrate;
 pub mod preflight;
 pub mod preview;
+mod resume;
 pub mod state;
 pub mod verify;
 pub mod worker;

@@ -120,7 +120,10 @@ struct Object {
 }
 
 /// Every check that needs no dump of the schema.
-pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options) -> Result<Report> {
+///
+/// `fresh`: nothing of the run is here yet, so that anything by the name of what is to be made
+/// is in its way.
+pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options, fresh: bool) -> Result<Report> {
     let mut report = Report::default();
     let target = inventory::server(&mut Here)?;
     servers(&mut report, &inventory.server, &target);
@@ -141,7 +144,9 @@ pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options) 
         );
     }
     tablespaces(&mut report, &database, options)?;
-    collisions(&mut report, source, inventory)?;
+    if fresh {
+        collisions(&mut report, source, inventory)?;
+    }
     locks(&mut report, inventory);
     workers(&mut report, &target, options)?;
     report.settle("rights", inventory.server.user.clone(), "may read everything that is copied");

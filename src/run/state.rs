@@ -1,7 +1,7 @@
 //! The state of runs and tasks, and every transition there is.
 //!
 //! A run is `running` from its insertion until the coordinator writes how it ended: `done`,
-//! `failed` or `cancelled`. All the while the coordinator holds the run's advisory lock; a run
+//! `failed` or `cancelled`. A resume makes it `running` again, unless it is done. All the while the coordinator holds the run's advisory lock; a run
 //! that is `running` with nobody holding the lock was interrupted, and the view says so.
 //!
 //! A task is `pending` until a worker writes `done` in the very transaction that holds its
@@ -44,8 +44,34 @@ pub fn begin(run: i64, kind: &str, source: &str, options: serde_json::Value) -> 
         )
         .map(drop)
     })?;
+    transaction(|| lock(RUN_LOCK, run as i32).map(drop))?;
+    take_place()
+}
+
+/// failed | cancelled | interrupted -> running. False if the run has a coordinator: then nothing
+/// was changed.
+pub fn begin_again(run: i64) -> Result<bool> {
+    let ours = transaction(|| {
+        if !lock(RUN_LOCK, run as i32)? {
+            return Ok(false);
+        }
+        spi::execute(
+            "UPDATE timescale_migrate.run_log
+             SET state = 'running', phase = 'start', stop_requested = false, starts = starts + 1, pid = pg_backend_pid(),
+                 ended_at = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL, object = NULL
+             WHERE id = $1 AND state <> 'done'",
+            &[run.into()],
+        )
+        .map(|touched| touched == 1)
+    })?;
+    if ours {
+        take_place()?;
+    }
+    Ok(ours)
+}
+
+fn take_place() -> Result<()> {
     transaction(|| {
-        lock(RUN_LOCK, run as i32)?;
         if lock(RUN_LOCK, 0)? {
             return Ok(());
         }
@@ -77,9 +103,24 @@ pub fn set_phase(run: i64, phase: &str) -> Result<()> {
     })
 }
 
-/// What the run reads: the source as it was when the snapshot was taken.
+/// What the run reads: the source as it was when the snapshot was taken. A resume must find the
+/// very database that the run began with.
 pub fn set_source(run: i64, inventory: &Inventory, snapshot: &str) -> Result<()> {
+    let server = &inventory.server;
+    let identity = format!("{}/{}", server.system_identifier.as_deref().unwrap_or_default(), server.database_oid);
     transaction(|| {
+        let before = spi::value::<String>(
+            "UPDATE timescale_migrate.run_log SET source_identity = coalesce(source_identity, $2) WHERE id = $1
+             RETURNING source_identity",
+            &[run.into(), identity.clone().into()],
+        )?;
+        if before.is_some_and(|before| before != identity) {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER,
+                "the source is not the database that the run began with",
+            )
+            .hint("Start a new run with migrate_from."));
+        }
         spi::execute(
             "UPDATE timescale_migrate.run_log
              SET source_version = $2, snapshot = $3, tables = $4, hypertables = $5, chunks = $6 WHERE id = $1",
@@ -149,7 +190,7 @@ pub fn say_here(run: i64, level: &str, message: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Enters tasks, all pending.
+/// Enters tasks, all pending, in the current transaction.
 pub fn add_tasks(run: i64, tasks: &[Task]) -> Result<()> {
     // A statement takes its tasks as one JSON document; ten thousand are a few megabytes.
     for batch in tasks.chunks(10_000) {
@@ -160,6 +201,7 @@ pub fn add_tasks(run: i64, tasks: &[Task]) -> Result<()> {
                     Work::Copy(copy) => copy.method(),
                     Work::Sql(_) => "SQL".to_string(),
                     Work::Attach(_) => "attach".to_string(),
+                    Work::Recheck(_) => "count".to_string(),
                     Work::Verify(verify) if verify.checksum => "checksum".to_string(),
                     Work::Verify(_) => "count".to_string(),
                 };
@@ -169,15 +211,12 @@ pub fn add_tasks(run: i64, tasks: &[Task]) -> Result<()> {
                 })
             })
             .collect();
-        transaction(|| {
-            spi::execute(
-                "INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
-                 SELECT $1, t.stage, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
-                 FROM jsonb_to_recordset($2) AS t(stage text, object text, method text, work jsonb, rows bigint, bytes bigint)",
-                &[run.into(), JsonB(serde_json::Value::Array(rows)).into()],
-            )
-            .map(drop)
-        })?;
+        spi::execute(
+            "INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
+             SELECT $1, t.stage, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
+             FROM jsonb_to_recordset($2) AS t(stage text, object text, method text, work jsonb, rows bigint, bytes bigint)",
+            &[run.into(), JsonB(serde_json::Value::Array(rows)).into()],
+        )?;
     }
     Ok(())
 }
@@ -333,4 +372,46 @@ pub fn stop_requested(run: i64) -> Result<Option<Error>> {
     Ok(asked.unwrap_or(false).then(|| {
         Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled")).hint("Its finished tasks stay.")
     }))
+}
+
+/// Whether a step of the run was done, before an interruption or in this very start.
+pub fn step_done(run: i64, step: &str) -> Result<bool> {
+    let done = transaction(|| {
+        spi::value::<bool>(
+            "SELECT $2 = ANY (steps_done) FROM timescale_migrate.run_log WHERE id = $1",
+            &[run.into(), step.into()],
+        )
+    })?;
+    Ok(done.unwrap_or(false))
+}
+
+/// Does a step in one transaction, and enters that it was done in the same; not a second time.
+pub fn step<R: Default>(run: i64, step: &str, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    if step_done(run, step)? {
+        return Ok(R::default());
+    }
+    transaction(|| {
+        let result = work()?;
+        spi::execute(
+            "UPDATE timescale_migrate.run_log SET steps_done = steps_done || $2 WHERE id = $1",
+            &[run.into(), step.into()],
+        )?;
+        Ok(result)
+    })
+}
+
+/// The source and the options of a run that can be continued.
+pub fn resumable(run: i64) -> Result<(String, String)> {
+    let found = source_of(run)?;
+    let kind_and_state = spi::json_rows::<(String, String)>(
+        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
+        &[run.into()],
+    )?;
+    let refused = match kind_and_state.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
+        Some(("migrate", "failed" | "cancelled" | "interrupted")) => return Ok(found),
+        Some(("migrate", "running")) => "is running",
+        Some(("migrate", _)) => "is done",
+        _ => "is no migration",
+    };
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be resumed")))
 }

@@ -19,6 +19,9 @@ use std::collections::{BTreeMap, HashSet};
 /// or, where a count is enough, against the rows that the source said it sent.
 pub fn add_copied(run: i64, checksum: bool) -> Result<()> {
     transaction(|| {
+        // What an interrupted start compared counts no more.
+        spi::execute("DELETE FROM timescale_migrate.task_log WHERE run = $1 AND stage = 'verify'", &[run.into()])?;
+        spi::execute("DELETE FROM timescale_migrate.verification_log WHERE run = $1", &[run.into()])?;
         spi::execute(include_str!("../../sql/target/verify_copied.sql"), &[run.into(), checksum.into()]).map(drop)
     })
 }
@@ -123,7 +126,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
         inventory::read(&mut Here, server)
     })?;
     let tasks = tasks(&keeper.inventory, &target, level);
-    state::add_tasks(id, &tasks)?;
+    transaction(|| state::add_tasks(id, &tasks))?;
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
     crew.work("verify")?;

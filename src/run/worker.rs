@@ -2,7 +2,7 @@
 
 use super::launch::Block;
 use super::state::{self, Claim, Outcome};
-use super::{attach, coordinator, copy, verify};
+use super::{attach, coordinator, copy, resume, verify};
 use crate::core::plan::{Sql, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
@@ -89,6 +89,7 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
         Work::Copy(work) => copy::perform(context, claim.id, work),
         Work::Sql(work) => statements(context.block.run, claim, work),
         Work::Attach(work) => attach::perform(claim, work),
+        Work::Recheck(work) => resume::perform(context, claim.id, work),
         Work::Verify(work) => verify::perform(context, claim, work),
     }
 }

@@ -6,7 +6,7 @@ use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
-use crate::pg::{catch::transaction, copy, spi};
+use crate::pg::{copy, spi};
 use crate::source::inventory::Ask;
 use serde::Deserialize;
 
@@ -19,14 +19,14 @@ struct LargeObject {
     acl: Option<Vec<Grant>>,
 }
 
-/// Carries all of them over in one transaction; returns how many. Not only a superuser may
+/// Carries all of them over, in the current transaction; returns how many. Not only a superuser may
 /// read `pg_largeobject` on the source, which preflight checks.
 pub fn carry(source: &mut Connection, options: &Options) -> Result<usize> {
     let objects: Vec<LargeObject> = source.ask(include_str!("../../sql/inventory/large_objects.sql"))?;
     if objects.is_empty() {
         return Ok(0);
     }
-    transaction(|| {
+    let mut carry = || -> Result<usize> {
         for object in &objects {
             spi::execute("SELECT pg_catalog.lo_create($1)", &[pgrx::pg_sys::Oid::from(object.oid).into()])?;
         }
@@ -57,6 +57,6 @@ pub fn carry(source: &mut Connection, options: &Options) -> Result<usize> {
             }
         }
         Ok(objects.len())
-    })
-    .map_err(|e: Error| e.about("large objects"))
+    };
+    carry().map_err(|e: Error| e.about("large objects"))
 }

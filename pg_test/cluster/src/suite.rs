@@ -79,8 +79,9 @@ impl Test {
             Run::Versions(run) => {
                 let trial = |versions: Versions| {
                     let impossible = left_out.count_versions(versions);
-                    Trial::test(name.clone(), move || guarded(|| run(versions)))
-                        .with_kind(format!("{} to {}", versions.source, versions.target))
+                    let name = format!("{name}, {} to {}", versions.source, versions.target);
+                    Trial::test(name, move || guarded(|| run(versions)))
+                        .with_kind(Edition::Community.name())
                         .with_ignored_flag(impossible)
                 };
                 Versions::ALL.map(trial).into()

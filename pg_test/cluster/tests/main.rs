@@ -33,4 +33,7 @@ scenarios!(
     secrets,
     placement,
     compressed_chunks,
+    continuous_aggregates,
+    policies_and_jobs,
+    community_to_apache,
 );

@@ -25,10 +25,10 @@ SELECT 'continuous aggregate ' || a.name AS key,
                                         FROM unnest(c.relacl) acl), c.reloptions, obj_description(c.oid)), E'\n' ORDER BY c.relkind)
             FROM pg_class c WHERE c.oid IN (a.oid, a.view)),
            (SELECT string_agg(col_description(attrelid, attnum), ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = a.view),
-           (SELECT string_agg(concat_ws(' ', 'index', replace(i.indexrelid::regclass::text, a.oid::text, ''),
+           (SELECT string_agg(concat_ws(' ', 'index', replace(n.relname, (SELECT relname FROM pg_class WHERE oid = a.oid), ''),
                                         regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', 'USING ')), E'\n'
                               ORDER BY regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', 'USING '))
-            FROM pg_index i WHERE i.indrelid = a.oid)) AS value
+            FROM pg_index i JOIN pg_class n ON n.oid = i.indexrelid WHERE i.indrelid = a.oid)) AS value
 FROM cagg a
 UNION ALL
 SELECT 'watermark of ' || a.name, w.watermark::text

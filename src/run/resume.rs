@@ -1,0 +1,161 @@
+//! Continuing a run under a new snapshot.
+//!
+//! What is done stays, unless the source has another number of rows for it now: then it is
+//! copied anew. What was not done is planned anew, for the source may have compressed or
+//! dropped it meanwhile. A table that was being copied in parts begins from nothing: between
+//! two snapshots a row may have moved from one part to another, and would be lost or doubled.
+
+use super::state;
+use super::worker::Context;
+use crate::core::checksum;
+use crate::core::name::{Name, literal};
+use crate::core::plan::{self, Copy, Form, Into, Recheck, Stage, Task, Work};
+use crate::error::{Error, Result, SqlState};
+use crate::pg::{catch::transaction, copy, spi};
+use std::collections::BTreeMap;
+
+struct Known {
+    id: i32,
+    done: bool,
+    object: String,
+    work: Copy,
+}
+
+/// Makes the run's tasks fit the source as it is now; returns what there is to say about it.
+pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
+    let mut known = BTreeMap::<Name, Vec<Known>>::new();
+    for (id, state, object, work) in spi::json_rows::<(i32, String, String, Work)>(
+        "SELECT json_build_array(id, state, object, work)::text FROM timescale_migrate.task_log
+         WHERE run = $1 AND stage = 'copy' ORDER BY id",
+        &[run.into()],
+    )? {
+        if let Work::Copy(work) = work {
+            known.entry(work.source.clone()).or_default().push(Known { id, done: state == "done", object, work });
+        }
+    }
+    let mut messages = Vec::new();
+    let (mut added, mut rechecks) = (Vec::new(), Vec::new());
+    for (name, tasks) in by_source(planned) {
+        let Some(before) = known.remove(&name) else {
+            if let Some((task, Copy { into: Into::Table(_), .. })) = tasks.first() {
+                return Err(Error::new(
+                    SqlState::NOT_IN_PREREQUISITE_STATE,
+                    format!("{} is new on the source since the run began", task.object),
+                )
+                .hint("Start a new run with migrate_from, into an empty database."));
+            }
+            added.extend(tasks.into_iter().map(|(task, _)| task.clone()));
+            continue;
+        };
+        if before.iter().all(|task| task.done) {
+            // Parts were counted one by one; their sum is compared by the first.
+            let id = before[0].id;
+            let work = Work::Recheck(Recheck { copy: id });
+            rechecks.push(plan::task(
+                Stage::Recheck,
+                before[0].object.clone(),
+                0,
+                tasks.iter().map(|t| t.0.bytes).sum(),
+                work,
+            ));
+            continue;
+        }
+        if before.len() > 1 {
+            empty(&before[0].work)?;
+        }
+        delete(before.iter().map(|task| task.id).collect())?;
+        added.extend(tasks.into_iter().map(|(task, _)| task.clone()));
+    }
+    for gone in known.into_values().flatten() {
+        let fate = if gone.done { "its rows stay here" } else { "it is left out" };
+        messages.push(format!("{} is no longer on the source; {fate}", gone.object));
+        delete(vec![gone.id])?;
+    }
+    state::add_tasks(run, &added)?;
+    state::add_tasks(run, &rechecks)?;
+    spi::execute(
+        "UPDATE timescale_migrate.task_log
+         SET state = 'pending', ended_at = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL
+         WHERE run = $1 AND state = 'failed'",
+        &[run.into()],
+    )?;
+    Ok(messages)
+}
+
+fn by_source(planned: &[Task]) -> BTreeMap<Name, Vec<(&Task, &Copy)>> {
+    let mut sources = BTreeMap::<Name, Vec<(&Task, &Copy)>>::new();
+    for task in planned {
+        if let Work::Copy(copy) = &task.work {
+            sources.entry(copy.source.clone()).or_default().push((task, copy));
+        }
+    }
+    sources
+}
+
+fn delete(ids: Vec<i32>) -> Result<()> {
+    spi::execute("DELETE FROM timescale_migrate.task_log WHERE id = ANY ($1)", &[ids.into()]).map(drop)
+}
+
+/// Takes back the parts of a table that are here.
+fn empty(work: &Copy) -> Result<()> {
+    match &work.into {
+        Into::Table(name) => copy::truncate(spi::relation_oid(&name.to_string())?),
+        Into::Chunk { .. } => Ok(()),
+    }
+}
+
+/// Counts a finished relation's rows on the source; if they are not those that were copied, the
+/// copy is to be made again.
+pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
+    let (work, target, rows) = transaction(|| {
+        spi::json_rows::<(Work, String, i64)>(
+            "SELECT json_build_array(t.work, t.target, (
+                 SELECT sum(p.rows) FROM timescale_migrate.task_log p
+                 WHERE p.run = t.run AND p.stage = 'copy' AND p.work -> 'source' = t.work -> 'source'))::text
+             FROM timescale_migrate.task_log t WHERE t.id = $1",
+            &[recheck.copy.into()],
+        )
+    })?
+    .pop()
+    .ok_or_else(|| Error::internal("a copy task is gone"))?;
+    let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
+    let chunk = matches!(work.into, Into::Chunk { .. });
+    let snapshot = literal(&context.block.snapshot);
+    let source = context.source()?;
+    source.query(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}"))?;
+    let count = checksum::query(&work.source, !chunk, &[], work.condition.as_deref(), false);
+    let now =
+        source.query(&count)?.text(0, 0)?.parse::<i64>().map_err(|_| Error::internal("the count is no number"))?;
+    source.query("COMMIT")?;
+    let run = context.block.run;
+    transaction(|| {
+        if now != rows {
+            let compressed = !matches!(work.form, Form::Rows);
+            // A chunk that has become a compressed one cannot be filled again: it is made anew.
+            if chunk && compressed {
+                spi::execute(&format!("DROP TABLE {target}"), &[])?;
+            }
+            if work.pages.is_some() {
+                empty(&work)?;
+            }
+            spi::execute(
+                "DELETE FROM timescale_migrate.task_log a USING timescale_migrate.task_log t
+                 WHERE a.run = $1 AND a.stage = 'compression' AND (a.work ->> 'copy')::integer = t.id
+                   AND t.run = $1 AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)",
+                &[run.into(), recheck.copy.into()],
+            )?;
+            spi::execute(
+                "UPDATE timescale_migrate.task_log t SET state = 'pending', ended_at = NULL, rows = NULL, bytes = NULL, compressed = NULL
+                 WHERE t.run = $1 AND t.stage = 'copy'
+                   AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)",
+                &[run.into(), recheck.copy.into()],
+            )?;
+            let message = format!(
+                "{} has {now} rows on the source now, {rows} were copied: it is copied again",
+                work.source.shown()
+            );
+            state::say_here(run, "notice", &message)?;
+        }
+        state::task_done(id, &state::Outcome::default())
+    })
+}
