@@ -136,6 +136,7 @@ impl Migration<'_> {
             warnings.extend(self.run_entries(self.plan.stage(Stage::PreData))?);
             schema::hypertables(&self.inventory)?;
             schema::caggs(&self.inventory, &self.maker)?;
+            warnings.extend(self.run_entries(self.plan.stage(Stage::OnProvided))?);
             schema::compression(&self.inventory, |name| early.contains(name))?;
             schema::chunk_skipping(&self.inventory)?;
             let database = database::read(&mut keeper.connection)?;

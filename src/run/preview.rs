@@ -63,6 +63,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         let object = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
         steps.push(step("schema", object, "CREATE MATERIALIZED VIEW", "WITH NO DATA; its rows are copied"));
     }
+    steps.extend(made(Stage::OnProvided).map(|entry| step("schema", entry.object(), "pg_dump", "")));
     let mut copies = plan::copies(&inventory, &maker.target()?, options);
     copies.sort_by_key(|task| -task.bytes);
     steps.extend(copies.into_iter().map(from_task));

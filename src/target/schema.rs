@@ -305,7 +305,7 @@ pub fn tablespaces(inventory: &Inventory, maker: &Maker) -> Result<()> {
 /// definitions is one of dependency.
 pub fn refreshes(plan: &Plan, inventory: &Inventory) -> Vec<(Name, String)> {
     let populated: HashSet<u32> = inventory.matviews.iter().filter(|m| m.populated).map(|m| m.oid).collect();
-    [Stage::PreData, Stage::Rest]
+    [Stage::PreData, Stage::OnProvided, Stage::Rest]
         .iter()
         .flat_map(|stage| plan.stage(*stage))
         .filter(|entry| entry.desc == "MATERIALIZED VIEW" && populated.contains(&entry.oid))

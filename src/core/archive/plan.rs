@@ -13,8 +13,7 @@ pub struct Filter {
     /// else is made in another way. What is part of one goes with it.
     pub objects: HashSet<(u32, u32)>,
     /// Objects by catalog and OID that are made in another way once the rest of `PreData` is
-    /// there, namely continuous aggregates: what is said of them, and what needs them, is made
-    /// in `Rest`.
+    /// there, namely continuous aggregates. What needs them is made after that.
     pub provided: HashSet<(u32, u32)>,
     /// Extensions that the target has already; what depends on them is made.
     pub extensions: Vec<String>,
@@ -101,7 +100,7 @@ pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
 /// function to `Rest`, its indexes follow it there, and the foreign keys that need them; so do
 /// the users of what is provided.
 fn stages(entries: &[Entry], graph: &Graph, filter: &Filter) -> Vec<Stage> {
-    let stage = |entry: &Entry| if filter.provides(entry) { Stage::Rest } else { entry.stage() };
+    let stage = |entry: &Entry| if filter.provides(entry) { Stage::OnProvided } else { entry.stage() };
     let mut stages: Vec<Stage> = entries.iter().map(stage).collect();
     let mut moved: Vec<usize> = (0..entries.len()).collect();
     while let Some(position) = moved.pop() {

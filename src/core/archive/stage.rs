@@ -6,6 +6,8 @@ use super::{Entry, Section};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     PreData,
+    /// What of `PreData` needs something that is provided, once that is there.
+    OnProvided,
     Index,
     Constraint,
     /// The indexes of partitions become parts of the partitioned table's index.

@@ -32,6 +32,7 @@ fn each_kind_has_its_stage() {
         let plan = plan(&archive, &Filter::default());
         let stages = [
             Stage::PreData,
+            Stage::OnProvided,
             Stage::Index,
             Stage::Constraint,
             Stage::Attach,
@@ -129,7 +130,7 @@ fn what_depends_on_something_late_is_late() {
 }
 
 #[test]
-fn what_is_provided_is_not_made_and_its_users_come_late() {
+fn what_is_provided_is_not_made_and_its_users_come_after_it() {
     let mut cagg = entry(2, "VIEW", "daily").needing(&[1]);
     (cagg.class_oid, cagg.oid) = (1259, 77);
     let archive = archive(vec![
@@ -145,7 +146,8 @@ fn what_is_provided_is_not_made_and_its_users_come_late() {
     let plan = plan(&archive, &filter);
     let ids = |stage| plan.stage(stage).iter().map(|e| e.dump_id).collect::<Vec<_>>();
     assert_eq!(ids(Stage::PreData), [1, 5]);
-    assert_eq!(ids(Stage::Rest), [3, 4, 6, 7]);
+    assert_eq!(ids(Stage::OnProvided), [3, 4]);
+    assert_eq!(ids(Stage::Rest), [6, 7]);
     assert_eq!(plan.excluded.len(), 1);
     assert!(plan.stranded.is_empty());
 }
