@@ -45,6 +45,17 @@ impl Db {
         }
     }
 
+    /// Runs statements, each in a transaction of its own.
+    #[track_caller]
+    pub fn each<S: AsRef<str>>(&self, statements: &[S]) {
+        let mut client = self.connect();
+        for statement in statements {
+            if let Err(error) = client.batch_execute(statement.as_ref()) {
+                panic!("{}\n{}", describe(&error), statement.as_ref());
+            }
+        }
+    }
+
     #[track_caller]
     pub fn rows(&self, query: &str) -> Vec<SimpleQueryRow> {
         // Not by a closure: the place to be told is the caller's.

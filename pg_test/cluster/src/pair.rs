@@ -51,11 +51,9 @@ impl Pair {
 
     /// Runs the same statements on both sides, each in a transaction of its own.
     #[track_caller]
-    pub fn both(&self, statements: &[&str]) {
+    pub fn both<S: AsRef<str>>(&self, statements: &[S]) {
         for side in [&self.source, &self.target] {
-            for statement in statements {
-                side.sql(statement);
-            }
+            side.each(statements);
         }
     }
 

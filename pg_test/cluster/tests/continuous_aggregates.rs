@@ -66,7 +66,7 @@ fn every_kind(versions: Versions) {
             _ => pair.source.sql(&format!("CALL refresh_continuous_aggregate('{}', NULL, '2024-04-10 UTC')", name.replace('\'', "''"))),
         }
     }
-    for statement in [
+    pair.source.each(&[
         "ALTER MATERIALIZED VIEW packed SET (timescaledb.compress, timescaledb.compress_segmentby = 'device')",
         "SELECT compress_chunk(c) FROM (SELECT c FROM show_chunks('packed') c LIMIT 1) x",
         "ALTER MATERIALIZED VIEW renamed RENAME COLUMN n TO \"Sum of N\"",
@@ -79,9 +79,7 @@ fn every_kind(versions: Versions) {
         "DELETE FROM reading WHERE t = '2024-01-01 UTC'",
         "UPDATE reading SET n = 7 WHERE t = '2024-03-03 UTC'",
         "INSERT INTO tick VALUES (33, 100), (8000, 100)",
-    ] {
-        pair.source.sql(statement);
-    }
+    ]);
     migrate(&pair, versions);
 
     // A refresh changes exactly what it would have changed on the source.
@@ -95,16 +93,17 @@ fn every_kind(versions: Versions) {
         "DELETE FROM reading WHERE device = 5 AND t < '2024-01-20 UTC'",
     ]);
     assert_same_rows(&pair, versions);
-    for (name, _, _) in caggs {
-        let name = if name == "plain" { "plainly" } else { name };
-        let window = if name == "by_tick" { "500, 9000" } else { "'2024-01-10 UTC', '2024-05-20 UTC'" };
-        pair.both(&[&refresh(name, window)]);
-    }
+    let refreshes = |window: fn(&str) -> &'static str| {
+        let names = caggs.map(|(name, _, _)| if name == "plain" { "plainly" } else { name });
+        pair.both(&names.map(|name| refresh(name, window(name))));
+    };
+    refreshes(|name| if name == "by_tick" { "500, 9000" } else { "'2024-01-10 UTC', '2024-05-20 UTC'" });
     assert_same_rows(&pair, versions);
-    for (name, _, _) in caggs {
-        pair.both(&[&refresh(if name == "plain" { "plainly" } else { name }, "NULL, NULL")]);
-    }
-    pair.both(&["SELECT compress_chunk(c, true) FROM show_chunks('packed') c", "ALTER MATERIALIZED VIEW daily SET (timescaledb.materialized_only = false)"]);
+    refreshes(|_| "NULL, NULL");
+    pair.both(&[
+        "SELECT compress_chunk(c, true) FROM show_chunks('packed') c",
+        "ALTER MATERIALIZED VIEW daily SET (timescaledb.materialized_only = false)",
+    ]);
     assert_same_rows(&pair, versions);
     let right = "SELECT (SELECT sum(n) FROM daily) = (SELECT count(*) FROM reading) AND (SELECT sum(n) FROM packed) = (SELECT sum(n) FROM reading)";
     assert!(pair.target.is(right));
@@ -113,7 +112,7 @@ fn every_kind(versions: Versions) {
 fn raw_data_gone(versions: Versions) {
     let pair = Pair::of("caggs_gone", versions);
     pair.source.sql(RAW);
-    for statement in [
+    pair.source.each(&[
         "CREATE MATERIALIZED VIEW hourly WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
          SELECT time_bucket('1 hour', t) AS bucket, device, sum(n) AS n FROM reading GROUP BY 1, 2 WITH NO DATA",
         "CREATE MATERIALIZED VIEW daily WITH (timescaledb.continuous) AS
@@ -124,9 +123,7 @@ fn raw_data_gone(versions: Versions) {
         // The same for the level between.
         "SELECT drop_chunks('hourly', timestamptz '2024-02-01 UTC')",
         "INSERT INTO reading VALUES ('2024-03-20 UTC', 1, 1, 1000000)",
-    ] {
-        pair.source.sql(statement);
-    }
+    ]);
     let history = "SELECT count(*), sum(n) FROM daily WHERE day < '2024-02-01 UTC'";
     let kept = pair.source.value(history);
     migrate(&pair, versions);
