@@ -5,8 +5,8 @@ CREATE EXTENSION timescale_migrate;
 CREATE SERVER old FOREIGN DATA WRAPPER timescale_migrate OPTIONS (host :'host', port :'port', dbname 'weather');
 CREATE USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (user 'postgres', password 'demo');
 
--- Compressed chunks travel as they are.
-SELECT phase, object, method, rows FROM migrate_plan('old') WHERE phase IN ('copy', 'jobs');
+-- Compressed chunks travel compressed.
+SELECT phase, object, method, note FROM migrate_plan('old') WHERE phase IN ('copy', 'jobs');
 
 SELECT * FROM migrate_from('old', jobs => 2);
 SELECT * FROM migrate_verify('old');

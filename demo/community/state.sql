@@ -1,5 +1,4 @@
 -- What both servers must answer alike. Chunks are named by their ranges and jobs by what they do, as numbers may differ.
-\set ON_ERROR_STOP on
 SET timezone = 'UTC';
 
 -- Chunks, with what TimescaleDB says of their state.
@@ -7,7 +6,7 @@ SELECT range_start::date, range_end::date, array_to_string(_timescaledb_function
 FROM (SELECT *, format('%I.%I', chunk_schema, chunk_name)::regclass AS chunk FROM timescaledb_information.chunks) c
 WHERE hypertable_name = 'weather' ORDER BY 1;
 
--- Rows begin in July; the aggregates begin in January.
+-- Rows begin in June; the aggregates, in January.
 SELECT (SELECT min(time_hour)::date FROM weather) AS weather, (SELECT min(day)::date FROM weather_by_day) AS weather_by_day,
        (SELECT min(month)::date FROM weather_by_month) AS weather_by_month;
 SELECT month::date, origin, hours, round(temp::numeric, 2) AS temp, round(wind_speed::numeric, 2) AS wind_speed

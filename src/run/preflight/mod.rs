@@ -1,0 +1,148 @@
+//! What has to be right before a run: each check with its status, and for an error what to do.
+//! Changes nothing anywhere.
+
+mod objects;
+mod servers;
+
+use crate::core::archive::{Plan, Why};
+use crate::core::inventory::Inventory;
+use crate::core::options::Options;
+use crate::error::{Error, Result, SqlState};
+use crate::libpq::Connection;
+use crate::source::inventory::{self, Here};
+use crate::target::database;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Ok,
+    Warning,
+    Error,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Warning => "warning",
+            Status::Error => "error",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub check: &'static str,
+    pub status: Status,
+    pub subject: String,
+    pub detail: String,
+    pub hint: String,
+}
+
+/// Collects checks; one `ok` row stands for a check that found nothing.
+#[derive(Default)]
+pub struct Report(pub Vec<Check>);
+
+impl Report {
+    fn add(
+        &mut self,
+        check: &'static str,
+        status: Status,
+        subject: impl Into<String>,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.0.push(Check { check, status, subject: subject.into(), detail: detail.into(), hint: hint.into() });
+    }
+
+    fn settle(&mut self, check: &'static str, subject: impl Into<String>, detail: impl Into<String>) {
+        if !self.0.iter().any(|c| c.check == check) {
+            self.add(check, Status::Ok, subject, detail, "");
+        }
+    }
+
+    pub fn warnings(&self) -> impl Iterator<Item = &Check> {
+        self.0.iter().filter(|c| c.status == Status::Warning)
+    }
+
+    /// The errors found, as the one error that refuses the run; all of them are listed.
+    pub fn refuse(&self) -> Result<()> {
+        let errors: Vec<&Check> = self.0.iter().filter(|c| c.status == Status::Error).collect();
+        let Some(first) = errors.first() else { return Ok(()) };
+        let code = match first.check {
+            "target" => SqlState::DUPLICATE_OBJECT,
+            "rights" => SqlState::INSUFFICIENT_PRIVILEGE,
+            "roles" | "extensions" => SqlState::UNDEFINED_OBJECT,
+            "source" => SqlState::INVALID_PARAMETER,
+            "workers" | "locks" => SqlState::INSUFFICIENT_RESOURCES,
+            _ => SqlState::FEATURE_NOT_SUPPORTED,
+        };
+        let line = |c: &&Check| format!("{}: {}: {}", c.check, c.subject, c.detail);
+        let message = match errors.len() {
+            1 => format!("cannot migrate: {}", line(first)),
+            n => format!("cannot migrate: {n} checks failed, the first is {}", line(first)),
+        };
+        let mut error = Error::new(code, message);
+        if errors.len() > 1 {
+            error = error.detail(errors.iter().map(line).collect::<Vec<_>>().join("\n"));
+        }
+        Err(if first.hint.is_empty() { error } else { error.hint(first.hint.clone()) })
+    }
+}
+
+/// Every check that needs no dump of the schema.
+///
+/// `fresh`: nothing of the run is here yet, so that anything by the name of what is to be made
+/// is in its way.
+pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options, fresh: bool) -> Result<Report> {
+    let mut report = Report::default();
+    let target = inventory::server(&mut Here)?;
+    servers::servers(&mut report, &inventory.server, &target);
+    servers::timescaledb(&mut report, &inventory.server, &target);
+    objects::rights(&mut report, source, &inventory.server)?;
+    objects::unsupported(&mut report, source, &inventory.server, &target)?;
+    objects::caggs(&mut report, inventory);
+    objects::needed_roles(&mut report, source, options)?;
+    objects::extensions(&mut report, source)?;
+    let database = database::read(source)?;
+    if database.large_objects.count > 0 && !inventory.server.superuser {
+        report.add(
+            "rights",
+            Status::Error,
+            "large objects",
+            format!("{} of them, and only a superuser may read pg_largeobject", database.large_objects.count),
+            "Connect to the source as a superuser.",
+        );
+    }
+    objects::tablespaces(&mut report, &database, options)?;
+    if fresh {
+        objects::collisions(&mut report, source, inventory)?;
+    }
+    servers::locks(&mut report, inventory);
+    servers::workers(&mut report, &target, options)?;
+    report.settle("rights", inventory.server.user.clone(), "may read everything that is copied");
+    report.settle("objects", "all objects", "can travel");
+    Ok(report)
+}
+
+/// What the schema's dump adds: objects that need something which is left out.
+pub fn check_schema(report: &mut Report, plan: &Plan) {
+    for stranded in plan.stranded.iter().filter(|s| s.part_of.is_none()) {
+        report.add(
+            "schema",
+            Status::Error,
+            stranded.entry.object(),
+            format!("depends on {}, which TimescaleDB owns and names by itself", stranded.lacks.object()),
+            "Drop it on the source, or rewrite it to use the hypertable.",
+        );
+    }
+    for excluded in plan.excluded.iter().filter(|e| e.why == Why::Schema && !e.entry.is_annotation()) {
+        report.add(
+            "schema",
+            Status::Error,
+            excluded.entry.object(),
+            "is in a schema that belongs to this extension",
+            "Move it to another schema on the source.",
+        );
+    }
+    report.settle("schema", "schema dump", "can be made here");
+}

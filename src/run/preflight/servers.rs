@@ -1,0 +1,203 @@
+//! Checks of the two servers against each other.
+
+use super::{Report, Status};
+use crate::core::inventory::{Inventory, Server};
+use crate::core::options::Options;
+use crate::error::Result;
+use crate::pg::spi;
+
+pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
+    report.add(
+        "connection",
+        Status::Ok,
+        source.database.clone(),
+        format!("PostgreSQL {}, as {}", source.version, source.user),
+        "",
+    );
+    if source.system_identifier.is_some()
+        && source.system_identifier == target.system_identifier
+        && source.database_oid == target.database_oid
+    {
+        report.add(
+            "source",
+            Status::Error,
+            source.database.clone(),
+            "the source is this very database",
+            "Name another database as the source.",
+        );
+    }
+    let (from, to) = (source.major(), target.major());
+    if from > to {
+        report.add(
+            "version",
+            Status::Error,
+            format!("PostgreSQL {from}"),
+            format!("the source is newer than this server ({to})"),
+            "Migrate to a server of at least the source's major version.",
+        );
+    }
+    if from < 13 {
+        report.add(
+            "version",
+            Status::Error,
+            format!("PostgreSQL {from}"),
+            "sources before PostgreSQL 13 are not supported",
+            "",
+        );
+    }
+    report.settle("version", format!("PostgreSQL {from}"), format!("to PostgreSQL {to}"));
+    if target.encoding != "UTF8" {
+        report.add(
+            "encoding",
+            Status::Error,
+            target.encoding.clone(),
+            "this database must have the encoding UTF8",
+            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+        );
+    }
+    if source.encoding == "SQL_ASCII" {
+        report.add(
+            "encoding",
+            Status::Error,
+            "SQL_ASCII",
+            "the source's text has no declared encoding and may be of several",
+            "Convert the source to UTF8 first.",
+        );
+    }
+    report.settle("encoding", source.encoding.clone(), format!("to {}", target.encoding));
+    let locale = |s: &Server| (s.locale_provider.clone(), s.locale.clone(), s.collate.clone(), s.ctype.clone());
+    if locale(source) != locale(target) {
+        report.add(
+            "collation",
+            Status::Warning,
+            source.collate.clone(),
+            format!("this database sorts by {}; text sorts and compares in another order here", target.collate),
+            "",
+        );
+    }
+    report.settle("collation", source.collate.clone(), "the same on both sides");
+}
+
+pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server) {
+    let Some(from) = &source.timescaledb else {
+        report.add("timescaledb", Status::Ok, "no TimescaleDB", "on the source; tables stay plain tables", "");
+        return;
+    };
+    let version = |text: &str| -> (u32, u32) {
+        let mut parts = text.split(['.', '-']).map(|p| p.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+    };
+    if from.restoring {
+        report.add(
+            "timescaledb",
+            Status::Error,
+            "timescaledb.restoring",
+            "is on in the source, so an earlier restore there was not finished",
+            "Run timescaledb_post_restore() on the source.",
+        );
+    }
+    if version(&from.version) < (2, 11) {
+        report.add(
+            "timescaledb",
+            Status::Error,
+            from.version.clone(),
+            "sources before TimescaleDB 2.11 are not supported",
+            "Update TimescaleDB on the source first.",
+        );
+    }
+    match &target.timescaledb {
+        None => report.add(
+            "timescaledb",
+            Status::Error,
+            from.version.clone(),
+            "this database has no TimescaleDB",
+            "CREATE EXTENSION timescaledb;",
+        ),
+        Some(to) => {
+            if version(&to.version) < (2, 19) {
+                report.add(
+                    "timescaledb",
+                    Status::Error,
+                    to.version.clone(),
+                    "targets before TimescaleDB 2.19 are not supported",
+                    "ALTER EXTENSION timescaledb UPDATE;",
+                );
+            }
+            if to.schema != from.schema {
+                report.add(
+                    "timescaledb",
+                    Status::Error,
+                    to.schema.clone(),
+                    format!(
+                        "TimescaleDB's functions are in schema {} on the source; definitions that use them name it",
+                        from.schema
+                    ),
+                    format!("DROP EXTENSION timescaledb; CREATE EXTENSION timescaledb SCHEMA {};", from.schema),
+                );
+            }
+            if to.restoring {
+                report.add(
+                    "timescaledb",
+                    Status::Error,
+                    "timescaledb.restoring",
+                    "is on in this database",
+                    "Run timescaledb_post_restore().",
+                );
+            }
+        }
+    }
+    let to = target.timescaledb.as_ref().map_or("none", |t| t.version.as_str()).to_string();
+    report.settle("timescaledb", from.version.clone(), format!("to {to}"));
+}
+
+pub(super) fn locks(report: &mut Report, inventory: &Inventory) {
+    let needed = (inventory.relations.len() + inventory.chunks.len()) as i64;
+    let capacity = inventory.server.lock_capacity();
+    if needed > capacity {
+        report.add(
+            "locks",
+            Status::Error,
+            format!("{needed} tables and chunks"),
+            format!("the source's lock table holds {capacity} locks"),
+            "Raise max_locks_per_transaction on the source.",
+        );
+    }
+    report.settle(
+        "locks",
+        format!("{needed} tables and chunks"),
+        format!("the source's lock table holds {capacity} locks"),
+    );
+}
+
+pub(super) fn workers(report: &mut Report, target: &Server, options: &Options) -> Result<()> {
+    // Parallel workers and others come and go: this is how it looks now.
+    let taken = spi::value::<i64>(
+        "SELECT count(*) FROM pg_catalog.pg_stat_activity
+         WHERE backend_type NOT IN ('client backend', 'autovacuum launcher', 'autovacuum worker', 'background writer', 'checkpointer',
+             'walwriter', 'walsender', 'walreceiver', 'walsummarizer', 'archiver', 'startup', 'slotsync worker', 'io worker')
+           AND backend_type NOT LIKE 'timescale_migrate%'",
+        &[],
+    )?
+    .unwrap_or(0);
+    let free = target.max_worker_processes - taken;
+    let wanted = i64::from(options.jobs) + 1;
+    if free < 2 {
+        report.add(
+            "workers",
+            Status::Error,
+            format!("max_worker_processes = {}", target.max_worker_processes),
+            format!("{free} free slots, at least 2 are needed"),
+            "Raise max_worker_processes, which needs a restart of the server.",
+        );
+    } else if free < wanted {
+        report.add(
+            "workers",
+            Status::Warning,
+            format!("max_worker_processes = {}", target.max_worker_processes),
+            format!("{free} free slots for a coordinator and {} workers", options.jobs),
+            "Raise max_worker_processes for more.",
+        );
+    }
+    report.settle("workers", format!("{} workers", options.jobs), format!("{free} free slots"));
+    Ok(())
+}
