@@ -10,6 +10,7 @@ SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count'
                        FROM pg_catalog.pg_attribute a
                        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
            'condition', t.work -> 'condition',
+           'query', t.work -> 'query',
            'root', t.work -> 'root',
            'chunk', t.work -> 'into' ? 'chunk',
            'checksum', $2,
@@ -19,4 +20,4 @@ FROM timescale_migrate.task_log t
 JOIN pg_catalog.pg_class c ON c.oid = t.target::pg_catalog.regclass
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE t.run = $1 AND t.stage = 'copy'
-GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'root', t.work -> 'into' ? 'chunk', c.oid, n.nspname, c.relname
+GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'query', t.work -> 'root', t.work -> 'into' ? 'chunk', c.oid, n.nspname, c.relname

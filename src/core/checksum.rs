@@ -9,21 +9,29 @@
 
 use super::name::{Name, quoted};
 
-/// A query for `(count, checksum)`; the checksum is NULL where only a count is wanted.
-/// `only` leaves out the rows of children; a chunk has none, but its compressed rows count as
-/// such.
-pub fn query(relation: &Name, only: bool, columns: &[String], condition: Option<&str>, checksum: bool) -> String {
-    let only = if only { "ONLY " } else { "" };
-    let condition = condition.unwrap_or_default();
+/// A query for `(count, checksum)`; the checksum is NULL where only a count is wanted. `rows` is
+/// what [`table`] or [`result`] give.
+pub fn query(rows: &str, columns: &[String], checksum: bool) -> String {
     if !checksum {
-        return format!("SELECT count(*), NULL::text FROM {only}{relation} t {condition}");
+        return format!("SELECT count(*), NULL::text FROM {rows}");
     }
     let row = columns.iter().map(|c| format!("t.{}", quoted(c))).collect::<Vec<_>>().join(", ");
     format!(
         "SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0)::text || '/' || \
          coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)::text \
-         FROM (SELECT md5(convert_to(ROW({row})::text, 'UTF8')) AS h FROM {only}{relation} t {condition}) s"
+         FROM (SELECT md5(convert_to(ROW({row})::text, 'UTF8')) AS h FROM {rows}) s"
     )
+}
+
+/// A relation's rows. `only` leaves out those of children; a chunk has none, but its compressed
+/// rows count as such.
+pub fn table(relation: &Name, only: bool, condition: Option<&str>) -> String {
+    format!("{}{relation} t {}", if only { "ONLY " } else { "" }, condition.unwrap_or_default())
+}
+
+/// The rows that a query gives.
+pub fn result(query: &str) -> String {
+    format!("({query}) t")
 }
 
 #[cfg(test)]
@@ -33,9 +41,9 @@ mod tests {
     #[test]
     fn text() {
         let name = Name::new("public", "t");
-        let sql = query(&name, true, &["a\"b".into()], Some("WHERE x"), true);
+        let sql = query(&table(&name, true, Some("WHERE x")), &["a\"b".into()], true);
         assert!(sql.contains("ROW(t.\"a\"\"b\")::text"));
         assert!(sql.contains("FROM ONLY \"public\".\"t\" t WHERE x"));
-        assert_eq!(query(&name, false, &[], None, false), "SELECT count(*), NULL::text FROM \"public\".\"t\" t ");
+        assert_eq!(query(&result("SELECT 1"), &[], false), "SELECT count(*), NULL::text FROM (SELECT 1) t");
     }
 }

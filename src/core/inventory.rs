@@ -143,7 +143,8 @@ pub struct Cagg {
     pub name: String,
     /// False for the format from before TimescaleDB 2.7.
     pub finalized: bool,
-    /// Primary keys without which its query has no meaning.
+    pub time_column: String,
+    /// Primary keys without which its query has no meaning; made with it.
     pub constraints: Vec<u32>,
     /// Its materialization hypertable, with the columns.
     pub relation: Relation,
@@ -244,6 +245,8 @@ pub struct Chunk {
     pub schema: String,
     pub name: String,
     pub slices: Slices,
+    /// What gives its rows where they are not the chunk's own, as for old continuous aggregates.
+    pub query: Option<String>,
     pub creation_time: Option<String>,
     pub tablespace: Option<String>,
     pub bytes: i64,
@@ -297,6 +300,8 @@ pub struct Inventory {
 
 /// OID of the catalog `pg_class`, fixed in every PostgreSQL (catalog/pg_class.h).
 pub const PG_CLASS: u32 = 1259;
+/// The same of `pg_constraint`.
+pub const PG_CONSTRAINT: u32 = 2606;
 
 impl Inventory {
     /// Tables that are neither hypertables nor TimescaleDB's own.

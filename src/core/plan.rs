@@ -1,10 +1,10 @@
 //! The plan of a run: every task that a worker can take, in stages. Pure: from the inventory
 //! and the options alone.
 
-use super::compression;
 use super::inventory::{Collation, Column, CompressedChunk, Inventory, Missing, Relation, Server, Slices};
 use super::name::{Name, column_list, literal, quoted};
 use super::options::Options;
+use super::{checksum, compression};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -138,6 +138,8 @@ pub struct Copy {
     pub binary: bool,
     /// `WHERE ...` of an extension's configuration table.
     pub condition: Option<String>,
+    /// The rows are what this query gives.
+    pub query: Option<String>,
     /// Ranges of columns that chunks are skipped by.
     #[serde(default)]
     pub ranges: Vec<serde_json::Value>,
@@ -158,6 +160,7 @@ impl Copy {
             binary: sent.iter().all(|c| c.binary),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
             condition: None,
+            query: None,
             ranges: Vec::new(),
             root: false,
             pages: None,
@@ -174,6 +177,9 @@ impl Copy {
     pub fn statement(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };
         let columns = column_list(&self.columns);
+        if let Some(query) = &self.query {
+            return format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT {format})", checksum::result(query));
+        }
         let from = match (&self.pages, &self.condition) {
             // Only a query decompresses.
             _ if matches!(self.form, Form::Recompressed { .. }) => format!("(SELECT {columns} FROM {})", self.source),
@@ -249,6 +255,8 @@ pub struct Verify {
     /// All columns, generated ones included.
     pub columns: Vec<String>,
     pub condition: Option<String>,
+    /// What gives the source's rows in place of the relation.
+    pub query: Option<String>,
     /// As in [`Copy`].
     pub root: bool,
     /// A chunk, whose compressed rows are no rows of its own.
@@ -324,10 +332,11 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             };
             let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
             let mut bytes = chunk.bytes;
-            if let Some(chunk) = compressed.get(&chunk.oid) {
+            if let (Some(chunk), None) = (compressed.get(&chunk.oid), &chunk.query) {
                 copy.form = compression::form(chunk, inventory, target);
                 bytes += chunk.relation.as_ref().map_or(0, |r| r.bytes);
             }
+            copy.query = chunk.query.clone();
             copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
             tasks.push(task(Stage::Copy, object, chunk.rows, bytes, Work::Copy(copy)));

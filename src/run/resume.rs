@@ -123,7 +123,11 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     let snapshot = literal(&context.block.snapshot);
     let source = context.source()?;
     source.query(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}"))?;
-    let count = checksum::query(&work.source, !chunk, &[], work.condition.as_deref(), false);
+    let all = match &work.query {
+        Some(query) => checksum::result(query),
+        None => checksum::table(&work.source, !chunk, work.condition.as_deref()),
+    };
+    let count = checksum::query(&all, &[], false);
     let now =
         source.query(&count)?.text(0, 0)?.parse::<i64>().map_err(|_| Error::internal("the count is no number"))?;
     source.query("COMMIT")?;

@@ -31,6 +31,7 @@ struct Relation {
     name: Name,
     columns: Vec<String>,
     condition: Option<String>,
+    query: Option<String>,
     root: bool,
     rows: i64,
     bytes: i64,
@@ -47,6 +48,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             name: table.qualified(),
             columns: names(&table.columns),
             condition: table.condition.clone(),
+            query: None,
             root: false,
             rows: table.rows,
             bytes: table.bytes,
@@ -60,6 +62,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             name,
             columns: names(&root.columns),
             condition: None,
+            query: None,
             root: false,
             rows,
             bytes,
@@ -70,7 +73,8 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
         }
         for chunk in inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id) {
             let key = (name.clone(), Some(chunk.slices.clone()));
-            all.insert(key, relation(chunk.qualified(), chunk.rows, chunk.bytes));
+            let own = relation(chunk.qualified(), chunk.rows, chunk.bytes);
+            all.insert(key, Relation { query: chunk.query.clone(), ..own });
         }
     }
     all
@@ -89,6 +93,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             target: to.map(|r| r.name).or_else(|| from.root.then(|| from.name.clone())),
             columns: from.columns.clone(),
             condition: from.condition.clone(),
+            query: from.query.clone(),
             root: from.root,
             chunk: key.1.is_some(),
             checksum,
@@ -104,6 +109,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             target: Some(to.name),
             columns: to.columns,
             condition: to.condition,
+            query: None,
             root: to.root,
             chunk: key.1.is_some(),
             checksum,
@@ -158,8 +164,8 @@ pub fn judge(run: i64) -> Result<()> {
 
 /// One comparison: the source counts while this server does.
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
-    let query =
-        |name: &Name| checksum::query(name, !work.chunk, &work.columns, work.condition.as_deref(), work.checksum);
+    let rows = |name: &Name| checksum::table(name, !work.chunk, work.condition.as_deref());
+    let query = |rows: &str| checksum::query(rows, &work.columns, work.checksum);
     let mut asked = false;
     let snapshot = context.block.snapshot.clone();
     let run = context.block.run;
@@ -172,7 +178,11 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
         if work.root {
             source.query("SET LOCAL timescaledb.restoring = on")?;
         }
-        source.send(&query(name))?;
+        let rows = match &work.query {
+            Some(query) => checksum::result(query),
+            None => rows(name),
+        };
+        source.send(&query(&rows))?;
         asked = true;
     }
     let own = transaction(|| {
@@ -180,9 +190,8 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
             spi::set_local("timescaledb.restoring", "on")?;
         }
         match &work.target {
-            Some(name) => {
-                spi::json_rows::<(i64, Option<String>)>(&as_json(&query(name)), &[]).map(|rows| rows.into_iter().next())
-            }
+            Some(name) => spi::json_rows::<(i64, Option<String>)>(&as_json(&query(&rows(name))), &[])
+                .map(|rows| rows.into_iter().next()),
             None => Ok(None),
         }
     });

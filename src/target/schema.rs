@@ -2,7 +2,7 @@
 //! that an error names its object and its statement.
 
 use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
-use crate::core::inventory::{Hypertable, Inventory, PG_CLASS};
+use crate::core::inventory::{Hypertable, Inventory, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal};
 use crate::core::options::{Keep, Options, Policies};
 use crate::core::plan::{self, Task};
@@ -31,7 +31,14 @@ pub fn filter(inventory: &Inventory) -> Filter {
     let own = ["timescaledb".to_string(), "timescale_migrate".to_string()];
     Filter {
         objects: inventory.excluded.iter().map(|e| (e.class_oid, e.oid)).collect(),
-        provided: inventory.caggs.iter().map(|cagg| (PG_CLASS, cagg.oid)).collect(),
+        provided: inventory
+            .caggs
+            .iter()
+            .flat_map(|cagg| {
+                let keys = cagg.constraints.iter().map(|oid| (PG_CONSTRAINT, *oid));
+                keys.chain([(PG_CLASS, cagg.oid)])
+            })
+            .collect(),
         extensions: own.to_vec(),
         schemas: vec!["timescale_migrate".to_string()],
     }

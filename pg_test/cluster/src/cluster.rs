@@ -3,6 +3,8 @@
 use crate::edition::{Edition, has_library, postgres_15};
 use crate::poll;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -22,6 +24,8 @@ pub struct Cluster {
     /// Holds the data, the socket and the log.
     pub dir: PathBuf,
     pub port: u16,
+    /// The server's arguments.
+    arguments: Vec<OsString>,
     guard: Mutex<Child>,
 }
 
@@ -84,26 +88,37 @@ impl Cluster {
         }
         all.extend(settings.iter().copied());
 
-        let mut server = command(bindir, "postgres");
-        server.arg("-D").arg(dir.join("data"));
+        let mut arguments = vec![OsString::from("-D"), dir.join("data").into()];
         for (name, value) in all.iter().filter(|(_, value)| !value.is_empty()) {
-            server.arg("-c").arg(format!("{name}={value}"));
+            arguments.extend(["-c".into(), format!("{name}={value}").into()]);
         }
-        let log = std::fs::File::create(dir.join("log")).unwrap();
-        let mut guard = Command::new("sh");
-        // Its own process group: an interrupt typed at the terminal is for the tests alone.
-        guard.arg("-c").arg(format!("exec 3<&0 </dev/null; {GUARD}")).process_group(0);
-        guard.arg(server.get_program()).args(server.get_args());
-        as_server_user(&mut guard);
-        guard.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
-        let cluster =
-            Cluster { bindir: bindir.into(), dir, port, guard: Mutex::new(guard.spawn().expect("cannot run sh")) };
-        poll("a server to start", || {
-            let ended = cluster.guard.lock().unwrap().try_wait().unwrap().is_some();
-            assert!(!ended, "the server did not start:\n{}", cluster.log_since(0));
-            cluster.config("postgres").connect(postgres::NoTls).is_ok()
-        });
+        let guard = Mutex::new(guard(bindir, &dir, &arguments));
+        let cluster = Cluster { bindir: bindir.into(), dir, port, arguments, guard };
+        cluster.wait_until_ready();
         cluster
+    }
+
+    /// Waits until the server takes connections: after its start, or after a crash of one of its
+    /// processes.
+    pub fn wait_until_ready(&self) {
+        poll("a server to start", || {
+            let ended = self.guard.lock().unwrap().try_wait().unwrap().is_some();
+            assert!(!ended, "the server did not start:\n{}", self.log_since(0));
+            self.config("postgres").connect(postgres::NoTls).is_ok()
+        });
+    }
+
+    /// Stops the server at once, as a crash would.
+    pub fn stop_immediately(&self) {
+        let pid = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("the server does not run");
+        signal("QUIT", pid.lines().next().unwrap());
+        poll("the server to stop", || self.guard.lock().unwrap().try_wait().unwrap().is_some());
+    }
+
+    /// Starts the server after it was stopped.
+    pub fn start_again(&self) {
+        *self.guard.lock().unwrap() = guard(&self.bindir, &self.dir, &self.arguments);
+        self.wait_until_ready();
     }
 
     /// Connection parameters of the superuser, over the socket.
@@ -144,6 +159,25 @@ impl Drop for Cluster {
         let _ = guard.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Runs the server; ends it when its standard input does.
+fn guard(bindir: &Path, dir: &Path, arguments: &[OsString]) -> Child {
+    let server = command(bindir, "postgres");
+    let log = OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut guard = Command::new("sh");
+    // Its own process group: an interrupt typed at the terminal is for the tests alone.
+    guard.arg("-c").arg(format!("exec 3<&0 </dev/null; {GUARD}")).process_group(0);
+    guard.arg(server.get_program()).args(arguments);
+    as_server_user(&mut guard);
+    guard.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+    guard.spawn().expect("cannot run sh")
+}
+
+/// Sends a signal to a process, which may be gone already.
+pub fn signal(name: &str, pid: &str) {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", name, pid]).stderr(Stdio::null()).status().expect("cannot run kill");
 }
 
 /// A server that all tests share: started by the first that asks for it.

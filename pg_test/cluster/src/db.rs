@@ -73,6 +73,12 @@ impl Db {
         row.get(0).unwrap_or_default().to_owned()
     }
 
+    /// The same, of a server that may be down.
+    pub fn try_value(&self, query: &str) -> Result<String, postgres::Error> {
+        let found = rows(&mut self.cluster.config(&self.name).connect(NoTls)?, query)?;
+        Ok(found.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned())
+    }
+
     /// Whether a query says true.
     #[track_caller]
     pub fn is(&self, query: &str) -> bool {

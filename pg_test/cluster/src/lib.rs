@@ -9,7 +9,7 @@ mod pair;
 mod same;
 pub mod suite;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, of_edition, shared_source, signal};
 pub use db::{Db, quote};
 pub use edition::{Edition, Versions};
 pub use pair::Pair;

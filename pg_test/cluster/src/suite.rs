@@ -15,6 +15,7 @@ enum On {
     Apache,
     Community,
     Postgres15,
+    Richest,
 }
 
 #[derive(Clone, Copy)]
@@ -44,6 +45,11 @@ impl Test {
         Test { name, run: Run::Edition(On::Community, run) }
     }
 
+    /// Runs once, on the edition that can do most.
+    pub const fn richest(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, run: Run::Edition(On::Richest, run) }
+    }
+
     /// Needs a PostgreSQL 15 beside the target.
     pub const fn postgres_15(name: &'static str, run: fn(Edition)) -> Test {
         Test { name, run: Run::Edition(On::Postgres15, run) }
@@ -62,6 +68,8 @@ impl Test {
                     On::Both => &[Edition::Apache, Edition::Community],
                     On::Apache | On::Postgres15 => &[Edition::Apache],
                     On::Community => &[Edition::Community],
+                    On::Richest if Edition::Community.bindir().is_some() => &[Edition::Community],
+                    On::Richest => &[Edition::Apache],
                 };
                 let trial = |edition: &Edition| {
                     let edition = *edition;

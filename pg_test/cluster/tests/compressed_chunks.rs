@@ -140,19 +140,23 @@ fn every_state(versions: Versions) {
         "DELETE FROM {} WHERE n % 11 = 0",
     ]);
     for side in [&pair.source, &pair.target] {
-        side.refuses("INSERT INTO frozen (t, device) VALUES ('2024-01-02 UTC', 'd1')", &["frozen"]);
-        side.refuses("DELETE FROM frozen", &["frozen"]);
+        let refused = side.error("INSERT INTO frozen (t, device) VALUES ('2024-01-02 UTC', 'd1')");
+        assert!(refused.message().contains("frozen"), "{refused:?}");
     }
     assert_same_contents(&pair, false);
-    // Unordered batches are sorted when the chunk is compressed again.
-    each(&["SELECT count(compress_chunk(c, true)) FROM show_chunks('{}') c"]);
+    // Unordered batches are sorted when the chunk is compressed again. In the order of time, as which
+    // chunk is added to which depends on that.
+    each(&["SELECT count(compress_chunk(c, true))
+        FROM (SELECT format('%I.%I', chunk_schema, chunk_name)::regclass AS c
+              FROM timescaledb_information.chunks WHERE hypertable_name = '{}' ORDER BY range_start) x"]);
     assert_same_contents(&pair, versions.same());
     each(&[
         "SELECT count(decompress_chunk(c, true)) FROM show_chunks('{}', newer_than => timestamptz '2024-01-03 UTC') c",
         "SELECT drop_chunks('{}', timestamptz '2024-01-02 UTC')",
     ]);
     pair.both(&[
-        "DROP TABLE segmented, whole, partial_whole",
+        "DROP TABLE segmented",
+        "DROP TABLE partial_whole",
         "SELECT _timescaledb_functions.unfreeze_chunk(c) FROM show_chunks('frozen') c",
         "DELETE FROM frozen WHERE device = 'd2'",
     ]);

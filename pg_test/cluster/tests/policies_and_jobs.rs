@@ -103,7 +103,7 @@ fn every_field(versions: Versions) {
     // The next job gets a number of its own.
     pair.target.sql("SELECT add_job('\"Job Schema\".act_too', '1 day', initial_start => '2100-01-01 UTC')");
     pair.target.sql("SELECT remove_retention_policy('hundreds'); SELECT remove_compression_policy('tick'); SELECT remove_reorder_policy('\"Kept\"')");
-    pair.target.sql("DROP MATERIALIZED VIEW hundreds; DROP TABLE tick, \"Kept\"");
+    pair.target.each(&["DROP MATERIALIZED VIEW hundreds", "DROP TABLE tick", "DROP TABLE \"Kept\""]);
     assert_eq!(pair.target.value("SELECT count(*) FROM _timescaledb_config.bgw_job WHERE id >= 1000"), "4");
 }
 
