@@ -45,7 +45,7 @@ pgrx-config:
 
 demo: setup
 	$(MAKE) install $(DATA)
-	PG_CONFIG=$(PG_CONFIG) demo/run
+	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) demo/run
 
 # Every kind of test runs, even after one has failed.
 test: setup

@@ -200,11 +200,9 @@ fn migrate_resume(
         session::require_superuser()?;
         session::require_startable("migrate_resume")?;
         let (stored, json) = state::resumable(run)?;
-        let mut options = with_jobs(Options::parse(&json).map_err(invalid)?, jobs)?;
-        options.wait = wait.unwrap_or(options.wait);
-        let wait = options.wait;
+        let options = with_jobs(Options::parse(&json).map_err(invalid)?, jobs)?;
         let started = launch::start(source.unwrap_or(&stored), Kind::Migrate, options, Some(run))?;
-        summary(if wait { started.wait()? } else { started.detach() })
+        summary(if wait.unwrap_or(true) { started.wait()? } else { started.detach() })
     };
     TableIterator::once(or_raise(call()))
 }

@@ -245,6 +245,8 @@ pub struct Attach {
 pub struct Recheck {
     /// The copy task's id.
     pub copy: i32,
+    /// What copies the relation as the source has it now.
+    pub again: Vec<Task>,
 }
 
 /// A comparison of one relation on both sides.

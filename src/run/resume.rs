@@ -50,7 +50,8 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
         if before.iter().all(|task| task.done) {
             // Parts were counted one by one; their sum is compared by the first.
             let id = before[0].id;
-            let work = Work::Recheck(Recheck { copy: id });
+            let work =
+                Work::Recheck(Recheck { copy: id, again: tasks.iter().map(|(task, _)| (*task).clone()).collect() });
             rechecks.push(plan::task(
                 Stage::Recheck,
                 before[0].object.clone(),
@@ -142,18 +143,17 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             if work.pages.is_some() {
                 empty(&work)?;
             }
+            let all = "SELECT t.id FROM timescale_migrate.task_log t
+                       WHERE t.run = $1 AND t.stage = 'copy'
+                         AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)";
             spi::execute(
-                "DELETE FROM timescale_migrate.task_log a USING timescale_migrate.task_log t
-                 WHERE a.run = $1 AND a.stage = 'compression' AND (a.work ->> 'copy')::integer = t.id
-                   AND t.run = $1 AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)",
+                &format!(
+                    "DELETE FROM timescale_migrate.task_log
+                     WHERE run = $1 AND (id IN ({all}) OR stage = 'compression' AND (work ->> 'copy')::integer IN ({all}))"
+                ),
                 &[run.into(), recheck.copy.into()],
             )?;
-            spi::execute(
-                "UPDATE timescale_migrate.task_log t SET state = 'pending', ended_at = NULL, rows = NULL, bytes = NULL, compressed = NULL
-                 WHERE t.run = $1 AND t.stage = 'copy'
-                   AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)",
-                &[run.into(), recheck.copy.into()],
-            )?;
+            state::add_tasks(run, &recheck.again)?;
             let message = format!(
                 "{} has {now} rows on the source now, {rows} were copied: it is copied again",
                 work.source.shown()

@@ -100,23 +100,22 @@ impl Maker {
     /// The entry's definition. pg_dump writes ALTER TABLE ONLY for what it adds to a table;
     /// TimescaleDB refuses ONLY on a hypertable, whose chunks have to follow.
     fn definition(&self, entry: &Entry) -> String {
-        let table = match (&entry.namespace, entry.tag.split(' ').next()) {
-            (Some(schema), Some(_)) => self
-                .hypertables
-                .iter()
-                .find(|(s, name)| s == schema && (entry.tag == *name || entry.tag.starts_with(&format!("{name} ")))),
-            _ => None,
+        let definition = entry.portable_definition();
+        let of_hypertable = |(schema, name): &(String, String)| {
+            let rest = entry.tag.strip_prefix(name.as_str());
+            entry.namespace.as_ref() == Some(schema)
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         };
-        if table.is_none() {
-            return entry.definition.clone();
-        }
         // Where ONLY stands at the statement's head, before any name of the user's.
-        let head = ["ALTER TABLE ", "ALTER PUBLICATION "];
-        match entry.definition.split_once("ONLY ") {
-            Some((before, after)) if head.iter().any(|head| before.trim_start().starts_with(head)) => {
+        let heads = ["ALTER TABLE ", "ALTER PUBLICATION "];
+        match definition.split_once("ONLY ") {
+            Some((before, after))
+                if heads.iter().any(|head| before.trim_start().starts_with(head))
+                    && self.hypertables.iter().any(of_hypertable) =>
+            {
                 format!("{before}{after}")
             }
-            _ => entry.definition.clone(),
+            _ => definition.into_owned(),
         }
     }
 

@@ -174,10 +174,10 @@ fn guard(bindir: &Path, dir: &Path, arguments: &[OsString]) -> Child {
     guard.spawn().expect("cannot run sh")
 }
 
-/// Sends a signal to a process, which may be gone already.
-pub fn signal(name: &str, pid: &str) {
+/// Sends a signal to a process; false if it is gone.
+pub fn signal(name: &str, pid: &str) -> bool {
     let mut kill = Command::new("kill");
-    kill.args(["-s", name, pid]).stderr(Stdio::null()).status().expect("cannot run kill");
+    kill.args(["-s", name, pid]).stderr(Stdio::null()).status().expect("cannot run kill").success()
 }
 
 /// A server that all tests share: started by the first that asks for it.

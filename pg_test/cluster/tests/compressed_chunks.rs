@@ -101,6 +101,8 @@ fn every_state(versions: Versions) {
     // Chunks that were added to the one before. Which writers leave batches unsorted depends on the
     // version; the state that they leave does not.
     table("unordered", &format!("{whole}, timescaledb.compress_chunk_time_interval = '2 days'"));
+    // Newer versions add no chunk to another where they make sparse indexes for those of the table.
+    pair.source.sql("DROP INDEX unordered_device_t_idx");
     compress("unordered", 4);
     pair.source.sql(
         "UPDATE _timescaledb_catalog.chunk k SET status = k.status | 2 FROM _timescaledb_catalog.hypertable h

@@ -21,8 +21,16 @@ fn migrate(pair: &Pair, versions: Versions) {
 /// Rows, watermarks and thresholds. What a version notes of writes, and how large its tables are
 /// while it compresses them, is its own affair.
 fn assert_same_rows(pair: &Pair, versions: Versions) {
-    let left_out = ["sparse indexes of ", "compressed ", "writes to ", "invalidations of ", "rows of ", "batches of ", "status of "];
-    assert_same_but(pair, if versions.same() { &left_out[..2] } else { &left_out });
+    assert_same_rows_but(pair, versions, &[]);
+}
+
+fn assert_same_rows_but(pair: &Pair, versions: Versions, others: &[&str]) {
+    let mut left_out = vec!["sparse indexes of ", "compressed "];
+    if !versions.same() {
+        left_out.extend(["writes to ", "invalidations of ", "rows of ", "batches of ", "status of "]);
+        left_out.extend(others);
+    }
+    assert_same_but(pair, &left_out);
 }
 
 const RAW: &str = "
@@ -98,7 +106,9 @@ fn every_kind(versions: Versions) {
         pair.both(&names.map(|name| refresh(name, window(name))));
     };
     refreshes(|name| if name == "by_tick" { "500, 9000" } else { "'2024-01-10 UTC', '2024-05-20 UTC'" });
-    assert_same_rows(&pair, versions);
+    // How a window is cut to buckets that begin elsewhere has changed between versions.
+    let cut_otherwise = ["rows seen in public.shifted", "rows seen in public.from_origin", "watermark of public.shifted", "watermark of public.from_origin"];
+    assert_same_rows_but(&pair, versions, &cut_otherwise);
     refreshes(|_| "NULL, NULL");
     pair.both(&[
         "SELECT compress_chunk(c, true) FROM show_chunks('packed') c",

@@ -36,4 +36,6 @@ scenarios!(
     continuous_aggregates,
     policies_and_jobs,
     community_to_apache,
+    resume,
+    chaos,
 );

@@ -1,6 +1,8 @@
 //! What is said of an entry in messages, and what is run for it besides its definition:
 //! the settings its definition expects, the access method of a partitioned table, the owner.
 
+use std::borrow::Cow;
+
 use super::Entry;
 use crate::core::name::{Name, quoted};
 
@@ -63,6 +65,24 @@ impl Entry {
             _ => return None,
         };
         Some(format!("ALTER {object} OWNER TO {owner}"))
+    }
+
+    /// The definition without column options that a server keeps for itself: minor releases such
+    /// as PostgreSQL 15.20 store `pg_attver` with each column, and a pg_dump from before, of
+    /// another major, dumps it, but no server takes it.
+    pub fn portable_definition(&self) -> Cow<'_, str> {
+        let kinds = ["TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE"];
+        if !kinds.contains(&self.desc.as_str()) || !self.definition.contains("(pg_attver=") {
+            return Cow::Borrowed(&self.definition);
+        }
+        let own = |line: &&str| {
+            let set = line.strip_prefix("ALTER ").and_then(|line| line.split_once(" ALTER COLUMN "));
+            let option = set.and_then(|(_, column)| column.rsplit_once(" SET (pg_attver="));
+            let value = option.and_then(|(_, value)| value.strip_suffix(");"));
+            value.is_some_and(|value| value.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let lines: Vec<&str> = self.definition.split('\n').filter(|line| !own(line)).collect();
+        Cow::Owned(lines.join("\n"))
     }
 
     /// The settings that the definition expects, as a name and a value for set_config. They are

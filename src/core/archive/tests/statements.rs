@@ -130,3 +130,18 @@ fn objects_in_messages() {
     assert_eq!(entry(1, "SCHEMA", "app").within(None).object(), "SCHEMA app");
     assert_eq!(entry(1, "ACL", "SCHEMA app").within(None).object(), "ACL ON SCHEMA app");
 }
+
+#[test]
+fn a_servers_own_column_options_are_left_out() {
+    let mut table = entry(1, "TABLE", "t");
+    table.definition = "CREATE TABLE public.t (a integer);\n\
+        ALTER TABLE ONLY public.t ALTER COLUMN a SET (n_distinct=5);\n\
+        ALTER TABLE ONLY public.t ALTER COLUMN a SET (pg_attver=27788624);\n"
+        .into();
+    let kept = "CREATE TABLE public.t (a integer);\n\
+        ALTER TABLE ONLY public.t ALTER COLUMN a SET (n_distinct=5);\n";
+    assert_eq!(table.portable_definition(), kept);
+    let mut function = entry(2, "FUNCTION", "f()");
+    function.definition = table.definition.clone();
+    assert_eq!(function.portable_definition(), function.definition);
+}

@@ -1,0 +1,221 @@
+//! Faults at random moments of a run. It is resumed until it is done; the target then holds the
+//! source, and nothing is left running on either side.
+//!
+//! CHAOS_ROUNDS says how many runs are made, CHAOS_SEED repeats the choices of an earlier time.
+
+mod faults;
+
+use cluster::suite::Test;
+use cluster::{Db, Edition, Pair, differences, of_edition, poll};
+use faults::{FAULTS, Under};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub const TESTS: &[Test] = &[Test::richest("faults at random moments", faults_at_random)];
+
+/// Of one round.
+const MOST_FAULTS: u64 = 20;
+
+const PHASES: [&str; 16] = [
+    "start", "preflight", "schema", "recheck", "copy", "sequences", "index", "constraint", "attach", "foreign_key",
+    "compression", "rest", "refresh", "analyze", "verify", "jobs",
+];
+
+/// The choices of a test, all from one seed.
+pub struct Random(u64);
+
+impl Random {
+    /// SplitMix64.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.below(choices.len() as u64) as usize]
+    }
+}
+
+/// When a fault strikes.
+#[derive(Debug)]
+enum Moment {
+    After(Duration),
+    Phase(&'static str),
+    /// So many tasks are done.
+    Tasks(u64),
+}
+
+impl Moment {
+    fn random(random: &mut Random) -> Moment {
+        match random.below(3) {
+            0 => Moment::After(Duration::from_millis(random.below(1500))),
+            1 => Moment::Phase(random.of(&PHASES)),
+            _ => Moment::Tasks(random.below(120)),
+        }
+    }
+
+    /// Waits for it; false if the run ends before it comes.
+    fn comes(&self, under: &mut Under) -> bool {
+        let start = Instant::now();
+        loop {
+            let ended = under.caller_ended();
+            let now = under.observe();
+            let here = match self {
+                Moment::After(delay) => start.elapsed() >= *delay,
+                Moment::Phase(phase) => now.phase == *phase,
+                Moment::Tasks(done) => now.tasks_done >= *done,
+            };
+            if now.state == "running" && here {
+                return true;
+            }
+            if now.state != "running" && !now.state.is_empty() && ended {
+                return false;
+            }
+            assert!(start.elapsed() < Duration::from_secs(120), "the run neither goes on nor ends: {now:?}");
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+}
+
+fn setting<T: FromStr>(name: &str, default: T) -> T
+where
+    T::Err: Debug,
+{
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|e| panic!("{name}: {e:?}")))
+}
+
+#[derive(Default)]
+struct Tally {
+    faults: BTreeMap<&'static str, usize>,
+    resumes: usize,
+    differences: Vec<String>,
+}
+
+fn faults_at_random(edition: Edition) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = setting("CHAOS_SEED", now % 1_000_000);
+    let rounds = setting("CHAOS_ROUNDS", 3u64);
+    println!("chaos: CHAOS_SEED={seed}");
+    let (source, target) = (Arc::new(of_edition(edition, &[])), Arc::new(of_edition(edition, &[])));
+    let source = Db::create(source, "chaos");
+    fill(&source, edition);
+    let mut tally = Tally::default();
+    for number in 1..=rounds {
+        // Each round has choices of its own, whatever the moments of the one before were.
+        let mut random = Random(seed.wrapping_add(number << 32));
+        Db::create(target.clone(), "chaos_before").sql("DROP ROLE IF EXISTS chaos_owner");
+        let db = Db::create(target.clone(), "chaos");
+        db.sql("CREATE EXTENSION timescaledb");
+        let pair = Pair { target: Pair::server(&source, db), source: source.again() };
+        let found = round(&pair, &mut random, &mut tally);
+        tally.differences.extend(found.iter().map(|text| format!("round {number}: {text}")));
+    }
+    let faults: usize = tally.faults.values().sum();
+    let kinds: Vec<_> = tally.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    println!(
+        "chaos: {rounds} rounds, {faults} faults ({}), {} resumes, {} differences",
+        kinds.join(", "),
+        tally.resumes,
+        tally.differences.len()
+    );
+    assert!(tally.differences.is_empty(), "CHAOS_SEED={seed}\n{}", tally.differences.join("\n"));
+    assert!(faults >= rounds as usize, "CHAOS_SEED={seed}: hardly any fault struck");
+}
+
+/// One migration from its start to its end; what is wrong after it.
+fn round(pair: &Pair, random: &mut Random, tally: &mut Tally) -> Vec<String> {
+    let most = 1 + random.below(MOST_FAULTS);
+    let mut struck = 0;
+    let mut history = Vec::new();
+    loop {
+        let before = struck;
+        let jobs = 1 + random.below(3);
+        let mut under = Under::begin(pair, jobs);
+        while struck < most {
+            let (moment, (kind, strike)) = (Moment::random(random), random.of(FAULTS));
+            if !moment.comes(&mut under) {
+                break;
+            }
+            if strike(&mut under) {
+                struck += 1;
+                *tally.faults.entry(kind).or_default() += 1;
+                history.push(format!("{kind} at {moment:?}"));
+            }
+        }
+        let end = under.wait_for_end();
+        pair.wait_for_silence();
+        match end.as_str() {
+            "done" => break,
+            // No fault, no failure: it has to come to its end by itself.
+            _ if struck == before => return vec![format!("{end} without a fault, after {history:?}")],
+            _ if end.contains("XX000") => return vec![format!("an internal error: {end}, after {history:?}")],
+            _ => tally.resumes += 1,
+        }
+    }
+    let mut wrong = differences(pair);
+    wrong.extend(left_over(pair));
+    if !wrong.is_empty() {
+        wrong.push(format!("after {history:?}"));
+    }
+    wrong
+}
+
+/// What a run ought to have taken with it.
+fn left_over(pair: &Pair) -> Vec<String> {
+    let mut found = Vec::new();
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid IN (1414353490, 1414353491)";
+    // The relations of chunks, of compressed ones as well.
+    let internal = "SELECT count(*) FROM pg_class WHERE relnamespace = '_timescaledb_internal'::regnamespace AND relkind IN ('r', 'v')";
+    let unfinished = "SELECT count(*) FROM timescale_migrate.task WHERE state <> 'done'";
+    for (what, source, target) in [
+        ("locks of runs", "0".into(), pair.target.value(locks)),
+        ("internal relations", pair.source.value(internal), pair.target.value(internal)),
+        ("unfinished tasks", "0".into(), pair.target.value(unfinished)),
+        ("snapshots of the source", "0".into(), pair.source.value("SELECT count(*) FROM pg_ls_dir('pg_snapshots')")),
+        ("pg_dump processes", "0".into(), faults::dumps_of(pair.source.cluster.port).to_string()),
+    ] {
+        if source != target {
+            found.push(format!("{what}: {target} instead of {source}"));
+        }
+    }
+    found
+}
+
+fn fill(source: &Db, edition: Edition) {
+    source.sql("CREATE EXTENSION timescaledb");
+    source.sql(include_str!("sql/chaos.sql"));
+    if edition == Edition::Community {
+        source.sql(include_str!("sql/chaos_community.sql"));
+        for statement in [
+            "CREATE MATERIALIZED VIEW hourly WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
+             SELECT time_bucket('1 hour', t) AS hour, device, sum(n) AS n FROM reading GROUP BY 1, 2 WITH NO DATA",
+            "CREATE MATERIALIZED VIEW daily WITH (timescaledb.continuous) AS
+             SELECT time_bucket('1 day', hour) AS day, sum(n) AS n FROM hourly GROUP BY 1 WITH NO DATA",
+            "CREATE MATERIALIZED VIEW hundreds WITH (timescaledb.continuous) AS
+             SELECT time_bucket(100, at) AS bucket, sum(v) AS v FROM tick GROUP BY 1 WITH NO DATA",
+            "CALL refresh_continuous_aggregate('hourly', NULL, '2024-01-25 UTC')",
+            "CALL refresh_continuous_aggregate('daily', NULL, '2024-01-20 UTC')",
+            "CALL refresh_continuous_aggregate('hundreds', 0, 4000)",
+            "INSERT INTO reading VALUES ('2024-01-05 00:00:30 UTC', 1, 1, 1)",
+            // None is due in this century.
+            "SELECT add_retention_policy('reading', INTERVAL '100 years', initial_start => '2100-01-01 UTC')",
+            "SELECT add_compression_policy('packed', INTERVAL '90 years', initial_start => '2100-01-02 UTC')",
+            "SELECT add_continuous_aggregate_policy('hundreds', 8000, 500, '1 hour', initial_start => '2100-01-03 UTC')",
+            "CREATE PROCEDURE act(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1'",
+            "SELECT add_job('act', '1 day', config => '{\"a\": [1, null]}', initial_start => '2100-01-04 UTC')",
+        ] {
+            source.sql(statement);
+        }
+    }
+    poll("the source to be at rest", || source.is("SELECT count(*) = 0 FROM pg_stat_progress_create_index"));
+}

@@ -1,0 +1,169 @@
+//! What can happen to a run, and a run that it happens to.
+
+use cluster::{Cluster, Pair, poll, signal};
+use postgres::{Client, NoTls, SimpleQueryMessage};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// Each with its name; false if there was nothing to strike.
+pub type Fault = (&'static str, fn(&mut Under) -> bool);
+
+pub const FAULTS: &[Fault] = &[
+    ("kill -9 of a worker", |under| under.kill("worker")),
+    ("kill -9 of the coordinator", |under| under.kill("coordinator")),
+    ("end of a worker", |under| under.end_here("backend_type = 'timescale_migrate worker'")),
+    ("end of the coordinator", |under| under.end_here("backend_type = 'timescale_migrate coordinator'")),
+    ("end of the caller's backend", |under| under.end_here("application_name = 'chaos caller'")),
+    ("end of the keeper's session", |under| under.end_there("application_name LIKE 'timescale_migrate run % keeper'")),
+    ("end of a worker's session", |under| under.end_there("application_name ~ '^timescale_migrate run .* (worker|task)'")),
+    ("end of pg_dump's session", |under| under.end_there("application_name IN ('timescale_migrate schema', 'pg_dump')")),
+    ("restart of the source", |under| restart(&under.pair.source.cluster)),
+    ("restart of the target", |under| restart(&under.pair.target.cluster)),
+    ("graceful cancel", |under| under.cancel("graceful")),
+    ("immediate cancel", |under| under.cancel("immediate")),
+    ("cancel of the caller", |under| under.signal_caller("INT")),
+    ("loss of the caller", |under| under.signal_caller("KILL")),
+];
+
+/// What is seen of the run.
+#[derive(Debug, Default)]
+pub struct Now {
+    /// Empty while nothing can be seen.
+    pub state: String,
+    pub phase: String,
+    pub tasks_done: u64,
+}
+
+/// A run, begun or resumed by a psql that waits for it.
+pub struct Under<'a> {
+    pair: &'a Pair,
+    caller: Child,
+    observer: Option<Client>,
+}
+
+impl Under<'_> {
+    pub fn begin(pair: &Pair, jobs: u64) -> Under<'_> {
+        let run = pair.target.value("SELECT coalesce(max(id)::text, '') FROM timescale_migrate.run");
+        let call = match run.as_str() {
+            "" => r#"migrate_from('old', '{"verify": "checksum", "split_bytes": 150000}', "#.to_owned(),
+            run => format!("migrate_resume({run}, "),
+        };
+        let mut psql = pair.target.cluster.program("psql");
+        psql.args(["--no-psqlrc", "--dbname", &pair.target.name]);
+        psql.args(["--command", &format!("SELECT * FROM {call} jobs => {jobs}, wait => true)")]);
+        psql.env("PGAPPNAME", "chaos caller").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Under { pair, caller: psql.spawn().expect("cannot run psql"), observer: None }
+    }
+
+    pub fn caller_ended(&mut self) -> bool {
+        self.caller.try_wait().unwrap().is_some()
+    }
+
+    pub fn observe(&mut self) -> Now {
+        let query = "SELECT state, phase, (SELECT count(*) FROM timescale_migrate.task_log WHERE state = 'done'), sqlstate, error
+            FROM timescale_migrate.run ORDER BY id DESC LIMIT 1";
+        if self.observer.is_none() {
+            self.observer = self.pair.target.cluster.config(&self.pair.target.name).connect(NoTls).ok();
+        }
+        let Some(Ok(answer)) = self.observer.as_mut().map(|client| client.simple_query(query)) else {
+            self.observer = None;
+            return Now::default();
+        };
+        let row = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        // A caller that was lost early enough has begun no run.
+        let Some(row) = row else { return Now { state: "absent".into(), ..Now::default() } };
+        let field = |i: usize| row.get(i).unwrap_or_default().to_owned();
+        let mut state = field(0);
+        if state == "failed" || state == "cancelled" {
+            state = format!("{state} {} {}", field(3), field(4));
+        }
+        Now { state, phase: field(1), tasks_done: field(2).parse().unwrap() }
+    }
+
+    /// Waits until neither the run nor its caller goes on; the run's state.
+    pub fn wait_for_end(&mut self) -> String {
+        let mut state = String::new();
+        poll("the run to end", || {
+            let ended = self.caller_ended();
+            state = self.observe().state;
+            ended && !state.is_empty() && state != "running"
+        });
+        state
+    }
+
+    /// kill -9, after which the server starts anew.
+    fn kill(&self, kind: &str) -> bool {
+        let pid = format!("SELECT pid FROM pg_stat_activity WHERE backend_type = 'timescale_migrate {kind}' LIMIT 1");
+        let cluster = &self.pair.target.cluster;
+        let Ok(pid) = self.pair.target.try_value(&pid) else { return false };
+        let before = cluster.log_length();
+        if pid.is_empty() || !signal("KILL", &pid) {
+            return false;
+        }
+        // It may have been at its end anyway.
+        let start = Instant::now();
+        while !cluster.log_since(before).contains("was terminated by signal 9") {
+            if start.elapsed() > Duration::from_secs(2) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        poll("the server to start anew", || {
+            cluster.log_since(before).contains("database system is ready to accept connections")
+        });
+        true
+    }
+
+    fn end_here(&self, which: &str) -> bool {
+        end(&self.pair.target, which)
+    }
+
+    fn end_there(&self, which: &str) -> bool {
+        end(&self.pair.source, which)
+    }
+
+    fn cancel(&self, mode: &str) -> bool {
+        let cancel = format!("SELECT migrate_cancel(max(id), '{mode}') FROM timescale_migrate.run");
+        self.pair.target.try_value(&cancel).is_ok_and(|answer| answer == "t")
+    }
+
+    fn signal_caller(&mut self, name: &str) -> bool {
+        !self.caller_ended() && signal(name, &self.caller.id().to_string())
+    }
+}
+
+impl Drop for Under<'_> {
+    fn drop(&mut self) {
+        let _ = self.caller.kill();
+        let _ = self.caller.wait();
+    }
+}
+
+fn end(side: &cluster::Db, which: &str) -> bool {
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND {which} ORDER BY random() LIMIT 1"
+    );
+    side.try_value(&end).is_ok_and(|answer| answer == "t")
+}
+
+fn restart(cluster: &Cluster) -> bool {
+    cluster.stop_immediately();
+    cluster.start_again();
+    true
+}
+
+/// How many pg_dump processes read the server at this port.
+pub fn dumps_of(port: u16) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let titles = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    titles
+        .filter(|title| {
+            let title = String::from_utf8_lossy(title);
+            title.split('\0').next().is_some_and(|program| program.ends_with("pg_dump")) && title.contains(&port.to_string())
+        })
+        .count()
+}

@@ -1,0 +1,362 @@
+//! A run that stopped, for whatever reason, is continued by one call; the target then holds the
+//! source as it is at that call.
+
+use crate::slow;
+use cluster::suite::Test;
+use cluster::{Db, Edition, Pair, assert_same, of_edition, shared_source, signal};
+use std::sync::Arc;
+
+pub const TESTS: &[Test] = &[
+    Test::both("what is finished is not copied again", finished_stays),
+    Test::both("rows come and go in between", rows_change),
+    Test::apache("as many rows, but others", same_count),
+    Test::community("compressed chunks are written to in between", compressed_change),
+    Test::apache("a table in parts", parts),
+    Test::apache("chunks come and go in between", chunks_change),
+    Test::apache("a table is new on the source", new_table),
+    Test::apache("kill -9 of a worker and of the coordinator", kill_9),
+    Test::apache("what cannot be resumed", refused),
+    Test::apache("the source is another database", another_source),
+    Test::apache("an index and a constraint that cannot be made", late_failure),
+];
+
+const FAST: &str =
+    "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'";
+const SLOW: &str = "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(0.01); RETURN true; END'";
+const COPIED: &str = "FROM timescale_migrate.task WHERE stage = 'copy' AND state = 'done'";
+
+/// Cancels the run; what is left of it will not take long.
+fn cancel(pair: &Pair, run: &str) {
+    assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
+    pair.wait_for_state(run, "cancelled");
+    pair.wait_for_silence();
+    pair.both(&[FAST]);
+}
+
+/// A run that was cancelled when some tasks were done and others not.
+fn cancelled(pair: &Pair, arguments: &str) -> String {
+    let run = pair.start(arguments);
+    slow::wait_for_the_middle(pair);
+    cancel(pair, &run);
+    let open = "SELECT count(*) FROM timescale_migrate.task WHERE stage = 'copy' AND state = 'pending'";
+    assert_ne!(pair.target.value(open), "0", "everything was copied already");
+    run
+}
+
+#[track_caller]
+fn resume(pair: &Pair, run: &str) {
+    let summary = pair.target.rows(&format!("SELECT * FROM migrate_resume({run}, wait => true)"));
+    assert_eq!((summary.len(), summary[0].get("run"), summary[0].get("state")), (1, Some(run), Some("done")));
+    assert!(pair.target.is("SELECT every(state = 'done') FROM timescale_migrate.task"));
+    assert!(pair.target.is("SELECT percent = 100 AND tasks_done = tasks FROM migrate_status()"));
+    pair.wait_for_silence();
+}
+
+fn finished_stays(edition: Edition) {
+    let pair = Pair::new("resume", edition);
+    slow::fill(&pair);
+    let run = cancelled(&pair, ", jobs => 2");
+    let began = |objects: &str| {
+        let list = format!("SELECT string_agg(object || ' ' || started_at, ', ' ORDER BY object) {COPIED} AND object = ANY ('{objects}')");
+        pair.target.value(&list)
+    };
+    let objects = pair.target.value(&format!("SELECT array_agg(object) {COPIED}"));
+    let before = began(&objects);
+    assert_ne!(before, "");
+    resume(&pair, &run);
+    assert_eq!(before, began(&objects));
+    assert_same(&pair);
+    assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run WHERE kind = 'migrate'"), "1");
+    assert!(pair.messages().contains("continues under the new snapshot"), "{}", pair.messages());
+    assert!(pair.target.is(&format!("SELECT every(same) FROM migrate_verify({run})")));
+}
+
+fn rows_change(edition: Edition) {
+    let pair = Pair::new("resume_rows", edition);
+    slow::fill(&pair);
+    // The largest, and so the first.
+    pair.source.sql(
+        "CREATE TABLE first (n int PRIMARY KEY, filler text);
+         INSERT INTO first SELECT n, repeat('x', 500) FROM generate_series(1, 3000) n;
+         CREATE TABLE emptied (n int); INSERT INTO emptied SELECT generate_series(1, 5000);
+         CREATE SEQUENCE counted; SELECT nextval('counted');
+         CREATE MATERIALIZED VIEW sums AS SELECT count(*), sum(n) FROM slow",
+    );
+    let run = pair.start(", jobs => 2");
+    let some_chunk = format!("SELECT count(*) > 0 {COPIED} AND object LIKE '%of public.slow'");
+    cluster::poll("a chunk to be copied", || pair.target.is(&some_chunk));
+    cancel(&pair, &run);
+    let done = pair.target.value(&format!("SELECT string_agg(object, ' ') {COPIED}"));
+    assert!(done.contains("public.first") && !done.contains("slow_too"), "{done}");
+    // Some chunks are done and some are not: each gains more than it loses.
+    pair.source.sql(
+        "DELETE FROM first WHERE n % 7 = 0; INSERT INTO first SELECT n, 'new' FROM generate_series(5001, 5010) n;
+         INSERT INTO slow SELECT t + INTERVAL '1 second', n FROM slow WHERE n % 20 = 0; DELETE FROM slow WHERE n % 77 = 1;
+         INSERT INTO slow_too SELECT generate_series(2001, 2100); DELETE FROM slow_too WHERE n < 50;
+         TRUNCATE emptied; SELECT nextval('counted'); REFRESH MATERIALIZED VIEW sums",
+    );
+    resume(&pair, &run);
+    assert_same(&pair);
+    let messages = pair.messages();
+    assert!(messages.contains("public.first has 2582 rows on the source now, 3000 were copied"), "{messages}");
+    assert!(!messages.contains("public.slow_too has"), "{messages}");
+}
+
+/// A count tells nothing of these: either they are copied again, or the comparison finds them.
+fn same_count(edition: Edition) {
+    let pair = Pair::new("resume_same_count", edition);
+    slow::fill(&pair);
+    pair.source.sql("CREATE TABLE first (n int, filler text); INSERT INTO first SELECT n, repeat('x', 500) FROM generate_series(1, 3000) n");
+    let run = cancelled(&pair, ", options => '{\"verify\": \"checksum\"}'");
+    assert!(pair.target.is(&format!("SELECT count(*) = 1 {COPIED} AND object = 'public.first'")));
+    pair.source.sql("UPDATE first SET filler = 'y' WHERE n = 7; DELETE FROM first WHERE n = 8; INSERT INTO first VALUES (9)");
+    let mut client = pair.target.connect();
+    match client.simple_query(&format!("SELECT * FROM migrate_resume({run}, wait => true)")) {
+        Ok(_) => assert_same(&pair),
+        Err(error) => {
+            let error = error.as_db_error().expect("no answer");
+            assert!(error.detail().is_some_and(|detail| detail.contains("public.first")), "{error:?}");
+        }
+    }
+}
+
+fn compressed_change(edition: Edition) {
+    let pair = Pair::new("resume_compressed", edition);
+    pair.source.sql("SELECT _timescaledb_functions.stop_background_workers()");
+    slow::fill(&pair);
+    // Each chunk is larger than all that is slow.
+    pair.source.sql(
+        "CREATE TABLE packed (t timestamptz NOT NULL, device int, v text);
+         SELECT create_hypertable('packed', by_range('t', INTERVAL '1 day'));
+         ALTER TABLE packed SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't');
+         INSERT INTO packed SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 minute', n % 5, md5(n::text) || md5(n + 1 || '')
+         FROM generate_series(0, 6 * 1440 - 1) n;
+         SELECT count(compress_chunk(c)) FROM show_chunks('packed', older_than => timestamptz '2024-01-06 UTC') c",
+    );
+    let run = pair.start("");
+    cluster::poll("the compressed chunks to be copied", || {
+        pair.target.is(&format!("SELECT count(*) = 6 {COPIED} AND object LIKE '%public.packed'"))
+    });
+    cancel(&pair, &run);
+    let chunk = |day: u32| {
+        pair.source.value(&format!(
+            "SELECT c FROM show_chunks('packed', newer_than => timestamptz '2024-01-0{day} UTC', older_than => timestamptz '2024-01-0{} UTC') c",
+            day + 1
+        ))
+    };
+    let (decompressed, again) = (chunk(2), chunk(3));
+    for statement in [
+        "INSERT INTO packed SELECT timestamptz '2024-01-01 00:00:30 UTC' + n * INTERVAL '1 hour', 1, 'late' FROM generate_series(0, 9) n",
+        &format!("SELECT decompress_chunk('{decompressed}')"),
+        &format!("DELETE FROM {decompressed} WHERE device = 3"),
+        &format!("SELECT decompress_chunk('{again}')"),
+        &format!("INSERT INTO {again} SELECT t + INTERVAL '1 second', 1, 'new' FROM {again} LIMIT 20"),
+        &format!("SELECT compress_chunk('{again}')"),
+        &format!("SELECT compress_chunk('{}')", chunk(6)),
+        &format!("INSERT INTO {} VALUES ('2024-01-06 UTC', 1, 'later')", chunk(6)),
+    ] {
+        pair.source.sql(statement);
+    }
+    resume(&pair, &run);
+    assert_same(&pair);
+    // No relation of what was copied first is left.
+    let internal = "SELECT count(*) FROM pg_class WHERE relnamespace = '_timescaledb_internal'::regnamespace AND relkind = 'r'";
+    assert_eq!(pair.source.value(internal), pair.target.value(internal));
+}
+
+fn parts(edition: Edition) {
+    let pair = Pair::plain("resume_parts", edition);
+    // Without a key: a row that comes twice is not refused, only found.
+    pair.source.sql(FAST);
+    pair.source.sql(
+        "CREATE TABLE wide (n int CHECK (public.slowly(n)), moved int DEFAULT 0, filler text);
+         INSERT INTO wide SELECT n, 0, repeat('x', 700) FROM generate_series(1, 1500) n",
+    );
+    pair.source.sql(SLOW);
+    let run = cancelled(&pair, ", options => '{\"split_bytes\": 100000}'");
+    let copied = "SELECT count(*) > 100 AND count(*) < 1400 FROM wide";
+    assert!(pair.target.is(copied), "not in the middle");
+    // From the first pages to the last, then into the room that they left.
+    pair.source.sql("UPDATE wide SET moved = 1 WHERE n < 300");
+    pair.source.sql("VACUUM wide");
+    pair.source.sql("UPDATE wide SET moved = 2 WHERE n > 1300; DELETE FROM wide WHERE n BETWEEN 600 AND 610");
+    let place = "SELECT count(*) > 100 FROM wide WHERE moved = 2 AND (ctid::text::point)[0] < 30";
+    assert!(pair.source.is(place), "no row moved to the front");
+    resume(&pair, &run);
+    assert_same(&pair);
+    assert!(pair.target.is("SELECT count(*) = count(DISTINCT n) AND count(*) = 1489 FROM wide"));
+    assert!(pair.target.is(&format!("SELECT count(*) > 5 {COPIED} AND method LIKE '%part of a large table%'")));
+}
+
+fn chunks_change(edition: Edition) {
+    let pair = Pair::new("resume_chunks", edition);
+    slow::fill(&pair);
+    let run = cancelled(&pair, ", jobs => 2");
+    let chunks = |state: &str| {
+        format!(
+            "SELECT split_part(object, ' ', 1), target FROM timescale_migrate.task
+             WHERE object LIKE '%of public.slow' AND {state} ORDER BY id DESC LIMIT 1"
+        )
+    };
+    let done = pair.target.rows(&chunks("state = 'done'"));
+    let done = (done[0].get(0).unwrap(), done[0].get(1).unwrap());
+    let open = pair.target.value(&chunks("started_at IS NULL"));
+    let rows = pair.source.value(&format!("SELECT count(*) FROM {}", done.0));
+    pair.source.sql(&format!("DROP TABLE {}; DROP TABLE {open}", done.0));
+    pair.source.sql(
+        "INSERT INTO slow VALUES ('2023-12-01 UTC', 1), ('2024-03-01 UTC', 2), ('2024-03-02 UTC', 3);
+         CREATE TABLE other (n int)",
+    );
+    pair.source.sql("DROP TABLE other");
+    resume(&pair, &run);
+    let messages = pair.messages();
+    for expected in [
+        format!("{} of public.slow is no longer on the source; its rows stay here", done.0),
+        format!("{open} of public.slow is no longer on the source; it is left out"),
+    ] {
+        assert!(messages.contains(&expected), "no \"{expected}\":\n{messages}");
+    }
+    assert_eq!(pair.target.value("SELECT count(*) FROM slow WHERE t < '2024-01-01 UTC' OR t > '2024-02-01 UTC'"), "3");
+    // With what stays out of the way, both are the same.
+    assert_eq!(pair.target.value(&format!("SELECT count(*) FROM {}", done.1)), rows);
+    pair.target.sql(&format!("DROP TABLE {}", done.1));
+    assert_same(&pair);
+}
+
+fn new_table(edition: Edition) {
+    let pair = Pair::new("resume_new_table", edition);
+    slow::fill(&pair);
+    let run = cancelled(&pair, ", jobs => 2");
+    pair.source.sql("CREATE TABLE \"Too late\" (n int)");
+    let error = pair.target.refuses(&format!("SELECT * FROM migrate_resume({run}, wait => true)"), &["migrate_from"]);
+    assert_eq!(error.message(), "public.\"Too late\" is new on the source since the run began");
+    assert_eq!(error.code().code(), "55000");
+    pair.wait_for_silence();
+    assert_eq!(pair.state(&run), "failed");
+    pair.source.sql("DROP TABLE \"Too late\"");
+    resume(&pair, &run);
+    assert_same(&pair);
+}
+
+fn kill_9(edition: Edition) {
+    let target = Arc::new(of_edition(edition, &[]));
+    let pair = Pair::between("resume_kill", shared_source(edition), target);
+    pair.source.sql("CREATE EXTENSION timescaledb");
+    slow::fill(&pair);
+    let run = pair.start(", jobs => 2");
+    for kind in ["worker", "coordinator"] {
+        slow::wait_for_the_middle(&pair);
+        let copied: i64 = pair.target.value(&format!("SELECT count(*) {COPIED}")).parse().unwrap();
+        let pid = pair.target.value(&format!(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'timescale_migrate {kind}' LIMIT 1"
+        ));
+        signal("KILL", &pid);
+        // All others end with it, and the server starts anew by itself.
+        cluster::poll("the server to notice", || {
+            pair.target.try_value(&format!("SELECT state FROM migrate_status({run})")).is_ok_and(|s| s == "interrupted")
+        });
+        pair.wait_for_silence();
+        let left: i64 = pair.target.value(&format!("SELECT count(*) {COPIED}")).parse().unwrap();
+        assert!(left >= copied, "of {copied} finished tasks {left} are left after kill -9 of a {kind}");
+        if kind == "worker" {
+            pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, wait => false)"));
+        }
+    }
+    pair.both(&[FAST]);
+    resume(&pair, &run);
+    assert_same(&pair);
+}
+
+fn refused(edition: Edition) {
+    let pair = Pair::new("resume_refused", edition);
+    slow::fill(&pair);
+    let refuses = |run: &str, message: &str, code: &str| {
+        let error = pair.target.error(&format!("SELECT * FROM migrate_resume({run}, wait => true)"));
+        assert_eq!((error.message(), error.code().code()), (message, code));
+    };
+    refuses("4711", "run 4711 does not exist", "42704");
+    let run = pair.start("");
+    slow::wait_for_the_middle(&pair);
+    refuses(&run, &format!("run {run} is running and cannot be resumed"), "55000");
+    assert_eq!(pair.state(&run), "running");
+    pair.both(&[FAST]);
+    pair.wait_for_state(&run, "done");
+    pair.wait_for_silence();
+    refuses(&run, &format!("run {run} is done and cannot be resumed"), "55000");
+    pair.target.value("SELECT count(*) FROM migrate_verify('old')");
+    let verify = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+    refuses(&verify, &format!("run {verify} is no migration and cannot be resumed"), "55000");
+    assert_same(&pair);
+
+    // Not while another one is at it, and the run is then as resumable as before.
+    pair.target.sql("DROP TABLE slow; DROP TABLE slow_too; DROP FUNCTION slowly");
+    pair.source.sql(SLOW);
+    let run = pair.start("");
+    slow::wait_for_the_middle(&pair);
+    pair.target.sql(&format!("SELECT migrate_cancel({run}, 'immediate')"));
+    pair.wait_for_state(&run, "cancelled");
+    pair.wait_for_silence();
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, wait => false)"));
+    refuses(&run, &format!("run {run} is running and cannot be resumed"), "55000");
+    pair.both(&[FAST]);
+    pair.wait_for_state(&run, "done");
+    pair.wait_for_silence();
+    assert_same(&pair);
+}
+
+fn another_source(edition: Edition) {
+    let pair = Pair::new("resume_source", edition);
+    slow::fill(&pair);
+    let run = cancelled(&pair, "");
+    let other = Db::create(pair.source.cluster.clone(), "resume_other_source");
+    other.sql("CREATE EXTENSION timescaledb");
+    let (dir, port) = (pair.source.cluster.dir.display(), pair.source.cluster.port);
+    let to = |name: &str| {
+        format!("SELECT * FROM migrate_resume({run}, 'host={dir} port={port} user=postgres dbname={name}', wait => true)")
+    };
+    let copied = pair.target.value(&format!("SELECT count(*) {COPIED}"));
+    let error = pair.target.refuses(&to("resume_other_source"), &["migrate_from"]);
+    assert_eq!(error.message(), "the source is not the database that the run began with");
+    assert_eq!(error.code().code(), "22023");
+    assert_eq!(pair.target.value(&format!("SELECT count(*) {COPIED}")), copied);
+    pair.wait_for_silence();
+    // The right one may as well be named in another way.
+    pair.target.sql(&to("resume_source"));
+    pair.wait_for_silence();
+    assert_eq!(pair.state(&run), "done");
+    assert_same(&pair);
+}
+
+fn late_failure(edition: Edition) {
+    let pair = Pair::new("resume_late", edition);
+    slow::fill(&pair);
+    pair.source.sql(
+        "CREATE INDEX late_index ON slow_too (n); ALTER TABLE slow_too ADD CONSTRAINT late_constraint UNIQUE (n);
+         CREATE TABLE child (n int REFERENCES slow_too (n)); INSERT INTO child VALUES (1)",
+    );
+    let run = pair.start(", jobs => 2");
+    slow::wait_for_the_middle(&pair);
+    pair.target.sql("CREATE TABLE late_index (); CREATE TABLE late_constraint ()");
+    pair.both(&[FAST]);
+    pair.wait_for_state(&run, "failed");
+    pair.wait_for_silence();
+    let began = format!("SELECT string_agg(object || ' ' || started_at, ', ' ORDER BY object) {COPIED}");
+    let before = pair.target.value(&began);
+    let error = |part: &str| {
+        let status = pair.target.value(&format!("SELECT concat_ws(' ', sqlstate, phase, object, error) FROM timescale_migrate.run WHERE id = {run}"));
+        assert!(status.starts_with("42P07") && status.contains(part), "{status}");
+    };
+    error("relation \"late_index\" already exists");
+    // As long as it is there, the same again.
+    pair.target.refuses(&format!("SELECT * FROM migrate_resume({run}, wait => true)"), &["relation \"late_index\" already exists"]);
+    pair.wait_for_silence();
+    pair.target.sql("DROP TABLE late_index");
+    pair.target.refuses(&format!("SELECT * FROM migrate_resume({run}, wait => true)"), &["relation \"late_constraint\" already exists"]);
+    pair.wait_for_silence();
+    error("late_constraint");
+    pair.target.sql("DROP TABLE late_constraint");
+    resume(&pair, &run);
+    assert_eq!(pair.target.value(&began), before);
+    assert_same(&pair);
+}
