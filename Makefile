@@ -2,6 +2,7 @@
 # make install    copies it there, and into the Community installation where there is one
 # make demo       sets everything up, then migrates a real database between two throw-away servers
 # make test       sets everything up, then runs every test
+# make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail
 #
 # PG_CONFIG            the installation to build for; default: Debian's PostgreSQL 17, else the one in PATH
 # COMMUNITY_PG_CONFIG  an installation with TimescaleDB's Community edition; default: the path below
@@ -72,10 +73,16 @@ installcheck:
 cluster: $(DATA)
 	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) cargo test --package cluster -- $(TESTS)
 
+# The test of that name once more, for longer; CHAOS_SEED repeats an earlier time's choices.
+chaos: setup
+	$(MAKE) install
+	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) CHAOS_ROUNDS=$${CHAOS_ROUNDS:-200} \
+	    cargo test --package cluster -- chaos:
+
 $(DATA): demo/requirements.txt
 	demo/fetch $(dir $@)
 
 clean:
 	cargo clean
 
-.PHONY: all package install setup pgrx-config demo test lint unit regress installcheck cluster clean
+.PHONY: all package install setup pgrx-config demo test lint unit regress installcheck cluster chaos clean

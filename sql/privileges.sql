@@ -12,7 +12,7 @@ BEGIN
         WHERE e.extname OPERATOR(pg_catalog.=) 'timescale_migrate'
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON %s %s FROM PUBLIC',
-            CASE kind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, f);
+            CASE WHEN kind OPERATOR(pg_catalog.=) 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, f);
     END LOOP;
 END
 $$;

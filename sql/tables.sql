@@ -1,6 +1,9 @@
 -- The state of runs: what a run is, its tasks, its messages and its comparisons. Written by the coordinator and the
 -- workers in transactions of their own, so that every session sees it and it survives restarts.
 
+-- Operators and functions must not be looked up in a schema that others may write to.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 CREATE SCHEMA timescale_migrate;
 COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension timescale_migrate';
 
@@ -87,3 +90,5 @@ CREATE TABLE timescale_migrate.verification_log (
     same boolean NOT NULL
 );
 CREATE INDEX ON timescale_migrate.verification_log (run);
+
+SET LOCAL search_path TO @extschema@, pg_temp;

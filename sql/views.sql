@@ -1,6 +1,9 @@
 -- What users read. Live figures come from the server's own views: who has a task is in pg_locks, how far its COPY is in
 -- pg_stat_progress_copy.
 
+-- Operators and functions must not be looked up in a schema that others may write to.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 -- The advisory locks that runs (first key 1414353490) and tasks (1414353491) are held by; the second key is their id.
 CREATE VIEW timescale_migrate.holder AS
 SELECT l.classid = 1414353490 AS is_run, l.objid::bigint AS id, l.pid
@@ -50,13 +53,15 @@ WITH t AS (
            sum(w.weight) AS weight,
            sum(w.weight * CASE
                WHEN t.state = 'done' THEN 1
-               WHEN t.state = 'running' AND t.estimated_rows > 0
-                   THEN least(coalesce(t.rows, 0)::numeric / t.estimated_rows, 0.99)
+               -- The rows of a compressed relation are batches, of which the estimate knows nothing.
+               WHEN t.state = 'running'
+                   THEN least(greatest(t.rows::numeric / nullif(t.estimated_rows, 0),
+                                       t.bytes::numeric / nullif(t.estimated_bytes, 0), 0), 0.99)
                ELSE 0 END) AS weight_done,
            min(t.started_at) AS first_start
     FROM timescale_migrate.task t,
          -- Reading a table for its statistics or its count is quick beside copying it.
-         LATERAL (SELECT CASE t.stage WHEN 'copy' THEN t.estimated_bytes ELSE t.estimated_bytes / 20 END + 8192 AS weight) w
+         LATERAL (SELECT CASE WHEN t.stage = 'copy' THEN t.estimated_bytes ELSE t.estimated_bytes / 20 END + 8192 AS weight) w
     GROUP BY t.run
 ),
 f AS (
@@ -91,3 +96,5 @@ AS $$
     FROM timescale_migrate.progress p
     WHERE p.run = coalesce(migrate_status.run, (SELECT max(id) FROM timescale_migrate.run_log))
 $$;
+
+SET LOCAL search_path TO @extschema@, pg_temp;

@@ -167,6 +167,11 @@ impl Copy {
         }
     }
 
+    /// Whether what the task brings becomes a compressed chunk only in the stage for that.
+    pub fn is_attached_late(&self) -> bool {
+        matches!(self.form, Form::Compressed(_) | Form::Recompressed { late: true, .. })
+    }
+
     /// Whether this task alone fills its relation, which it may then empty first.
     pub fn is_whole(&self) -> bool {
         self.pages.is_none() && self.condition.is_none()
@@ -333,15 +338,16 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 creation_time: chunk.creation_time.clone(),
             };
             let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
-            let mut bytes = chunk.bytes;
+            let (mut rows, mut bytes) = (chunk.rows, chunk.bytes);
             if let (Some(chunk), None) = (compressed.get(&chunk.oid), &chunk.query) {
                 copy.form = compression::form(chunk, inventory, target);
                 bytes += chunk.relation.as_ref().map_or(0, |r| r.bytes);
+                rows += chunk.spec["sizes"]["numrows_pre_compression"].as_i64().unwrap_or(0);
             }
             copy.query = chunk.query.clone();
             copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
-            tasks.push(task(Stage::Copy, object, chunk.rows, bytes, Work::Copy(copy)));
+            tasks.push(task(Stage::Copy, object, rows, bytes, Work::Copy(copy)));
         }
     }
     tasks

@@ -66,6 +66,11 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(made(Stage::OnProvided).map(|entry| step("schema", entry.object(), "pg_dump", "")));
     let mut copies = plan::copies(&inventory, &maker.target()?, options);
     copies.sort_by_key(|task| -task.bytes);
+    let compressions: Vec<Step> = copies
+        .iter()
+        .filter(|task| matches!(&task.work, Work::Copy(copy) if copy.is_attached_late()))
+        .map(|task| step("compression", task.object.clone(), "attach", "when indexes and constraints are made"))
+        .collect();
     steps.extend(copies.into_iter().map(from_task));
     if !inventory.sequences.is_empty() {
         steps.push(step("sequences", format!("{} sequences", inventory.sequences.len()), "setval", ""));
@@ -82,6 +87,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(plan::cagg_indexes(&inventory).into_iter().map(from_task));
     steps.extend(made(Stage::Attach).map(|entry| step("attach", entry.object(), "SQL", "")));
     steps.extend(made(Stage::ForeignKey).map(|entry| step("foreign_key", entry.object(), "SQL", "")));
+    steps.extend(compressions);
     steps.extend(made(Stage::Rest).map(|entry| step("rest", entry.object(), "SQL", "")));
     steps.extend(
         target::refreshes(&plan, &inventory)

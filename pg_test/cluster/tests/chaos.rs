@@ -19,10 +19,15 @@ pub const TESTS: &[Test] = &[Test::richest("faults at random moments", faults_at
 /// Of one round.
 const MOST_FAULTS: u64 = 20;
 
-const PHASES: [&str; 16] = [
+const PHASES: &[&str] = &[
     "start", "preflight", "schema", "recheck", "copy", "sequences", "index", "constraint", "attach", "foreign_key",
     "compression", "rest", "refresh", "analyze", "verify", "jobs",
 ];
+
+/// Where a phase stands; one that is in no order, like that of stopping, before all others.
+fn place(phase: &str) -> Option<usize> {
+    PHASES.iter().position(|other| *other == phase)
+}
 
 /// The choices of a test, all from one seed.
 pub struct Random(u64);
@@ -41,8 +46,8 @@ impl Random {
         self.next() % end
     }
 
-    fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len() as u64) as usize]
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
     }
 }
 
@@ -50,6 +55,7 @@ impl Random {
 #[derive(Debug)]
 enum Moment {
     After(Duration),
+    /// This phase or a later one is reached.
     Phase(&'static str),
     /// So many tasks are done.
     Tasks(u64),
@@ -59,7 +65,7 @@ impl Moment {
     fn random(random: &mut Random) -> Moment {
         match random.below(3) {
             0 => Moment::After(Duration::from_millis(random.below(1500))),
-            1 => Moment::Phase(random.of(&PHASES)),
+            1 => Moment::Phase(random.of(PHASES)),
             _ => Moment::Tasks(random.below(120)),
         }
     }
@@ -72,7 +78,7 @@ impl Moment {
             let now = under.observe();
             let here = match self {
                 Moment::After(delay) => start.elapsed() >= *delay,
-                Moment::Phase(phase) => now.phase == *phase,
+                Moment::Phase(phase) => place(&now.phase) >= place(phase),
                 Moment::Tasks(done) => now.tasks_done >= *done,
             };
             if now.state == "running" && here {
@@ -109,16 +115,19 @@ fn faults_at_random(edition: Edition) {
     let (source, target) = (Arc::new(of_edition(edition, &[])), Arc::new(of_edition(edition, &[])));
     let source = Db::create(source, "chaos");
     fill(&source, edition);
+    let empty = |source: &Db, number: u64| {
+        let db = Db::create(target.clone(), &format!("chaos_{number}"));
+        db.sql("CREATE EXTENSION timescaledb");
+        Pair::server(source, db)
+    };
+    let mut pair = Pair { target: empty(&source, 1), source };
     let mut tally = Tally::default();
     for number in 1..=rounds {
         // Each round has choices of its own, whatever the moments of the one before were.
         let mut random = Random(seed.wrapping_add(number << 32));
-        Db::create(target.clone(), "chaos_before").sql("DROP ROLE IF EXISTS chaos_owner");
-        let db = Db::create(target.clone(), "chaos");
-        db.sql("CREATE EXTENSION timescaledb");
-        let pair = Pair { target: Pair::server(&source, db), source: source.again() };
         let found = round(&pair, &mut random, &mut tally);
         tally.differences.extend(found.iter().map(|text| format!("round {number}: {text}")));
+        pair.target = empty(&pair.source, number + 1);
     }
     let faults: usize = tally.faults.values().sum();
     let kinds: Vec<_> = tally.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();

@@ -145,7 +145,7 @@ impl Drop for Under<'_> {
 fn end(side: &cluster::Db, which: &str) -> bool {
     let end = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = current_database() AND pid <> pg_backend_pid() AND {which} ORDER BY random() LIMIT 1"
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND {which} ORDER BY pid LIMIT 1"
     );
     side.try_value(&end).is_ok_and(|answer| answer == "t")
 }
