@@ -14,14 +14,7 @@ use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let target = transaction(|| target(work))?;
-    let snapshot = context.block.snapshot.clone();
-    let run = context.block.run;
-    let source = context.source()?;
-    source.query(&format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; SET LOCAL application_name = {}",
-        literal(&snapshot),
-        literal(&format!("timescale_migrate run {run} task {id}")),
-    ))?;
+    let source = context.begin(id)?;
     transaction(|| {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;

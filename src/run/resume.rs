@@ -8,7 +8,7 @@
 use super::state;
 use super::worker::Context;
 use crate::core::checksum;
-use crate::core::name::{Name, literal};
+use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Form, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, copy, spi};
@@ -108,11 +108,11 @@ fn empty(work: &Copy) -> Result<()> {
 /// Counts a finished relation's rows on the source; if they are not those that were copied, the
 /// copy is to be made again.
 pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
-    let (work, target, rows) = transaction(|| {
-        spi::json_rows::<(Work, String, i64)>(
+    let (work, target, rows, batches) = transaction(|| {
+        spi::json_rows::<(Work, String, i64, Option<String>)>(
             "SELECT json_build_array(t.work, t.target, (
                  SELECT sum(p.rows) FROM timescale_migrate.task_log p
-                 WHERE p.run = t.run AND p.stage = 'copy' AND p.work -> 'source' = t.work -> 'source'))::text
+                 WHERE p.run = t.run AND p.stage = 'copy' AND p.work -> 'source' = t.work -> 'source'), t.compressed)::text
              FROM timescale_migrate.task_log t WHERE t.id = $1",
             &[recheck.copy.into()],
         )
@@ -121,9 +121,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     .ok_or_else(|| Error::internal("a copy task is gone"))?;
     let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
     let chunk = matches!(work.into, Into::Chunk { .. });
-    let snapshot = literal(&context.block.snapshot);
-    let source = context.source()?;
-    source.query(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}"))?;
+    let source = context.begin(id)?;
     let all = match &work.query {
         Some(query) => checksum::result(query),
         None => checksum::table(&work.source, !chunk, work.condition.as_deref()),
@@ -139,6 +137,10 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             // A chunk that has become a compressed one cannot be filled again: it is made anew.
             if chunk && compressed {
                 spi::execute(&format!("DROP TABLE {target}"), &[])?;
+                // As long as it was not attached to the chunk, it does not go with it.
+                if let Some(batches) = &batches {
+                    spi::execute(&format!("DROP TABLE IF EXISTS {batches}"), &[])?;
+                }
             }
             if work.pages.is_some() {
                 empty(&work)?;

@@ -167,14 +167,9 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
     let rows = |name: &Name| checksum::table(name, !work.chunk, work.condition.as_deref());
     let query = |rows: &str| checksum::query(rows, &work.columns, work.checksum);
     let mut asked = false;
-    let snapshot = context.block.snapshot.clone();
     let run = context.block.run;
     if let (Some(name), None) = (&work.source, work.source_rows) {
-        let source = context.source()?;
-        source.query(&format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
-            crate::core::name::literal(&snapshot)
-        ))?;
+        let source = context.begin(claim.id)?;
         if work.root {
             source.query("SET LOCAL timescaledb.restoring = on")?;
         }

@@ -3,8 +3,9 @@
 use super::launch::Block;
 use super::state::{self, Claim, Outcome};
 use super::{attach, coordinator, copy, resume, verify};
+use crate::core::name::literal;
 use crate::core::plan::{Sql, Work};
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
@@ -35,6 +36,28 @@ impl Context {
             }
         };
         Ok(self.source.insert(connection))
+    }
+
+    /// The connection to the source, in a transaction that reads the run's snapshot and bears
+    /// the task's number in its `application_name`.
+    pub fn begin(&mut self, task: i32) -> Result<&mut Connection> {
+        let Block { run, snapshot, .. } = &self.block;
+        let statements = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; SET LOCAL application_name = {}",
+            literal(snapshot),
+            literal(&format!("timescale_migrate run {run} task {task}")),
+        );
+        let source = self.source()?;
+        match source.query(&statements) {
+            Ok(_) => Ok(source),
+            Err(error) if error.code == SqlState::UNDEFINED_OBJECT => {
+                let gone = "the session on the source that held the run's snapshot is gone";
+                Err(Error::new(SqlState::CONNECTION_FAILURE, gone)
+                    .hint("Continue with migrate_resume.")
+                    .on(Side::Source))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -168,7 +168,8 @@ fn surroundings(versions: Versions) {
          CREATE VIEW over_that AS SELECT count(*) AS devices FROM over_it;
          CREATE MATERIALIZED VIEW kept AS SELECT date_trunc('month', bucket AT TIME ZONE 'UTC') AS month, sum(n) AS n FROM hourly GROUP BY 1;
          CREATE FUNCTION latest() RETURNS SETOF hourly LANGUAGE sql STABLE AS 'SELECT * FROM public.hourly ORDER BY bucket DESC, device LIMIT 3';
-         CREATE FUNCTION atomic() RETURNS numeric LANGUAGE sql STABLE BEGIN ATOMIC SELECT sum(n) FROM hourly; END",
+         CREATE FUNCTION atomic() RETURNS numeric LANGUAGE sql STABLE BEGIN ATOMIC SELECT sum(n) FROM hourly; END;
+         CREATE TABLE seen (row hourly, note text); INSERT INTO seen SELECT h, 'first' FROM hourly h ORDER BY bucket, device LIMIT 5",
     );
     pair.target.sql(&format!("DROP ROLE IF EXISTS {owner}, {reader}"));
     migrate(&pair, versions);
@@ -186,7 +187,7 @@ fn surroundings(versions: Versions) {
     }
     assert_same_rows(&pair, versions);
     // Dropped with all that belongs to it, as one that was made here.
-    pair.both(&[ "DROP FUNCTION latest(), atomic()", "DROP MATERIALIZED VIEW kept", "DROP VIEW over_that, over_it", "DROP MATERIALIZED VIEW hourly"]);
+    pair.both(&["DROP TABLE seen", "DROP FUNCTION latest(), atomic()", "DROP MATERIALIZED VIEW kept", "DROP VIEW over_that, over_it", "DROP MATERIALIZED VIEW hourly"]);
     assert_same_rows(&pair, versions);
     let left = "SELECT count(*) FROM pg_class WHERE relname ~ '_materialized_hypertable|_partial_view|_direct_view'";
     assert_eq!(pair.source.value(left), pair.target.value(left));

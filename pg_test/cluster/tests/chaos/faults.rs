@@ -147,7 +147,11 @@ fn end(side: &cluster::Db, which: &str) -> bool {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid() AND {which} ORDER BY pid LIMIT 1"
     );
-    side.try_value(&end).is_ok_and(|answer| answer == "t")
+    // Some are there for moments only.
+    (0..60).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        side.try_value(&end).is_ok_and(|answer| answer == "t")
+    })
 }
 
 fn restart(cluster: &Cluster) -> bool {
