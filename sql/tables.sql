@@ -21,6 +21,7 @@ CREATE TABLE timescale_migrate.run_log (
     starts integer NOT NULL DEFAULT 1,
     steps_done text[] NOT NULL DEFAULT '{}',
     source_identity text,
+    schema_objects jsonb,
     pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ended_at timestamptz,
@@ -38,6 +39,7 @@ CREATE TABLE timescale_migrate.run_log (
 );
 COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
 COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
+COMMENT ON COLUMN timescale_migrate.run_log.schema_objects IS 'MD5 of each object''s definition as it was made here: a resume says what is another on the source';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 
 -- pending -> done | failed. "Running" is no state: it is the advisory lock of the worker that has the task.

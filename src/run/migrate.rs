@@ -41,6 +41,12 @@ pub fn run(block: &Block) -> Result<()> {
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
     preflight::check_schema(&mut report, &plan);
     report.refuse()?;
+    let objects = schema::objects(&plan);
+    if !fresh {
+        for change in state::schema_changes(id, &objects)? {
+            say_warning(id, &change)?;
+        }
+    }
     for warning in report.warnings() {
         say_warning(id, &format!("{}: {}", warning.subject, warning.detail))?;
     }
@@ -67,7 +73,7 @@ pub fn run(block: &Block) -> Result<()> {
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
 
-    migration.make_schema(&mut keeper, &plan::compressed_early(&tasks))?;
+    migration.make_schema(&mut keeper, &plan::compressed_early(&tasks), &objects)?;
     state::step(id, "tasks", || state::add_tasks(id, &tasks))?;
     if begun {
         state::say(id, "notice", &format!("run {id} continues under the new snapshot {}", keeper.snapshot))?;
@@ -123,7 +129,12 @@ impl Migration<'_> {
     }
 
     /// Roles, then everything that has to be there before the rows, in one transaction.
-    fn make_schema(&self, keeper: &mut snapshot::Keeper, early: &HashSet<Name>) -> Result<()> {
+    fn make_schema(
+        &self,
+        keeper: &mut snapshot::Keeper,
+        early: &HashSet<Name>,
+        objects: &serde_json::Value,
+    ) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
         state::set_phase(id, "schema")?;
         let warnings = state::step(id, "schema", || {
@@ -139,6 +150,7 @@ impl Migration<'_> {
             warnings.extend(self.run_entries(self.plan.stage(Stage::OnProvided))?);
             schema::compression(&self.inventory, |name| early.contains(name))?;
             schema::chunk_skipping(&self.inventory)?;
+            state::keep_schema(id, objects)?;
             let database = database::read(&mut keeper.connection)?;
             warnings.extend(database::make(&database, options)?);
             Ok(warnings)

@@ -415,3 +415,28 @@ pub fn resumable(run: i64) -> Result<(String, String)> {
     };
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be resumed")))
 }
+
+/// Keeps what the schema was made of, in the current transaction; `objects` are definitions by
+/// object.
+pub fn keep_schema(run: i64, objects: &serde_json::Value) -> Result<()> {
+    spi::execute(
+        "UPDATE timescale_migrate.run_log
+         SET schema_objects = (SELECT jsonb_object_agg(key, md5(value)) FROM jsonb_each_text($2)) WHERE id = $1",
+        &[run.into(), JsonB(objects.clone()).into()],
+    )
+    .map(drop)
+}
+
+/// What is no longer on the source as it was made here, or new there: said, not made up for.
+pub fn schema_changes(run: i64, objects: &serde_json::Value) -> Result<Vec<String>> {
+    transaction(|| {
+        spi::json_rows(
+            "SELECT to_json(pg_catalog.format('%s %s on the source since the run began; the schema here stays as it is', key,
+                    CASE WHEN now.value IS NULL THEN 'is gone' WHEN made.value IS NULL THEN 'is new' ELSE 'is another' END))::text
+             FROM (SELECT m.* FROM timescale_migrate.run_log r, jsonb_each_text(r.schema_objects) m WHERE r.id = $1) made
+             FULL JOIN (SELECT key, md5(value) AS value FROM jsonb_each_text($2)) now USING (key)
+             WHERE made.value IS DISTINCT FROM now.value ORDER BY 1",
+            &[run.into(), JsonB(objects.clone()).into()],
+        )
+    })
+}

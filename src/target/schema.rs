@@ -12,7 +12,7 @@ use crate::pg::spi;
 use crate::source::inventory::{self, Here};
 use pgrx::JsonB;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// How entries are run on this target.
 pub struct Maker {
@@ -170,6 +170,19 @@ pub fn describe(error: Error) -> Error {
         Some((object, statement)) => error.about(object).within(format!("statement: {statement}")),
         None => error,
     }
+}
+
+/// The definition of each object that is made, with its owner.
+pub fn objects(plan: &Plan) -> serde_json::Value {
+    let mut objects = BTreeMap::<String, String>::new();
+    for stage in Stage::MADE {
+        for entry in plan.stage(stage) {
+            let definition = objects.entry(entry.object()).or_default();
+            definition.push_str(&entry.portable_definition());
+            definition.push_str(entry.owner.as_deref().unwrap_or_default());
+        }
+    }
+    serde_json::json!(objects)
 }
 
 /// Makes the hypertables out of the empty tables.

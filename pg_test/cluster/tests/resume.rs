@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     Test::community("compressed chunks are written to in between", compressed_change),
     Test::apache("a table in parts", parts),
     Test::apache("chunks come and go in between", chunks_change),
-    Test::apache("a table is new on the source", new_table),
+    Test::apache("the schema is another on the source", changed_schema),
     Test::apache("kill -9 of a worker and of the coordinator", kill_9),
     Test::apache("what cannot be resumed", refused),
     Test::apache("the source is another database", another_source),
@@ -224,8 +224,8 @@ fn chunks_change(edition: Edition) {
     assert_same(&pair);
 }
 
-fn new_table(edition: Edition) {
-    let pair = Pair::new("resume_new_table", edition);
+fn changed_schema(edition: Edition) {
+    let pair = Pair::new("resume_changed_schema", edition);
     slow::fill(&pair);
     let run = cancelled(&pair, ", jobs => 2");
     pair.source.sql("CREATE TABLE \"Too late\" (n int)");
@@ -234,8 +234,15 @@ fn new_table(edition: Edition) {
     assert_eq!(error.code().code(), "55000");
     pair.wait_for_silence();
     assert_eq!(pair.state(&run), "failed");
-    pair.source.sql("DROP TABLE \"Too late\"");
+    let (view, index) = ("CREATE VIEW late AS SELECT 1 AS n", "CREATE INDEX late_too ON slow_too (n)");
+    pair.source.sql(&format!("DROP TABLE \"Too late\"; {view}; {index}"));
     resume(&pair, &run);
+    let messages = pair.target.value("SELECT string_agg(message, E'\\n') FROM timescale_migrate.message WHERE level = 'warning'");
+    for what in ["VIEW public.late is new", "INDEX public.late_too is new"] {
+        assert!(messages.contains(&format!("{what} on the source since the run began")), "no {what}:\n{messages}");
+    }
+    // With what was said made by hand, both are the same.
+    pair.target.sql(&format!("{view}; {index}"));
     assert_same(&pair);
 }
 

@@ -22,6 +22,19 @@ pub enum Stage {
     Skip,
 }
 
+impl Stage {
+    /// All that is run, in order.
+    pub const MADE: [Stage; 7] = [
+        Stage::PreData,
+        Stage::OnProvided,
+        Stage::Index,
+        Stage::Constraint,
+        Stage::Attach,
+        Stage::ForeignKey,
+        Stage::Rest,
+    ];
+}
+
 /// pg_restore runs an archive in three passes; triggers have one of their own here, because
 /// TimescaleDB makes them on each chunk as the hypertable's owner, who needs the privileges. Privileges come late so that they cannot hinder
 /// the owner, event triggers last so that they cannot meddle with the rest.
