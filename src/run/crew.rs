@@ -23,8 +23,9 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Starts up to `jobs` workers. Fewer free slots make a smaller crew and a warning, none an error.
-    pub fn start(block: &Block, jobs: u16) -> Result<Crew> {
+    /// Starts up to `jobs` workers, but no more than there are tasks. Fewer free slots make a smaller crew and a warning, none an error.
+    pub fn start(block: &Block, jobs: u16, tasks: usize) -> Result<Crew> {
+        let jobs = jobs.min(u16::try_from(tasks.max(1)).unwrap_or(u16::MAX));
         let block = Block { role: Role::Worker, coordinator: session::pid(), ..block.clone() };
         let segment = Segment::create(&block.to_bytes()?);
         let mut workers = Vec::new();

@@ -71,7 +71,7 @@ pub fn run(block: &Block) -> Result<()> {
     )?;
     // The workers get ready while the schema is made.
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
-    let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
+    let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
 
     migration.make_schema(&mut keeper, &plan::compressed_early(&tasks), &objects)?;
     state::step(id, "tasks", || state::add_tasks(id, &tasks))?;

@@ -134,7 +134,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     let tasks = tasks(&keeper.inventory, &target, level);
     transaction(|| state::add_tasks(id, &tasks))?;
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
-    let mut crew = Crew::start(&started, options.jobs.min(tasks.len().max(1) as u16))?;
+    let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
     crew.work("verify")?;
     crew.dismiss()?;
     judge(id)
