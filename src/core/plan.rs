@@ -377,8 +377,16 @@ pub fn analyzes(inventory: &Inventory) -> Vec<Task> {
         .collect()
 }
 
-/// An expression for the hypertable here that holds a continuous aggregate's rows.
-pub fn materialization_hypertable(view: &Name) -> String {
+/// An expression for a hypertable here by the name it is known as: with `cagg` that of the
+/// continuous aggregate whose rows it holds.
+pub fn hypertable(name: &Name, cagg: bool) -> String {
+    match cagg {
+        true => materialization_hypertable(name),
+        false => format!("{}::pg_catalog.regclass", literal(&name.to_string())),
+    }
+}
+
+fn materialization_hypertable(view: &Name) -> String {
     format!("timescale_migrate.materialization_hypertable({}, {})", literal(&view.schema), literal(&view.name))
 }
 

@@ -64,9 +64,9 @@ fn option(name: &str, value: &str) -> *mut pg_sys::DefElem {
 /// Copies everything the source gives into the relation; returns the number of rows. In the
 /// current transaction. No columns means all that are not generated.
 pub fn into_relation(relation: pg_sys::Oid, options: &Options, source: &mut dyn Source) -> Result<u64> {
-    // SAFETY: the lifetime is erased for the callback's static; FeedGuard clears it before
-    // the borrow ends.
     let source: *mut dyn Source =
+        // SAFETY: the lifetime is erased for the callback's static; FeedGuard clears it before
+        // the borrow ends.
         unsafe { std::mem::transmute::<&mut dyn Source, &mut (dyn Source + 'static)>(source) };
     FEED.set(Some(source));
     let _guard = FeedGuard;

@@ -4,7 +4,6 @@
 use super::attach;
 use super::state::{self, Outcome};
 use super::worker::Context;
-use crate::core::name::literal;
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
@@ -101,10 +100,7 @@ fn target(work: &Copy) -> Result<String> {
         Into::Table(name) => Ok(name.to_string()),
         Into::Chunk { hypertable, cagg, slices, tablespace, creation_time } => {
             let slices = serde_json::to_string(slices).map_err(|e| Error::internal(e.to_string()))?;
-            let root = match cagg {
-                true => plan::materialization_hypertable(hypertable),
-                false => format!("{}::pg_catalog.regclass", literal(&hypertable.to_string())),
-            };
+            let root = plan::hypertable(hypertable, *cagg);
             // Qualified and quoted, because no schema of a chunk is in the search path.
             let name = spi::value::<String>(
                 &format!(

@@ -219,10 +219,7 @@ fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
 
 /// An expression for a hypertable here.
 fn hypertable(hypertable: &Hypertable) -> String {
-    match &hypertable.cagg {
-        Some(view) => plan::materialization_hypertable(view),
-        None => format!("{}::pg_catalog.regclass", literal(&hypertable.qualified().to_string())),
-    }
+    plan::hypertable(&hypertable.known_as(), hypertable.cagg.is_some())
 }
 
 /// Enables compression as on the source, on hypertables known by a name that is `wanted`.
