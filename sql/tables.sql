@@ -30,6 +30,7 @@ CREATE TABLE timescale_migrate.run_log (
     tables bigint,
     hypertables bigint,
     chunks bigint,
+    side text CHECK (side IN ('source', 'target')),
     sqlstate text,
     error text,
     detail text,
@@ -40,6 +41,7 @@ CREATE TABLE timescale_migrate.run_log (
 COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
 COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
 COMMENT ON COLUMN timescale_migrate.run_log.schema_objects IS 'MD5 of each object''s definition as it was made here: a resume says what is another on the source';
+COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 
 -- pending -> done | failed. "Running" is no state: it is the advisory lock of the worker that has the task.
@@ -60,6 +62,7 @@ CREATE TABLE timescale_migrate.task_log (
     worker integer,
     started_at timestamptz,
     ended_at timestamptz,
+    side text CHECK (side IN ('source', 'target')),
     sqlstate text,
     error text,
     detail text,

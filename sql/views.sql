@@ -19,7 +19,7 @@ SELECT t.id, t.run, t.stage, t.object, t.method,
        coalesce(t.bytes, p.bytes_processed) AS bytes,
        t.started_at, t.ended_at,
        coalesce(t.ended_at, pg_catalog.clock_timestamp()) - t.started_at AS duration,
-       t.sqlstate, t.error, t.detail, t.hint, t.context
+       t.side, t.sqlstate, t.error, t.detail, t.hint, t.context
 FROM timescale_migrate.task_log t
 LEFT JOIN timescale_migrate.holder h ON NOT h.is_run AND h.id = t.id AND t.state = 'pending'
 LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = h.pid;
@@ -29,7 +29,7 @@ SELECT r.id, r.kind, r.source, r.options, r.role,
        CASE WHEN r.state = 'running' AND h.pid IS NULL THEN 'interrupted' ELSE r.state END AS state,
        r.phase, h.pid, r.started_at, r.ended_at,
        coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.started_at AS duration,
-       r.source_version, r.snapshot, r.sqlstate, r.error, r.detail, r.hint, r.context, r.object
+       r.source_version, r.snapshot, r.side, r.sqlstate, r.error, r.detail, r.hint, r.context, r.object
 FROM timescale_migrate.run_log r
 LEFT JOIN timescale_migrate.holder h ON h.is_run AND h.id = r.id;
 

@@ -66,12 +66,11 @@ fn migrate_preflight(
 fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> {
     session::require_superuser()?;
     let params = address::resolve(given(source)?)?;
-    let mut connection =
-        source_session::open(&params, "timescale_migrate preflight", options.connect_timeout, options.lock_timeout)?;
+    let mut connection = source_session::open(&params, "timescale_migrate preflight", options)?;
     let server = inventory::server(&mut connection)?;
     let inventory = inventory::read(&mut connection, server)?;
     let mut report = preflight::check(&mut connection, &inventory, options, true)?;
-    let archive = schema::dump(&params, &inventory.server, None, options.lock_timeout)?;
+    let archive = schema::dump(&mut connection, &params, &inventory.server, None, options)?;
     preflight::check_schema(&mut report, &target::schema::sorted(&archive, &inventory));
     Ok(report)
 }

@@ -13,6 +13,15 @@ pub enum Side {
     Target,
 }
 
+impl Side {
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Source => "source",
+            Side::Target => "target",
+        }
+    }
+}
+
 /// A five-character SQLSTATE, as in PostgreSQL's appendix A.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqlState(pub [u8; 5]);
@@ -33,6 +42,8 @@ impl SqlState {
     pub const NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
     pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
     pub const OBJECT_IN_USE: Self = Self(*b"55006");
+    /// `snapshot_too_old`: what the run reads is no longer there under its snapshot.
+    pub const SNAPSHOT_GONE: Self = Self(*b"72000");
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     pub const EXTERNAL_ROUTINE: Self = Self(*b"38000");
     pub const INTERNAL: Self = Self(*b"XX000");
@@ -91,6 +102,18 @@ impl Error {
     pub fn on(mut self, side: Side) -> Self {
         self.side = side;
         self
+    }
+
+    /// Whether the same may well succeed later, without anybody's doing: the connection was lost,
+    /// the source restarts or is full, a lock was not to be had, or two transactions met
+    /// (PostgreSQL's appendix A). This server's own shutdown is no error that is seen here.
+    pub fn is_transient(&self) -> bool {
+        let code = self.code.as_str();
+        match code {
+            "40001" | "40P01" | "55P03" | "72000" => true,
+            "53300" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => self.side == Side::Source,
+            _ => code.starts_with("08"),
+        }
     }
 
     /// Names the object, unless a call further down already did so more exactly.

@@ -9,4 +9,5 @@ pub mod name;
 pub mod options;
 pub mod plan;
 pub mod progress;
+pub mod retry;
 pub mod settings;

@@ -42,6 +42,17 @@ pub enum Policies {
     Skip,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The run ends after the tasks in flight.
+    #[default]
+    Stop,
+    /// Everything else is done first; then the run ends as failed, and policies and jobs stay
+    /// unmade.
+    Continue,
+}
+
 impl Level {
     pub fn parse(text: &str) -> Option<Level> {
         match text {
@@ -71,6 +82,14 @@ pub struct Options {
     pub lock_timeout: u32,
     /// Seconds to wait for a connection to the source.
     pub connect_timeout: u32,
+    /// Seconds that the source may send nothing, until it is taken for gone unless it is at work
+    /// on a query.
+    pub source_timeout: u32,
+    /// How often a task, or the run, is tried again after a transient error, with growing pauses;
+    /// 0 never does.
+    pub retries: u16,
+    /// What a failed task means for the others.
+    pub on_error: OnError,
     /// A plain table of more bytes than this is copied in parts of about this size; 0 never splits.
     pub split_bytes: i64,
 }
@@ -88,6 +107,9 @@ impl Default for Options {
             verify: Level::default(),
             lock_timeout: 60,
             connect_timeout: 10,
+            source_timeout: 300,
+            retries: 10,
+            on_error: OnError::default(),
             split_bytes: 1 << 30,
         }
     }
@@ -124,8 +146,10 @@ impl Options {
         if self.jobs == 0 || self.jobs > 1000 {
             return Err(format!("jobs must be between 1 and 1000, not {}", self.jobs));
         }
-        if self.connect_timeout == 0 {
-            return Err("connect_timeout must be at least 1 second".to_string());
+        for (name, seconds) in [("connect_timeout", self.connect_timeout), ("source_timeout", self.source_timeout)] {
+            if seconds == 0 {
+                return Err(format!("{name} must be at least 1 second"));
+            }
         }
         if self.split_bytes < 0 {
             return Err(format!("split_bytes must not be negative: {}", self.split_bytes));

@@ -14,9 +14,25 @@ use std::time::{Duration, Instant};
 /// How often a wait comes back by itself, at the latest.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// For how long the source may leave this side waiting.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For any byte of an answer, until it is asked for over a second connection whether it
+    /// still works on it.
+    pub silence: Duration,
+}
+
 /// A non-blocking connection, closed when dropped.
 pub struct Connection {
     pub(super) raw: *mut PGconn,
+    pub(super) params: Params,
+    pub(super) patience: Patience,
+    /// How long the wait at hand has lasted without a byte.
+    pub(super) quiet: Duration,
+    /// The second connection itself, of which no third one is asked.
+    pub(super) is_probe: bool,
 }
 
 unsafe extern "C" fn ignore_notice(_: *mut c_void, _: *const PGresult) {}
@@ -43,8 +59,7 @@ impl Drop for Lease {
 }
 
 impl Connection {
-    /// Connects within `timeout`.
-    pub fn open(params: &Params, timeout: Duration) -> Result<Connection> {
+    pub fn open(params: &Params, patience: Patience) -> Result<Connection> {
         let lease = Lease::take()?;
         let strings = params.c_strings()?;
         let mut names: Vec<*const c_char> = strings.iter().map(|(n, _)| n.as_ptr()).collect();
@@ -57,8 +72,9 @@ impl Connection {
             return Err(Error::internal("libpq is out of memory"));
         }
         std::mem::forget(lease);
-        let mut connection = Connection { raw };
-        connection.establish(timeout)?;
+        let mut connection =
+            Connection { raw, params: params.clone(), patience, quiet: Duration::ZERO, is_probe: false };
+        connection.establish(patience.connect)?;
         // SAFETY: the connection is open; the receiver is a plain function.
         unsafe {
             libpq_sys::PQsetNoticeReceiver(raw, Some(ignore_notice), std::ptr::null_mut());
@@ -131,17 +147,13 @@ impl Connection {
             if libpq_sys::PQsendQuery(self.raw, text.as_ptr()) != 1 {
                 return Err(self.lost());
             }
+            self.quiet = Duration::ZERO;
             loop {
                 match libpq_sys::PQflush(self.raw) {
                     0 => return Ok(()),
                     1 => {
+                        self.wait(Interest::Write, Duration::from_millis(50), Event::SourceQuery)?;
                         // A server that is sending must be read from, or both sides wait.
-                        wait::on_socket(
-                            libpq_sys::PQsocket(self.raw),
-                            Interest::Write,
-                            Duration::from_millis(50),
-                            Event::SourceQuery,
-                        );
                         if libpq_sys::PQconsumeInput(self.raw) != 1 {
                             return Err(self.lost());
                         }
@@ -152,15 +164,30 @@ impl Connection {
         }
     }
 
+    /// Waits for the socket, and not for ever: a source that stays silent is looked after.
+    fn wait(&mut self, interest: Interest, timeout: Duration, event: Event) -> Result<()> {
+        let begun = Instant::now();
+        // SAFETY: an open connection.
+        let socket = unsafe { libpq_sys::PQsocket(self.raw) };
+        if wait::on_socket(socket, interest, timeout, event) {
+            self.quiet = Duration::ZERO;
+            return Ok(());
+        }
+        self.quiet += begun.elapsed();
+        if self.quiet < self.patience.silence {
+            return Ok(());
+        }
+        self.quiet = Duration::ZERO;
+        self.look_after(event)
+    }
+
     /// Waits for input and takes it in.
     pub(super) fn receive(&mut self, event: Event) -> Result<()> {
+        self.wait(Interest::Read, HEARTBEAT, event)?;
         // SAFETY: an open connection.
-        unsafe {
-            wait::on_socket(libpq_sys::PQsocket(self.raw), Interest::Read, HEARTBEAT, event);
-            match libpq_sys::PQconsumeInput(self.raw) {
-                1 => Ok(()),
-                _ => Err(self.lost()),
-            }
+        match unsafe { libpq_sys::PQconsumeInput(self.raw) } {
+            1 => Ok(()),
+            _ => Err(self.lost()),
         }
     }
 

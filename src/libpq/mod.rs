@@ -7,6 +7,7 @@ mod copy_out;
 mod ffi;
 mod params;
 mod result;
+mod silence;
 
-pub use connection::Connection;
+pub use connection::{Connection, Patience};
 pub use params::{Params, keywords, parse_conninfo};

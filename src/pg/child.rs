@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Ends the child when it is dropped early, that is, when an error or a cancel unwinds.
 struct Guard(Child);
@@ -40,8 +40,14 @@ fn drain(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool> {
 }
 
 /// Runs the command to its end and returns its standard output; a failure carries its
-/// standard error as the detail. The child ends when this process ends.
-pub fn output(mut command: Command, event: Event) -> Result<Vec<u8>> {
+/// standard error as the detail. The child ends when this process ends, and when `look_after`,
+/// called `every` so often, gives an error.
+pub fn output(
+    mut command: Command,
+    event: Event,
+    every: Duration,
+    mut look_after: impl FnMut() -> Result<()>,
+) -> Result<Vec<u8>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |what: String| Error::new(SqlState::EXTERNAL_ROUTINE, format!("\"{program}\" {what}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -59,9 +65,14 @@ pub fn output(mut command: Command, event: Event) -> Result<Vec<u8>> {
     nonblocking(stdout.as_raw_fd());
     nonblocking(stderr.as_raw_fd());
     let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut looked = Instant::now();
     while drain(&mut stdout, &mut out)? {
         drain(&mut stderr, &mut err)?;
         wait::on_socket(stdout.as_raw_fd(), Interest::Read, Duration::from_millis(500), event);
+        if looked.elapsed() >= every {
+            look_after()?;
+            looked = Instant::now();
+        }
     }
     while drain(&mut stderr, &mut err)? {
         wait::on_socket(stderr.as_raw_fd(), Interest::Read, Duration::from_millis(500), event);

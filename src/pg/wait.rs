@@ -16,12 +16,13 @@ pub enum Event {
     Task,
     Run,
     SchemaDump,
+    Retry,
 }
 
 #[cfg(any(feature = "pg17", feature = "pg18"))]
 fn info(event: Event) -> u32 {
     use std::cell::Cell;
-    const NAMES: [&std::ffi::CStr; 7] = [
+    const NAMES: [&std::ffi::CStr; 8] = [
         c"MigrateSourceConnect",
         c"MigrateSourceQuery",
         c"MigrateSourceCopy",
@@ -29,8 +30,9 @@ fn info(event: Event) -> u32 {
         c"MigrateTask",
         c"MigrateRun",
         c"MigrateSchemaDump",
+        c"MigrateRetry",
     ];
-    thread_local! { static KNOWN: [Cell<u32>; 7] = const { [const { Cell::new(0) }; 7] }; }
+    thread_local! { static KNOWN: [Cell<u32>; 8] = const { [const { Cell::new(0) }; 8] }; }
     KNOWN.with(|known| {
         let slot = &known[event as usize];
         if slot.get() == 0 {

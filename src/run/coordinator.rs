@@ -2,8 +2,11 @@
 
 use super::launch::{Block, Kind};
 use super::{migrate, state, verify};
-use crate::error::{Error, Result};
+use crate::core::retry::Pauses;
+use crate::error::{Error, Result, SqlState};
+use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, shared::Segment, spi, worker};
+use std::time::{Duration, Instant};
 
 /// Settings of every process of a run, each with its reason.
 const SETTINGS: [(&str, &str); 15] = [
@@ -68,9 +71,39 @@ fn work(block: &Block) -> Result<bool> {
         true if state::begin_again(block.run)? => {}
         true => return Ok(false),
     }
-    match block.kind {
-        Kind::Migrate => migrate::run(block)?,
-        Kind::Verify(level) => verify::run(block, level)?,
-    }
+    attempts(block)?;
     Ok(true)
+}
+
+/// The run, begun again under a new snapshot after errors that may pass. Each finished task is
+/// a sign that it comes on, and starts the count of attempts anew. Before it has had a
+/// snapshot, a connection that cannot be made is more likely a wrong address.
+fn attempts(block: &Block) -> Result<()> {
+    let limit = block.options.retries;
+    let (mut pauses, mut before) = (Pauses::new(limit), state::progress(block.run)?.1);
+    loop {
+        let result = match block.kind {
+            Kind::Migrate => migrate::run(block),
+            Kind::Verify(level) => verify::run(block, level),
+        };
+        // Nobody may hold a task or a snapshot of this attempt in the next.
+        worker::await_dependants();
+        let Err(error) = result else { return Ok(()) };
+        let (begun, done) = state::progress(block.run)?;
+        if !error.is_transient() || (error.code == SqlState::CANNOT_CONNECT && !begun) {
+            return Err(error);
+        }
+        if done > before {
+            (pauses, before) = (Pauses::new(limit), done);
+        }
+        let Some((pause, attempt)) = pauses.next() else { return Err(error) };
+        state::say_again(block.run, &format!("run {}", block.run), &error, pause, attempt, limit)?;
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            wait::on_latch(Duration::from_millis(200).min(pause), Event::Retry);
+            if let Some(stop) = state::stop_requested(block.run)? {
+                return Err(stop);
+            }
+        }
+    }
 }

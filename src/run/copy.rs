@@ -30,7 +30,11 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         (outcome.rows, outcome.bytes) = (Some(rows as i64), Some(bytes as i64));
         state::task_done(id, &outcome)
     })?;
-    source.query("COMMIT").map(drop)
+    // What is here is committed: whether the source can still be told so changes nothing.
+    if source.query("COMMIT").is_err() {
+        context.drop_source();
+    }
+    Ok(())
 }
 
 /// Copies what the statement on the source gives into the relation; returns rows and bytes.
@@ -52,14 +56,30 @@ fn stream(
 }
 
 fn rows(source: &mut Connection, work: &Copy, relation: Oid) -> Result<(u64, u64)> {
-    // A relation that this task fills alone starts from new storage: nothing that an earlier
-    // attempt left can be doubled, and the rows can be written frozen, which saves their
+    // A relation that this task fills alone starts empty: nothing that an earlier attempt left
+    // can be doubled, and into new storage the rows can be written frozen, which saves their
     // rewriting by a later VACUUM.
-    if work.is_whole() {
-        copy::truncate(relation)?;
-    }
-    let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: work.is_whole() };
+    let fresh = work.is_whole() && clear(relation)?;
+    let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: fresh };
     stream(source, &work.statement(), relation, &options, &work.source.shown())
+}
+
+/// Empties a relation; whether it has new storage now. What foreign keys refer to, on a resume,
+/// cannot be truncated: its rows are deleted without the keys' triggers.
+pub fn clear(relation: Oid) -> Result<bool> {
+    let referenced = spi::value::<bool>(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = $1 AND contype = 'f')",
+        &[relation.into()],
+    )?;
+    if referenced != Some(true) {
+        copy::truncate(relation)?;
+        return Ok(true);
+    }
+    spi::set_local("session_replication_role", "replica")?;
+    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[relation.into()])?;
+    let name = name.ok_or_else(|| Error::internal("a relation is gone"))?;
+    spi::execute(&format!("DELETE FROM ONLY {name}"), &[])?;
+    Ok(false)
 }
 
 /// A chunk's compressed relation into a table of its own, and the rows that the chunk has
@@ -75,7 +95,7 @@ fn compressed(
     let (mut total, mut size) = match chunk.has_rows {
         true => rows(source, work, relation)?,
         false => {
-            copy::truncate(relation)?;
+            clear(relation)?;
             (0, 0)
         }
     };

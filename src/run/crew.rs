@@ -2,6 +2,7 @@
 
 use super::launch::{Block, Role};
 use super::state;
+use crate::core::options::OnError;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
@@ -16,6 +17,7 @@ const REPORT: Duration = Duration::from_secs(5);
 
 pub struct Crew {
     run: i64,
+    on_error: OnError,
     workers: Vec<Worker>,
     /// Holds what workers read at their start; wiped when the crew is dropped.
     _segment: Segment,
@@ -40,7 +42,13 @@ impl Crew {
         if workers.is_empty() {
             return Err(no_slots());
         }
-        let crew = Crew { run: block.run, workers, _segment: segment, reported: Instant::now() };
+        let crew = Crew {
+            run: block.run,
+            on_error: block.options.on_error,
+            workers,
+            _segment: segment,
+            reported: Instant::now(),
+        };
         if crew.workers.len() < usize::from(jobs) {
             let message = format!(
                 "{} of {jobs} workers could be started; raise max_worker_processes for more",
@@ -59,8 +67,9 @@ impl Crew {
         }
     }
 
-    /// Opens a stage and waits for its end: every task done. The first failed task ends it,
-    /// after the other tasks in flight.
+    /// Opens a stage and waits for its end: every task done, or with `on_error => 'continue'`
+    /// also failed. Else the first failed task ends it, after the other tasks in flight. What a
+    /// new start of the run may cure ends it in any case.
     pub fn work(&mut self, stage: &str) -> Result<()> {
         let (open, _) = state::stage(self.run, stage)?;
         if open == 0 {
@@ -72,7 +81,8 @@ impl Crew {
             // Asked before the tasks are looked at: a worker that ends after this has written
             // what it did.
             let alive = self.workers.iter().filter(|w| w.life() != Life::Ended).count();
-            let (open, failure) = state::stage(self.run, stage)?;
+            let (open, failures) = state::stage(self.run, stage)?;
+            let failure = failures.into_iter().find(|f| self.on_error == OnError::Stop || f.is_transient());
             let failure = failure.or(state::stop_requested(self.run)?);
             if let Some(failure) = failure {
                 self.dismiss()?;

@@ -175,7 +175,7 @@ impl Started {
 
     fn failure(&self) -> Result<Error> {
         let rows = spi::json_rows(
-            "SELECT json_build_array(sqlstate, error, detail, hint, context, object)::text
+            "SELECT json_build_array(side, sqlstate, error, detail, hint, context, object)::text
              FROM timescale_migrate.run_log WHERE id = $1",
             &[self.run.into()],
         )?;

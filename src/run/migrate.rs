@@ -29,13 +29,14 @@ pub fn run(block: &Block) -> Result<()> {
     let begun = state::step_done(id, "tasks")?;
     state::set_phase(id, "preflight")?;
     let name = format!("timescale_migrate run {id} keeper");
-    let mut keeper = snapshot::keep(&block.params, &name, options.connect_timeout, options.lock_timeout)?;
+    let mut keeper = snapshot::keep(&block.params, &name, options)?;
     let inventory = keeper.inventory.clone();
     state::set_source(id, &inventory, &keeper.snapshot)?;
     let fresh = !state::step_done(id, "schema")?;
     let mut report = transaction(|| preflight::check(&mut keeper.connection, &inventory, options, fresh))?;
     report.refuse()?;
-    let archive = source_schema::dump(&block.params, &inventory.server, Some(&keeper.snapshot), options.lock_timeout)?;
+    let archive =
+        source_schema::dump(&mut keeper.connection, &block.params, &inventory.server, Some(&keeper.snapshot), options)?;
     let plan = schema::sorted(&archive, &inventory);
     let versions = (&archive.server_version, &archive.dump_version);
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
@@ -104,8 +105,9 @@ pub fn run(block: &Block) -> Result<()> {
     verify::add_copied(id, checksum)?;
     crew.work("verify")?;
     drop(keeper);
-    verify::judge(id)?;
     crew.dismiss()?;
+    state::failures(id)?;
+    verify::judge(id)?;
     migration.finish()
 }
 

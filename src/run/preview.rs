@@ -38,10 +38,10 @@ fn from_task(task: Task) -> Step {
 }
 
 pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
-    let mut source = session::open(params, "timescale_migrate plan", options.connect_timeout, options.lock_timeout)?;
+    let mut source = session::open(params, "timescale_migrate plan", options)?;
     let server = inventory::server(&mut source)?;
     let inventory = inventory::read(&mut source, server)?;
-    let archive = schema::dump(params, &inventory.server, None, options.lock_timeout)?;
+    let archive = schema::dump(&mut source, params, &inventory.server, None, options)?;
     let plan = target::sorted(&archive, &inventory);
     let maker = target::Maker::new(&inventory, options)?;
     let mut steps = Vec::new();

@@ -5,13 +5,13 @@
 //! dropped it meanwhile. A table that was being copied in parts begins from nothing: between
 //! two snapshots a row may have moved from one part to another, and would be lost or doubled.
 
-use super::state;
 use super::worker::Context;
+use super::{copy, state};
 use crate::core::checksum;
 use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Form, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
-use crate::pg::{catch::transaction, copy, spi};
+use crate::pg::{catch::transaction, spi};
 use std::collections::BTreeMap;
 
 struct Known {
@@ -76,7 +76,7 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
     state::add_tasks(run, &rechecks)?;
     spi::execute(
         "UPDATE timescale_migrate.task_log
-         SET state = 'pending', ended_at = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL
+         SET state = 'pending', ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL
          WHERE run = $1 AND state = 'failed'",
         &[run.into()],
     )?;
@@ -100,7 +100,7 @@ fn delete(ids: Vec<i32>) -> Result<()> {
 /// Takes back the parts of a table that are here.
 fn empty(work: &Copy) -> Result<()> {
     match &work.into {
-        Into::Table(name) => copy::truncate(spi::relation_oid(&name.to_string())?),
+        Into::Table(name) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
         Into::Chunk { .. } => Ok(()),
     }
 }

@@ -12,18 +12,20 @@
 
 use crate::core::inventory::Inventory;
 use crate::core::plan::{Task, Work};
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
 use pgrx::JsonB;
+use std::time::Duration;
 
 /// First keys of the two-key advisory locks; the second is the run's or the task's id. The
 /// views know them too.
 const RUN_LOCK: i32 = 1_414_353_490;
 const TASK_LOCK: i32 = 1_414_353_491;
 
-fn fields(error: &Error) -> [Option<String>; 6] {
+fn fields(error: &Error) -> [Option<String>; 7] {
     [
+        Some(error.side.name().to_string()),
         Some(error.code.as_str().to_string()),
         Some(error.message.clone()),
         error.detail.clone(),
@@ -57,8 +59,9 @@ pub fn begin_again(run: i64) -> Result<bool> {
         }
         spi::execute(
             "UPDATE timescale_migrate.run_log
-             SET state = 'running', phase = 'start', stop_requested = false, starts = starts + 1, pid = pg_backend_pid(),
-                 ended_at = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL, object = NULL
+             SET state = 'running', phase = 'start', stop_requested = false, snapshot = NULL, starts = starts + 1, pid = pg_backend_pid(),
+                 ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL,
+                 object = NULL
              WHERE id = $1 AND state <> 'done'",
             &[run.into()],
         )
@@ -137,6 +140,19 @@ pub fn set_source(run: i64, inventory: &Inventory, snapshot: &str) -> Result<()>
     })
 }
 
+/// How far the run is: whether it has had a snapshot in this start, and its finished tasks.
+pub fn progress(run: i64) -> Result<(bool, i64)> {
+    let row = transaction(|| {
+        spi::json_rows(
+            "SELECT json_build_array(snapshot IS NOT NULL, (SELECT count(*) FROM timescale_migrate.task_log
+                                                            WHERE run = $1 AND state = 'done'))::text
+             FROM timescale_migrate.run_log WHERE id = $1",
+            &[run.into()],
+        )
+    })?;
+    row.into_iter().next().ok_or_else(|| Error::internal(format!("run {run} is gone")))
+}
+
 /// running -> done
 pub fn finish(run: i64) -> Result<()> {
     transaction(|| {
@@ -153,13 +169,14 @@ pub fn finish(run: i64) -> Result<()> {
 
 /// running -> failed | cancelled
 pub fn fail(run: i64, error: &Error) -> Result<()> {
-    let state = if error.code == SqlState::QUERY_CANCELED { "cancelled" } else { "failed" };
+    let cancelled = error.code == SqlState::QUERY_CANCELED && error.side == Side::Target;
+    let state = if cancelled { "cancelled" } else { "failed" };
     transaction(|| {
         spi::set_local("synchronous_commit", "on")?;
-        let [sqlstate, message, detail, hint, context, object] = fields(error);
+        let [side, sqlstate, message, detail, hint, context, object] = fields(error);
         spi::execute(
             "UPDATE timescale_migrate.run_log SET state = $2, ended_at = clock_timestamp(), sqlstate = $3, error = $4,
-                    detail = $5, hint = $6, context = $7, object = $8 WHERE id = $1",
+                    detail = $5, hint = $6, context = $7, object = $8, side = $9 WHERE id = $1",
             &[
                 run.into(),
                 state.into(),
@@ -169,6 +186,7 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
                 hint.into(),
                 context.into(),
                 object.into(),
+                side.into(),
             ],
         )
         .map(drop)
@@ -178,6 +196,16 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
 /// Says something about the run; in a transaction of its own.
 pub fn say(run: i64, level: &str, message: &str) -> Result<()> {
     transaction(|| say_here(run, level, message))
+}
+
+/// Says that something is tried again after a pause; in a transaction of its own.
+pub fn say_again(run: i64, what: &str, error: &Error, pause: Duration, attempt: u16, limit: u16) -> Result<()> {
+    let why = match &error.detail {
+        Some(detail) => format!("{error} ({detail})"),
+        None => error.to_string(),
+    };
+    let seconds = pause.as_secs();
+    say(run, "warning", &format!("{what}: {why}; trying again in {seconds} s ({attempt} of {limit})"))
 }
 
 /// The same inside the current transaction.
@@ -293,10 +321,10 @@ pub fn task_done(id: i32, outcome: &Outcome) -> Result<()> {
 /// pending -> failed
 pub fn task_failed(id: i32, error: &Error) -> Result<()> {
     transaction(|| {
-        let [sqlstate, message, detail, hint, context, _] = fields(error);
+        let [side, sqlstate, message, detail, hint, context, _] = fields(error);
         spi::execute(
             "UPDATE timescale_migrate.task_log SET state = 'failed', ended_at = clock_timestamp(), worker = $7,
-                    sqlstate = $2, error = $3, detail = $4, hint = $5, context = $6
+                    sqlstate = $2, error = $3, detail = $4, hint = $5, context = $6, side = $8
              WHERE id = $1 AND state = 'pending'",
             &[
                 id.into(),
@@ -306,35 +334,65 @@ pub fn task_failed(id: i32, error: &Error) -> Result<()> {
                 hint.into(),
                 context.into(),
                 session::pid().into(),
+                side.into(),
             ],
         )
         .map(drop)
     })
 }
 
-/// How a stage stands: open tasks, and the first failure if there is one.
-pub fn stage(run: i64, stage: &str) -> Result<(i64, Option<Error>)> {
+/// How a stage stands: open tasks, and of the failures the first of each kind.
+pub fn stage(run: i64, stage: &str) -> Result<(i64, Vec<Error>)> {
     transaction(|| {
         let open = spi::value::<i64>(
             "SELECT count(*) FROM timescale_migrate.task_log WHERE run = $1 AND stage = $2 AND state = 'pending'",
             &[run.into(), stage.into()],
         )?
         .unwrap_or(0);
-        type Row = [Option<String>; 6];
-        let failed = spi::json_rows::<Row>(
-            "SELECT json_build_array(sqlstate, error, detail, hint, context, object)::text FROM timescale_migrate.task_log
-             WHERE run = $1 AND stage = $2 AND state = 'failed' ORDER BY ended_at LIMIT 1",
+        let failed = spi::json_rows(
+            "SELECT json_build_array(side, sqlstate, error, detail, hint, context, object)::text
+             FROM (SELECT DISTINCT ON (side, sqlstate) * FROM timescale_migrate.task_log
+                   WHERE run = $1 AND stage = $2 AND state = 'failed' ORDER BY side, sqlstate, ended_at) first
+             ORDER BY ended_at",
             &[run.into(), stage.into()],
         )?;
-        Ok((open, failed.into_iter().next().map(from_fields)))
+        Ok((open, failed.into_iter().map(from_fields).collect()))
     })
 }
 
+/// With `on_error => 'continue'`: the error that a run ends with whose every task had its try, if
+/// any of them failed.
+pub fn failures(run: i64) -> Result<()> {
+    let failed: Vec<String> = transaction(|| {
+        spi::json_rows(
+            "SELECT to_json(pg_catalog.format('%s: %s: %s', stage, object, error))::text FROM timescale_migrate.task_log
+             WHERE run = $1 AND state = 'failed' ORDER BY id",
+            &[run.into()],
+        )
+    })?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    const SHOWN: usize = 20;
+    let mut lines: Vec<String> = failed.iter().take(SHOWN).cloned().collect();
+    if failed.len() > SHOWN {
+        lines.push(format!("and {} more", failed.len() - SHOWN));
+    }
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{} tasks failed", failed.len()))
+        .detail(lines.join("\n"))
+        .hint(format!(
+            "SELECT * FROM timescale_migrate.task WHERE run = {run} AND state = 'failed'; mend the causes, then call migrate_resume({run})."
+        )))
+}
+
 /// The error that a run or task ended with, as it was stored.
-pub fn from_fields([sqlstate, message, detail, hint, context, object]: [Option<String>; 6]) -> Error {
+pub fn from_fields([side, sqlstate, message, detail, hint, context, object]: [Option<String>; 7]) -> Error {
     let code = sqlstate.as_deref().map_or(SqlState::INTERNAL, SqlState::parse);
     let mut error = Error::new(code, message.unwrap_or_else(|| "unknown error".into()));
     (error.detail, error.hint, error.context, error.object) = (detail, hint, context, object);
+    if side.as_deref() == Some(Side::Source.name()) {
+        error.side = Side::Source;
+    }
     error
 }
 

@@ -19,11 +19,15 @@ use std::collections::{BTreeMap, HashSet};
 /// or, where a count is enough, against the rows that the source said it sent.
 pub fn add_copied(run: i64, checksum: bool) -> Result<()> {
     transaction(|| {
-        // What an interrupted start compared counts no more.
-        spi::execute("DELETE FROM timescale_migrate.task_log WHERE run = $1 AND stage = 'verify'", &[run.into()])?;
-        spi::execute("DELETE FROM timescale_migrate.verification_log WHERE run = $1", &[run.into()])?;
+        forget(run)?;
         spi::execute(include_str!("../../sql/target/verify_copied.sql"), &[run.into(), checksum.into()]).map(drop)
     })
+}
+
+/// What an interrupted start compared counts no more.
+fn forget(run: i64) -> Result<()> {
+    spi::execute("DELETE FROM timescale_migrate.task_log WHERE run = $1 AND stage = 'verify'", &[run.into()])?;
+    spi::execute("DELETE FROM timescale_migrate.verification_log WHERE run = $1", &[run.into()]).map(drop)
 }
 
 /// What one side holds, by what makes it the same thing on the other side.
@@ -125,18 +129,22 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     let (id, options) = (block.run, &block.options);
     state::set_phase(id, "snapshot")?;
     let name = format!("timescale_migrate run {id} keeper");
-    let keeper = snapshot::keep(&block.params, &name, options.connect_timeout, options.lock_timeout)?;
+    let keeper = snapshot::keep(&block.params, &name, options)?;
     state::set_source(id, &keeper.inventory, &keeper.snapshot)?;
     let target = transaction(|| {
         let server = inventory::server(&mut Here)?;
         inventory::read(&mut Here, server)
     })?;
     let tasks = tasks(&keeper.inventory, &target, level);
-    transaction(|| state::add_tasks(id, &tasks))?;
+    transaction(|| {
+        forget(id)?;
+        state::add_tasks(id, &tasks)
+    })?;
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
     crew.work("verify")?;
     crew.dismiss()?;
+    state::failures(id)?;
     judge(id)
 }
 

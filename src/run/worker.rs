@@ -4,7 +4,9 @@ use super::launch::Block;
 use super::state::{self, Claim, Outcome};
 use super::{attach, coordinator, copy, resume, verify};
 use crate::core::name::literal;
+use crate::core::options::OnError;
 use crate::core::plan::{Sql, Work};
+use crate::core::retry::Pauses;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::shared::Segment;
@@ -12,12 +14,10 @@ use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, spi};
 use crate::source::session as source_session;
 use crate::target::schema;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A worker without a task looks for one this often, unless it is woken.
 const LOOK: Duration = Duration::from_millis(500);
-/// Foreign keys lock two tables each, so two workers can meet crosswise.
-const DEADLOCK_RETRIES: u32 = 10;
 
 pub struct Context {
     pub block: Block,
@@ -32,10 +32,15 @@ impl Context {
             None => {
                 let Block { params, options, run, .. } = &self.block;
                 let name = format!("timescale_migrate run {run} worker");
-                source_session::open(params, &name, options.connect_timeout, options.lock_timeout)?
+                source_session::open(params, &name, options)?
             }
         };
         Ok(self.source.insert(connection))
+    }
+
+    /// The next task makes a new connection.
+    pub fn drop_source(&mut self) {
+        self.source = None;
     }
 
     /// The connection to the source, in a transaction that reads the run's snapshot and bears
@@ -52,9 +57,7 @@ impl Context {
             Ok(_) => Ok(source),
             Err(error) if error.code == SqlState::UNDEFINED_OBJECT => {
                 let gone = "the session on the source that held the run's snapshot is gone";
-                Err(Error::new(SqlState::CONNECTION_FAILURE, gone)
-                    .hint("Continue with migrate_resume.")
-                    .on(Side::Source))
+                Err(Error::new(SqlState::SNAPSHOT_GONE, gone).hint("Continue with migrate_resume.").on(Side::Source))
             }
             Err(error) => Err(error),
         }
@@ -86,15 +89,39 @@ fn work(context: &mut Context) -> Result<()> {
             wait::on_latch(LOOK, Event::Task);
             continue;
         };
-        if let Err(error) = perform(context, &claim) {
-            context.source = None;
-            let error = error.about(claim.object.clone());
-            state::task_failed(claim.id, &error)?;
-            session::wake(coordinator);
-            return Err(error);
+        let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()));
+        if let Err(error) = &result {
+            state::task_failed(claim.id, error)?;
         }
         state::release(&claim)?;
         session::wake(coordinator);
+        if context.block.options.on_error == OnError::Stop {
+            result?;
+        }
+    }
+}
+
+/// A task, tried again after errors that may pass. Under a snapshot that is gone none can
+/// succeed: then the run as a whole has to begin again.
+fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
+    let (run, limit) = (context.block.run, context.block.options.retries);
+    let mut pauses = Pauses::new(limit);
+    loop {
+        let Err(error) = perform(context, claim) else { return Ok(()) };
+        context.drop_source();
+        if !error.is_transient() || error.code == SqlState::SNAPSHOT_GONE {
+            return Err(error);
+        }
+        let Some((pause, attempt)) = pauses.next() else { return Err(error) };
+        state::say_again(run, &claim.object, &error, pause, attempt, limit)?;
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            wait::on_latch(LOOK.min(pause), Event::Retry);
+            // Without this a failed run would wait for the pause's end.
+            if catch::transaction(|| ended(run))? {
+                return Err(error);
+            }
+        }
     }
 }
 
@@ -129,22 +156,17 @@ fn statements(run: i64, claim: &Claim, work: &Sql) -> Result<()> {
         }
         state::task_done(claim.id, &Outcome::default())
     };
-    for attempt in 0.. {
-        let result = catch::transaction(|| all(""));
-        match result {
-            Err(error) if error.code == SqlState(*b"40P01") && attempt < DEADLOCK_RETRIES => continue,
-            Err(error) if work.not_valid_instead && error.code == SqlState::FOREIGN_KEY_VIOLATION => {
-                let why = error.detail.clone().unwrap_or_else(|| error.message.clone());
-                return catch::transaction(|| {
-                    all(" NOT VALID")?;
-                    let message =
-                        format!("{} is violated by the source's own rows and was made NOT VALID: {why}", claim.object);
-                    state::say_here(run, "warning", &message)
-                })
-                .map_err(schema::describe);
-            }
-            other => return other.map_err(schema::describe),
+    let result = match catch::transaction(|| all("")) {
+        Err(error) if work.not_valid_instead && error.code == SqlState::FOREIGN_KEY_VIOLATION => {
+            let why = error.detail.clone().unwrap_or_else(|| error.message.clone());
+            catch::transaction(|| {
+                all(" NOT VALID")?;
+                let message =
+                    format!("{} is violated by the source's own rows and was made NOT VALID: {why}", claim.object);
+                state::say_here(run, "warning", &message)
+            })
         }
-    }
-    Err(Error::internal("unreachable"))
+        other => other,
+    };
+    result.map_err(schema::describe)
 }

@@ -2,8 +2,9 @@
 //! text form and no time-out of the source's cuts a long COPY off.
 
 use crate::core::name::literal;
+use crate::core::options::Options;
 use crate::error::Result;
-use crate::libpq::{Connection, Params};
+use crate::libpq::{Connection, Params, Patience};
 use std::time::Duration;
 
 /// Each setting with its reason. The first number is the oldest server that knows it.
@@ -33,8 +34,12 @@ const SETTINGS: [(i32, &str, &str); 15] = [
 ];
 
 /// Connects; `name` becomes the session's `application_name`.
-pub fn open(params: &Params, name: &str, connect_timeout: u32, lock_timeout: u32) -> Result<Connection> {
-    let mut connection = Connection::open(params, Duration::from_secs(connect_timeout.into()))?;
+pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection> {
+    let patience = Patience {
+        connect: Duration::from_secs(options.connect_timeout.into()),
+        silence: Duration::from_secs(options.source_timeout.into()),
+    };
+    let mut connection = Connection::open(params, patience)?;
     let version = connection.server_version();
     let mut sql = format!("SET application_name = {};", literal(name));
     for (since, setting, value) in SETTINGS {
@@ -45,7 +50,7 @@ pub fn open(params: &Params, name: &str, connect_timeout: u32, lock_timeout: u32
             });
         }
     }
-    sql.push_str(&format!("SET lock_timeout = '{lock_timeout}s';"));
+    sql.push_str(&format!("SET lock_timeout = '{}s';", options.lock_timeout));
     connection.query(&sql)?;
     Ok(connection)
 }

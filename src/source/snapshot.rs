@@ -10,6 +10,7 @@
 use super::{inventory, session};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
+use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Params};
 
@@ -24,8 +25,8 @@ pub struct Keeper {
 }
 
 /// Connects, locks, and takes the snapshot.
-pub fn keep(params: &Params, name: &str, connect_timeout: u32, lock_timeout: u32) -> Result<Keeper> {
-    let mut connection = session::open(params, name, connect_timeout, lock_timeout)?;
+pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
+    let mut connection = session::open(params, name, options)?;
     let server = inventory::server(&mut connection)?;
     for _ in 0..5 {
         // Sizes and definitions are read under locks too, so this can wait for one as well.

@@ -9,7 +9,7 @@ mod pair;
 mod same;
 pub mod suite;
 
-pub use cluster::{Cluster, of_edition, shared_source, signal};
+pub use cluster::{Cluster, of_edition, shared_source, shared_target, signal};
 pub use db::{Db, quote};
 pub use edition::{Edition, Versions};
 pub use pair::Pair;

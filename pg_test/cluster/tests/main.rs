@@ -37,5 +37,6 @@ scenarios!(
     policies_and_jobs,
     community_to_apache,
     resume,
+    retries,
     chaos,
 );

@@ -33,6 +33,7 @@ pub fn wait_for_the_middle(pair: &Pair) {
 
 /// Lets the copy finish at once from now on.
 pub fn hurry(pair: &Pair) {
-    pair.target
-        .sql("CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'");
+    pair.both(&[
+        "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'",
+    ]);
 }

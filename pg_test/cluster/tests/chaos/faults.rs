@@ -16,7 +16,7 @@ pub const FAULTS: &[Fault] = &[
     ("end of the caller's backend", |under| under.end_here("application_name = 'chaos caller'")),
     ("end of the keeper's session", |under| under.end_there("application_name LIKE 'timescale_migrate run % keeper'")),
     ("end of a worker's session", |under| under.end_there("application_name ~ '^timescale_migrate run .* (worker|task)'")),
-    ("end of pg_dump's session", |under| under.end_there("application_name IN ('timescale_migrate schema', 'pg_dump')")),
+    ("end of pg_dump's session", |under| under.end_there("application_name LIKE 'timescale_migrate schema %'")),
     ("restart of the source", |under| restart(&under.pair.source.cluster)),
     ("restart of the target", |under| restart(&under.pair.target.cluster)),
     ("graceful cancel", |under| under.cancel("graceful")),

@@ -1,0 +1,214 @@
+//! What may pass is tried again by itself, with growing pauses; what may not stops the run, or
+//! with `on_error => 'continue'` is listed at its end. A source that says nothing is noticed.
+
+use crate::slow;
+use cluster::suite::Test;
+use cluster::{Edition, Pair, assert_same, of_edition, poll, signal};
+use std::sync::Arc;
+
+pub const TESTS: &[Test] = &[
+    Test::apache("a worker's session on the source ends", session_ends),
+    Test::apache("the snapshot's session on the source ends", keeper_ends),
+    Test::both("the source restarts", source_restarts),
+    Test::apache("a lock is not to be had for a while", lock_timeout),
+    Test::apache("no more attempts than asked for", limit),
+    Test::apache("a stopped process sends nothing more of a table", stopped_copy),
+    Test::apache("a stopped process holds the snapshot", stopped_keeper),
+    Test::apache("on_error continue finishes all else", on_error),
+];
+
+/// A session that has more to send than the buffers between both sides hold.
+const SENDER: &str = "application_name LIKE 'timescale_migrate run % task %' AND wait_event = 'ClientWrite'";
+const KEEPER: &str = "application_name LIKE 'timescale_migrate run % keeper'";
+
+/// Ends one session of the run on the source.
+fn end(pair: &Pair, which: &str) {
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND {which} LIMIT 1"
+    );
+    poll("a session on the source", || pair.source.rows(&end).first().is_some_and(|row| row.get(0) == Some("t")));
+}
+
+/// One table whose copy takes seconds.
+fn fill_wide(pair: &Pair) {
+    pair.source.sql(
+        "CREATE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+         CREATE TABLE wide (n int CHECK (public.slowly(n)), filler text);
+         ALTER TABLE wide ALTER filler SET STORAGE EXTERNAL;
+         INSERT INTO wide SELECT n, repeat(md5(n::text), 10000) FROM generate_series(1, 300) n;
+         CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_sleep(0.01); RETURN true; END'",
+    );
+}
+
+#[track_caller]
+fn wait_for_success(pair: &Pair, run: &str) {
+    pair.wait_for_state(run, "done");
+    pair.wait_for_silence();
+    assert!(pair.target.is("SELECT every(state = 'done') FROM timescale_migrate.task"));
+    assert_same(pair);
+}
+
+#[track_caller]
+fn assert_said(pair: &Pair, parts: &[&str]) {
+    let messages = pair.messages();
+    for part in parts {
+        assert!(messages.contains(part), "no \"{part}\":\n{messages}");
+    }
+}
+
+fn session_ends(edition: Edition) {
+    let pair = Pair::plain("retry_session", edition);
+    fill_wide(&pair);
+    let run = pair.start(", jobs => 2");
+    end(&pair, SENDER);
+    poll("another attempt", || pair.messages().contains("trying again in 1 s (1 of 10)"));
+    slow::hurry(&pair);
+    wait_for_success(&pair, &run);
+    assert!(!pair.messages().contains("continues under the new snapshot"), "{}", pair.messages());
+}
+
+fn keeper_ends(edition: Edition) {
+    let pair = Pair::new("retry_keeper", edition);
+    slow::fill(&pair);
+    let run = pair.start(", jobs => 2");
+    slow::wait_for_the_middle(&pair);
+    end(&pair, KEEPER);
+    poll("another attempt", || pair.messages().contains("trying again"));
+    slow::hurry(&pair);
+    wait_for_success(&pair, &run);
+    assert_said(
+        &pair,
+        &[
+            &format!("run {run}: the session on the source that held the run's snapshot is gone; trying again in 1 s (1 of 10)"),
+            &format!("run {run} continues under the new snapshot"),
+        ],
+    );
+}
+
+fn source_restarts(edition: Edition) {
+    let source = Arc::new(of_edition(edition, &[]));
+    let pair = Pair::between("retry_restart", source, cluster::shared_target(edition));
+    pair.source.sql("CREATE EXTENSION timescaledb");
+    slow::fill(&pair);
+    let run = pair.start(", jobs => 2");
+    slow::wait_for_the_middle(&pair);
+    pair.source.cluster.stop_immediately();
+    // Not only a session that ends, but also connections that cannot be made.
+    poll("a refused connection", || pair.messages().contains("could not connect to the source"));
+    assert_eq!(pair.state(&run), "running");
+    pair.source.cluster.start_again();
+    slow::hurry(&pair);
+    wait_for_success(&pair, &run);
+    assert_said(&pair, &[&format!("run {run} continues under the new snapshot")]);
+}
+
+fn lock_timeout(edition: Edition) {
+    let pair = Pair::plain("retry_lock", edition);
+    pair.source.sql("CREATE TABLE busy (n int); INSERT INTO busy VALUES (1)");
+    let mut holder = pair.source.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE busy").unwrap();
+    let run = pair.start(r#", options => '{"lock_timeout": 1}'"#);
+    poll("the second attempt", || pair.messages().contains("trying again in 2 s (2 of 10)"));
+    drop(holder);
+    wait_for_success(&pair, &run);
+    assert_said(&pair, &["a table could not be locked within lock_timeout", "public.busy"]);
+}
+
+fn limit(edition: Edition) {
+    let pair = Pair::plain("retry_limit", edition);
+    fill_wide(&pair);
+    let run = pair.start(r#", jobs => 2, options => '{"retries": 0}'"#);
+    end(&pair, SENDER);
+    pair.wait_for_state(&run, "failed");
+    pair.wait_for_silence();
+    assert!(!pair.messages().contains("trying again"), "{}", pair.messages());
+    let task = "SELECT concat_ws(' ', side, sqlstate, error) FROM timescale_migrate.task WHERE state = 'failed'";
+    assert_eq!(
+        pair.target.value(task),
+        "source 08006 lost the connection to the source"
+    );
+    let run_row = format!("SELECT concat_ws(' ', state, side, sqlstate) FROM timescale_migrate.run WHERE id = {run}");
+    assert_eq!(pair.target.value(&run_row), "failed source 08006");
+}
+
+/// Stops a process of the source's until the value goes.
+struct Stopped(String);
+
+impl Stopped {
+    fn session(pair: &Pair, which: &str) -> Stopped {
+        let pid = format!("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND {which} LIMIT 1");
+        let mut found = String::new();
+        poll("a session on the source", || {
+            found = pair.source.rows(&pid).first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
+            !found.is_empty()
+        });
+        assert!(signal("STOP", &found));
+        Stopped(found)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal("CONT", &self.0);
+    }
+}
+
+fn stopped_copy(edition: Edition) {
+    let pair = Pair::plain("retry_stopped_copy", edition);
+    fill_wide(&pair);
+    let run = pair.start(r#", options => '{"source_timeout": 2}'"#);
+    let stopped = Stopped::session(&pair, SENDER);
+    poll("the silence to be noticed", || {
+        pair.messages().contains("public.wide: the source has sent nothing for 2 s")
+    });
+    slow::hurry(&pair);
+    pair.wait_for_state(&run, "done");
+    drop(stopped);
+    wait_for_success(&pair, &run);
+}
+
+fn stopped_keeper(edition: Edition) {
+    let pair = Pair::new("retry_stopped_keeper", edition);
+    slow::fill(&pair);
+    let run = pair.start(r#", jobs => 2, options => '{"source_timeout": 2}'"#);
+    slow::wait_for_the_middle(&pair);
+    let stopped = Stopped::session(&pair, KEEPER);
+    slow::hurry(&pair);
+    pair.wait_for_state(&run, "done");
+    assert_said(
+        &pair,
+        &["the source has sent nothing for 2 s (The session on the source is not at work.); trying again"],
+    );
+    drop(stopped);
+    wait_for_success(&pair, &run);
+}
+
+fn on_error(edition: Edition) {
+    let pair = Pair::new("retry_on_error", edition);
+    slow::fill(&pair);
+    pair.source.sql(
+        "CREATE INDEX late_index ON slow_too (n); CREATE INDEX other_index ON slow_too (n);
+         ALTER TABLE slow_too ADD CONSTRAINT late_constraint UNIQUE (n);
+         CREATE VIEW last AS SELECT * FROM slow_too",
+    );
+    let run = pair.start(r#", jobs => 2, options => '{"on_error": "continue"}'"#);
+    slow::wait_for_the_middle(&pair);
+    pair.target.sql("CREATE TABLE late_index (); CREATE TABLE late_constraint ()");
+    slow::hurry(&pair);
+    pair.wait_for_state(&run, "failed");
+    pair.wait_for_silence();
+    let failed = "SELECT string_agg(stage || ' ' || object, ', ' ORDER BY id) FROM timescale_migrate.task WHERE state <> 'done'";
+    assert_eq!(pair.target.value(failed), "index INDEX public.late_index, constraint CONSTRAINT public.slow_too late_constraint");
+    assert!(pair.target.is("SELECT count(*) = 1 FROM pg_class WHERE relname = 'other_index'"));
+    assert!(pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE stage = 'verify' AND state = 'done'"));
+    let error = format!("SELECT concat_ws(E'\\n', sqlstate, error, detail) FROM timescale_migrate.run WHERE id = {run}");
+    assert_eq!(
+        pair.target.value(&error),
+        "55000\n2 tasks failed\nindex: INDEX public.late_index: relation \"late_index\" already exists\n\
+         constraint: CONSTRAINT public.slow_too late_constraint: relation \"late_constraint\" already exists"
+    );
+    pair.target.sql("DROP TABLE late_index; DROP TABLE late_constraint");
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
+    wait_for_success(&pair, &run);
+}
