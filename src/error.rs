@@ -29,6 +29,7 @@ pub struct SqlState(pub [u8; 5]);
 impl SqlState {
     pub const CONNECTION_FAILURE: Self = Self(*b"08006");
     pub const CANNOT_CONNECT: Self = Self(*b"08001");
+    pub const PROTOCOL_VIOLATION: Self = Self(*b"08P01");
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
     pub const INVALID_PARAMETER: Self = Self(*b"22023");
     pub const NULL_NOT_ALLOWED: Self = Self(*b"22004");
@@ -87,6 +88,11 @@ impl Error {
     /// Something that only a defect of this extension can cause.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(SqlState::INTERNAL, message)
+    }
+
+    /// An answer of the source that no PostgreSQL would give.
+    pub fn protocol(message: impl Into<String>) -> Self {
+        Self::new(SqlState::PROTOCOL_VIOLATION, message).on(Side::Source)
     }
 
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod checksum;
 pub mod compression;
+pub mod feed;
 pub mod inventory;
 pub mod name;
 pub mod options;

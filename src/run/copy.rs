@@ -47,7 +47,7 @@ fn stream(
 ) -> Result<(u64, u64)> {
     let mut data = source.copy_out(statement)?;
     let written = copy::into_relation(relation, options, &mut data)?;
-    let bytes = data.bytes;
+    let bytes = data.bytes();
     let sent = data.finish()?;
     if sent != written {
         return Err(copy::count_mismatch(name, sent, written));
