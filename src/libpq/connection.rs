@@ -205,8 +205,9 @@ impl Connection {
     /// Reads off what is left of the last command, so that the next can be sent.
     fn finish(&mut self) -> Result<()> {
         while let Some(result) = self.next_result(Event::SourceQuery)? {
-            if result.status() == ffi::COPY_OUT {
-                return Err(self.lost());
+            // libpq would give the same result for ever.
+            if result.is_copy() {
+                return Err(result.error());
             }
         }
         Ok(())
@@ -249,7 +250,7 @@ impl Connection {
                 }
             }
         }
-        Err(Error::internal("the source did not start the COPY").on(Side::Source))
+        Err(Error::protocol("the source did not start the COPY"))
     }
 }
 

@@ -23,6 +23,8 @@ pub const EMPTY_QUERY: c_int = 0;
 pub const COMMAND_OK: c_int = 1;
 pub const TUPLES_OK: c_int = 2;
 pub const COPY_OUT: c_int = 3;
+pub const COPY_IN: c_int = 4;
+pub const COPY_BOTH: c_int = 8;
 
 /// # Safety
 /// `text` is null or a NUL-terminated string that lives through the call.

@@ -21,6 +21,10 @@ impl Raw {
         unsafe { ffi::result_status(self.0) }
     }
 
+    pub fn is_copy(&self) -> bool {
+        [ffi::COPY_OUT, ffi::COPY_IN, ffi::COPY_BOTH].contains(&self.status())
+    }
+
     /// The number in the command tag, for instance 5 of `COPY 5`.
     pub fn affected(&self) -> Option<u64> {
         // SAFETY: as above; the text belongs to the result.
@@ -34,6 +38,9 @@ impl Raw {
 
     /// The error that this result is, as the source gave it.
     pub fn error(&self) -> Error {
+        if self.is_copy() {
+            return Error::protocol("the source started a COPY that was not asked for");
+        }
         let code = self.field(b'C' as c_char).map_or(SqlState::CONNECTION_FAILURE, |c| SqlState::parse(&c));
         let message = self.field(b'M' as c_char).unwrap_or_else(|| "the source gave no answer".into());
         let mut error = Error::new(code, format!("source: {message}")).on(Side::Source);

@@ -1,11 +1,13 @@
 //! What the tests with real servers need: servers ([`Cluster`]), databases on them ([`Db`]), a
-//! source and a target for one test ([`Pair`]), the comparison of the two ([`assert_same`]), and
-//! the runner that stops the servers at the end ([`suite`]).
+//! source and a target for one test ([`Pair`]), the comparison of the two ([`assert_same`]), a
+//! faulty connection between them ([`proxy`]), and the runner that stops the servers at the end
+//! ([`suite`]).
 
 mod cluster;
 mod db;
 mod edition;
 mod pair;
+pub mod proxy;
 mod same;
 pub mod suite;
 

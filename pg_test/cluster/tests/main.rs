@@ -38,5 +38,6 @@ scenarios!(
     community_to_apache,
     resume,
     retries,
+    malformed_copy,
     chaos,
 );
