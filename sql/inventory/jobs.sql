@@ -61,10 +61,11 @@ SELECT json_build_object(
     'initial_start', j.initial_start,
     'timezone', j.timezone,
     'hypertable', h.named,
-    'config', CASE WHEN j.is_policy THEN j.config || coalesce((
+    -- As text, which keeps every number as it is written.
+    'config', (CASE WHEN j.is_policy THEN j.config || coalesce((
         SELECT jsonb_object_agg(c.key, n.named)
         FROM jsonb_each_text(j.config) c JOIN hypertable n ON n.id::text = c.value
-        WHERE c.key IN ('hypertable_id', 'mat_hypertable_id')), '{}') ELSE j.config END,
+        WHERE c.key IN ('hypertable_id', 'mat_hypertable_id')), '{}') ELSE j.config END)::text,
     -- While a job runs, it has none.
     'next_start', (
         SELECT t.next_start FROM _timescaledb_internal.bgw_job_stat t WHERE t.job_id = j.id AND isfinite(t.next_start)),

@@ -58,7 +58,7 @@ DECLARE
     ids constant regclass := coalesce(to_regclass('_timescaledb_catalog.bgw_job_id_seq'), to_regclass('_timescaledb_config.bgw_job_id_seq'));
     hypertable constant integer := CASE WHEN jsonb_typeof(spec->'hypertable') = 'object'
                                         THEN timescale_migrate.job_hypertable(spec->'hypertable') END;
-    config jsonb := nullif(spec->'config', 'null');
+    config jsonb := (spec->>'config')::jsonb;
     owner constant name := coalesce(spec->>'owner', current_user);
     owner_oid oid;
     new_id integer := (spec->>'id')::integer;

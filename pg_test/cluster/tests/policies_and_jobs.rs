@@ -57,7 +57,7 @@ fn make(pair: &Pair, versions: Versions) {
          CREATE FUNCTION \"Job Schema\".\"Check\"(config jsonb) RETURNS void LANGUAGE plpgsql AS
              $$ BEGIN IF NOT config ? 'x' THEN RAISE 'no x'; END IF; END $$;
          SET ROLE {owner};
-         SELECT add_job('\"Job Schema\".\"Act\"', '5 hours', config => '{{\"x\": \"it''s\", \"hypertable_id\": 1, \"list\": [1, null]}}', initial_start => '2100-03-01 UTC',
+         SELECT add_job('\"Job Schema\".\"Act\"', '5 hours', config => '{{\"x\": \"it''s\", \"hypertable_id\": 1, \"list\": [1, null, 1.10, 12345678901234567890.5, 1e400]}}', initial_start => '2100-03-01 UTC',
                         scheduled => true, check_config => '\"Job Schema\".\"Check\"'::regproc, fixed_schedule => true, timezone => 'America/New_York');
          SET ROLE {other};
          SELECT add_job('\"Job Schema\".act_too', '1 month', initial_start => '2100-03-02 UTC', fixed_schedule => false);
