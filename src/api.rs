@@ -5,7 +5,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::{report, session, spi};
 use crate::run::launch::{self, Kind};
 use crate::run::{preflight, preview, state};
-use crate::source::{address, inventory, schema, session as source_session};
+use crate::source::{address, inventory, schema, session as source_session, validator};
 use crate::target;
 use pgrx::prelude::*;
 use pgrx::{JsonB, default, name};
@@ -315,7 +315,7 @@ fn validator(options: Vec<String>, catalog: pg_sys::Oid) {
     let check = || -> Result<()> {
         let catalog =
             spi::value::<String>("SELECT relname::text FROM pg_catalog.pg_class WHERE oid = $1", &[catalog.into()])?;
-        address::validate(&options, catalog.as_deref().unwrap_or_default())
+        validator::validate(&options, catalog.as_deref().unwrap_or_default())
     };
     or_raise(check());
 }

@@ -10,4 +10,4 @@ mod result;
 mod silence;
 
 pub use connection::{Connection, Patience};
-pub use params::{Params, keywords, parse_conninfo};
+pub use params::{Keyword, Params, keywords, parse_conninfo};

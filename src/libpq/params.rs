@@ -78,7 +78,7 @@ impl Params {
     }
 
     fn is_secret(name: &str) -> bool {
-        name.contains("password") || name == "oauth_client_secret"
+        ["password", "secret", "scram_"].iter().any(|part| name.contains(part))
     }
 
     pub fn has_secret(&self) -> bool {
@@ -113,30 +113,63 @@ impl fmt::Debug for Params {
 
 /// Reads a conninfo string or URI as libpq does (`service`, `passfile` and all).
 pub fn parse_conninfo(text: &str) -> Result<Params> {
-    // The text may hold a password: no message repeats it.
-    let malformed = |why: Option<String>| {
-        let error = Error::new(SqlState::INVALID_PARAMETER, "malformed connection string");
-        match why {
-            Some(why) => error.detail(why.trim().to_string()),
-            None => error,
-        }
+    let malformed = |why: String| {
+        let detail = match may_hold_secret(text) && has_word_of(&why, text) {
+            // libpq quotes the part that it stopped at, whatever that is.
+            true => "It may hold a password, so what is wrong with it is not repeated here.",
+            false => why.trim(),
+        };
+        Error::new(SqlState::INVALID_PARAMETER, "malformed connection string").detail(detail)
     };
-    let text = CString::new(text).map_err(|_| malformed(None))?;
+    let text = CString::new(text).map_err(|_| malformed("It contains a NUL byte.".into()))?;
     let mut message = std::ptr::null_mut();
     // SAFETY: libpq fills either the result or the message; both are freed as it asks.
     unsafe {
         let options = libpq_sys::PQconninfoParse(text.as_ptr(), &mut message);
         if options.is_null() {
-            // libpq repeats parts of the text, which might be a password; a keyword is none.
-            let why = ffi::string(message).map(|m| match m.starts_with("invalid connection option") {
-                true => m,
-                false => m.split('"').next().unwrap_or_default().to_string(),
-            });
+            let why = ffi::string(message).unwrap_or_default();
             libpq_sys::PQfreemem(message.cast());
-            return Err(malformed(why.filter(|w| !w.trim().is_empty())));
+            return Err(malformed(why));
         }
         let list = walk(options, |option| Some((ffi::string(option.keyword)?, ffi::string(option.val)?)));
         libpq_sys::PQconninfoFree(options);
         Ok(Params(list))
+    }
+}
+
+fn may_hold_secret(conninfo: &str) -> bool {
+    let conninfo = conninfo.to_lowercase();
+    ["pass", "pwd", "secret", "scram_", "@"].iter().any(|sign| conninfo.contains(sign))
+}
+
+fn has_word_of(message: &str, text: &str) -> bool {
+    let words = |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words(message).any(|word| words(text).any(|other| word == other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_string_is_not_repeated_where_it_may_hold_a_password() {
+        let detail = |text| parse_conninfo(text).unwrap_err().detail.unwrap();
+        let hidden = "It may hold a password, so what is wrong with it is not repeated here.";
+        for text in ["host=h password=my own=word", "password=my own word", "postgresql://u:my@[own word"] {
+            assert_eq!(detail(text), hidden, "{text}");
+        }
+        assert_eq!(detail("host=h nonsense=1"), "invalid connection option \"nonsense\"");
+        assert_eq!(detail("password='my own"), "unterminated quoted string in connection info string");
+    }
+
+    #[test]
+    fn every_secret_stays_out_of_what_is_shown() {
+        for keyword in keywords() {
+            let mut params = Params::default();
+            params.set(&keyword.name, "it's \\ here");
+            let shown = parse_conninfo(&params.public_conninfo()).unwrap();
+            let is_shown = shown.get(&keyword.name) == Some("it's \\ here");
+            assert_eq!(is_shown, !(keyword.secret || keyword.name.starts_with("scram_")), "{}", keyword.name);
+        }
     }
 }

@@ -59,34 +59,3 @@ fn server(name: &str) -> Result<Params> {
     }
     Ok(params)
 }
-
-/// The wrapper's validator: server options are connection parameters without credentials,
-/// user mapping options are credentials. `catalog` is the OID of the catalog the options are for.
-pub fn validate(options: &[String], catalog: &str) -> Result<()> {
-    const CREDENTIALS: [&str; 5] = ["user", "passfile", "sslcert", "sslkey", "service"];
-    let keywords = libpq::keywords();
-    for option in options {
-        let name = option.split('=').next().unwrap_or_default();
-        let known = keywords.iter().find(|k| k.name == name && !k.debug);
-        let allowed = |secret: bool| match catalog {
-            "pg_foreign_server" => !secret && name != "user" && !matches!(name, "client_encoding" | "replication"),
-            "pg_user_mapping" => secret || CREDENTIALS.contains(&name),
-            _ => false,
-        };
-        if !known.is_some_and(|keyword| allowed(keyword.secret)) {
-            let valid: Vec<&str> = keywords
-                .iter()
-                .filter(|k| !k.debug)
-                .map(|k| k.name.as_str())
-                .filter(|k| catalog == "pg_foreign_server" || CREDENTIALS.contains(k) || k.contains("password"))
-                .filter(|k| catalog != "pg_foreign_server" || (*k != "user" && !k.contains("password")))
-                .collect();
-            let hint = match catalog {
-                "pg_foreign_server" | "pg_user_mapping" => format!("Valid options: {}.", valid.join(", ")),
-                _ => "This wrapper has no options of its own.".to_string(),
-            };
-            return Err(Error::new(SqlState(*b"HV00D"), format!("invalid option \"{name}\"")).hint(hint));
-        }
-    }
-    Ok(())
-}

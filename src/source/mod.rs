@@ -5,3 +5,4 @@ pub mod inventory;
 pub mod schema;
 pub mod session;
 pub mod snapshot;
+pub mod validator;

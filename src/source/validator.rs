@@ -1,0 +1,52 @@
+//! Which options a foreign server and a user mapping may have.
+
+use crate::error::{Error, Result, SqlState};
+use crate::libpq::{self, Keyword};
+
+/// The wrapper's validator: server options are connection parameters without credentials,
+/// user mapping options are credentials. `catalog` is the catalog that the options are for.
+pub fn validate(options: &[String], catalog: &str) -> Result<()> {
+    let keywords = libpq::keywords();
+    let valid: Vec<&str> = keywords.iter().filter(|k| is_valid(k, catalog)).map(|k| k.name.as_str()).collect();
+    let name_of = |option: &String| option.split('=').next().unwrap_or_default().to_string();
+    match options.iter().map(name_of).find(|name| !valid.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let hint = match valid.as_slice() {
+                [] => "This wrapper has no options of its own.".to_string(),
+                valid => format!("Valid options: {}.", valid.join(", ")),
+            };
+            Err(Error::new(SqlState(*b"HV00D"), format!("invalid option \"{name}\"")).hint(hint))
+        }
+    }
+}
+
+fn is_valid(keyword: &Keyword, catalog: &str) -> bool {
+    let name = keyword.name.as_str();
+    match catalog {
+        _ if keyword.debug => false,
+        "pg_foreign_server" => !keyword.secret && !["user", "client_encoding", "replication"].contains(&name),
+        "pg_user_mapping" => keyword.secret || ["user", "passfile", "sslcert", "sslkey", "service"].contains(&name),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listed_as_valid_is_taken() {
+        let hint = |catalog: &str| validate(&["x=1".into()], catalog).unwrap_err().hint.unwrap();
+        for catalog in ["pg_foreign_server", "pg_user_mapping"] {
+            let hint = hint(catalog);
+            let list = hint.strip_prefix("Valid options: ").unwrap().trim_end_matches('.');
+            let options: Vec<String> = list.split(", ").map(|name| format!("{name}=1")).collect();
+            assert!(options.len() > 3 && validate(&options, catalog).is_ok(), "{hint}");
+        }
+        assert_eq!(hint("pg_foreign_data_wrapper"), "This wrapper has no options of its own.");
+        assert!(validate(&["password=1".into()], "pg_foreign_server").is_err());
+        assert!(validate(&["password=1".into()], "pg_user_mapping").is_ok());
+        assert!(validate(&["host=1".into()], "pg_user_mapping").is_err());
+    }
+}
