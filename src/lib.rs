@@ -26,5 +26,6 @@ pgrx::extension_sql_file!("../sql/target/compression.sql", name = "compression",
 pgrx::extension_sql_file!("../sql/target/chunk_skipping.sql", name = "chunk_skipping", requires = ["compression"]);
 pgrx::extension_sql_file!("../sql/target/sparse_index.sql", name = "sparse_index", requires = ["compression"]);
 pgrx::extension_sql_file!("../sql/target/cagg.sql", name = "cagg", requires = ["chunk"]);
+pgrx::extension_sql_file!("../sql/target/analyze.sql", name = "analyze", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/jobs.sql", name = "jobs", requires = ["cagg"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);

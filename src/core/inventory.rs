@@ -321,6 +321,10 @@ impl Inventory {
         self.relations.iter().chain(caggs).find(|r| r.oid == hypertable.oid)
     }
 
+    pub fn chunks_of(&self, hypertable: &Hypertable) -> impl Iterator<Item = &Chunk> {
+        self.chunks.iter().filter(|chunk| chunk.hypertable_id == hypertable.id)
+    }
+
     /// What must be the same before and after the snapshot was taken: every relation that is
     /// read. A difference means that something was made, dropped or compressed in between.
     pub fn fingerprint(&self) -> Vec<u32> {

@@ -1,6 +1,7 @@
 //! What needs no server: names, options, the inventory's types, the plan, the archive's
 //! table of contents, checksum queries. Never imports pgrx; unit-tested on its own.
 
+pub mod analyze;
 pub mod archive;
 pub mod checksum;
 pub mod compression;

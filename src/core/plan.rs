@@ -235,6 +235,7 @@ impl Copy {
 pub struct Sql {
     pub statements: Vec<String>,
     /// A foreign key that the source itself violates is made NOT VALID instead, with a warning.
+    #[serde(default)]
     pub not_valid_instead: bool,
 }
 
@@ -329,7 +330,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             let object = format!("{} (its own rows)", name.shown());
             tasks.push(task(Stage::Copy, object, root.rows, root.bytes, Work::Copy(copy)));
         }
-        for chunk in inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id) {
+        for chunk in inventory.chunks_of(hypertable) {
             let into = Into::Chunk {
                 hypertable: name.clone(),
                 cagg: hypertable.cagg.is_some(),
@@ -359,24 +360,6 @@ pub fn sql(stage: Stage, object: String, bytes: i64, statements: Vec<String>) ->
     task(stage, object, 0, bytes, Work::Sql(Sql { statements, not_valid_instead }))
 }
 
-/// ANALYZE for every table and hypertable that holds rows.
-pub fn analyzes(inventory: &Inventory) -> Vec<Task> {
-    let tables = inventory.plain_tables().map(|t| (t.qualified(), t.bytes));
-    let hypertables = inventory.hypertables.iter().map(|h| {
-        let bytes = inventory.chunks.iter().filter(|c| c.hypertable_id == h.id).map(|c| c.bytes).sum();
-        let statement = match &h.cagg {
-            // Its name here is known only once it is made.
-            Some(view) => materialization(view, "ANALYZE %s"),
-            None => format!("ANALYZE {}", h.qualified()),
-        };
-        sql(Stage::Analyze, h.known_as().shown(), bytes, vec![statement])
-    });
-    tables
-        .map(|(name, bytes)| sql(Stage::Analyze, name.shown(), bytes, vec![format!("ANALYZE {name}")]))
-        .chain(hypertables)
-        .collect()
-}
-
 /// An expression for a hypertable here by the name it is known as: with `cagg` that of the
 /// continuous aggregate whose rows it holds.
 pub fn hypertable(name: &Name, cagg: bool) -> String {
@@ -388,13 +371,6 @@ pub fn hypertable(name: &Name, cagg: bool) -> String {
 
 fn materialization_hypertable(view: &Name) -> String {
     format!("timescale_migrate.materialization_hypertable({}, {})", literal(&view.schema), literal(&view.name))
-}
-
-/// A statement for the hypertable that holds a continuous aggregate's rows, in place of `%s`.
-fn materialization(view: &Name, statement: &str) -> String {
-    let body =
-        format!("BEGIN EXECUTE pg_catalog.format({}, {}); END", literal(statement), materialization_hypertable(view));
-    format!("DO {}", literal(&body))
 }
 
 /// Which hypertables need compression enabled before their rows come: those of which a chunk is

@@ -2,12 +2,12 @@
 
 use super::crew::Crew;
 use super::launch::Block;
-use super::{attach, preflight, resume, state, verify};
+use super::{attach, batches, preflight, resume, state, verify};
 use crate::core::archive::{Entry, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
 use crate::core::options::{Level, Roles};
-use crate::core::{plan, progress};
+use crate::core::{analyze, plan, progress};
 use crate::error::{Error, Result};
 use crate::pg::catch::transaction;
 use crate::source::{schema as source_schema, snapshot};
@@ -101,8 +101,9 @@ pub fn run(block: &Block) -> Result<()> {
     attach::add_tasks(id)?;
     crew.work("compression")?;
     migration.finish_schema()?;
-    crew.work("analyze")?;
+    batches::add_analyze(id)?;
     verify::add_copied(id, checksum)?;
+    crew.work("analyze")?;
     crew.work("verify")?;
     drop(keeper);
     crew.dismiss()?;
@@ -126,7 +127,7 @@ impl Migration<'_> {
         ] {
             tasks.extend(self.maker.tasks(&self.plan, from, to));
         }
-        tasks.extend(plan::analyzes(&self.inventory));
+        tasks.extend(analyze::tasks(&self.inventory, target, self.block.options.jobs));
         tasks
     }
 

@@ -1,6 +1,7 @@
 //! A run: the processes that make it and the state they share.
 
 mod attach;
+mod batches;
 pub mod coordinator;
 pub mod copy;
 pub mod crew;

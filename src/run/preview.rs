@@ -1,5 +1,6 @@
 //! The plan of a run as rows, in the order of execution; nothing is changed.
 
+use crate::core::analyze;
 use crate::core::archive::Stage;
 use crate::core::options::{Level, Options, Policies, Roles};
 use crate::core::plan::{self, Task, Work};
@@ -54,7 +55,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let made = |stage: Stage| plan.stage(stage).iter().filter(|entry| maker.wants(entry));
     steps.extend(made(Stage::PreData).map(|entry| step("schema", entry.object(), "pg_dump", "")));
     for hypertable in inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
-        let chunks = inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id).count();
+        let chunks = inventory.chunks_of(hypertable).count();
         let dimensions: Vec<&str> = hypertable.dimensions.iter().map(|d| d.column.as_str()).collect();
         let note = format!("{chunks} chunks by {}", dimensions.join(", "));
         steps.push(step("schema", format!("HYPERTABLE {}", hypertable.qualified().shown()), "create_hypertable", note));
@@ -64,7 +65,8 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         steps.push(step("schema", object, "CREATE MATERIALIZED VIEW", "WITH NO DATA; its rows are copied"));
     }
     steps.extend(made(Stage::OnProvided).map(|entry| step("schema", entry.object(), "pg_dump", "")));
-    let mut copies = plan::copies(&inventory, &maker.target()?, options);
+    let here = maker.target()?;
+    let mut copies = plan::copies(&inventory, &here, options);
     copies.sort_by_key(|task| -task.bytes);
     let compressions: Vec<Step> = copies
         .iter()
@@ -94,7 +96,11 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
             .into_iter()
             .map(|(name, _)| step("refresh", name.shown(), "REFRESH MATERIALIZED VIEW", "")),
     );
-    steps.extend(plan::analyzes(&inventory).into_iter().map(|task| step("analyze", task.object, "ANALYZE", "")));
+    steps.extend(
+        analyze::tasks(&inventory, &here, options.jobs)
+            .into_iter()
+            .map(|task| step("analyze", task.object, "ANALYZE", "")),
+    );
     steps.push(step(
         "verify",
         "every table and chunk",

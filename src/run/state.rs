@@ -259,17 +259,24 @@ pub struct Claim {
 /// Takes an open task of the run's current stage, the largest first; `None` if there is none
 /// now. The lock on it is this session's, until [`release`] or its end.
 pub fn claim(run: i64) -> Result<Option<Claim>> {
-    loop {
-        let found = transaction(|| {
-            spi::value::<i32>(
+    let open = |stage: &str| {
+        spi::value::<i32>(
+            &format!(
                 "SELECT o.id FROM (
                      SELECT t.id FROM timescale_migrate.task_log t
                      WHERE t.run = $1 AND t.state = 'pending'
-                       AND t.stage = (SELECT r.phase FROM timescale_migrate.run_log r WHERE r.id = $1)
+                       AND t.stage = (SELECT {stage} FROM timescale_migrate.run_log r WHERE r.id = $1)
                      ORDER BY t.estimated_bytes DESC, t.id OFFSET 0) o
-                 WHERE pg_catalog.pg_try_advisory_lock($2, o.id) LIMIT 1",
-                &[run.into(), TASK_LOCK.into()],
-            )
+                 WHERE pg_catalog.pg_try_advisory_lock($2, o.id) LIMIT 1"
+            ),
+            &[run.into(), TASK_LOCK.into()],
+        )
+    };
+    loop {
+        let found = transaction(|| match open("r.phase")? {
+            // The comparisons need not wait for the last of the statistics.
+            None => open("CASE r.phase WHEN 'analyze' THEN 'verify' END"),
+            found => Ok(found),
         })?;
         let Some(id) = found else { return Ok(None) };
         let claimed = transaction(|| {

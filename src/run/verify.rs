@@ -75,7 +75,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             let own = Relation { root: true, ..relation(name.clone(), root.rows, root.bytes) };
             all.insert((name.clone(), None), own);
         }
-        for chunk in inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id) {
+        for chunk in inventory.chunks_of(hypertable) {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.rows, chunk.bytes);
             all.insert(key, Relation { query: chunk.query.clone(), ..own });

@@ -33,6 +33,7 @@ scenarios!(
     secrets,
     placement,
     compressed_chunks,
+    chunk_by_chunk,
     continuous_aggregates,
     policies_and_jobs,
     community_to_apache,

@@ -118,6 +118,7 @@ pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options, 
         objects::collisions(&mut report, source, inventory)?;
     }
     servers::locks(&mut report, inventory);
+    servers::statistics(&mut report, inventory, &target, options);
     servers::workers(&mut report, &target, options)?;
     report.settle("rights", inventory.server.user.clone(), "may read everything that is copied");
     report.settle("objects", "all objects", "can travel");

@@ -1,0 +1,54 @@
+-- ANALYZE of hypertables, shared out among transactions.
+-- Run at CREATE EXTENSION; called on the target by the workers. TimescaleDB 2.19 and later, any edition.
+--
+-- TimescaleDB makes of ANALYZE on a hypertable one of each chunk, of each chunk's compressed relation, and of the root. Here its hooks are
+-- off for the duration (`timescaledb.restoring`), so that ANALYZE takes what it is given.
+
+-- Gathers the statistics of the chunks that these copy tasks have filled, as far as they still exist.
+CREATE FUNCTION timescale_migrate.analyze_chunks(copies integer[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    restoring constant text := current_setting('timescaledb.restoring');
+    relations text;
+BEGIN
+    WITH chunk AS (
+        SELECT c.oid FROM timescale_migrate.task_log t JOIN pg_class c ON c.oid = to_regclass(t.target) WHERE t.id = ANY (copies)
+    )
+    SELECT string_agg(r.oid::regclass::text, ', ' ORDER BY r.oid) INTO relations
+    FROM (
+        SELECT oid FROM chunk
+        UNION ALL
+        SELECT s.compress_relid FROM _timescaledb_catalog.compression_settings s JOIN chunk ON chunk.oid = s.relid
+        WHERE s.compress_relid IS NOT NULL
+    ) r;
+    IF relations IS NOT NULL THEN
+        PERFORM set_config('timescaledb.restoring', 'on', true);
+        EXECUTE 'ANALYZE ' || relations;
+        PERFORM set_config('timescaledb.restoring', restoring, true);
+    END IF;
+END
+$$;
+
+-- Gathers the statistics of a hypertable as a whole, from a sample of all its chunks, each of which is locked. `alone`: these are so many that
+-- no other such transaction can be beside this one.
+CREATE FUNCTION timescale_migrate.analyze_root(hypertable regclass, alone boolean)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    restoring constant text := current_setting('timescaledb.restoring');
+BEGIN
+    IF alone THEN
+        -- Besides the keys of runs and tasks (views.sql).
+        PERFORM pg_advisory_xact_lock(1414353492, 0);
+    END IF;
+    PERFORM set_config('timescaledb.restoring', 'on', true);
+    -- Since PostgreSQL 18 the chunks would be analyzed once more.
+    EXECUTE format('ANALYZE %s %s', CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN 'ONLY' END, hypertable);
+    PERFORM set_config('timescaledb.restoring', restoring, true);
+END
+$$;

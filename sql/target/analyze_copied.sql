@@ -1,0 +1,21 @@
+-- Enters ANALYZE of the chunks that a run has copied, in batches of up to 100 chunks and about 64 MB; a larger one is alone.
+-- Run on: target. $1 run.
+INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
+SELECT $1, 'analyze',
+       CASE count(*) WHEN 1 THEN min(b.object) ELSE format('%s chunks of %I.%I', count(*), b.hypertable->>'schema', b.hypertable->>'name') END,
+       'SQL',
+       jsonb_build_object('kind', 'sql', 'copies', jsonb_agg(b.id), 'statements', jsonb_build_array(
+           format('SELECT timescale_migrate.analyze_chunks(%L)', array_agg(b.id)))),
+       sum(b.estimated_rows), sum(b.estimated_bytes)
+FROM (
+    SELECT t.*, h.hypertable, div(sum(w.weight) OVER (PARTITION BY h.hypertable ORDER BY t.estimated_bytes DESC, t.id) - w.weight, 67108864) AS batch
+    FROM timescale_migrate.task_log t,
+         LATERAL (SELECT t.work #> '{into,chunk,hypertable}') h(hypertable),
+         LATERAL (SELECT t.estimated_bytes + 67108864 / 100) w(weight)
+    WHERE t.run = $1 AND t.stage = 'copy' AND t.work->'into' ? 'chunk'
+      -- A resume may have them already, and may have copied a chunk again.
+      AND t.id NOT IN (
+          SELECT c::integer FROM timescale_migrate.task_log a, jsonb_array_elements_text(a.work->'copies') c
+          WHERE a.run = $1 AND a.stage = 'analyze')
+) b
+GROUP BY b.hypertable, b.batch
