@@ -37,6 +37,7 @@ impl SqlState {
     pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
     pub const FOREIGN_KEY_VIOLATION: Self = Self(*b"23503");
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
     pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
     pub const INSUFFICIENT_RESOURCES: Self = Self(*b"53000");

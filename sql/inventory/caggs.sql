@@ -83,8 +83,8 @@ SELECT json_build_object(
         'schema', m.nspname,
         'name', m.relname,
         'where', NULL,
-        'pages', pg_relation_size(m.oid) / current_setting('block_size')::int,
-        'bytes', pg_table_size(m.oid),
+        'pages', coalesce(pg_relation_size(m.oid), 0) / current_setting('block_size')::int,
+        'bytes', coalesce(pg_table_size(m.oid), 0),
         'rows', 0,
         'columns', col.list),
     'indexes', (

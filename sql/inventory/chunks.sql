@@ -7,7 +7,7 @@
 --
 -- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27, and since 2.28, where a slice
 -- belongs to one chunk, a view that keeps this join true. Chunks that were dropped but are remembered (until 2.25) are skipped, and
--- so are rows whose relation is gone.
+-- so are rows whose relation is gone. One that goes meanwhile has no size.
 WITH hypertable AS (
     SELECT h.id, c.oid,
            (SELECT array_agg(a.attname ORDER BY a.attnum)
@@ -70,7 +70,7 @@ SELECT json_build_object(
     'column_order_differs', col.list IS DISTINCT FROM h.columns,
     'filenode', pg_relation_filenode(c.oid)::int8,
     'pages', size.pages,
-    'bytes', pg_table_size(c.oid),
+    'bytes', coalesce(pg_table_size(c.oid), 0),
     'rows', CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::float8 / c.relpages * size.pages
                  ELSE size.pages * (current_setting('block_size')::float8 / col.width) END::bigint
 )::text
@@ -98,7 +98,7 @@ LEFT JOIN LATERAL (
     WHERE o.id = h.id
     GROUP BY o.view
 ) old ON true
-CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int AS pages) size
+CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int AS pages) size
 CROSS JOIN LATERAL (
     SELECT array_agg(a.attname ORDER BY a.attnum) AS list,
            -- The planner's assumption for a table it knows nothing of, as in relations.sql.

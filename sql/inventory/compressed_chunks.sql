@@ -43,7 +43,7 @@ SELECT json_build_object(
     'name', k.name,
     -- 1 compressed, 2 unordered, 4 frozen, 8 partial: has rows of its own as well.
     'status', k.status,
-    'has_rows', pg_relation_size(k.oid) > 0,
+    'has_rows', coalesce(pg_relation_size(k.oid) > 0, false),
     'filenode', pg_relation_filenode(k.oid)::int8,
     -- 'hypercore' (2.18 to 2.21) reads its compressed relation by itself.
     'access_method', (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = k.relam),
@@ -93,7 +93,7 @@ SELECT json_build_object(
         'name', k.relation_name,
         'reloptions', coalesce(k.reloptions, '{}'),
         'filenode', pg_relation_filenode(k.relation)::int8,
-        'bytes', pg_table_size(k.relation),
+        'bytes', coalesce(pg_table_size(k.relation), 0),
         'pages', size.pages,
         -- Batches, not rows of the chunk.
         'rows', CASE WHEN k.relpages > 0 AND k.reltuples >= 0 THEN k.reltuples::float8 / k.relpages * size.pages
@@ -112,7 +112,7 @@ SELECT json_build_object(
             WHERE x.indrelid = k.relation)) END
 )::text
 FROM compressed k
-CROSS JOIN LATERAL (SELECT pg_relation_size(k.relation) / current_setting('block_size')::int AS pages) size
+CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(k.relation), 0) / current_setting('block_size')::int AS pages) size
 CROSS JOIN LATERAL (
     SELECT coalesce(json_agg(json_build_object(
                'name', a.attname,

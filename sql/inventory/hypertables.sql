@@ -30,7 +30,7 @@ SELECT json_build_object(
     'replication_factor', h.replication,
     -- Kept in compression_state until 2.28, and as bit 4 of status since 2.29.
     'compression_enabled', h.state = 1 OR h.flags & 4 <> 0,
-    'root_may_have_rows', pg_relation_size(h.oid) > 0,
+    'root_may_have_rows', coalesce(pg_relation_size(h.oid) > 0, false),
     'chunks', chunk.total,
     'compressed_chunks', chunk.compressed,
     'tablespaces', (

@@ -43,7 +43,7 @@ extension_table(oid, owner, condition) AS (
 ),
 relation AS (
     SELECT c.*, n.nspname, x.owner AS extension, nullif(x.condition, '') AS condition,
-           pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
+           coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int AS pages
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN extension_table x ON x.oid = c.oid
@@ -67,7 +67,7 @@ SELECT json_build_object(
     'where', r.condition,
     'filenode', pg_relation_filenode(r.oid)::int8,
     'pages', r.pages,
-    'bytes', pg_table_size(r.oid),
+    'bytes', coalesce(pg_table_size(r.oid), 0),
     'rows', CASE WHEN r.relpages > 0 AND r.reltuples >= 0 THEN r.reltuples::float8 / r.relpages * r.pages
                  ELSE r.pages * (current_setting('block_size')::float8 / col.width) END::bigint,
     'columns', col.list

@@ -8,7 +8,7 @@
 //! between, it starts over.
 
 use super::{inventory, session};
-use crate::core::inventory::Inventory;
+use crate::core::inventory::{Inventory, Server};
 use crate::core::name::Name;
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
@@ -29,20 +29,30 @@ pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
     let mut connection = session::open(params, name, options)?;
     let server = inventory::server(&mut connection)?;
     for _ in 0..5 {
-        // Sizes and definitions are read under locks too, so this can wait for one as well.
-        let before = inventory::read(&mut connection, server.clone()).map_err(|e| name_blockers(&mut connection, e))?;
-        connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        lock(&mut connection, &before).map_err(|e| name_blockers(&mut connection, e))?;
-        let snapshot = connection.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
-        let after = inventory::read(&mut connection, server.clone())?;
-        if after.fingerprint() == before.fingerprint() {
-            return Ok(Keeper { connection, snapshot, inventory: after });
+        match attempt(&mut connection, &server) {
+            Ok((snapshot, before, inventory)) if before == inventory.fingerprint() => {
+                return Ok(Keeper { connection, snapshot, inventory });
+            }
+            Ok(_) => {}
+            // Dropped after it was listed, as retention does.
+            Err(error) if error.code == SqlState::UNDEFINED_TABLE => {}
+            Err(error) => return Err(name_blockers(&mut connection, error)),
         }
         connection.query("ROLLBACK")?;
     }
     Err(Error::new(SqlState::OBJECT_IN_USE, "the source's tables or chunks kept changing while they were being locked")
         .hint("Pause the jobs on the source that create, compress or drop chunks, and start again.")
         .on(Side::Source))
+}
+
+/// The snapshot, what was locked before it was taken, and what there is under it.
+fn attempt(connection: &mut Connection, server: &Server) -> Result<(String, Vec<u32>, Inventory)> {
+    // Sizes and definitions are read under locks too, so this can wait for one as well.
+    let before = inventory::read(connection, server.clone())?;
+    connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    lock(connection, &before)?;
+    let snapshot = connection.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
+    Ok((snapshot, before.fingerprint(), inventory::read(connection, server.clone())?))
 }
 
 /// Says which tables a lock that was waited for in vain is on, and who holds it.

@@ -5,7 +5,30 @@ use cluster::{Edition, Pair};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-pub const TESTS: &[Test] = &[Test::both("while the source is written to", while_written_to)];
+pub const TESTS: &[Test] = &[
+    Test::both("while the source is written to", while_written_to),
+    Test::both("while the source drops a chunk", while_dropped),
+];
+
+/// Retention drops a chunk after it was listed and before it is locked.
+fn while_dropped(edition: Edition) {
+    let pair = Pair::new("dropped_meanwhile", edition);
+    pair.source.sql(
+        "CREATE TABLE hyper (t timestamptz NOT NULL, n int); SELECT create_hypertable('hyper', by_range('t', INTERVAL '1 day'));
+         INSERT INTO hyper SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '6 hours', n FROM generate_series(0, 19) n",
+    );
+    let mut retention = pair.source.connect();
+    retention.batch_execute("BEGIN; SELECT drop_chunks('hyper', timestamptz '2024-01-02 UTC')").unwrap();
+    let run = pair.start("");
+    cluster::poll("the run to wait for the chunk", || {
+        pair.source.is("SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE NOT l.granted AND a.application_name LIKE 'timescale_migrate run % keeper')")
+    });
+    retention.batch_execute("COMMIT").unwrap();
+    pair.wait_for_state(&run, "done");
+    assert_eq!(pair.target.value("SELECT count(*) FROM show_chunks('hyper')"), "4");
+    cluster::assert_same(&pair);
+}
 
 fn while_written_to(edition: Edition) {
     let pair = Pair::new("snapshot", edition);
