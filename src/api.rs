@@ -4,7 +4,7 @@ use crate::core::options::{Level, Options};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{report, session, spi};
 use crate::run::launch::{self, Kind};
-use crate::run::{preflight, preview, state};
+use crate::run::{preflight, preview, scope, state};
 use crate::source::{address, inventory, schema, session as source_session, validator};
 use crate::target;
 use pgrx::prelude::*;
@@ -69,9 +69,11 @@ fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> 
     let mut connection = source_session::open(&params, "timescale_migrate preflight", options)?;
     let server = inventory::server(&mut connection)?;
     let inventory = inventory::read(&mut connection, server)?;
-    let mut report = preflight::check(&mut connection, &inventory, options, true)?;
-    let archive = schema::dump(&mut connection, &params, &inventory.server, None, options)?;
-    preflight::check_schema(&mut report, &target::schema::sorted(&archive, &inventory));
+    let mut scope = scope::of(&mut connection, inventory, options)?;
+    let mut report = preflight::check(&mut connection, &scope, options, true)?;
+    let archive = schema::dump(&mut connection, &params, &scope.inventory.server, None, options)?;
+    let plan = target::schema::sorted(&archive, &scope.inventory);
+    preflight::check_schema(&mut report, &mut scope, &plan);
     Ok(report)
 }
 

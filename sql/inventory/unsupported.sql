@@ -1,24 +1,24 @@
 -- What PostgreSQL has in this database that a run does not carry.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
--- Returns: one JSON object per finding: kind, severity ('error' or 'warning'), subject, detail.
-SELECT json_build_object('kind', f.kind, 'severity', f.severity, 'subject', f.subject, 'detail', f.detail)::text
+-- Returns: one JSON array per finding: kind, subject, detail.
+SELECT json_build_array(f.kind, f.subject, f.detail)::text
 FROM (
-    SELECT 'subscription' AS kind, 'warning' AS severity, s.subname::text AS subject,
+    SELECT 'subscription' AS kind, s.subname::text AS subject,
            'The subscription is not carried: two subscribers would share one slot on its publisher.' AS detail
     FROM pg_catalog.pg_subscription s
     JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
     UNION ALL
-    SELECT 'replication slot', 'warning', s.slot_name::text,
+    SELECT 'replication slot', s.slot_name::text,
            'A logical replication slot belongs to its server and is not carried.'
     FROM pg_catalog.pg_replication_slots s
     WHERE s.slot_type = 'logical' AND s.database = current_database() AND NOT s.temporary
     UNION ALL
-    SELECT 'prepared transaction', 'warning', x.gid,
+    SELECT 'prepared transaction', x.gid,
            format('It was prepared by %s at %s and is not carried: what it changed is not visible.', x.owner, x.prepared)
     FROM pg_catalog.pg_prepared_xacts x
     WHERE x.database = current_database()
     UNION ALL
-    SELECT 'invalid index', 'warning', format('%I.%I', n.nspname, c.relname),
+    SELECT 'invalid index', format('%I.%I', n.nspname, c.relname),
            'pg_dump leaves invalid indexes out, so the target will not have it.'
     FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'

@@ -1,20 +1,19 @@
--- What TimescaleDB has in this database that cannot be carried everywhere.
+-- What is in this database that has no place in another, and that the rest of the inventory does not tell of.
 -- Run on: source. TimescaleDB 2.11 and later, any edition.
--- Returns: one JSON object per finding: kind, severity ('error' or 'warning'), subject, detail, and feature: not null says that a target
--- with the Community edition takes it. The hypertable that holds the rows of a continuous aggregate is told by that one's name.
+-- Returns: one JSON object per finding: kind, subject, detail; object ({class_oid, oid}), where it is one that the schema can be made
+-- without, and null where it holds rows or nothing is told of what needs it.
 --
--- Columns that not every version has are read through JSON. bgw_job is a table until 2.24 and since then a view under the same name.
+-- Columns that not every version has are read through JSON.
 WITH hypertable AS (
     SELECT h.id, h.schema_name, h.table_name,
            format('%I.%I', coalesce(a.user_view_schema, h.schema_name), coalesce(a.user_view_name, h.table_name)) AS name,
            coalesce((to_jsonb(h)->>'compression_state')::int, 0) AS state,
-           coalesce((to_jsonb(h)->>'status')::int, 0) AS flags,
            (to_jsonb(h)->>'replication_factor')::int AS replication
     FROM _timescaledb_catalog.hypertable h
     LEFT JOIN _timescaledb_catalog.continuous_agg a ON a.mat_hypertable_id = h.id
 ),
 chunk AS (
-    SELECT k.hypertable_id, k.status, k.osm_chunk, k.id,
+    SELECT k.hypertable_id,
            coalesce((to_jsonb(k)->>'relid')::regclass::oid, c.oid) AS oid,
            coalesce(to_jsonb(k)->>'relid', format('%I.%I', to_jsonb(k)->>'schema_name', to_jsonb(k)->>'table_name')) AS name
     FROM _timescaledb_catalog.chunk k
@@ -34,59 +33,32 @@ internal_schema AS (
     WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
       AND d.classid = 'pg_catalog.pg_namespace'::regclass
 )
-SELECT json_build_object('kind', f.kind, 'severity', f.severity, 'subject', f.subject, 'detail', f.detail,
-    'feature', CASE WHEN f.kind IN ('compression', 'continuous aggregate', 'job', 'hypercore chunk') THEN f.kind END)::text
+SELECT json_build_object('kind', f.kind, 'subject', f.subject, 'detail', f.detail, 'object', f.object)::text
 FROM (
-    SELECT 'compression' AS kind, 'error' AS severity, h.name AS subject,
-           format('Compression is enabled; %s of its chunks are compressed.',
-                  (SELECT count(*) FROM user_chunk k WHERE k.hypertable_id = h.id AND k.status & 1 <> 0)) AS detail
-    FROM hypertable h
-    WHERE h.state = 1 OR h.flags & 4 <> 0
-    UNION ALL
-    SELECT 'continuous aggregate', 'error', format('%I.%I', a.user_view_schema, a.user_view_name),
-           'Continuous aggregates exist in the Community edition alone.'
-    FROM _timescaledb_catalog.continuous_agg a
-    UNION ALL
-    SELECT 'job', 'error', j.application_name::text,
-           format('It runs %I.%I every %s%s. Jobs and policies exist in the Community edition alone.', j.proc_schema, j.proc_name,
-                  j.schedule_interval, (SELECT ' on ' || h.name FROM hypertable h WHERE h.id = j.hypertable_id))
-    FROM _timescaledb_config.bgw_job j
-    WHERE j.id >= 1000
-    UNION ALL
-    SELECT 'distributed hypertable', 'error', h.name, 'Its rows are on data nodes, not in this database.'
+    SELECT 'distributed hypertable' AS kind, h.name AS subject, 'Its rows are on data nodes, not in this database.' AS detail,
+           NULL::json AS object
     FROM hypertable h WHERE h.replication IS NOT NULL
     UNION ALL
-    SELECT 'hypertable without time', 'error', h.name,
-           'It has no open dimension. Versions since 2.15.2 refuse to create such a hypertable.'
+    SELECT 'hypertable without time', h.name,
+           'It has no open dimension. Versions since 2.15.2 refuse to create such a hypertable.', NULL
     FROM hypertable h
     WHERE h.state <> 2
       AND NOT EXISTS (SELECT FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = h.id AND d.num_slices IS NULL)
     UNION ALL
-    SELECT 'tiered chunk', 'error', k.name, format('The rows of this chunk of %s are in tiered storage.', k.hypertable)
-    FROM user_chunk k WHERE k.osm_chunk
-    UNION ALL
-    SELECT 'frozen chunk', 'error', k.name, format('This chunk of %s is frozen without being compressed.', k.hypertable)
-    FROM user_chunk k WHERE k.status & 5 = 4
-    UNION ALL
-    SELECT 'hypercore chunk', 'error', k.name, format('This chunk of %s uses the access method "hypercore".', k.hypertable)
-    FROM user_chunk k
-    JOIN pg_catalog.pg_class c ON c.oid = k.oid
-    JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'hypercore'
-    UNION ALL
-    SELECT 'chunk without relation', 'warning', k.name,
-           format('TimescaleDB''s catalog has this chunk of %s, but its table is gone.', k.hypertable)
+    SELECT 'chunk without relation', k.name,
+           format('TimescaleDB''s catalog has this chunk of %s, but its table is gone.', k.hypertable), NULL
     FROM user_chunk k
     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = k.oid)
     UNION ALL
-    SELECT 'hypertable without relation', 'warning', h.name, 'TimescaleDB''s catalog has this hypertable, but its table is gone.'
+    SELECT 'hypertable without relation', h.name, 'TimescaleDB''s catalog has this hypertable, but its table is gone.', NULL
     FROM hypertable h
     WHERE h.state <> 2
       AND NOT EXISTS (
           SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = h.schema_name AND c.relname = h.table_name)
     UNION ALL
-    SELECT 'child that is no chunk', 'error', c.oid::regclass::text,
-           format('It inherits from the hypertable %s without being one of its chunks, so queries on that do not see its rows.', h.name)
+    SELECT 'child that is no chunk', c.oid::regclass::text,
+           format('It inherits from the hypertable %s without being one of its chunks, so queries on that do not see its rows.', h.name), NULL
     FROM hypertable h
     JOIN pg_catalog.pg_namespace hn ON hn.nspname = h.schema_name
     JOIN pg_catalog.pg_class hc ON hc.relnamespace = hn.oid AND hc.relname = h.table_name
@@ -96,9 +68,10 @@ FROM (
     UNION ALL
     -- Views by their rule, functions by what they return or read, tables by the type of a column. Views of continuous aggregates read
     -- their hypertables, and chunks inherit from them, as they should.
-    SELECT DISTINCT 'dependence on a chunk', 'error', pg_describe_object(u.classid, u.objid, 0),
-           format('It uses %s, which TimescaleDB makes and names by itself. Let it use the hypertable or the continuous aggregate.',
-                  c.oid::regclass)
+    SELECT 'dependence on a chunk', pg_describe_object(u.classid, u.objid, 0),
+           format('It uses %s, which TimescaleDB makes and names by itself.', string_agg(DISTINCT c.oid::regclass::text, ', ')),
+           CASE WHEN u.classid <> 'pg_catalog.pg_class'::regclass OR bool_and(r.relkind NOT IN ('r', 'p'))
+                THEN json_build_object('class_oid', u.classid::int8, 'oid', u.objid::int8) END
     FROM pg_catalog.pg_depend d
     JOIN pg_catalog.pg_class c ON (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
         OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = c.reltype)
@@ -121,10 +94,10 @@ FROM (
           WHERE (r.relnamespace::regnamespace::text, r.relname) IN (
               (quote_ident(a.user_view_schema), a.user_view_name), (quote_ident(a.partial_view_schema), a.partial_view_name),
               (quote_ident(a.direct_view_schema), a.direct_view_name)))
+    GROUP BY u.classid, u.objid
     UNION ALL
     -- Whatever a user made in TimescaleDB's own schemas. Internal tables of its features are told by catalog or by their columns.
-    SELECT 'object in an internal schema', 'error', format('%I.%I', s.nspname, c.relname),
-           'Objects in TimescaleDB''s own schemas are not carried. Move it with ALTER ... SET SCHEMA.'
+    SELECT 'object in an internal schema', format('%I.%I', s.nspname, c.relname), 'It is in one of TimescaleDB''s own schemas.', NULL
     FROM pg_catalog.pg_class c
     JOIN internal_schema s ON s.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
@@ -139,8 +112,7 @@ FROM (
              OR (a.direct_view_schema, a.direct_view_name) = (s.nspname, c.relname))
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = c.oid AND t.attname = '_ts_meta_count')
     UNION ALL
-    SELECT 'object in an internal schema', 'error', p.oid::regprocedure::text,
-           'Objects in TimescaleDB''s own schemas are not carried. Move it with ALTER ... SET SCHEMA.'
+    SELECT 'object in an internal schema', p.oid::regprocedure::text, 'It is in one of TimescaleDB''s own schemas.', NULL
     FROM pg_catalog.pg_proc p
     JOIN internal_schema s ON s.oid = p.pronamespace
     WHERE NOT EXISTS (

@@ -1,11 +1,11 @@
--- Enters a task for every chunk whose copy is still to become a compressed chunk.
+-- Enters a task for every chunk whose copy is still to become a compressed or frozen chunk.
 -- Run on: target. $1 run.
 INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
-SELECT t.run, 'compression', t.object, CASE WHEN t.work -> 'form' ? 'compressed' THEN 'attach' ELSE 'compress' END,
+SELECT t.run, 'compression', t.object, CASE WHEN t.work -> 'form' ? 'compressed' THEN 'attach' WHEN t.work -> 'form' ? 'frozen' THEN 'freeze' ELSE 'compress' END,
        jsonb_build_object('kind', 'attach', 'copy', t.id), t.estimated_rows, t.estimated_bytes
 FROM timescale_migrate.task_log t
 WHERE t.run = $1 AND t.stage = 'copy'
-  AND (t.work -> 'form' ? 'compressed' OR t.work #> '{form,recompressed,late}' = 'true'::jsonb)
+  AND (t.work -> 'form' ?| '{compressed,frozen}' OR t.work #> '{form,recompressed,late}' = 'true'::jsonb)
   -- A resume may have them already.
   AND NOT EXISTS (
       SELECT FROM timescale_migrate.task_log a

@@ -6,12 +6,27 @@ use super::name::Name;
 use super::plan::{Compressed, Form, Target};
 
 pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Form {
+    if !target.server.community() {
+        return Form::Queried {
+            reason: "compressed on the source; the target's edition has no compression".to_string(),
+        };
+    }
     match compressed(chunk, source, target) {
         Ok(compressed) => Form::Compressed(Box::new(compressed)),
         Err(reason) => {
             // Constraints on compressed chunks are refused before 2.20.
             let late = numbers(&target.server) < (2, 20, 0);
             Form::Recompressed { reason, spec: chunk.spec.clone(), late }
+        }
+    }
+}
+
+/// How a frozen chunk travels that is not compressed.
+pub fn frozen(target: &Target) -> Form {
+    match target.server.community() {
+        true => Form::Frozen,
+        false => {
+            Form::Queried { reason: "frozen on the source; the target's edition has no frozen chunks".to_string() }
         }
     }
 }

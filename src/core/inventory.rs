@@ -57,6 +57,11 @@ impl Timescaledb {
 }
 
 impl Server {
+    /// Whether TimescaleDB's Community edition is in use.
+    pub fn community(&self) -> bool {
+        self.timescaledb.as_ref().is_some_and(|t| t.tsl)
+    }
+
     pub fn major(&self) -> i32 {
         self.version_num / 10000
     }
@@ -139,6 +144,8 @@ impl Hypertable {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Cagg {
     pub oid: u32,
+    /// Its materialization hypertable's.
+    pub hypertable_id: i32,
     pub schema: String,
     pub name: String,
     /// False for the format from before TimescaleDB 2.7.
@@ -148,6 +155,7 @@ pub struct Cagg {
     pub constraints: Vec<u32>,
     /// Its materialization hypertable, with the columns.
     pub relation: Relation,
+    pub raw: Raw,
     pub indexes: Vec<serde_json::Value>,
     #[serde(skip)]
     pub spec: serde_json::Value,
@@ -157,6 +165,14 @@ impl Cagg {
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
+}
+
+/// What a continuous aggregate reads: a hypertable, or with `cagg` another one by its name.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Raw {
+    pub schema: String,
+    pub name: String,
+    pub cagg: bool,
 }
 
 /// `chunk_column_stats.sql`: a column that chunks are skipped by. Its ranges are what
@@ -245,6 +261,7 @@ pub struct Chunk {
     pub schema: String,
     pub name: String,
     pub slices: Slices,
+    pub frozen: bool,
     /// What gives its rows where they are not the chunk's own, as for old continuous aggregates.
     pub query: Option<String>,
     pub creation_time: Option<String>,

@@ -12,4 +12,5 @@ pub mod options;
 pub mod plan;
 pub mod progress;
 pub mod retry;
+pub mod scope;
 pub mod settings;

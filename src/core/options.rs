@@ -53,6 +53,26 @@ pub enum OnError {
     Continue,
 }
 
+/// What becomes of continuous aggregates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Caggs {
+    /// With the rows that they hold on the source.
+    #[default]
+    Copy,
+    Skip,
+}
+
+/// What becomes of that which the target has no place for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnsupported {
+    #[default]
+    Refuse,
+    /// Left out and named, where no row of a table is lost by it.
+    Skip,
+}
+
 impl Level {
     pub fn parse(text: &str) -> Option<Level> {
         match text {
@@ -76,6 +96,8 @@ pub struct Options {
     pub privileges: Keep,
     pub tablespaces: Keep,
     pub policies: Policies,
+    pub caggs: Caggs,
+    pub on_unsupported: OnUnsupported,
     /// What is compared at the end of the run, under the run's own snapshot.
     pub verify: Level,
     /// Seconds to wait for the locks on the source; 0 waits without limit.
@@ -104,6 +126,8 @@ impl Default for Options {
             privileges: Keep::default(),
             tablespaces: Keep::default(),
             policies: Policies::default(),
+            caggs: Caggs::default(),
+            on_unsupported: OnUnsupported::default(),
             verify: Level::default(),
             lock_timeout: 60,
             connect_timeout: 10,

@@ -78,6 +78,13 @@ pub enum Into {
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     Rows,
+    /// Rows of a chunk that is frozen again when constraints are made.
+    Frozen,
+    /// Rows that only a query gives, of a chunk that is compressed or frozen on the source and
+    /// cannot be so here.
+    Queried {
+        reason: String,
+    },
     /// Its compressed relation as it is, then what rows it has besides.
     Compressed(Box<Compressed>),
     /// Decompressed by the source and compressed again here.
@@ -167,9 +174,9 @@ impl Copy {
         }
     }
 
-    /// Whether what the task brings becomes a compressed chunk only in the stage for that.
+    /// Whether what the task brings becomes a compressed or frozen chunk only in the stage for that.
     pub fn is_attached_late(&self) -> bool {
-        matches!(self.form, Form::Compressed(_) | Form::Recompressed { late: true, .. })
+        matches!(self.form, Form::Compressed(_) | Form::Recompressed { late: true, .. } | Form::Frozen)
     }
 
     /// Whether this task alone fills its relation, which it may then empty first.
@@ -186,8 +193,10 @@ impl Copy {
             return format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT {format})", checksum::result(query));
         }
         let from = match (&self.pages, &self.condition) {
-            // Only a query decompresses.
-            _ if matches!(self.form, Form::Recompressed { .. }) => format!("(SELECT {columns} FROM {})", self.source),
+            // Only a query decompresses, or reads a frozen chunk in every version.
+            _ if matches!(self.form, Form::Recompressed { .. } | Form::Queried { .. } | Form::Frozen) => {
+                format!("(SELECT {columns} FROM {})", self.source)
+            }
             _ if matches!(&self.form, Form::Compressed(c) if c.frozen) => {
                 format!("(SELECT {columns} FROM ONLY {})", self.source)
             }
@@ -214,6 +223,8 @@ impl Copy {
             (Form::Compressed(compressed), _) if compressed.binary => "COPY binary, compressed".to_string(),
             (Form::Compressed(_), _) => "COPY text, compressed".to_string(),
             (Form::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
+            (Form::Frozen, _) => format!("COPY {format}, frozen again"),
+            (Form::Queried { .. }, _) => format!("COPY {format} of a query"),
             (Form::Rows, Some(_)) => format!("COPY {format}, part of a large table"),
             (Form::Rows, None) => format!("COPY {format}"),
         }
@@ -222,9 +233,9 @@ impl Copy {
     /// Why the fastest way was not taken; empty if it was.
     pub fn note(&self) -> String {
         match &self.form {
-            Form::Recompressed { reason, .. } => reason.clone(),
+            Form::Recompressed { reason, .. } | Form::Queried { reason } => reason.clone(),
             Form::Compressed(compressed) if compressed.binary => String::new(),
-            Form::Rows if self.binary => String::new(),
+            Form::Rows | Form::Frozen if self.binary => String::new(),
             _ => "text, because a column's binary form differs between servers".to_string(),
         }
     }
@@ -340,13 +351,20 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             };
             let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
             let (mut rows, mut bytes) = (chunk.rows, chunk.bytes);
-            if let (Some(chunk), None) = (compressed.get(&chunk.oid), &chunk.query) {
-                copy.form = compression::form(chunk, inventory, target);
-                bytes += chunk.relation.as_ref().map_or(0, |r| r.bytes);
-                rows += chunk.spec["sizes"]["numrows_pre_compression"].as_i64().unwrap_or(0);
+            match (compressed.get(&chunk.oid), &chunk.query) {
+                (Some(chunk), None) => {
+                    copy.form = compression::form(chunk, inventory, target);
+                    bytes += chunk.relation.as_ref().map_or(0, |r| r.bytes);
+                    rows += chunk.spec["sizes"]["numrows_pre_compression"].as_i64().unwrap_or(0);
+                }
+                (None, None) if chunk.frozen => copy.form = compression::frozen(target),
+                _ => {}
             }
             copy.query = chunk.query.clone();
-            copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
+            // No write to a chunk that is not compressed corrects its ranges.
+            if !matches!(copy.form, Form::Queried { .. }) {
+                copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
+            }
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
             tasks.push(task(Stage::Copy, object, rows, bytes, Work::Copy(copy)));
         }

@@ -1,5 +1,5 @@
-//! Compressed chunks, after indexes, constraints and foreign keys: what a copy task brought
-//! becomes a compressed chunk of its hypertable.
+//! Compressed and frozen chunks, after indexes, constraints and foreign keys: what a copy task
+//! brought becomes a compressed chunk of its hypertable, or is frozen.
 
 use super::state::{self, Claim, Outcome};
 use crate::core::plan::{Attach, Copy, Form, Work};
@@ -8,7 +8,7 @@ use crate::pg::{catch::transaction, copy, spi};
 use pgrx::JsonB;
 use pgrx::pg_sys::Oid;
 
-/// Adds a task for every chunk that is still to be compressed.
+/// Adds a task for every chunk that is still to be compressed or frozen.
 pub fn add_tasks(run: i64) -> Result<()> {
     transaction(|| spi::execute(include_str!("../../sql/target/attach_copied.sql"), &[run.into()]).map(drop))
 }
@@ -42,6 +42,7 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
                 }
             }
             (Form::Recompressed { spec, .. }, _) => compress(relation, spec)?,
+            (Form::Frozen, _) => freeze(relation)?,
             _ => return Err(Error::internal("nothing to attach")),
         }
         set_ranges(relation, &work)?;
@@ -53,6 +54,11 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
 pub fn compress(chunk: Oid, spec: &serde_json::Value) -> Result<()> {
     let spec = JsonB(spec.clone());
     spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[chunk.into(), spec.into()]).map(drop)
+}
+
+fn freeze(chunk: Oid) -> Result<()> {
+    // The bit of a frozen chunk, the same in every version (TimescaleDB's chunk.h).
+    spi::execute("SELECT timescale_migrate.set_chunk_status($1, 4)", &[chunk.into()]).map(drop)
 }
 
 /// The ranges of columns that chunks are skipped by; compressing a chunk finds its own.

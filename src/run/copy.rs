@@ -21,7 +21,7 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         let mut outcome = Outcome { target: Some(target.clone()), ..Outcome::default() };
         let (rows, bytes) = match &work.form {
             Form::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
-            Form::Rows | Form::Recompressed { .. } => rows(source, work, relation)?,
+            _ => rows(source, work, relation)?,
         };
         if let Form::Recompressed { spec, late: false, .. } = &work.form {
             attach::compress(relation, spec)?;

@@ -2,7 +2,7 @@
 
 use super::crew::Crew;
 use super::launch::Block;
-use super::{attach, batches, preflight, resume, state, verify};
+use super::{attach, batches, preflight, resume, scope, state, verify};
 use crate::core::archive::{Entry, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
@@ -30,17 +30,22 @@ pub fn run(block: &Block) -> Result<()> {
     state::set_phase(id, "preflight")?;
     let name = format!("timescale_migrate run {id} keeper");
     let mut keeper = snapshot::keep(&block.params, &name, options)?;
-    let inventory = keeper.inventory.clone();
-    state::set_source(id, &inventory, &keeper.snapshot)?;
+    let mut scope = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?;
+    state::set_source(id, &scope.inventory, &keeper.snapshot)?;
     let fresh = !state::step_done(id, "schema")?;
-    let mut report = transaction(|| preflight::check(&mut keeper.connection, &inventory, options, fresh))?;
+    let mut report = transaction(|| preflight::check(&mut keeper.connection, &scope, options, fresh))?;
     report.refuse()?;
-    let archive =
-        source_schema::dump(&mut keeper.connection, &block.params, &inventory.server, Some(&keeper.snapshot), options)?;
-    let plan = schema::sorted(&archive, &inventory);
+    let archive = source_schema::dump(
+        &mut keeper.connection,
+        &block.params,
+        &keeper.inventory.server,
+        Some(&keeper.snapshot),
+        options,
+    )?;
+    let plan = schema::sorted(&archive, &scope.inventory);
     let versions = (&archive.server_version, &archive.dump_version);
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
-    preflight::check_schema(&mut report, &plan);
+    preflight::check_schema(&mut report, &mut scope, &plan);
     report.refuse()?;
     let objects = schema::objects(&plan);
     if !fresh {
@@ -51,6 +56,7 @@ pub fn run(block: &Block) -> Result<()> {
     for warning in report.warnings() {
         say_warning(id, &format!("{}: {}", warning.subject, warning.detail))?;
     }
+    let inventory = scope.inventory;
     let maker = transaction(|| Maker::new(&inventory, options))?;
     let target = transaction(|| maker.target())?;
     let migration = Migration { block, inventory, maker, plan };

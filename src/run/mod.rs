@@ -10,6 +10,7 @@ pub mod migrate;
 pub mod preflight;
 pub mod preview;
 mod resume;
+pub mod scope;
 pub mod state;
 pub mod verify;
 pub mod worker;

@@ -4,8 +4,10 @@ use crate::core::analyze;
 use crate::core::archive::Stage;
 use crate::core::options::{Level, Options, Policies, Roles};
 use crate::core::plan::{self, Task, Work};
+use crate::core::scope::Left;
 use crate::error::Result;
 use crate::libpq::Params;
+use crate::run::scope;
 use crate::source::{inventory, schema, session};
 use crate::target::{database, roles, schema as target};
 
@@ -38,14 +40,23 @@ fn from_task(task: Task) -> Step {
     }
 }
 
+/// What does not arrive, before what does.
+fn left(left: Left) -> Step {
+    let (phase, method) = if left.refused { ("refused", "") } else { ("left_out", "none") };
+    step(phase, left.subject, method, left.detail)
+}
+
 pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let mut source = session::open(params, "timescale_migrate plan", options)?;
     let server = inventory::server(&mut source)?;
     let inventory = inventory::read(&mut source, server)?;
-    let archive = schema::dump(&mut source, params, &inventory.server, None, options)?;
-    let plan = target::sorted(&archive, &inventory);
+    let mut scope = scope::of(&mut source, inventory, options)?;
+    let archive = schema::dump(&mut source, params, &scope.inventory.server, None, options)?;
+    let plan = target::sorted(&archive, &scope.inventory);
+    scope.schema(&plan);
+    let inventory = scope.inventory;
     let maker = target::Maker::new(&inventory, options)?;
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = scope.left.into_iter().map(left).collect();
 
     if options.roles == Roles::Used {
         for role in roles::missing(&mut source, options)? {
@@ -70,8 +81,13 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     copies.sort_by_key(|task| -task.bytes);
     let compressions: Vec<Step> = copies
         .iter()
-        .filter(|task| matches!(&task.work, Work::Copy(copy) if copy.is_attached_late()))
-        .map(|task| step("compression", task.object.clone(), "attach", "when indexes and constraints are made"))
+        .filter_map(|task| match &task.work {
+            Work::Copy(copy) if copy.is_attached_late() => {
+                let method = if matches!(copy.form, plan::Form::Frozen) { "freeze" } else { "attach" };
+                Some(step("compression", task.object.clone(), method, "when indexes and constraints are made"))
+            }
+            _ => None,
+        })
         .collect();
     steps.extend(copies.into_iter().map(from_task));
     if !inventory.sequences.is_empty() {
@@ -110,12 +126,10 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         },
         "",
     ));
-    if options.policies != Policies::Skip {
-        for job in &inventory.jobs {
-            let name = job["application_name"].as_str().unwrap_or_default();
-            let paused = options.policies == Policies::Paused || job["scheduled"] == false;
-            steps.push(step("jobs", format!("JOB {name}"), "create_job", if paused { "paused" } else { "" }));
-        }
+    for job in &inventory.jobs {
+        let name = job["application_name"].as_str().unwrap_or_default();
+        let paused = options.policies == Policies::Paused || job["scheduled"] == false;
+        steps.push(step("jobs", format!("JOB {name}"), "create_job", if paused { "paused" } else { "" }));
     }
     Ok(steps)
 }

@@ -133,7 +133,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     let run = context.block.run;
     transaction(|| {
         if now != rows {
-            let compressed = !matches!(work.form, Form::Rows);
+            let compressed = matches!(work.form, Form::Compressed(_) | Form::Recompressed { .. });
             // A chunk that has become a compressed one cannot be filled again: it is made anew.
             if chunk && compressed {
                 spi::execute(&format!("DROP TABLE {target}"), &[])?;

@@ -2,6 +2,7 @@
 
 use super::crew::Crew;
 use super::launch::Block;
+use super::scope;
 use super::state::{self, Claim, Outcome};
 use super::worker::Context;
 use crate::core::checksum;
@@ -129,13 +130,15 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     let (id, options) = (block.run, &block.options);
     state::set_phase(id, "snapshot")?;
     let name = format!("timescale_migrate run {id} keeper");
-    let keeper = snapshot::keep(&block.params, &name, options)?;
-    state::set_source(id, &keeper.inventory, &keeper.snapshot)?;
+    let mut keeper = snapshot::keep(&block.params, &name, options)?;
+    // What the options of a run left out is not looked for.
+    let source = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?.inventory;
+    state::set_source(id, &source, &keeper.snapshot)?;
     let target = transaction(|| {
         let server = inventory::server(&mut Here)?;
         inventory::read(&mut Here, server)
     })?;
-    let tasks = tasks(&keeper.inventory, &target, level);
+    let tasks = tasks(&source, &target, level);
     transaction(|| {
         forget(id)?;
         state::add_tasks(id, &tasks)
@@ -152,7 +155,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
 pub fn judge(run: i64) -> Result<()> {
     let different: Vec<String> = transaction(|| {
         spi::json_rows(
-            "SELECT to_json(pg_catalog.format('%s: %s rows on the source, %s here%s', coalesce(part, object), coalesce(source_rows::text, 'no table, so no'),
+            "SELECT to_json(pg_catalog.format('%s: %s rows on the source, %s here%s', concat_ws(' of ', part, object), coalesce(source_rows::text, 'no table, so no'),
                     coalesce(target_rows::text, 'no table'),
                     CASE WHEN source_checksum IS DISTINCT FROM target_checksum THEN ', checksums differ' ELSE '' END))::text
              FROM timescale_migrate.verification_log WHERE run = $1 AND NOT same ORDER BY object, part LIMIT 100",

@@ -286,7 +286,7 @@ pub fn cagg_state(inventory: &Inventory) -> Result<()> {
 
 /// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit.
 pub fn jobs(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<()> {
-    if inventory.jobs.is_empty() || policies == Policies::Skip {
+    if inventory.jobs.is_empty() {
         return Ok(());
     }
     for job in &inventory.jobs {

@@ -111,7 +111,12 @@ fn every_state(versions: Versions) {
     table("frozen", segmented);
     compress("frozen", 5);
     late("frozen");
-    pair.source.sql("SELECT _timescaledb_functions.freeze_chunk(c) FROM show_chunks('frozen') c");
+    // Frozen without being compressed.
+    table("stiff", segmented);
+    pair.source.sql(
+        "SELECT _timescaledb_functions.freeze_chunk(c) FROM show_chunks('frozen') c;
+         SELECT _timescaledb_functions.freeze_chunk(c) FROM show_chunks('stiff') c LIMIT 3",
+    );
     // Batches that are older than a column, or hold one that is gone.
     table("grown", segmented);
     compress("grown", 2);
@@ -142,8 +147,10 @@ fn every_state(versions: Versions) {
         "DELETE FROM {} WHERE n % 11 = 0",
     ]);
     for side in [&pair.source, &pair.target] {
-        let refused = side.error("INSERT INTO frozen (t, device) VALUES ('2024-01-02 UTC', 'd1')");
-        assert!(refused.message().contains("frozen"), "{refused:?}");
+        for name in ["frozen", "stiff"] {
+            let refused = side.error(&format!("INSERT INTO {name} (t, device) VALUES ('2024-01-02 UTC', 'd1')"));
+            assert!(refused.message().contains("frozen"), "{refused:?}");
+        }
     }
     assert_same_contents(&pair, false);
     // Unordered batches are sorted when the chunk is compressed again. In the order of time, as which
@@ -160,7 +167,9 @@ fn every_state(versions: Versions) {
         "DROP TABLE segmented",
         "DROP TABLE partial_whole",
         "SELECT _timescaledb_functions.unfreeze_chunk(c) FROM show_chunks('frozen') c",
+        "SELECT _timescaledb_functions.unfreeze_chunk(c) FROM show_chunks('stiff') c",
         "DELETE FROM frozen WHERE device = 'd2'",
+        "DELETE FROM stiff WHERE device = 'd2'",
     ]);
     assert_same_contents(&pair, versions.same());
     let left = "SELECT count(*) FROM pg_class c WHERE relkind = 'r' AND relname LIKE '%\\_compressed'

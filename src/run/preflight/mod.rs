@@ -5,8 +5,8 @@ mod objects;
 mod servers;
 
 use crate::core::archive::{Plan, Why};
-use crate::core::inventory::Inventory;
 use crate::core::options::Options;
+use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
 use crate::source::inventory::{self, Here};
@@ -60,6 +60,13 @@ impl Report {
         }
     }
 
+    fn left(&mut self, check: &'static str, left: &[Left]) {
+        for left in left {
+            let status = if left.refused { Status::Error } else { Status::Warning };
+            self.add(check, status, left.subject.clone(), left.detail.clone(), left.hint.clone());
+        }
+    }
+
     pub fn warnings(&self) -> impl Iterator<Item = &Check> {
         self.0.iter().filter(|c| c.status == Status::Warning)
     }
@@ -93,14 +100,15 @@ impl Report {
 ///
 /// `fresh`: nothing of the run is here yet, so that anything by the name of what is to be made
 /// is in its way.
-pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options, fresh: bool) -> Result<Report> {
+pub fn check(source: &mut Connection, scope: &Scope, options: &Options, fresh: bool) -> Result<Report> {
     let mut report = Report::default();
+    let inventory = &scope.inventory;
     let target = inventory::server(&mut Here)?;
     servers::servers(&mut report, &inventory.server, &target);
     servers::timescaledb(&mut report, &inventory.server, &target);
     objects::rights(&mut report, source, &inventory.server)?;
-    objects::unsupported(&mut report, source, &inventory.server, &target)?;
-    objects::caggs(&mut report, inventory);
+    objects::not_carried(&mut report, source)?;
+    report.left("objects", &scope.left);
     objects::needed_roles(&mut report, source, options)?;
     objects::extensions(&mut report, source)?;
     let database = database::read(source)?;
@@ -126,16 +134,10 @@ pub fn check(source: &mut Connection, inventory: &Inventory, options: &Options, 
 }
 
 /// What the schema's dump adds: objects that need something which is left out.
-pub fn check_schema(report: &mut Report, plan: &Plan) {
-    for stranded in plan.stranded.iter().filter(|s| s.part_of.is_none()) {
-        report.add(
-            "schema",
-            Status::Error,
-            stranded.entry.object(),
-            format!("depends on {}, which TimescaleDB owns and names by itself", stranded.lacks.object()),
-            "Drop it on the source, or rewrite it to use the hypertable.",
-        );
-    }
+pub fn check_schema(report: &mut Report, scope: &mut Scope, plan: &Plan) {
+    let known = scope.left.len();
+    scope.schema(plan);
+    report.left("schema", &scope.left[known..]);
     for excluded in plan.excluded.iter().filter(|e| e.why == Why::Schema && !e.entry.is_annotation()) {
         report.add(
             "schema",

@@ -11,18 +11,6 @@ use crate::target::{database, roles};
 use serde::Deserialize;
 use std::collections::HashSet;
 
-/// `unsupported*.sql`
-#[derive(Deserialize)]
-struct Finding {
-    kind: String,
-    severity: String,
-    /// What of TimescaleDB's Community edition it needs, where that is carried.
-    #[serde(default)]
-    feature: Option<String>,
-    subject: String,
-    detail: String,
-}
-
 /// `extensions.sql`
 #[derive(Deserialize)]
 struct Extension {
@@ -58,45 +46,14 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
     Ok(())
 }
 
-pub(super) fn unsupported(
-    report: &mut Report,
-    source: &mut Connection,
-    server: &Server,
-    target: &Server,
-) -> Result<()> {
-    let mut texts = vec![include_str!("../../../sql/inventory/unsupported.sql")];
-    if server.timescaledb.is_some() {
-        texts.push(include_str!("../../../sql/inventory/unsupported_timescaledb.sql"));
-    }
-    let community = target.timescaledb.as_ref().is_some_and(|t| t.tsl);
-    for text in texts {
-        for finding in source.ask::<Finding>(text)? {
-            let hint = match (&finding.feature, community) {
-                (Some(_), true) => continue,
-                (Some(_), false) => "Install TimescaleDB's Community edition here, from its vendor's packages.",
-                (None, _) => "",
-            };
-            let status = if finding.severity == "error" { Status::Error } else { Status::Warning };
-            report.add("objects", status, format!("{} {}", finding.kind, finding.subject), finding.detail, hint);
-        }
+/// What of PostgreSQL stays behind.
+pub(super) fn not_carried(report: &mut Report, source: &mut Connection) -> Result<()> {
+    for (kind, subject, detail) in
+        source.ask::<(String, String, String)>(include_str!("../../../sql/inventory/unsupported.sql"))?
+    {
+        report.add("objects", Status::Warning, format!("{kind} {subject}"), detail, "");
     }
     Ok(())
-}
-
-/// Continuous aggregates that cannot be made here as they are.
-pub(super) fn caggs(report: &mut Report, inventory: &Inventory) {
-    for cagg in inventory.caggs.iter().filter(|cagg| !cagg.finalized) {
-        // Its rows come from its view, chunk by chunk.
-        if !cagg.relation.columns.iter().any(|column| column.name == cagg.time_column) {
-            report.add(
-                "objects",
-                Status::Error,
-                format!("continuous aggregate {}", cagg.qualified().shown()),
-                "has the format from before TimescaleDB 2.7, and does not show its bucket",
-                "CALL cagg_migrate(...) on the source.",
-            );
-        }
-    }
 }
 
 pub(super) fn needed_roles(report: &mut Report, source: &mut Connection, options: &Options) -> Result<()> {

@@ -1,0 +1,215 @@
+//! What of a source arrives on a target, decided in this one place. What has no place there is
+//! refused, or left out and named, as the options say.
+//!
+//! Left out is only what loses no row of a table: settings, states, jobs, and what is made of
+//! rows, such as a continuous aggregate. Where a table's rows could not be read, or not be put
+//! anywhere, the run is refused whatever the options say.
+
+use super::archive::{Entry, Plan, Stage};
+use super::inventory::{Cagg, Excluded, Inventory, PG_CLASS, Server};
+use super::name::Name;
+use super::options::{Caggs, Options, Policies, OnUnsupported};
+use serde::Deserialize;
+use std::collections::HashSet;
+
+/// Something that does not arrive as it is on the source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    pub subject: String,
+    pub detail: String,
+    pub hint: String,
+    /// The run is refused because of it.
+    pub refused: bool,
+}
+
+/// `unsupported_timescaledb.sql`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Found {
+    pub kind: String,
+    pub subject: String,
+    pub detail: String,
+    pub object: Option<Excluded>,
+}
+
+const EDITION: &str = "Install TimescaleDB's Community edition here, from its vendor's packages.";
+
+/// What follows from leaving something of a kind out; None where a row would be lost.
+fn consequence(kind: &str) -> Option<&'static str> {
+    match kind {
+        "compression" => Some("its rows arrive uncompressed"),
+        "continuous aggregate" => Some("the rows that it has materialized stay behind"),
+        "job" => Some("nothing does its work here"),
+        "frozen chunks" => Some("they can be written to here"),
+        // A view, a function, whatever else is no table.
+        "schema" => Some("what needs it stays behind too"),
+        _ => None,
+    }
+}
+
+pub struct Scope {
+    /// Without what is left out.
+    pub inventory: Inventory,
+    pub left: Vec<Left>,
+    skip: bool,
+    /// Catalog and OID of what is left out here; what needs it follows.
+    gone: HashSet<(u32, u32)>,
+}
+
+impl Scope {
+    pub fn new(inventory: Inventory, found: Vec<Found>, target: &Server, options: &Options) -> Scope {
+        let skip = options.on_unsupported == OnUnsupported::Skip;
+        let mut scope = Scope { inventory, left: Vec::new(), skip, gone: HashSet::new() };
+        scope.found(found);
+        if options.policies == Policies::Skip {
+            scope.inventory.jobs.clear();
+        }
+        scope.caggs(target.community(), options.caggs == Caggs::Skip);
+        if !target.community() {
+            scope.states();
+            // TimescaleDB's own are there in every edition.
+            let why = "Jobs and policies exist in the Community edition alone.";
+            scope.jobs(|job| (job["kind"] != "system").then(|| (why.to_string(), EDITION, false)));
+        }
+        scope
+    }
+
+    /// What the schema's dump adds: objects that need something which does not arrive.
+    pub fn schema(&mut self, plan: &Plan) {
+        for stranded in plan.stranded.iter().filter(|s| s.part_of.is_none()) {
+            let (entry, lacks) = (stranded.entry, stranded.lacks);
+            let kind = if entry.desc == "TABLE" { "table" } else { "schema" };
+            let why = format!("It depends on {}, which does not arrive.", lacks.object());
+            let hint = "Drop it on the source, or let it use something else.";
+            self.add(kind, entry.object(), why, hint, self.gone.contains(&(lacks.class_oid, lacks.oid)));
+        }
+        let made: Vec<&Entry> = Stage::MADE.iter().flat_map(|stage| plan.stage(*stage)).copied().collect();
+        self.jobs(|job| {
+            let lost = |schema: &str, name: &str| {
+                let (schema, name) = (job[schema].as_str(), job[name].as_str().unwrap_or_default());
+                let named = |entry: &Entry| {
+                    matches!(entry.desc.as_str(), "FUNCTION" | "PROCEDURE")
+                        && entry.namespace.as_deref() == schema
+                        && entry.tag.strip_prefix(name).is_some_and(|rest| rest.starts_with('('))
+                };
+                plan.stranded.iter().any(|s| named(s.entry)) && !made.iter().any(|entry| named(entry))
+            };
+            let lost = lost("proc_schema", "proc_name") || lost("check_schema", "check_name");
+            lost.then(|| ("A function that it calls does not arrive.".to_string(), "", true))
+        });
+    }
+
+    /// Enters what does not arrive; whether it is left out. `follows`: from what was chosen, or
+    /// from something else that is left out.
+    fn add(&mut self, kind: &str, subject: String, why: String, hint: &str, follows: bool) -> bool {
+        let (detail, hint, refused) = match consequence(kind) {
+            Some(then) if follows || self.skip => (format!("{why} Left out: {then}."), String::new(), false),
+            Some(_) => {
+                (why, format!("{hint} Or leave it out: on_unsupported => 'skip'.").trim_start().to_string(), true)
+            }
+            None => (why, hint.to_string(), true),
+        };
+        self.left.push(Left { subject, detail, hint, refused });
+        !refused
+    }
+
+    fn found(&mut self, found: Vec<Found>) {
+        for Found { kind, subject, detail, object } in found {
+            let subject = format!("{kind} {subject}");
+            let hint = match kind.as_str() {
+                // There is nothing that could arrive.
+                "chunk without relation" | "hypertable without relation" => {
+                    self.left.push(Left { subject, detail, hint: String::new(), refused: false });
+                    continue;
+                }
+                "dependence on a chunk" => "Let it use the hypertable or the continuous aggregate.",
+                "object in an internal schema" => "Move it with ALTER ... SET SCHEMA.",
+                _ => "",
+            };
+            let kind = if object.is_some() { "schema" } else { kind.as_str() };
+            if self.add(kind, subject, detail, hint, false) {
+                self.gone.extend(object.iter().map(|object| (object.class_oid, object.oid)));
+                self.inventory.excluded.extend(object);
+            }
+        }
+    }
+
+    fn caggs(&mut self, community: bool, unwanted: bool) {
+        let mut gone = HashSet::new();
+        for cagg in self.inventory.caggs.clone() {
+            let raw = Name::new(&cagg.raw.schema, &cagg.raw.name);
+            let shows_bucket = cagg.relation.columns.iter().any(|column| column.name == cagg.time_column);
+            let (why, hint, follows) = if unwanted {
+                ("The option caggs says so.".to_string(), "", true)
+            } else if !community {
+                ("Continuous aggregates exist in the Community edition alone.".to_string(), EDITION, false)
+            } else if cagg.raw.cagg && gone.contains(&raw) {
+                (format!("It reads {}, which does not arrive.", raw.shown()), "", true)
+            } else if !cagg.finalized && !shows_bucket {
+                // Its rows come from its view, chunk by chunk.
+                let why = "It has the format from before TimescaleDB 2.7, and does not show its bucket.";
+                (why.to_string(), "CALL cagg_migrate(...) on the source.", false)
+            } else {
+                continue;
+            };
+            let name = cagg.qualified();
+            if self.add("continuous aggregate", format!("continuous aggregate {}", name.shown()), why, hint, follows) {
+                self.without(&cagg);
+                gone.insert(name);
+            }
+        }
+        self.jobs(|job| {
+            let hypertable = &job["hypertable"];
+            let name: Name = serde_json::from_value(hypertable.clone()).ok()?;
+            let on_one = hypertable["cagg"] == true && gone.contains(&name);
+            on_one.then(|| (format!("{} does not arrive.", name.shown()), "", true))
+        });
+    }
+
+    fn without(&mut self, cagg: &Cagg) {
+        let (id, inventory) = (cagg.hypertable_id, &mut self.inventory);
+        inventory.excluded.push(Excluded { class_oid: PG_CLASS, oid: cagg.oid });
+        inventory.caggs.retain(|c| c.oid != cagg.oid);
+        inventory.cagg_ranges.retain(|r| r["schema"] != cagg.schema.as_str() || r["name"] != cagg.name.as_str());
+        inventory.hypertables.retain(|h| h.id != id);
+        inventory.chunks.retain(|c| c.hypertable_id != id);
+        inventory.compressions.retain(|c| c.hypertable_id != id);
+        inventory.skipping.retain(|s| s.hypertable_id != id);
+        self.gone.insert((PG_CLASS, cagg.oid));
+    }
+
+    /// Compression and frozen chunks.
+    fn states(&mut self) {
+        let packed: HashSet<u32> = self.inventory.compressed_chunks.iter().map(|c| c.oid).collect();
+        let enabled: HashSet<i32> = self.inventory.compressions.drain(..).map(|c| c.hypertable_id).collect();
+        for hypertable in self.inventory.hypertables.clone() {
+            let name = hypertable.known_as().shown();
+            let chunks = self.inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id);
+            let compressed = chunks.clone().filter(|c| packed.contains(&c.oid)).count();
+            let frozen = chunks.filter(|c| c.frozen).count();
+            if enabled.contains(&hypertable.id) {
+                let why = format!("Compression is enabled; {compressed} of its chunks are compressed.");
+                self.add("compression", format!("compression of {name}"), why, EDITION, false);
+            }
+            if frozen > 0 {
+                let subject = format!("frozen chunks of {name}");
+                self.add("frozen chunks", subject, format!("There are {frozen} of them."), EDITION, false);
+            }
+        }
+    }
+
+    /// Leaves jobs out for which there is a reason, with a hint, and whether it follows from
+    /// something else.
+    fn jobs(&mut self, reason: impl Fn(&serde_json::Value) -> Option<(String, &'static str, bool)>) {
+        for job in std::mem::take(&mut self.inventory.jobs) {
+            let text = |field: &str| job[field].as_str().unwrap_or_default().to_string();
+            let left_out = reason(&job).is_some_and(|(why, hint, follows)| {
+                let runs = Name::new(text("proc_schema"), text("proc_name")).shown();
+                let why = format!("It runs {runs} every {}. {why}", text("schedule_interval"));
+                self.add("job", format!("job {}", text("application_name")), why, hint, follows)
+            });
+            if !left_out {
+                self.inventory.jobs.push(job);
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What a run is about: of what the source holds, that which arrives here.
+
+use crate::core::inventory::Inventory;
+use crate::core::options::Options;
+use crate::core::scope::Scope;
+use crate::error::Result;
+use crate::libpq::Connection;
+use crate::source::inventory::{self, Ask, Here};
+
+pub fn of(source: &mut Connection, inventory: Inventory, options: &Options) -> Result<Scope> {
+    let target = inventory::server(&mut Here)?;
+    let found = match inventory.server.timescaledb {
+        Some(_) => source.ask(include_str!("../../sql/inventory/unsupported_timescaledb.sql"))?,
+        None => Vec::new(),
+    };
+    Ok(Scope::new(inventory, found, &target, options))
+}
