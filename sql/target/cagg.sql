@@ -275,3 +275,26 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Makes the next refresh of a continuous aggregate compute everything that there are raw rows for, and returns the statement for that. The
+-- aggregate is as it was made, or a refresh of it was interrupted.
+CREATE FUNCTION timescale_migrate.begin_refresh(view_schema name, view_name name)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    id constant integer := (
+        SELECT a.mat_hypertable_id FROM _timescaledb_catalog.continuous_agg a
+        WHERE (a.user_view_schema, a.user_view_name) = (begin_refresh.view_schema, begin_refresh.view_name));
+BEGIN
+    -- What a new aggregate begins with.
+    DELETE FROM _timescaledb_catalog.continuous_aggs_materialization_invalidation_log g WHERE g.materialization_id = id;
+    INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_invalidation_log
+        (materialization_id, lowest_modified_value, greatest_modified_value)
+    VALUES (id, -9223372036854775808, 9223372036854775807);
+    RETURN format('CALL %I.refresh_continuous_aggregate(%L, NULL, NULL)', (
+        SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+        WHERE e.extname = 'timescaledb'), format('%I.%I', view_schema, view_name));
+END
+$$;

@@ -11,6 +11,7 @@ pub mod name;
 pub mod options;
 pub mod plan;
 pub mod progress;
+pub mod recompute;
 pub mod retry;
 pub mod scope;
 pub mod settings;

@@ -60,6 +60,8 @@ pub enum Caggs {
     /// With the rows that they hold on the source.
     #[default]
     Copy,
+    /// Empty, and then refreshed from what they read.
+    Recompute,
     Skip,
 }
 

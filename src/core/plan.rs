@@ -21,6 +21,8 @@ pub enum Stage {
     ForeignKey,
     /// Compressed relations become their chunks' own.
     Compression,
+    /// Continuous aggregates are refreshed, each after those that it reads.
+    Recompute,
     Analyze,
     Verify,
 }
@@ -34,6 +36,7 @@ impl Stage {
             Stage::Constraint => "constraint",
             Stage::ForeignKey => "foreign_key",
             Stage::Compression => "compression",
+            Stage::Recompute => "recompute",
             Stage::Analyze => "analyze",
             Stage::Verify => "verify",
         }
@@ -58,6 +61,7 @@ pub enum Work {
     Copy(Copy),
     Sql(Sql),
     Attach(Attach),
+    Recompute(Recompute),
     Recheck(Recheck),
     Verify(Verify),
 }
@@ -255,6 +259,12 @@ pub struct Sql {
 pub struct Attach {
     /// The copy task's id.
     pub copy: i32,
+}
+
+/// A refresh of a continuous aggregate over its whole range.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recompute {
+    pub cagg: Name,
 }
 
 /// Whether a finished copy task still has as many rows as the source.

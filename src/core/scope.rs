@@ -8,7 +8,7 @@
 use super::archive::{Entry, Plan, Stage};
 use super::inventory::{Cagg, Excluded, Inventory, PG_CLASS, Server};
 use super::name::Name;
-use super::options::{Caggs, Options, Policies, OnUnsupported};
+use super::options::{Caggs, OnUnsupported, Options, Policies};
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -64,6 +64,9 @@ impl Scope {
             scope.inventory.jobs.clear();
         }
         scope.caggs(target.community(), options.caggs == Caggs::Skip);
+        if options.caggs == Caggs::Recompute {
+            scope.without_materialized();
+        }
         if !target.community() {
             scope.states();
             // TimescaleDB's own are there in every edition.
@@ -96,6 +99,15 @@ impl Scope {
             let lost = lost("proc_schema", "proc_name") || lost("check_schema", "check_name");
             lost.then(|| ("A function that it calls does not arrive.".to_string(), "", true))
         });
+    }
+
+    /// A continuous aggregate that is made anew, and buckets of it that are not what they were.
+    pub fn lost(&mut self, cagg: &Name, first: &str, last: &str) {
+        let detail = format!(
+            "Its buckets from {first} to {last} begin where there is no raw chunk. Left out: what dropped chunks gave to them."
+        );
+        let subject = format!("continuous aggregate {}", cagg.shown());
+        self.left.push(Left { subject, detail, hint: String::new(), refused: false });
     }
 
     /// Enters what does not arrive; whether it is left out. `follows`: from what was chosen, or
@@ -175,6 +187,14 @@ impl Scope {
         inventory.compressions.retain(|c| c.hypertable_id != id);
         inventory.skipping.retain(|s| s.hypertable_id != id);
         self.gone.insert((PG_CLASS, cagg.oid));
+    }
+
+    /// Continuous aggregates arrive empty.
+    fn without_materialized(&mut self) {
+        for hypertable in self.inventory.hypertables.iter_mut().filter(|h| h.cagg.is_some()) {
+            hypertable.root_may_have_rows = false;
+            self.inventory.chunks.retain(|c| c.hypertable_id != hypertable.id);
+        }
     }
 
     /// Compression and frozen chunks.

@@ -1,5 +1,5 @@
 //! The only user of raw `pg_sys`: errors caught and raised, transactions, waits, workers,
-//! shared memory and the in-process COPY. All `unsafe` of the server's side lives here.
+//! shared memory, the in-process COPY and statements that commit. All `unsafe` of the server's side lives here.
 #![allow(unsafe_code)]
 
 pub mod catch;
@@ -10,5 +10,6 @@ pub mod report;
 pub mod session;
 pub mod shared;
 pub mod spi;
+pub mod top_level;
 pub mod wait;
 pub mod worker;

@@ -2,12 +2,12 @@
 
 use super::crew::Crew;
 use super::launch::Block;
-use super::{attach, batches, preflight, resume, scope, state, verify};
+use super::{attach, batches, preflight, recompute, resume, scope, state, verify};
 use crate::core::archive::{Entry, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
-use crate::core::options::{Level, Roles};
-use crate::core::{analyze, plan, progress};
+use crate::core::options::{Caggs, Level, Roles};
+use crate::core::{self, analyze, plan, progress};
 use crate::error::{Error, Result};
 use crate::pg::catch::transaction;
 use crate::source::{schema as source_schema, snapshot};
@@ -94,7 +94,10 @@ pub fn run(block: &Block) -> Result<()> {
     sequences::carry(&mut keeper.connection, &migration.inventory)?;
     state::step(id, "large_objects", || large_objects::carry(&mut keeper.connection, options))?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
-    transaction(|| schema::cagg_state(&migration.inventory))?;
+    let recompute = options.caggs == Caggs::Recompute;
+    if !recompute {
+        transaction(|| schema::cagg_state(&migration.inventory))?;
+    }
     // A comparison of all values at the end needs the snapshot until then; nothing else does.
     let checksum = options.verify == Level::Checksum;
     let keeper = Some(keeper).filter(|_| checksum);
@@ -106,6 +109,9 @@ pub fn run(block: &Block) -> Result<()> {
     transaction(|| schema::compression(&migration.inventory, |_| true))?;
     attach::add_tasks(id)?;
     crew.work("compression")?;
+    if recompute {
+        recompute::all(id, &mut crew, &core::recompute::levels(&migration.inventory))?;
+    }
     migration.finish_schema()?;
     batches::add_analyze(id)?;
     verify::add_copied(id, checksum)?;

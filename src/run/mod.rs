@@ -9,6 +9,7 @@ pub mod launch;
 pub mod migrate;
 pub mod preflight;
 pub mod preview;
+mod recompute;
 mod resume;
 pub mod scope;
 pub mod state;

@@ -2,8 +2,9 @@
 
 use crate::core::analyze;
 use crate::core::archive::Stage;
-use crate::core::options::{Level, Options, Policies, Roles};
+use crate::core::options::{Caggs, Level, Options, Policies, Roles};
 use crate::core::plan::{self, Task, Work};
+use crate::core::recompute;
 use crate::core::scope::Left;
 use crate::error::Result;
 use crate::libpq::Params;
@@ -71,9 +72,11 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         let note = format!("{chunks} chunks by {}", dimensions.join(", "));
         steps.push(step("schema", format!("HYPERTABLE {}", hypertable.qualified().shown()), "create_hypertable", note));
     }
+    let recompute = options.caggs == Caggs::Recompute;
     for cagg in &inventory.caggs {
         let object = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
-        steps.push(step("schema", object, "CREATE MATERIALIZED VIEW", "WITH NO DATA; its rows are copied"));
+        let then = if recompute { "it is refreshed here" } else { "its rows are copied" };
+        steps.push(step("schema", object, "CREATE MATERIALIZED VIEW", format!("WITH NO DATA; {then}")));
     }
     steps.extend(made(Stage::OnProvided).map(|entry| step("schema", entry.object(), "pg_dump", "")));
     let here = maker.target()?;
@@ -106,6 +109,14 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(made(Stage::Attach).map(|entry| step("attach", entry.object(), "SQL", "")));
     steps.extend(made(Stage::ForeignKey).map(|entry| step("foreign_key", entry.object(), "SQL", "")));
     steps.extend(compressions);
+    if recompute {
+        for (level, tasks) in (1..).zip(recompute::levels(&inventory)) {
+            let note = format!("over its whole range, level {level}");
+            steps.extend(
+                tasks.into_iter().map(|t| step("recompute", t.object, "refresh_continuous_aggregate", note.clone())),
+            );
+        }
+    }
     steps.extend(made(Stage::Rest).map(|entry| step("rest", entry.object(), "SQL", "")));
     steps.extend(
         target::refreshes(&plan, &inventory)

@@ -1,7 +1,8 @@
 //! What a run is about: of what the source holds, that which arrives here.
 
 use crate::core::inventory::Inventory;
-use crate::core::options::Options;
+use crate::core::options::{Caggs, Options};
+use crate::core::recompute;
 use crate::core::scope::Scope;
 use crate::error::Result;
 use crate::libpq::Connection;
@@ -13,5 +14,14 @@ pub fn of(source: &mut Connection, inventory: Inventory, options: &Options) -> R
         Some(_) => source.ask(include_str!("../../sql/inventory/unsupported_timescaledb.sql"))?,
         None => Vec::new(),
     };
-    Ok(Scope::new(inventory, found, &target, options))
+    let mut scope = Scope::new(inventory, found, &target, options);
+    if options.caggs == Caggs::Recompute {
+        for cagg in scope.inventory.caggs.clone() {
+            let Some(query) = recompute::lost(&scope.inventory, &cagg) else { continue };
+            if let [Some(first), Some(last)] = source.query(&query)?.0[0].as_slice() {
+                scope.lost(&cagg.qualified(), first, last);
+            }
+        }
+    }
+    Ok(scope)
 }

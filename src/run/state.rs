@@ -229,6 +229,7 @@ pub fn add_tasks(run: i64, tasks: &[Task]) -> Result<()> {
                     Work::Copy(copy) => copy.method(),
                     Work::Sql(_) => "SQL".to_string(),
                     Work::Attach(_) => "attach".to_string(),
+                    Work::Recompute(_) => "refresh_continuous_aggregate".to_string(),
                     Work::Recheck(_) => "count".to_string(),
                     Work::Verify(verify) if verify.checksum => "checksum".to_string(),
                     Work::Verify(_) => "count".to_string(),

@@ -8,7 +8,7 @@ use super::worker::Context;
 use crate::core::checksum;
 use crate::core::inventory::{Inventory, Slices};
 use crate::core::name::Name;
-use crate::core::options::Level;
+use crate::core::options::{Caggs, Level};
 use crate::core::plan::{self, Task, Verify};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
@@ -132,7 +132,11 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     let name = format!("timescale_migrate run {id} keeper");
     let mut keeper = snapshot::keep(&block.params, &name, options)?;
     // What the options of a run left out is not looked for.
-    let source = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?.inventory;
+    let mut source = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?.inventory;
+    if options.caggs == Caggs::Recompute {
+        // They hold what the raw rows give, which the source's may not, or no more.
+        source.hypertables.retain(|h| h.cagg.is_none());
+    }
     state::set_source(id, &source, &keeper.snapshot)?;
     let target = transaction(|| {
         let server = inventory::server(&mut Here)?;

@@ -2,7 +2,7 @@
 
 use super::launch::Block;
 use super::state::{self, Claim, Outcome};
-use super::{attach, coordinator, copy, resume, verify};
+use super::{attach, coordinator, copy, recompute, resume, verify};
 use crate::core::name::literal;
 use crate::core::options::OnError;
 use crate::core::plan::{Sql, Work};
@@ -139,6 +139,7 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
         Work::Copy(work) => copy::perform(context, claim.id, work),
         Work::Sql(work) => statements(context.block.run, claim, work),
         Work::Attach(work) => attach::perform(claim, work),
+        Work::Recompute(work) => recompute::perform(claim, work),
         Work::Recheck(work) => resume::perform(context, claim.id, work),
         Work::Verify(work) => verify::perform(context, claim, work),
     }

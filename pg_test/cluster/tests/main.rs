@@ -35,6 +35,7 @@ scenarios!(
     compressed_chunks,
     chunk_by_chunk,
     continuous_aggregates,
+    caggs_otherwise,
     policies_and_jobs,
     community_to_apache,
     resume,
