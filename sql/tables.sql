@@ -7,21 +7,23 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 CREATE SCHEMA timescale_migrate;
 COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension timescale_migrate';
 
--- running -> done | failed | cancelled, and from the last two, or interrupted, back to running by a resume. A run whose coordinator is gone without a word stays 'running' here; the view
--- timescale_migrate.run shows it as interrupted, because nobody holds its advisory lock.
+-- running -> done | failed | cancelled, and from the last two, or interrupted, back to running by a resume, or for good to
+-- removed. A run whose coordinator is gone without a word stays 'running' here; the view timescale_migrate.run shows it as
+-- interrupted, because nobody holds its advisory lock.
 CREATE TABLE timescale_migrate.run_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('migrate', 'verify')),
+    kind text NOT NULL CHECK (kind IN ('migrate', 'verify', 'cleanup')),
     source text NOT NULL,
     options jsonb NOT NULL,
     role name NOT NULL DEFAULT current_user,
-    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled', 'removed')),
     phase text NOT NULL DEFAULT 'start',
     stop_requested boolean NOT NULL DEFAULT false,
     starts integer NOT NULL DEFAULT 1,
     steps_done text[] NOT NULL DEFAULT '{}',
     source_identity text,
     schema_objects jsonb,
+    database_before jsonb,
     pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     ended_at timestamptz,
@@ -41,6 +43,7 @@ CREATE TABLE timescale_migrate.run_log (
 COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
 COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
 COMMENT ON COLUMN timescale_migrate.run_log.schema_objects IS 'MD5 of each object''s definition as it was made here: a resume says what is another on the source';
+COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'settings, privileges and comment of the database, as migrate_cleanup puts them back';
 COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 
@@ -73,6 +76,14 @@ COMMENT ON COLUMN timescale_migrate.task_log.target IS 'the relation here that t
 COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
 -- Largest first: the longest task must not be the last to start.
 CREATE INDEX task_log_open ON timescale_migrate.task_log (run, stage, estimated_bytes DESC, id) WHERE state = 'pending';
+
+-- What a run has made: objects of catalogs, without what is part of them.
+CREATE TABLE timescale_migrate.made_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    classid oid NOT NULL,
+    objid oid NOT NULL,
+    PRIMARY KEY (run, classid, objid)
+);
 
 CREATE TABLE timescale_migrate.message_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -223,6 +223,19 @@ fn migrate_cancel(run: i64, mode: default!(&str, "'graceful'")) -> bool {
     or_raise(call())
 }
 
+/// Removes what a run has made that failed, was cancelled or was interrupted, and only that; the
+/// number of objects that are gone.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+fn migrate_cleanup(run: i64) -> i64 {
+    let call = || -> Result<i64> {
+        session::require_superuser()?;
+        session::require_startable("migrate_cleanup")?;
+        launch::cleanup(run)
+    };
+    or_raise(call())
+}
+
 type Comparison = TableIterator<
     'static,
     (

@@ -17,6 +17,7 @@ mod target;
 
 pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
 pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/target/made.sql", name = "made", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/wrapper.sql", name = "wrapper", requires = [api::validator]);
 pgrx::extension_sql_file!("../sql/job.sql", name = "job", requires = [api::migrate_from]);
 pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);

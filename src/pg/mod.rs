@@ -5,6 +5,7 @@
 pub mod catch;
 pub mod child;
 pub mod copy;
+pub mod deletion;
 mod entry;
 pub mod report;
 pub mod session;

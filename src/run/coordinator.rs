@@ -1,7 +1,7 @@
 //! The coordinator: one background worker that makes a run from beginning to end.
 
 use super::launch::{Block, Kind};
-use super::{migrate, state, verify};
+use super::{cleanup, migrate, state, verify};
 use crate::core::retry::Pauses;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::wait::{self, Event};
@@ -65,6 +65,7 @@ fn work(block: &Block) -> Result<bool> {
     let kind = match block.kind {
         Kind::Migrate => "migrate",
         Kind::Verify(_) => "verify",
+        Kind::Cleanup(_) => "cleanup",
     };
     match block.resume {
         false => state::begin(block.run, kind, &block.source, options)?,
@@ -85,6 +86,7 @@ fn attempts(block: &Block) -> Result<()> {
         let result = match block.kind {
             Kind::Migrate => migrate::run(block),
             Kind::Verify(level) => verify::run(block, level),
+            Kind::Cleanup(of) => cleanup::run(block.run, of),
         };
         // Nobody may hold a task or a snapshot of this attempt in the next.
         worker::await_dependants();

@@ -27,6 +27,8 @@ pub enum Kind {
     Migrate,
     /// A comparison, at this level.
     Verify(Level),
+    /// The removal of what that run has made.
+    Cleanup(i64),
 }
 
 /// What a background worker of a run needs to know; passed through shared memory, because the
@@ -76,6 +78,22 @@ fn label(source: &str, params: &Params) -> String {
     }
 }
 
+/// Removes what a run has made; the number of objects that are gone.
+pub fn cleanup(run: i64) -> Result<i64> {
+    state::removable(run)?;
+    let (label, _) = state::source_of(run)?;
+    let there = || {
+        spi::value::<i64>(
+            "SELECT count(*) FROM timescale_migrate.made_log JOIN timescale_migrate.object USING (classid, objid)
+             WHERE run = $1",
+            &[run.into()],
+        )
+    };
+    let before = there()?;
+    launch(label, Params::default(), Kind::Cleanup(run), Options::default(), None)?.wait()?;
+    Ok(before.unwrap_or(0) - there()?.unwrap_or(0))
+}
+
 /// Starts a coordinator, for a new run or for one to be continued. Errors of the run itself come
 /// from [`Started::wait`].
 pub fn start(source: &str, kind: Kind, options: Options, resume: Option<i64>) -> Result<Started> {
@@ -86,6 +104,10 @@ pub fn start(source: &str, kind: Kind, options: Options, resume: Option<i64>) ->
             "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity; use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead",
         );
     }
+    launch(label, params, kind, options, resume)
+}
+
+fn launch(label: String, params: Params, kind: Kind, options: Options, resume: Option<i64>) -> Result<Started> {
     let run = match resume {
         Some(run) => run,
         None => spi::value::<i64>("SELECT pg_catalog.nextval('timescale_migrate.run_log_id_seq')", &[])?

@@ -2,7 +2,7 @@
 
 use super::crew::Crew;
 use super::launch::Block;
-use super::{attach, batches, preflight, recompute, resume, scope, state, verify};
+use super::{attach, batches, cleanup, preflight, recompute, resume, scope, state, verify};
 use crate::core::archive::{Entry, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
@@ -166,6 +166,7 @@ impl Migration<'_> {
             schema::compression(&self.inventory, |name| early.contains(name))?;
             schema::chunk_skipping(&self.inventory)?;
             state::keep_schema(id, objects)?;
+            cleanup::keep_database(id)?;
             let database = database::read(&mut keeper.connection)?;
             warnings.extend(database::make(&database, options)?);
             Ok(warnings)

@@ -2,6 +2,7 @@
 
 mod attach;
 mod batches;
+mod cleanup;
 pub mod coordinator;
 pub mod copy;
 pub mod crew;

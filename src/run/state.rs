@@ -1,7 +1,8 @@
 //! The state of runs and tasks, and every transition there is.
 //!
 //! A run is `running` from its insertion until the coordinator writes how it ended: `done`,
-//! `failed` or `cancelled`. A resume makes it `running` again, unless it is done. All the while the coordinator holds the run's advisory lock; a run
+//! `failed` or `cancelled`. A resume makes it `running` again, unless it is done; a cleanup makes
+//! it `removed`, for good. All the while the coordinator holds the run's advisory lock; a run
 //! that is `running` with nobody holding the lock was interrupted, and the view says so.
 //!
 //! A task is `pending` until a worker writes `done` in the very transaction that holds its
@@ -10,6 +11,7 @@
 //! crash. A worker that gets the lock looks at the state again, for another one may have
 //! finished the task between its reading and its locking.
 
+use super::cleanup;
 use crate::core::inventory::Inventory;
 use crate::core::plan::{Task, Work};
 use crate::error::{Error, Result, Side, SqlState};
@@ -457,7 +459,7 @@ pub fn step<R: Default>(run: i64, step: &str, work: impl FnOnce() -> Result<R>) 
         return Ok(R::default());
     }
     transaction(|| {
-        let result = work()?;
+        let result = cleanup::entering(run, work)?;
         spi::execute(
             "UPDATE timescale_migrate.run_log SET steps_done = steps_done || $2 WHERE id = $1",
             &[run.into(), step.into()],
@@ -476,10 +478,34 @@ pub fn resumable(run: i64) -> Result<(String, String)> {
     let refused = match kind_and_state.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
         Some(("migrate", "failed" | "cancelled" | "interrupted")) => return Ok(found),
         Some(("migrate", "running")) => "is running",
+        Some(("migrate", "removed")) => "was removed",
         Some(("migrate", _)) => "is done",
         _ => "is no migration",
     };
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be resumed")))
+}
+
+/// Whether a run may be removed: it was given up, or an earlier removal was.
+pub fn removable(run: i64) -> Result<()> {
+    source_of(run)?;
+    let found = spi::json_rows::<(String, String)>(
+        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
+        &[run.into()],
+    )?;
+    let refused = match found.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
+        Some(("migrate", "failed" | "cancelled" | "interrupted" | "removed")) => return Ok(()),
+        Some(("migrate", "running")) => "is running",
+        Some(("migrate", _)) => "is done",
+        _ => "is no migration",
+    };
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be removed")))
+}
+
+/// failed | cancelled | interrupted -> removed
+pub fn set_removed(run: i64) -> Result<()> {
+    transaction(|| {
+        spi::execute("UPDATE timescale_migrate.run_log SET state = 'removed' WHERE id = $1", &[run.into()]).map(drop)
+    })
 }
 
 /// Keeps what the schema was made of, in the current transaction; `objects` are definitions by

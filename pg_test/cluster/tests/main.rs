@@ -40,6 +40,7 @@ scenarios!(
     community_to_apache,
     resume,
     retries,
+    cleanup,
     malformed_copy,
     chaos,
 );

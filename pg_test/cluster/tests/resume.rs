@@ -1,7 +1,7 @@
 //! A run that stopped, for whatever reason, is continued by one call; the target then holds the
 //! source as it is at that call.
 
-use crate::slow;
+use crate::slow::{self, FAST};
 use cluster::suite::Test;
 use cluster::{Db, Edition, Pair, assert_same, of_edition, shared_source, signal};
 use std::sync::Arc;
@@ -20,8 +20,6 @@ pub const TESTS: &[Test] = &[
     Test::apache("an index and a constraint that cannot be made", late_failure),
 ];
 
-const FAST: &str =
-    "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'";
 const SLOW: &str = "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_sleep(0.01); RETURN true; END'";
 const COPIED: &str = "FROM timescale_migrate.task WHERE stage = 'copy' AND state = 'done'";

@@ -2,6 +2,9 @@
 
 use cluster::Pair;
 
+pub const FAST: &str =
+    "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'";
+
 /// Makes a hypertable `slow` and a plain table `slow_too`; the copy of each takes seconds.
 pub fn fill(pair: &Pair) {
     pair.source.sql(
@@ -33,7 +36,5 @@ pub fn wait_for_the_middle(pair: &Pair) {
 
 /// Lets the copy finish at once from now on.
 pub fn hurry(pair: &Pair) {
-    pair.both(&[
-        "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'",
-    ]);
+    pair.both(&[FAST]);
 }

@@ -1,0 +1,111 @@
+-- What a run makes, so that migrate_cleanup can remove it, and only it.
+-- Run on: target, when the extension is made. PostgreSQL 15 and later.
+
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+-- Every object that can be dropped by itself: what belongs to an extension, or is part of another object, goes with that.
+CREATE VIEW timescale_migrate.object AS
+SELECT o.classid, o.objid, o.xid, (o.classid::bigint << 32) | o.objid::bigint AS key
+FROM (
+    SELECT tableoid AS classid, oid AS objid, xmin AS xid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_type
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_proc
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_operator
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_opclass
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_opfamily
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_am
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_collation
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_conversion
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_cast
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_transform
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_language
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_extension
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_foreign_server
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_user_mapping
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_event_trigger
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_publication
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_statistic_ext
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_ts_config
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_ts_dict
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_ts_parser
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_ts_template
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_default_acl
+    UNION ALL SELECT 'pg_catalog.pg_largeobject'::pg_catalog.regclass, oid, xmin FROM pg_catalog.pg_largeobject_metadata
+    UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_authid
+) o
+WHERE o.objid >= 16384
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype IN ('e', 'i'));
+
+-- Enters what the current transaction has made beyond what was there before (keys of the view above). A row that is seen
+-- although the transaction that wrote it is in progress is the current transaction's own.
+CREATE FUNCTION timescale_migrate.enter_made(run bigint, before bigint[]) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO timescale_migrate.made_log (run, classid, objid)
+    SELECT enter_made.run, o.classid, o.objid
+    FROM timescale_migrate.object o, (SELECT pg_current_xact_id() AS id) own
+    WHERE o.key <> ALL (enter_made.before)
+      AND pg_xact_status(((own.id::text::bigint + age(own.id::xid) - age(o.xid))::text)::xid8) = 'in progress'
+    ON CONFLICT DO NOTHING
+$$;
+
+-- The hypertables and continuous aggregates among what a run made, with the statement that drops each.
+CREATE FUNCTION timescale_migrate.made_hypertables(run bigint)
+RETURNS TABLE (relation regclass, statement text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('timescaledb_information.hypertables') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE
+        'SELECT c.oid::regclass, CASE WHEN c.relkind = ''v'' THEN ''DROP MATERIALIZED VIEW '' ELSE ''DROP TABLE '' END || c.oid::regclass
+         FROM timescale_migrate.made_log m
+         JOIN pg_class c ON c.oid = m.objid AND m.classid = ''pg_class''::regclass
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE m.run = $1
+           AND (c.relkind = ''r'' AND EXISTS (SELECT FROM timescaledb_information.hypertables h
+                                             WHERE (h.hypertable_schema, h.hypertable_name) = (n.nspname, c.relname))
+             OR c.relkind = ''v'' AND EXISTS (SELECT FROM timescaledb_information.continuous_aggregates a
+                                             WHERE (a.view_schema, a.view_name) = (n.nspname, c.relname)))
+         ORDER BY c.oid DESC' USING run;
+END
+$$;
+
+-- The chunks of such a one.
+CREATE FUNCTION timescale_migrate.chunks_of(relation regclass) RETURNS SETOF regclass
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY EXECUTE format('SELECT c FROM %I.show_chunks($1) c',
+        (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'))
+        USING relation;
+END
+$$;
+
+-- The jobs whose action a run made.
+CREATE FUNCTION timescale_migrate.made_jobs(run bigint) RETURNS SETOF text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('timescaledb_information.jobs') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE
+        format('SELECT DISTINCT format(''SELECT %I.delete_job(%%s)'', j.job_id) FROM timescaledb_information.jobs j
+         JOIN pg_namespace n ON n.nspname = j.proc_schema
+         JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = j.proc_name
+         JOIN timescale_migrate.made_log m ON m.objid = p.oid AND m.classid = ''pg_proc''::regclass AND m.run = $1',
+            (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'))
+        USING run;
+END
+$$;
+
+SET LOCAL search_path TO @extschema@, pg_temp;

@@ -1,0 +1,186 @@
+//! Removing what an abandoned run has made, and only that: the objects that its steps entered
+//! in `timescale_migrate.made_log`, and what is part of them, such as chunks and indexes. What
+//! somebody else made upon them is never dropped: it stays, with what it needs, and is named.
+//!
+//! The run can be continued no more from the first removal on, so its state says so before
+//! that. Each removal is a short transaction: however a cleanup ends, another one goes on.
+
+use super::state;
+use crate::error::{Error, Result, SqlState};
+use crate::pg::catch::transaction;
+use crate::pg::{deletion, spi};
+use crate::source::inventory::Here;
+use crate::target::database::{self, Database};
+use pgrx::JsonB;
+use pgrx::pg_sys::Oid;
+
+/// Chunks, or other objects, dropped in one transaction: each takes a few locks.
+const BATCH: usize = 100;
+
+/// Does a part of a run, and enters what the current transaction has made by it.
+pub fn entering<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    let before = spi::value::<Vec<i64>>("SELECT coalesce(array_agg(key), '{}') FROM timescale_migrate.object", &[])?;
+    let result = work()?;
+    spi::execute("SELECT timescale_migrate.enter_made($1, $2)", &[run.into(), before.unwrap_or_default().into()])?;
+    Ok(result)
+}
+
+/// Keeps how the database itself is, before a run changes that, in the current transaction.
+pub fn keep_database(run: i64) -> Result<()> {
+    let before = serde_json::to_value(database::read(&mut Here)?).map_err(|e| Error::internal(e.to_string()))?;
+    spi::execute(
+        "UPDATE timescale_migrate.run_log SET database_before = $2 WHERE id = $1",
+        &[run.into(), JsonB(before).into()],
+    )
+    .map(drop)
+}
+
+/// Removes what `of` made, as run `run`.
+pub fn run(run: i64, of: i64) -> Result<()> {
+    state::set_phase(run, "cleanup")?;
+    state::set_removed(of)?;
+    each("SELECT to_json(j)::text FROM timescale_migrate.made_jobs($1) j", of)?;
+    chunks(of)?;
+    // Before them, or two tables that refer to each other could be dropped only together.
+    each(include_str!("../../sql/target/made_foreign_keys.sql"), of)?;
+    while sweep(of)? {}
+    // What a copy brought and no chunk has taken over is part of nothing.
+    each(
+        "SELECT to_json('DROP TABLE ' || compressed)::text FROM timescale_migrate.task_log
+         WHERE run = $1 AND pg_catalog.to_regclass(compressed) IS NOT NULL",
+        of,
+    )?;
+    database_as_before(of)?;
+    let left = roles(of)?;
+    let open: Vec<String> =
+        transaction(|| spi::json_rows(include_str!("../../sql/target/made_left.sql"), &[of.into()]))?;
+    if left.is_empty() && open.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(SqlState(*b"2BP01"), format!("{} objects that run {of} made are still in use", open.len()))
+        .detail([open, left].concat().join("\n"))
+        .hint("Drop what depends on them, then call migrate_cleanup again."))
+}
+
+/// Runs the statements that a query gives, each in a transaction.
+fn each(query: &str, of: i64) -> Result<()> {
+    let statements: Vec<String> = transaction(|| spi::json_rows(query, &[of.into()]))?;
+    statements.iter().try_for_each(|statement| transaction(|| spi::execute(statement, &[]).map(drop)))
+}
+
+/// The chunks go before their hypertable, which would lock them all at once.
+fn chunks(of: i64) -> Result<()> {
+    loop {
+        let dropped = transaction(|| {
+            let chunks: Vec<String> =
+                spi::json_rows(include_str!("../../sql/target/made_chunks.sql"), &[of.into(), (BATCH as i64).into()])?;
+            if !chunks.is_empty() {
+                spi::execute(&format!("DROP TABLE {}", chunks.join(", ")), &[])?;
+            }
+            Ok(chunks.len())
+        })?;
+        if dropped == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Tries everything once, the newest first, because what depends on another object is mostly
+/// newer; whether anything could be removed and there is more.
+fn sweep(of: i64) -> Result<bool> {
+    let mut progress = false;
+    let hypertables: Vec<(u32, String)> = transaction(|| {
+        spi::json_rows(
+            "SELECT json_build_array(relation::oid::bigint, statement)::text FROM timescale_migrate.made_hypertables($1)",
+            &[of.into()],
+        )
+    })?;
+    let objects: Vec<(u32, u32)> = transaction(|| {
+        spi::json_rows(
+            "SELECT json_build_array(m.classid::bigint, m.objid::bigint)::text FROM timescale_migrate.made_log m
+             JOIN timescale_migrate.object o USING (classid, objid)
+             WHERE m.run = $1 AND m.classid <> 'pg_catalog.pg_authid'::pg_catalog.regclass ORDER BY m.objid DESC",
+            &[of.into()],
+        )
+    })?;
+    let is_hypertable = |object: &(u32, u32)| hypertables.iter().find(|(oid, _)| *oid == object.1);
+    // What neither goes with its batch nor by itself goes with others, as a type and its functions.
+    let mut held: Vec<(Oid, Oid)> = Vec::new();
+    for group in objects.chunk_by(|a, b| is_hypertable(a).is_none() && is_hypertable(b).is_none()) {
+        if let Some((_, statement)) = is_hypertable(&group[0]) {
+            progress |= attempt(|| spi::execute(statement, &[]).map(drop))?;
+            continue;
+        }
+        let group: Vec<_> =
+            group.iter().map(|(class, object)| (Oid::from_u32(*class), Oid::from_u32(*object))).collect();
+        for batch in group.chunks(BATCH) {
+            if delete(batch)? {
+                progress = true;
+                continue;
+            }
+            for object in batch.chunks(1) {
+                match delete(object)? {
+                    true => progress = true,
+                    false => held.extend(object),
+                }
+            }
+        }
+    }
+    Ok(progress | (!held.is_empty() && delete(&held)?))
+}
+
+fn delete(objects: &[(Oid, Oid)]) -> Result<bool> {
+    attempt(|| {
+        deletion::delete(&still_there(objects)?);
+        Ok(())
+    })
+}
+
+/// Some go with others.
+fn still_there(objects: &[(Oid, Oid)]) -> Result<Vec<(Oid, Oid)>> {
+    let keys: Vec<i64> = objects.iter().map(|(c, o)| (i64::from(c.to_u32()) << 32) | i64::from(o.to_u32())).collect();
+    let there: Vec<(u32, u32)> = spi::json_rows(
+        "SELECT json_build_array(classid::bigint, objid::bigint)::text FROM timescale_migrate.object WHERE key = ANY ($1)",
+        &[keys.into()],
+    )?;
+    Ok(there.into_iter().map(|(class, object)| (Oid::from_u32(class), Oid::from_u32(object))).collect())
+}
+
+/// Whether it went; that something depends on it is no error yet.
+fn attempt(work: impl FnOnce() -> Result<()>) -> Result<bool> {
+    match transaction(work) {
+        Ok(()) => Ok(true),
+        Err(error) if error.code == SqlState(*b"2BP01") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn database_as_before(of: i64) -> Result<()> {
+    transaction(|| {
+        let query =
+            "SELECT database_before::text FROM timescale_migrate.run_log WHERE id = $1 AND database_before IS NOT NULL";
+        let Some(before) = spi::json_rows::<Database>(query, &[of.into()])?.pop() else { return Ok(()) };
+        database::restore(&before)?;
+        spi::execute("UPDATE timescale_migrate.run_log SET database_before = NULL WHERE id = $1", &[of.into()])
+            .map(drop)
+    })
+}
+
+/// Roles belong to all databases, which may use them by now; why each of the others stays.
+fn roles(of: i64) -> Result<Vec<String>> {
+    let roles: Vec<String> = transaction(|| {
+        spi::json_rows(
+            "SELECT to_json(pg_catalog.quote_ident(a.rolname))::text FROM timescale_migrate.made_log m
+             JOIN pg_catalog.pg_authid a ON a.oid = m.objid
+             WHERE m.run = $1 AND m.classid = 'pg_catalog.pg_authid'::pg_catalog.regclass",
+            &[of.into()],
+        )
+    })?;
+    let mut left = Vec::new();
+    for role in roles {
+        if let Err(error) = transaction(|| spi::execute(&format!("DROP ROLE {role}"), &[]).map(drop)) {
+            left.push(format!("role {role}: {error}"));
+        }
+    }
+    Ok(left)
+}
