@@ -22,6 +22,10 @@ pub fn all(run: i64, crew: &mut Crew, levels: &[Vec<Task>]) -> Result<()> {
             state::add_tasks(run, &new)
         })?;
         crew.work("recompute")?;
+        // With on_error => 'continue': what reads one that failed has to wait for it.
+        if !state::stage(run, "recompute")?.1.is_empty() {
+            break;
+        }
         state::say(run, "notice", &format!("continuous aggregates of level {} are refreshed", number + 1))?;
     }
     Ok(())
