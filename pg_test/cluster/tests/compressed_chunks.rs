@@ -1,12 +1,13 @@
 //! Compressed chunks arrive compressed, with their settings and states, and both sides go on alike.
 
 use cluster::suite::Test;
-use cluster::{Pair, Versions, assert_same_but};
+use cluster::{Edition, Pair, Versions, assert_same_but};
 
 pub const TESTS: &[Test] = &[
     Test::versions("every state", every_state),
     Test::versions("every type", every_type),
     Test::versions("every setting", every_setting),
+    Test::community("compressed again, one chunk a worker", one_chunk_a_worker),
 ];
 
 /// Migrates, and compares all that is comparable between these versions. The chunks of the tables
@@ -290,4 +291,43 @@ fn every_setting(versions: Versions) {
         assert_eq!(client.query_one(counts, &[]).unwrap().get::<_, String>(0), fast);
     }
     assert_eq!(pair.source.value(counts), pair.target.value(counts));
+}
+
+/// Where rows are compressed again, that happens in the transaction that brings them: there are never more chunks uncompressed on disk
+/// than there are workers.
+fn one_chunk_a_worker(edition: Edition) {
+    let pair = Pair::new("compressed_again", edition);
+    pair.source.sql(
+        "SELECT _timescaledb_functions.stop_background_workers();
+         CREATE TYPE pair AS (a int, b text);
+         CREATE TABLE wide (t timestamptz NOT NULL, filler text, p pair); SELECT create_hypertable('wide', by_range('t', INTERVAL '1 day'));
+         ALTER TABLE wide SET (timescaledb.compress, timescaledb.compress_segmentby = '', timescaledb.compress_orderby = 't');
+         INSERT INTO wide SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '10 seconds', repeat('x', 500), ROW(i, 'b')::pair
+         FROM generate_series(0, 12 * 8640 - 1) i",
+    );
+    let number = |db: &cluster::Db, query: &str| db.value(query).parse::<i64>().unwrap();
+    let chunk = number(&pair.source, "SELECT max(pg_total_relation_size(c)) FROM show_chunks('wide') c");
+    pair.source.sql("SELECT count(compress_chunk(c)) FROM show_chunks('wide') c");
+    let again = "SELECT count(*) FROM migrate_plan('old') WHERE method LIKE '%, compressed again'";
+    assert_eq!(pair.target.value(again), "12");
+
+    let size = "SELECT pg_database_size(current_database())";
+    let run = pair.start(", jobs => 2");
+    let (mut peak, mut seen) = (0, std::collections::BTreeSet::new());
+    cluster::poll("the run to end", || {
+        // Counted on disk, where what is not committed is as well.
+        peak = peak.max(number(&pair.target, size));
+        // Not yet compressed, and compressed.
+        let chunks = "SELECT count(*) FILTER (WHERE k.status & 1 = 0 AND pg_relation_size(k.relid) > 0) || ' ' || count(*) FILTER (WHERE k.status & 1 = 1)
+            FROM _timescaledb_catalog.chunk k JOIN _timescaledb_catalog.hypertable h ON h.id = k.hypertable_id AND h.table_name = 'wide'";
+        seen.insert(pair.target.value(chunks));
+        pair.state(&run) != "running"
+    });
+    pair.wait_for_state(&run, "done");
+    assert!(seen.iter().all(|counts| counts.starts_with("0 ")), "{seen:?}");
+    assert!(seen.len() > 3, "it was not seen under way: {seen:?}");
+    let end = number(&pair.target, size);
+    assert!(peak < end + 2 * chunk * 5 / 4 + (4 << 20), "at most {peak} bytes, at the end {end}, a chunk {chunk}");
+    assert!(12 * chunk > 3 * (2 * chunk * 5 / 4 + (4 << 20)), "too small a chunk to tell: {chunk}");
+    assert_same_but(&pair, &["rows of ", "batches of ", "compressed "]);
 }
