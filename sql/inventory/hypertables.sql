@@ -6,7 +6,7 @@
 --
 -- Columns that not every version has are read through JSON, which gives NULL where they are missing.
 WITH hypertable AS (
-    SELECT h.*, c.oid, c.relowner, c.reltablespace,
+    SELECT h.*, c.oid, c.relowner, c.reltablespace, c.relam,
            coalesce((to_jsonb(h)->>'status')::int, 0) AS flags,
            coalesce((to_jsonb(h)->>'compression_state')::int, 0) AS state,
            (to_jsonb(h)->>'replication_factor')::int AS replication
@@ -24,6 +24,7 @@ SELECT json_build_object(
     'name', h.table_name,
     'owner', pg_get_userbyid(h.relowner),
     'tablespace', s.spcname,
+    'access_method', (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = h.relam),
     'associated_schema_name', h.associated_schema_name,
     'associated_table_prefix', h.associated_table_prefix,
     'status', h.flags,

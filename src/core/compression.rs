@@ -1,7 +1,7 @@
 //! In which form a compressed chunk travels: compressed, wherever the target reads the source's
 //! format and sorts as the source does, else as rows that are compressed again.
 
-use super::inventory::{Collation, CompressedChunk, Inventory, Server};
+use super::inventory::{Collation, CompressedChunk, HYPERCORE, Inventory, Server};
 use super::name::Name;
 use super::plan::{Compressed, Form, Target};
 
@@ -38,7 +38,7 @@ fn numbers(server: &Server) -> (u32, u32, u32) {
 /// The chunk's compressed relation as it is to be copied, or why it cannot be.
 fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Result<Compressed, String> {
     let (from, to) = (numbers(&source.server), numbers(&target.server));
-    if chunk.access_method.as_deref() == Some("hypercore") {
+    if chunk.access_method.as_deref() == Some(HYPERCORE) {
         return Err("the hypercore access method keeps them in another way".to_string());
     }
     let relation = chunk.relation.as_ref().ok_or("its compressed relation is unknown")?;

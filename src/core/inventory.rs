@@ -120,6 +120,7 @@ pub struct Hypertable {
     /// The continuous aggregate whose rows it holds; it is made with that, under another name.
     pub cagg: Option<Name>,
     pub root_may_have_rows: bool,
+    pub access_method: Option<String>,
     pub tablespaces: Vec<String>,
     pub dimensions: Vec<Dimension>,
     #[serde(skip)]
@@ -315,6 +316,9 @@ pub struct Inventory {
     pub excluded: Vec<Excluded>,
 }
 
+/// The access method of chunks that read their compressed relation by themselves, in TimescaleDB
+/// 2.18 to 2.21.
+pub const HYPERCORE: &str = "hypercore";
 /// OID of the catalog `pg_class`, fixed in every PostgreSQL (catalog/pg_class.h).
 pub const PG_CLASS: u32 = 1259;
 /// The same of `pg_constraint`.

@@ -6,7 +6,7 @@
 //! anywhere, the run is refused whatever the options say.
 
 use super::archive::{Entry, Plan, Stage};
-use super::inventory::{Cagg, Excluded, Inventory, PG_CLASS, Server};
+use super::inventory::{Cagg, Chunk, Excluded, HYPERCORE, Inventory, PG_CLASS, Server};
 use super::name::Name;
 use super::options::{Caggs, OnUnsupported, Options, Policies};
 use serde::Deserialize;
@@ -67,6 +67,7 @@ impl Scope {
         if options.caggs == Caggs::Recompute {
             scope.without_materialized();
         }
+        scope.hypercore();
         if !target.community() {
             scope.states();
             // TimescaleDB's own are there in every edition.
@@ -194,6 +195,25 @@ impl Scope {
         for hypertable in self.inventory.hypertables.iter_mut().filter(|h| h.cagg.is_some()) {
             hypertable.root_may_have_rows = false;
             self.inventory.chunks.retain(|c| c.hypertable_id != hypertable.id);
+        }
+    }
+
+    /// Chunks of this access method arrive compressed, but as chunks of versions without it are.
+    fn hypercore(&mut self) {
+        let chunks = self.inventory.compressed_chunks.iter();
+        let own = chunks.filter(|c| c.access_method.as_deref() == Some(HYPERCORE)).map(|c| c.oid);
+        let own: HashSet<u32> = own.collect();
+        for hypertable in &self.inventory.hypertables {
+            let of = |c: &&Chunk| c.hypertable_id == hypertable.id && own.contains(&c.oid);
+            let count = self.inventory.chunks.iter().filter(of).count();
+            if count > 0 || hypertable.access_method.as_deref() == Some(HYPERCORE) {
+                self.left.push(Left {
+                    subject: format!("access method {HYPERCORE} of {}", hypertable.known_as().shown()),
+                    detail: format!("{count} of its chunks have it; only TimescaleDB 2.18 to 2.21 know it. Left out."),
+                    hint: String::new(),
+                    refused: false,
+                });
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! that an error names its object and its statement.
 
 use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
-use crate::core::inventory::{Hypertable, Inventory, PG_CLASS, PG_CONSTRAINT};
+use crate::core::inventory::{HYPERCORE, Hypertable, Inventory, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal};
 use crate::core::options::{Keep, Options, Policies};
 use crate::core::plan::{self, Task};
@@ -85,7 +85,12 @@ impl Maker {
     pub fn statements(&self, entry: &Entry) -> Vec<String> {
         let mut statements = Vec::new();
         for (setting, value) in entry.settings() {
-            let value = if setting == "default_tablespace" && !self.tablespaces.contains(value) { "" } else { value };
+            let value = match setting {
+                "default_tablespace" if !self.tablespaces.contains(value) => "",
+                // Only TimescaleDB 2.18 to 2.21 have it.
+                "default_table_access_method" if value == HYPERCORE => "heap",
+                _ => value,
+            };
             let (setting, value) = (literal(setting), literal(value));
             statements.push(format!("SELECT pg_catalog.set_config({setting}, {value}, true)"));
         }

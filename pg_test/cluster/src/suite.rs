@@ -21,7 +21,7 @@ enum On {
 #[derive(Clone, Copy)]
 enum Run {
     Edition(On, fn(Edition)),
-    Versions(fn(Versions)),
+    Versions(&'static [Versions], fn(Versions)),
 }
 
 pub struct Test {
@@ -57,7 +57,12 @@ impl Test {
 
     /// Runs between all pairs of versions of the Community edition.
     pub const fn versions(name: &'static str, run: fn(Versions)) -> Test {
-        Test { name, run: Run::Versions(run) }
+        Test { name, run: Run::Versions(&Versions::ALL, run) }
+    }
+
+    /// Runs between these, for what not every version has.
+    pub const fn between(name: &'static str, versions: &'static [Versions], run: fn(Versions)) -> Test {
+        Test { name, run: Run::Versions(versions, run) }
     }
 
     fn trials(&'static self, module: &str, left_out: &mut LeftOut) -> Vec<Trial> {
@@ -84,15 +89,16 @@ impl Test {
                 };
                 editions.iter().map(trial).collect()
             }
-            Run::Versions(run) => {
-                let trial = |versions: Versions| {
+            Run::Versions(versions, run) => {
+                let trial = |versions: &Versions| {
+                    let versions = *versions;
                     let impossible = left_out.count_versions(versions);
                     let name = format!("{name}, {} to {}", versions.source, versions.target);
                     Trial::test(name, move || guarded(|| run(versions)))
                         .with_kind(Edition::Community.name())
                         .with_ignored_flag(impossible)
                 };
-                Versions::ALL.map(trial).into()
+                versions.iter().map(trial).collect()
             }
         }
     }

@@ -8,6 +8,13 @@ pub const TESTS: &[Test] = &[
     Test::versions("every type", every_type),
     Test::versions("every setting", every_setting),
     Test::community("compressed again, one chunk a worker", one_chunk_a_worker),
+    Test::between("of the access method hypercore", &HYPERCORE, hypercore),
+];
+
+/// 2.18 to 2.21 have it.
+const HYPERCORE: [Versions; 2] = [
+    Versions { source: "2.19.3", target: "2.19.3" },
+    Versions { source: "2.19.3", target: "2.29.2" },
 ];
 
 /// Migrates, and compares all that is comparable between these versions. The chunks of the tables
@@ -330,4 +337,42 @@ fn one_chunk_a_worker(edition: Edition) {
     assert!(peak < end + 2 * chunk * 5 / 4 + (4 << 20), "at most {peak} bytes, at the end {end}, a chunk {chunk}");
     assert!(12 * chunk > 3 * (2 * chunk * 5 / 4 + (4 << 20)), "too small a chunk to tell: {chunk}");
     assert_same_but(&pair, &["rows of ", "batches of ", "compressed "]);
+}
+
+fn hypercore(versions: Versions) {
+    let pair = Pair::of("compressed_hypercore", versions);
+    for name in ["by_chunk", "by_default"] {
+        pair.source.sql(&format!(
+            "CREATE TABLE {name} (t timestamptz NOT NULL, device text, n int); SELECT create_hypertable('{name}', by_range('t', INTERVAL '1 day'));
+             CREATE INDEX ON {name} (device);
+             ALTER TABLE {name} SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't DESC');
+             INSERT INTO {name} SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '1 hour', 'd' || i % 3, i FROM generate_series(0, 99) i"
+        ));
+    }
+    pair.source.each(&[
+        "SELECT compress_chunk(c, hypercore_use_access_method => i < 3) FROM show_chunks('by_chunk') WITH ORDINALITY AS s(c, i) WHERE i < 5",
+        "INSERT INTO by_chunk VALUES ('2024-01-01 00:30 UTC', 'late', 1000)",
+        "SELECT compress_chunk(c) FROM show_chunks('by_default') c LIMIT 1",
+        "ALTER TABLE by_default SET ACCESS METHOD hypercore",
+        "INSERT INTO by_default SELECT timestamptz '2024-02-01 UTC' + i * INTERVAL '1 hour', 'd' || i % 3, i FROM generate_series(0, 40) i",
+    ]);
+    let warnings = "SELECT string_agg(subject || ': ' || detail, '; ' ORDER BY subject) FROM migrate_preflight('old') WHERE status = 'warning'";
+    let warnings = pair.target.value(warnings);
+    assert!(warnings.contains("public.by_chunk: 2 of") && warnings.contains("public.by_default: 2 of"), "{warnings}");
+    let planned = "SELECT count(*) FROM migrate_plan('old') WHERE method LIKE '%, compressed again' AND note LIKE '%hypercore%'";
+    assert_eq!(pair.target.value(planned), "4");
+    pair.migrate();
+    assert_eq!(pair.target.value("SELECT count(*) FROM pg_class c JOIN pg_am m ON m.oid = c.relam AND m.amname = 'hypercore'"), "0");
+    let compressed = "SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed";
+    assert_eq!(pair.target.value(compressed), "7");
+    let rows = |side: &cluster::Db, name: &str| side.value(&format!("SELECT count(*) || md5(string_agg(r::text, ' ' ORDER BY r.t)) FROM {name} r"));
+    let same = || ["by_chunk", "by_default"].iter().for_each(|name| assert_eq!(rows(&pair.source, name), rows(&pair.target, name), "{name}"));
+    same();
+    assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));
+    pair.both(&[
+        "INSERT INTO by_chunk VALUES ('2024-01-01 00:45 UTC', 'd1', 2000), ('2024-03-01 UTC', 'd1', 2000)",
+        "INSERT INTO by_default VALUES ('2024-02-01 00:45 UTC', 'd1', 2000), ('2024-03-01 UTC', 'd1', 2000)",
+        "DELETE FROM by_default WHERE device = 'd2'",
+    ]);
+    same();
 }
