@@ -71,8 +71,7 @@ impl Crew {
     /// also failed. Else the first failed task ends it, after the other tasks in flight. What a
     /// new start of the run may cure ends it in any case.
     pub fn work(&mut self, stage: &str) -> Result<()> {
-        let (open, _) = state::stage(self.run, stage)?;
-        if open == 0 {
+        if !state::stage(self.run, stage)?.0 {
             return Ok(());
         }
         state::set_phase(self.run, stage)?;
@@ -88,7 +87,7 @@ impl Crew {
                 self.dismiss()?;
                 return Err(failure);
             }
-            if open == 0 {
+            if !open {
                 return Ok(());
             }
             if alive == 0 {

@@ -18,6 +18,7 @@ use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
 use pgrx::JsonB;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// First keys of the two-key advisory locks; the second is the run's or the task's id. The
@@ -259,29 +260,48 @@ pub struct Claim {
     pub work: Work,
 }
 
-/// Takes an open task of the run's current stage, the largest first; `None` if there is none
-/// now. The lock on it is this session's, until [`release`] or its end.
-pub fn claim(run: i64) -> Result<Option<Claim>> {
-    let open = |stage: &str| {
-        spi::value::<i32>(
-            &format!(
-                "SELECT o.id FROM (
-                     SELECT t.id FROM timescale_migrate.task_log t
-                     WHERE t.run = $1 AND t.state = 'pending'
-                       AND t.stage = (SELECT {stage} FROM timescale_migrate.run_log r WHERE r.id = $1)
-                     ORDER BY t.estimated_bytes DESC, t.id OFFSET 0) o
-                 WHERE pg_catalog.pg_try_advisory_lock($2, o.id) LIMIT 1"
-            ),
-            &[run.into(), TASK_LOCK.into()],
+/// Where a worker looks for its next task: behind the one before, stage by stage. Dead rows of
+/// what is done stay in the index as long as any session's snapshot is older, for instance that
+/// of the run's own caller; a search from the beginning would pass all of them each time.
+#[derive(Default)]
+pub struct Places(HashMap<String, (i64, i32)>);
+
+/// The stage whose tasks are to be taken; none if there is no more work for anybody.
+pub fn open_stage(run: i64) -> Result<Option<String>> {
+    transaction(|| {
+        spi::value(
+            "SELECT phase FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running' AND phase <> 'stopping'",
+            &[run.into()],
         )
-    };
+    })
+}
+
+/// Takes an open task of a stage, the largest first; `None` if there is none now. The lock on it
+/// is this session's, until [`release`] or its end.
+pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>> {
+    const FIRST: (i64, i32) = (i64::MIN, 0);
+    let place = places.0.entry(stage.to_string()).or_insert(FIRST);
     loop {
-        let found = transaction(|| match open("r.phase")? {
-            // The comparisons need not wait for the last of the statistics.
-            None => open("CASE r.phase WHEN 'analyze' THEN 'verify' END"),
-            found => Ok(found),
+        let found = transaction(|| {
+            spi::json_rows::<(i64, i32)>(
+                "SELECT json_build_array(o.size, o.id)::text FROM (
+                     SELECT -t.estimated_bytes AS size, t.id FROM timescale_migrate.task_log t
+                     WHERE t.run = $1 AND t.state = 'pending' AND t.stage = $2 AND (-t.estimated_bytes, t.id) > ($3, $4)
+                     ORDER BY -t.estimated_bytes, t.id OFFSET 0) o
+                 WHERE pg_catalog.pg_try_advisory_lock($5, o.id) LIMIT 1",
+                &[run.into(), stage.into(), place.0.into(), place.1.into(), TASK_LOCK.into()],
+            )
         })?;
-        let Some(id) = found else { return Ok(None) };
+        let Some(order) = found.into_iter().next() else {
+            if *place == FIRST {
+                return Ok(None);
+            }
+            // What a worker that died has left is before.
+            *place = FIRST;
+            continue;
+        };
+        *place = order;
+        let id = order.1;
         let claimed = transaction(|| {
             let row = spi::json_rows::<(String, Work)>(
                 "UPDATE timescale_migrate.task_log SET worker = pg_backend_pid(), started_at = clock_timestamp()
@@ -351,14 +371,16 @@ pub fn task_failed(id: i32, error: &Error) -> Result<()> {
     })
 }
 
-/// How a stage stands: open tasks, and of the failures the first of each kind.
-pub fn stage(run: i64, stage: &str) -> Result<(i64, Vec<Error>)> {
+/// How a stage stands: whether it has open tasks, and of the failures the first of each kind.
+pub fn stage(run: i64, stage: &str) -> Result<(bool, Vec<Error>)> {
     transaction(|| {
-        let open = spi::value::<i64>(
-            "SELECT count(*) FROM timescale_migrate.task_log WHERE run = $1 AND stage = $2 AND state = 'pending'",
+        // From the smallest: they are the last to be done, so that none of the dead rows is before.
+        let open = spi::value::<i32>(
+            "SELECT id FROM timescale_migrate.task_log WHERE run = $1 AND stage = $2 AND state = 'pending'
+             ORDER BY -estimated_bytes DESC, id DESC LIMIT 1",
             &[run.into(), stage.into()],
         )?
-        .unwrap_or(0);
+        .is_some();
         let failed = spi::json_rows(
             "SELECT json_build_array(side, sqlstate, error, detail, hint, context, object)::text
              FROM (SELECT DISTINCT ON (side, sqlstate) * FROM timescale_migrate.task_log

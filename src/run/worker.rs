@@ -1,11 +1,11 @@
 //! A copy worker: takes one task after the other, each in a transaction of its own.
 
 use super::launch::Block;
-use super::state::{self, Claim, Outcome};
+use super::state::{self, Claim, Outcome, Places};
 use super::{attach, coordinator, copy, recompute, resume, verify};
 use crate::core::name::literal;
 use crate::core::options::OnError;
-use crate::core::plan::{Sql, Work};
+use crate::core::plan::{Sql, Stage, Work};
 use crate::core::retry::Pauses;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
@@ -81,24 +81,33 @@ pub fn main(handle: u32) {
 fn work(context: &mut Context) -> Result<()> {
     coordinator::settings()?;
     let (run, coordinator) = (context.block.run, context.block.coordinator);
-    loop {
-        if catch::transaction(|| ended(run))? {
-            return Ok(());
-        }
-        let Some(claim) = state::claim(run)? else {
+    let (mut places, mut busy) = (Places::default(), false);
+    while let Some(stage) = state::open_stage(run)? {
+        let claim = match state::claim(run, &stage, &mut places)? {
+            // The comparisons need not wait for the last of the statistics.
+            None if stage == Stage::Analyze.name() => state::claim(run, Stage::Verify.name(), &mut places)?,
+            claim => claim,
+        };
+        let Some(claim) = claim else {
+            // It may have been the stage's last task.
+            if std::mem::take(&mut busy) {
+                session::wake(coordinator);
+            }
             wait::on_latch(LOOK, Event::Task);
             continue;
         };
+        busy = true;
         let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()));
         if let Err(error) = &result {
             state::task_failed(claim.id, error)?;
+            session::wake(coordinator);
         }
         state::release(&claim)?;
-        session::wake(coordinator);
         if context.block.options.on_error == OnError::Stop {
             result?;
         }
     }
+    Ok(())
 }
 
 /// A task, tried again after errors that may pass. Under a snapshot that is gone none can
@@ -118,20 +127,11 @@ fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
         while Instant::now() < until {
             wait::on_latch(LOOK.min(pause), Event::Retry);
             // Without this a failed run would wait for the pause's end.
-            if catch::transaction(|| ended(run))? {
+            if state::open_stage(run)?.is_none() {
                 return Err(error);
             }
         }
     }
-}
-
-/// Whether the coordinator has no more work for anybody.
-fn ended(run: i64) -> Result<bool> {
-    let over = spi::value::<bool>(
-        "SELECT state <> 'running' OR phase = 'stopping' FROM timescale_migrate.run_log WHERE id = $1",
-        &[run.into()],
-    )?;
-    Ok(over.unwrap_or(true))
 }
 
 fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
