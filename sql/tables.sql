@@ -22,7 +22,6 @@ CREATE TABLE timescale_migrate.run_log (
     starts integer NOT NULL DEFAULT 1,
     steps_done text[] NOT NULL DEFAULT '{}',
     source_identity text,
-    schema_objects jsonb,
     database_before jsonb,
     pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -42,10 +41,20 @@ CREATE TABLE timescale_migrate.run_log (
 );
 COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
 COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
-COMMENT ON COLUMN timescale_migrate.run_log.schema_objects IS 'MD5 of each object''s definition as it was made here: a resume says what is another on the source';
 COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'settings, privileges and comment of the database, as migrate_cleanup puts them back';
 COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
+
+-- What the schema here consists of: each object of the source by what messages call it. A schema that is too large for one transaction
+-- is made in several, each of which enters what it made; once all is made, what comes after the data is entered as well.
+CREATE TABLE timescale_migrate.schema_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    object text NOT NULL,
+    digest text,
+    made boolean NOT NULL,
+    PRIMARY KEY (run, object)
+);
+COMMENT ON COLUMN timescale_migrate.schema_log.digest IS 'MD5 of the definition: a resume says what is another on the source';
 
 -- pending -> done | failed. "Running" is no state: it is the advisory lock of the worker that has the task.
 CREATE TABLE timescale_migrate.task_log (

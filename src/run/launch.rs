@@ -80,8 +80,7 @@ fn label(source: &str, params: &Params) -> String {
 
 /// Removes what a run has made; the number of objects that are gone.
 pub fn cleanup(run: i64) -> Result<i64> {
-    state::removable(run)?;
-    let (label, _) = state::source_of(run)?;
+    let (label, _) = state::removable(run)?;
     let there = || {
         spi::value::<i64>(
             "SELECT count(*) FROM timescale_migrate.made_log JOIN timescale_migrate.object USING (classid, objid)

@@ -2,8 +2,9 @@
 
 use super::crew::Crew;
 use super::launch::Block;
+use super::pieces::{self, Piece};
 use super::{attach, batches, cleanup, preflight, recompute, resume, scope, state, verify};
-use crate::core::archive::{Entry, Plan, Stage};
+use crate::core::archive::{Digests, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level, Roles};
@@ -20,6 +21,9 @@ struct Migration<'a> {
     inventory: Inventory,
     maker: Maker,
     plan: Plan<'a>,
+    digests: Digests,
+    /// How many locks one transaction may take here, so that the server has room for others.
+    locks: i64,
 }
 
 /// Makes a run from its beginning, or what is left of it: each step that was done is not done
@@ -32,7 +36,8 @@ pub fn run(block: &Block) -> Result<()> {
     let mut keeper = snapshot::keep(&block.params, &name, options)?;
     let mut scope = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?;
     state::set_source(id, &scope.inventory, &keeper.snapshot)?;
-    let fresh = !state::step_done(id, "schema")?;
+    let settled = state::step_done(id, "schema")?;
+    let fresh = !settled && pieces::made(id)?.is_empty();
     let mut report = transaction(|| preflight::check(&mut keeper.connection, &scope, options, fresh))?;
     report.refuse()?;
     let archive = source_schema::dump(
@@ -47,11 +52,9 @@ pub fn run(block: &Block) -> Result<()> {
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
     preflight::check_schema(&mut report, &mut scope, &plan);
     report.refuse()?;
-    let objects = schema::objects(&plan);
-    if !fresh {
-        for change in state::schema_changes(id, &objects)? {
-            say_warning(id, &change)?;
-        }
+    let digests = plan.digests();
+    for change in pieces::changes(id, &digests, settled)? {
+        say_warning(id, &change)?;
     }
     for warning in report.warnings() {
         say_warning(id, &format!("{}: {}", warning.subject, warning.detail))?;
@@ -59,7 +62,8 @@ pub fn run(block: &Block) -> Result<()> {
     let inventory = scope.inventory;
     let maker = transaction(|| Maker::new(&inventory, options))?;
     let target = transaction(|| maker.target())?;
-    let migration = Migration { block, inventory, maker, plan };
+    let locks = target.server.lock_capacity() / 4;
+    let migration = Migration { block, inventory, maker, plan, digests, locks };
 
     let tasks = migration.tasks(&target);
     let copies = tasks.iter().filter(|t| t.stage == plan::Stage::Copy);
@@ -80,7 +84,7 @@ pub fn run(block: &Block) -> Result<()> {
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
 
-    migration.make_schema(&mut keeper, &plan::compressed_early(&tasks), &objects)?;
+    migration.make_schema(&mut keeper, &plan::compressed_early(&tasks))?;
     state::step(id, "tasks", || state::add_tasks(id, &tasks))?;
     if begun {
         state::say(id, "notice", &format!("run {id} continues under the new snapshot {}", keeper.snapshot))?;
@@ -143,52 +147,54 @@ impl Migration<'_> {
         tasks
     }
 
-    /// Roles, then everything that has to be there before the rows, in one transaction.
-    fn make_schema(
-        &self,
-        keeper: &mut snapshot::Keeper,
-        early: &HashSet<Name>,
-        objects: &serde_json::Value,
-    ) -> Result<()> {
+    /// Roles, then everything that has to be there before the rows.
+    fn make_schema(&self, keeper: &mut snapshot::Keeper, early: &HashSet<Name>) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
         state::set_phase(id, "schema")?;
-        let warnings = state::step(id, "schema", || {
-            let mut warnings = Vec::new();
-            if options.roles == Roles::Used {
-                let missing = roles::missing(&mut keeper.connection, options)?;
-                let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
-                warnings.extend(roles::make(&missing, &passwords)?);
-            }
-            warnings.extend(self.run_entries(self.plan.stage(Stage::PreData))?);
-            schema::hypertables(&self.inventory)?;
-            schema::caggs(&self.inventory, &self.maker)?;
-            warnings.extend(self.run_entries(self.plan.stage(Stage::OnProvided))?);
+        let mut all = Vec::new();
+        if options.roles == Roles::Used {
+            let roles = transaction(|| roles::missing(&mut keeper.connection, options))?;
+            let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
+            all.push(Piece::new(None, move || roles::make(&roles, &passwords)));
+        }
+        all.extend(self.entries(Stage::PreData));
+        for root in self.inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
+            let name = format!("HYPERTABLE {}", root.qualified().shown());
+            all.push(Piece::new(name, || schema::hypertable(root).map(|()| Vec::new())));
+        }
+        for cagg in &self.inventory.caggs {
+            let name = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
+            all.push(Piece::new(name, || schema::cagg(cagg, &self.maker).map(|()| Vec::new())));
+        }
+        all.extend(self.entries(Stage::OnProvided));
+        let database = database::read(&mut keeper.connection)?;
+        all.push(Piece::new(None, move || {
             schema::compression(&self.inventory, |name| early.contains(name))?;
             schema::chunk_skipping(&self.inventory)?;
-            state::keep_schema(id, objects)?;
             cleanup::keep_database(id)?;
-            let database = database::read(&mut keeper.connection)?;
-            warnings.extend(database::make(&database, options)?);
-            Ok(warnings)
-        })
-        .map_err(schema::describe)?;
-        warnings.iter().try_for_each(|warning| say_warning(id, warning))
+            database::make(&database, options)
+        }));
+        self.make_pieces("schema", all, || pieces::settle(id, &self.digests))
     }
 
-    /// In the current transaction; returns warnings.
-    fn run_entries(&self, entries: &[&Entry]) -> Result<Vec<String>> {
-        entries.iter().filter_map(|entry| self.maker.make(entry, &self.plan).transpose()).collect()
+    fn entries(&self, stage: Stage) -> impl Iterator<Item = Piece<'_>> {
+        self.plan.stage(stage).iter().map(|entry| {
+            let make = || Ok(self.maker.make(entry, &self.plan)?.into_iter().collect());
+            Piece::new(self.plan.name(entry).to_string(), make)
+        })
     }
 
     /// A stage that the coordinator runs itself, one entry after the other.
     fn make(&self, phase: &str, stage: Stage) -> Result<()> {
-        let entries = self.plan.stage(stage);
-        if entries.is_empty() {
+        if self.plan.stage(stage).is_empty() {
             return Ok(());
         }
         state::set_phase(self.block.run, phase)?;
-        let warnings = state::step(self.block.run, phase, || self.run_entries(entries)).map_err(schema::describe)?;
-        warnings.iter().try_for_each(|warning| say_warning(self.block.run, warning))
+        self.make_pieces(phase, self.entries(stage).collect(), || Ok(()))
+    }
+
+    fn make_pieces(&self, step: &str, all: Vec<Piece>, end: impl Fn() -> Result<()>) -> Result<()> {
+        pieces::make(self.block.run, step, all, &self.digests, self.locks, end)
     }
 
     /// The last transaction: from its commit on this database lives by itself.

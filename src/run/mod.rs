@@ -8,6 +8,7 @@ pub mod copy;
 pub mod crew;
 pub mod launch;
 pub mod migrate;
+mod pieces;
 pub mod preflight;
 pub mod preview;
 mod recompute;

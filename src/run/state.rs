@@ -482,75 +482,49 @@ pub fn step<R: Default>(run: i64, step: &str, work: impl FnOnce() -> Result<R>) 
     }
     transaction(|| {
         let result = cleanup::entering(run, work)?;
-        spi::execute(
-            "UPDATE timescale_migrate.run_log SET steps_done = steps_done || $2 WHERE id = $1",
-            &[run.into(), step.into()],
-        )?;
+        step_here(run, step)?;
         Ok(result)
     })
 }
 
+/// Enters that a step was done, in the current transaction.
+pub fn step_here(run: i64, step: &str) -> Result<()> {
+    spi::execute(
+        "UPDATE timescale_migrate.run_log SET steps_done = steps_done || $2 WHERE id = $1",
+        &[run.into(), step.into()],
+    )
+    .map(drop)
+}
+
 /// The source and the options of a run that can be continued.
 pub fn resumable(run: i64) -> Result<(String, String)> {
+    given_up(run, "resumed", &["failed", "cancelled", "interrupted"])
+}
+
+/// The same of a run that may be removed: it was given up, or an earlier removal was.
+pub fn removable(run: i64) -> Result<(String, String)> {
+    given_up(run, "removed", &["failed", "cancelled", "interrupted", "removed"])
+}
+
+fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
     let found = source_of(run)?;
     let kind_and_state = spi::json_rows::<(String, String)>(
         "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
         &[run.into()],
     )?;
     let refused = match kind_and_state.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
-        Some(("migrate", "failed" | "cancelled" | "interrupted")) => return Ok(found),
+        Some(("migrate", state)) if states.contains(&state) => return Ok(found),
         Some(("migrate", "running")) => "is running",
         Some(("migrate", "removed")) => "was removed",
         Some(("migrate", _)) => "is done",
         _ => "is no migration",
     };
-    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be resumed")))
-}
-
-/// Whether a run may be removed: it was given up, or an earlier removal was.
-pub fn removable(run: i64) -> Result<()> {
-    source_of(run)?;
-    let found = spi::json_rows::<(String, String)>(
-        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
-        &[run.into()],
-    )?;
-    let refused = match found.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
-        Some(("migrate", "failed" | "cancelled" | "interrupted" | "removed")) => return Ok(()),
-        Some(("migrate", "running")) => "is running",
-        Some(("migrate", _)) => "is done",
-        _ => "is no migration",
-    };
-    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be removed")))
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be {what}")))
 }
 
 /// failed | cancelled | interrupted -> removed
 pub fn set_removed(run: i64) -> Result<()> {
     transaction(|| {
         spi::execute("UPDATE timescale_migrate.run_log SET state = 'removed' WHERE id = $1", &[run.into()]).map(drop)
-    })
-}
-
-/// Keeps what the schema was made of, in the current transaction; `objects` are definitions by
-/// object.
-pub fn keep_schema(run: i64, objects: &serde_json::Value) -> Result<()> {
-    spi::execute(
-        "UPDATE timescale_migrate.run_log
-         SET schema_objects = (SELECT jsonb_object_agg(key, md5(value)) FROM jsonb_each_text($2)) WHERE id = $1",
-        &[run.into(), JsonB(objects.clone()).into()],
-    )
-    .map(drop)
-}
-
-/// What is no longer on the source as it was made here, or new there: said, not made up for.
-pub fn schema_changes(run: i64, objects: &serde_json::Value) -> Result<Vec<String>> {
-    transaction(|| {
-        spi::json_rows(
-            "SELECT to_json(pg_catalog.format('%s %s on the source since the run began; the schema here stays as it is', key,
-                    CASE WHEN now.value IS NULL THEN 'is gone' WHEN made.value IS NULL THEN 'is new' ELSE 'is another' END))::text
-             FROM (SELECT m.* FROM timescale_migrate.run_log r, jsonb_each_text(r.schema_objects) m WHERE r.id = $1) made
-             FULL JOIN (SELECT key, md5(value) AS value FROM jsonb_each_text($2)) now USING (key)
-             WHERE made.value IS DISTINCT FROM now.value ORDER BY 1",
-            &[run.into(), JsonB(objects.clone()).into()],
-        )
     })
 }

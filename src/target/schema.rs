@@ -2,7 +2,7 @@
 //! that an error names its object and its statement.
 
 use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
-use crate::core::inventory::{HYPERCORE, Hypertable, Inventory, PG_CLASS, PG_CONSTRAINT};
+use crate::core::inventory::{Cagg, HYPERCORE, Hypertable, Inventory, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal};
 use crate::core::options::{Keep, Options, Policies};
 use crate::core::plan::{self, Task};
@@ -12,7 +12,7 @@ use crate::pg::spi;
 use crate::source::inventory::{self, Here};
 use pgrx::JsonB;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 /// How entries are run on this target.
 pub struct Maker {
@@ -177,43 +177,24 @@ pub fn describe(error: Error) -> Error {
     }
 }
 
-/// The definition of each object that is made, with its owner.
-pub fn objects(plan: &Plan) -> serde_json::Value {
-    let mut objects = BTreeMap::<String, String>::new();
-    for stage in Stage::MADE {
-        for entry in plan.stage(stage) {
-            let definition = objects.entry(entry.object()).or_default();
-            definition.push_str(&entry.portable_definition());
-            definition.push_str(entry.owner.as_deref().unwrap_or_default());
-        }
-    }
-    serde_json::json!(objects)
+/// Makes a hypertable out of an empty table.
+pub fn hypertable(hypertable: &Hypertable) -> Result<()> {
+    call("create_hypertable", &hypertable.qualified(), &hypertable.spec)
 }
 
-/// Makes the hypertables out of the empty tables.
-pub fn hypertables(inventory: &Inventory) -> Result<()> {
-    for hypertable in inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
-        call("create_hypertable", &hypertable.qualified(), &hypertable.spec)?;
-    }
-    Ok(())
-}
-
-/// Makes the continuous aggregates, empty, each after those that it reads.
-pub fn caggs(inventory: &Inventory, maker: &Maker) -> Result<()> {
-    for cagg in &inventory.caggs {
-        let mut spec = cagg.spec.clone();
-        if let Some(fields) = spec.as_object_mut() {
-            if !maker.owners {
-                fields.remove("owner");
-            }
-            let tablespace = fields.get("tablespace").and_then(|t| t.as_str());
-            if !tablespace.is_some_and(|name| maker.tablespaces.contains(name)) {
-                fields.remove("tablespace");
-            }
+/// Makes a continuous aggregate, empty, after those that it reads.
+pub fn cagg(cagg: &Cagg, maker: &Maker) -> Result<()> {
+    let mut spec = cagg.spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        if !maker.owners {
+            fields.remove("owner");
         }
-        call("create_cagg", &cagg.qualified(), &spec)?;
+        let tablespace = fields.get("tablespace").and_then(|t| t.as_str());
+        if !tablespace.is_some_and(|name| maker.tablespaces.contains(name)) {
+            fields.remove("tablespace");
+        }
     }
-    Ok(())
+    call("create_cagg", &cagg.qualified(), &spec)
 }
 
 /// Calls a function of this extension that makes an object out of its description.
@@ -223,7 +204,7 @@ fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
 }
 
 /// An expression for a hypertable here.
-fn hypertable(hypertable: &Hypertable) -> String {
+fn expression(hypertable: &Hypertable) -> String {
     plan::hypertable(&hypertable.known_as(), hypertable.cagg.is_some())
 }
 
@@ -254,7 +235,7 @@ fn enable(root: &Hypertable, spec: &serde_json::Value, interval: Option<i64>) ->
     let name = root.known_as();
     announce(&name.shown(), "enable_compression");
     spi::execute(
-        &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", hypertable(root)),
+        &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", expression(root)),
         &[JsonB(spec["settings"].clone()).into(), interval.into()],
     )?;
     // ALTER TABLE makes policies by itself along with certain settings.
@@ -268,7 +249,7 @@ pub fn chunk_skipping(inventory: &Inventory) -> Result<()> {
         let Some(root) = inventory.hypertables.iter().find(|h| h.id == skipping.hypertable_id) else { continue };
         announce(&root.known_as().shown(), "enable_chunk_skipping");
         spi::execute(
-            &format!("SELECT timescale_migrate.enable_chunk_skipping({}, $1)", hypertable(root)),
+            &format!("SELECT timescale_migrate.enable_chunk_skipping({}, $1)", expression(root)),
             &[skipping.column.clone().into()],
         )?;
     }

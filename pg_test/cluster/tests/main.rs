@@ -42,5 +42,6 @@ scenarios!(
     retries,
     cleanup,
     malformed_copy,
+    large_schema,
     chaos,
 );

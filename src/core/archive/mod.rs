@@ -23,7 +23,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Filter, Plan, Why, plan};
+pub use plan::{Digests, Filter, Plan, Why, plan};
 pub use reader::ArchiveError;
 pub use stage::Stage;
 

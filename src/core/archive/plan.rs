@@ -1,7 +1,8 @@
 //! What of an archive is run, in which stage and order; what is left out; and what cannot be
 //! made because it needs something that is left out.
 
-use std::collections::HashSet;
+use md5::{Digest, Md5};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::parts::Graph;
 use super::{Archive, Entry, Stage};
@@ -25,9 +26,13 @@ pub struct Filter {
 #[derive(Debug)]
 pub struct Plan<'a> {
     stages: [Vec<&'a Entry>; Stage::Skip as usize + 1],
+    names: HashMap<i32, String>,
     pub excluded: Vec<Excluded<'a>>,
     pub stranded: Vec<Stranded<'a>>,
 }
+
+/// MD5 digests by name.
+pub type Digests = BTreeMap<String, String>;
 
 /// An entry that the filter keeps out.
 #[derive(Debug, Clone, Copy)]
@@ -60,14 +65,44 @@ pub struct Stranded<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Whether an entry with this dump id is in one of the stages.
-    pub fn makes(&self, dump_id: i32) -> bool {
-        self.stages.iter().flatten().any(|entry| entry.dump_id == dump_id)
-    }
-
     /// The entries of a stage in the order in which pg_restore would run them.
     pub fn stage(&self, stage: Stage) -> &[&'a Entry] {
         &self.stages[stage as usize]
+    }
+
+    /// What messages call an entry that is made; numbered where several are called the same, as
+    /// operators are that differ in their operands.
+    pub fn name(&self, entry: &Entry) -> &str {
+        &self.names[&entry.dump_id]
+    }
+
+    /// Whether an entry with this dump id is made.
+    pub fn makes(&self, dump_id: i32) -> bool {
+        self.names.contains_key(&dump_id)
+    }
+
+    /// By name, the MD5 of what is made, with its owner.
+    pub fn digests(&self) -> Digests {
+        let digest = |entry: &&Entry| {
+            let mut md5 = Md5::new_with_prefix(entry.portable_definition().as_bytes());
+            md5.update(entry.owner.as_deref().unwrap_or_default());
+            (self.name(entry).to_string(), md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        };
+        self.made().map(digest).collect()
+    }
+
+    fn made(&self) -> impl Iterator<Item = &&'a Entry> {
+        Stage::MADE.iter().flat_map(|stage| self.stage(*stage))
+    }
+
+    fn give_names(&mut self) {
+        let mut count = HashMap::<String, usize>::new();
+        let name = |entry: &&Entry| {
+            let object = entry.object();
+            let number = count.entry(object.clone()).and_modify(|n| *n += 1).or_insert(1);
+            (entry.dump_id, if *number > 1 { format!("{object} ({number})") } else { object })
+        };
+        self.names = self.made().map(name).collect();
     }
 }
 
@@ -79,7 +114,8 @@ pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
     let excluded = excluded(entries, &graph, &stages, filter);
     let lacking = lacking(entries, &graph, &stages, &excluded);
 
-    let mut plan = Plan { stages: Default::default(), excluded: Vec::new(), stranded: Vec::new() };
+    let mut plan =
+        Plan { stages: Default::default(), names: HashMap::new(), excluded: Vec::new(), stranded: Vec::new() };
     for (position, entry) in entries.iter().enumerate() {
         if let Some(why) = excluded[position] {
             plan.excluded.push(Excluded { entry, why });
@@ -93,6 +129,7 @@ pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
         }
     }
     plan.stages[Stage::Rest as usize].sort_by_key(|entry| entry.pass());
+    plan.give_names();
     plan
 }
 

@@ -316,3 +316,20 @@ fn cycles_and_loose_ends_do_no_harm() {
     let none = plan(&archive, &without(&archive, &[1]));
     assert_eq!((excluded(&none).len(), none.stranded.len()), (1, 2));
 }
+
+#[test]
+fn names_are_each_entrys_own() {
+    let kinds = [("OPERATOR", "+"), ("TABLE", "t"), ("OPERATOR", "+"), ("TABLE DATA", "t"), ("INDEX", "i")];
+    let entries: Vec<Entry> = kinds.iter().zip(1..).map(|((desc, tag), id)| entry(id, desc, tag)).collect();
+    let mut changed = archive(entries.clone());
+    changed.entries[1].owner = Some("else".into());
+    let archive = archive(entries);
+    let first = plan(&archive, &Filter::default());
+    let names: Vec<&str> = [0, 1, 2, 4].iter().map(|&at| first.name(&archive.entries[at])).collect();
+    assert_eq!(names, ["OPERATOR public.+", "TABLE public.t", "OPERATOR public.+ (2)", "INDEX public.i"]);
+    assert!(first.makes(2) && !first.makes(4));
+    let (before, after) = (first.digests(), plan(&changed, &Filter::default()).digests());
+    assert_eq!(before.len(), 4);
+    let different = before.iter().filter(|(name, digest)| after.get(*name) != Some(digest));
+    assert_eq!(different.map(|(name, _)| name).collect::<Vec<_>>(), ["TABLE public.t"]);
+}

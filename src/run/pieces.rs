@@ -1,0 +1,129 @@
+//! What the coordinator makes one after the other: all in one transaction, so that a failure
+//! leaves nothing behind, unless that would take too much of this server's lock table. Then it
+//! is several, and each enters by name what it has made: the next start of the run goes on
+//! behind it, whatever else has changed on the source since.
+
+use super::{cleanup, state};
+use crate::core::archive::Digests;
+use crate::error::Result;
+use crate::pg::catch::transaction;
+use crate::pg::spi;
+use crate::target::schema;
+use std::collections::{BTreeMap, HashSet};
+use std::iter::Peekable;
+
+/// How many pieces are made between two looks at the lock table.
+const LOOK: usize = 50;
+
+/// Something to be made.
+pub struct Piece<'a> {
+    /// The same in every start of the run. What has none may be made again.
+    name: Option<String>,
+    /// Returns warnings.
+    make: Box<dyn FnOnce() -> Result<Vec<String>> + 'a>,
+}
+
+impl<'a> Piece<'a> {
+    pub fn new(name: impl Into<Option<String>>, make: impl FnOnce() -> Result<Vec<String>> + 'a) -> Self {
+        Piece { name: name.into(), make: Box::new(make) }
+    }
+}
+
+/// The names of what the run has made so far.
+pub fn made(run: i64) -> Result<HashSet<String>> {
+    let sql = "SELECT to_json(object)::text FROM timescale_migrate.schema_log WHERE run = $1 AND made";
+    Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
+}
+
+/// A step of the run: makes those of the pieces that are not made yet, in transactions that take
+/// not many more than `locks` locks. `end` is part of the last one.
+pub fn make(
+    run: i64,
+    step: &str,
+    pieces: Vec<Piece>,
+    digests: &Digests,
+    locks: i64,
+    end: impl Fn() -> Result<()>,
+) -> Result<()> {
+    if state::step_done(run, step)? {
+        return Ok(());
+    }
+    let made = made(run)?;
+    let mut pieces =
+        pieces.into_iter().filter(|piece| !piece.name.as_ref().is_some_and(|name| made.contains(name))).peekable();
+    let mut ended = false;
+    while !ended {
+        ended = transaction(|| {
+            let names = cleanup::entering(run, || batch(run, &mut pieces, locks))?;
+            enter(run, names.into_iter().map(|name| (digests.get(&name).cloned(), name)), true)?;
+            if pieces.peek().is_some() {
+                return Ok(false);
+            }
+            end()?;
+            state::step_here(run, step).map(|()| true)
+        })
+        .map_err(schema::describe)?;
+    }
+    Ok(())
+}
+
+/// Makes as many pieces as may be made in the current transaction; returns their names.
+fn batch<'a>(run: i64, pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, locks: i64) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (count, piece) in pieces.enumerate() {
+        for warning in (piece.make)()? {
+            state::say_here(run, "warning", &warning)?;
+        }
+        names.extend(piece.name);
+        if count % LOOK == LOOK - 1 && held()? > locks {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+/// How many locks this process holds.
+fn held() -> Result<i64> {
+    let sql = "SELECT count(*) FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()";
+    Ok(spi::value(sql, &[])?.unwrap_or(0))
+}
+
+/// Enters objects in the current transaction; what is `made` already stays that.
+fn enter(run: i64, objects: impl Iterator<Item = (Option<String>, String)>, made: bool) -> Result<()> {
+    let (digests, names): (Vec<Option<String>>, Vec<String>) = objects.unzip();
+    spi::execute(
+        "INSERT INTO timescale_migrate.schema_log (run, object, digest, made)
+         SELECT $1, object, digest, $4 FROM unnest($2, $3) AS entered(object, digest)
+         ON CONFLICT (run, object) DO UPDATE SET made = true WHERE excluded.made",
+        &[run.into(), names.into(), digests.into(), made.into()],
+    )
+    .map(drop)
+}
+
+/// Enters all that is made sooner or later, in the current transaction: from now on the schema
+/// here is what it is.
+pub fn settle(run: i64, digests: &Digests) -> Result<()> {
+    enter(run, digests.iter().map(|(name, digest)| (Some(digest.clone()), name.clone())), false)
+}
+
+/// What of that is no longer on the source as it was, or, once that is `settled`, new there:
+/// said, not made up for.
+pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
+    let sql = "SELECT json_build_array(object, digest)::text FROM timescale_migrate.schema_log
+               WHERE run = $1 AND digest IS NOT NULL";
+    let then: Digests = transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect();
+    let mut changes = BTreeMap::new();
+    for (name, digest) in &then {
+        match now.get(name) {
+            None => changes.insert(name, "is gone"),
+            Some(other) if other != digest => changes.insert(name, "is another"),
+            Some(_) => None,
+        };
+    }
+    if settled {
+        changes.extend(now.keys().filter(|name| !then.contains_key(*name)).map(|name| (name, "is new")));
+    }
+    let line =
+        |(name, what)| format!("{name} {what} on the source since the run began; the schema here stays as it is");
+    Ok(changes.into_iter().map(line).collect())
+}
