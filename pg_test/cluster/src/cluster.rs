@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Superuser `postgres`; its password, which only connections by TCP are asked for.
 pub const PASSWORD: &str = "it's a \"secret\"";
@@ -24,6 +25,8 @@ pub struct Cluster {
     /// Holds the data, the socket and the log.
     pub dir: PathBuf,
     pub port: u16,
+    /// It is a file system of its own.
+    mounted: bool,
     /// The server's arguments.
     arguments: Vec<OsString>,
     guard: Mutex<Child>,
@@ -41,7 +44,10 @@ wait $server
 impl Cluster {
     /// Makes a cluster and starts its server, with settings on top of those for tests.
     pub fn start(bindir: &Path, settings: &[(&str, &str)]) -> Cluster {
-        let dir = new_directory();
+        Cluster::start_in(new_directory(), bindir, settings)
+    }
+
+    fn start_in(dir: PathBuf, bindir: &Path, settings: &[(&str, &str)]) -> Cluster {
         let password = dir.join("password");
         std::fs::write(&password, PASSWORD).unwrap();
         let mut initdb = command(bindir, "initdb");
@@ -93,7 +99,7 @@ impl Cluster {
             arguments.extend(["-c".into(), format!("{name}={value}").into()]);
         }
         let guard = Mutex::new(guard(bindir, &dir, &arguments));
-        let cluster = Cluster { bindir: bindir.into(), dir, port, arguments, guard };
+        let cluster = Cluster { bindir: bindir.into(), dir, mounted: false, port, arguments, guard };
         cluster.wait_until_ready();
         cluster
     }
@@ -121,12 +127,33 @@ impl Cluster {
         self.wait_until_ready();
     }
 
+    /// Fills the disk, which is one of its own, for a while; the server then runs again, even if it
+    /// went down. False if its disk is the machine's.
+    pub fn fill_disk(&self, pause: Duration) -> bool {
+        if !self.mounted {
+            return false;
+        }
+        let ballast = self.dir.join("ballast");
+        // Ends at the first write that finds no room.
+        let _ = std::io::copy(&mut std::io::repeat(1), &mut std::fs::File::create(&ballast).unwrap());
+        std::thread::sleep(pause);
+        std::fs::remove_file(&ballast).unwrap();
+        poll("the server to run again", || {
+            let ended = self.guard.lock().unwrap().try_wait().unwrap().is_some();
+            if ended {
+                *self.guard.lock().unwrap() = guard(&self.bindir, &self.dir, &self.arguments);
+            }
+            self.config("postgres").connect(postgres::NoTls).is_ok()
+        });
+        true
+    }
+
     /// Connection parameters of the superuser, over the socket.
     pub fn config(&self, database: &str) -> postgres::Config {
         let mut config = postgres::Config::new();
         config.host_path(&self.dir).port(self.port).user("postgres").dbname(database);
         // A hang is a failure as well, and is to be seen before the whole run is given up.
-        config.options("-c statement_timeout=180s").application_name("test");
+        config.options("-c statement_timeout=180s -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0").application_name("test");
         config
     }
 
@@ -157,6 +184,9 @@ impl Drop for Cluster {
         let mut guard = self.guard.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         drop(guard.stdin.take());
         let _ = guard.wait();
+        if self.mounted {
+            let _ = Command::new("umount").arg(&self.dir).status();
+        }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -217,6 +247,11 @@ pub fn stop_shared() {
 
 /// A server of its own of an edition.
 pub fn of_edition(edition: Edition, settings: &[(&str, &str)]) -> Cluster {
+    let (bindir, all) = edition_settings(edition, settings);
+    Cluster::start(&bindir, &all)
+}
+
+fn edition_settings<'a>(edition: Edition, settings: &[(&'a str, &'a str)]) -> (PathBuf, Vec<(&'a str, &'a str)>) {
     let bindir = edition.bindir().expect("no such installation");
     let license = match edition {
         Edition::Apache => "apache",
@@ -224,7 +259,21 @@ pub fn of_edition(edition: Edition, settings: &[(&str, &str)]) -> Cluster {
     };
     let mut all = vec![("timescaledb.license", license)];
     all.extend(settings);
-    Cluster::start(&bindir, &all)
+    (bindir, all)
+}
+
+/// A server of its own of an edition, on a disk of so many megabytes where this process may mount
+/// one (root's), else on the machine's.
+pub fn of_edition_on_small_disk(edition: Edition, megabytes: u32, settings: &[(&str, &str)]) -> Cluster {
+    let dir = new_directory();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "timescale_migrate"]).arg(&dir);
+    let mounted = server_user().is_some() && mount.status().is_ok_and(|status| status.success());
+    own(&dir);
+    let (bindir, all) = edition_settings(edition, settings);
+    let mut cluster = Cluster::start_in(dir, &bindir, &all);
+    cluster.mounted = mounted;
+    cluster
 }
 
 /// A program of an installation, without the caller's settings for such programs.
@@ -261,11 +310,16 @@ fn new_directory() -> PathBuf {
     let name = format!("timescale_migrate.{}.{number}", std::process::id());
     let dir = std::env::temp_dir().join(name);
     std::fs::create_dir(&dir).unwrap();
-    std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
-    if let Some((uid, gid)) = server_user() {
-        chown(&dir, Some(uid), Some(gid)).unwrap();
-    }
+    own(&dir);
     dir
+}
+
+/// Gives a directory to the user that servers run as.
+fn own(dir: &Path) {
+    std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
+    if let Some((uid, gid)) = server_user() {
+        chown(dir, Some(uid), Some(gid)).unwrap();
+    }
 }
 
 /// Runs a program to its end; panics with what it printed if it fails. Returns its output.

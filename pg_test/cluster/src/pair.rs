@@ -66,13 +66,18 @@ impl Pair {
 
     /// Makes a database a target: the extension, and server `old` with the superuser's mapping.
     pub fn server(source: &Db, target: Db) -> Db {
+        Pair::server_at(source, target, source.cluster.port)
+    }
+
+    /// The same where the source is reached at another port than its own, through a proxy.
+    pub fn server_at(source: &Db, target: Db, port: u16) -> Db {
         target.sql("CREATE EXTENSION timescale_migrate");
         target.sql(&format!(
             "CREATE SERVER old FOREIGN DATA WRAPPER timescale_migrate
                  OPTIONS (host '127.0.0.1', port '{}', dbname '{}');
              CREATE USER MAPPING FOR CURRENT_USER SERVER old
                  OPTIONS (user 'postgres', password '{}')",
-            source.cluster.port,
+            port,
             source.name.replace('\'', "''"),
             PASSWORD.replace('\'', "''"),
         ));

@@ -5,8 +5,9 @@
 
 mod faults;
 
+use cluster::proxy::Proxy;
 use cluster::suite::Test;
-use cluster::{Db, Edition, Pair, differences, of_edition, poll};
+use cluster::{Db, Edition, Pair, differences, of_edition, of_edition_on_small_disk, poll};
 use faults::{FAULTS, Under};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const TESTS: &[Test] = &[Test::richest("faults at random moments", faults_at_random)];
 
 /// Of one round.
-const MOST_FAULTS: u64 = 20;
+const MOST_FAULTS: u64 = 6;
 
 const PHASES: &[&str] = &[
     "start", "preflight", "schema", "recheck", "copy", "sequences", "index", "constraint", "attach", "foreign_key",
@@ -110,22 +111,24 @@ struct Tally {
 fn faults_at_random(edition: Edition) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     let seed = setting("CHAOS_SEED", now % 1_000_000);
-    let rounds = setting("CHAOS_ROUNDS", 3u64);
+    let rounds = setting("CHAOS_ROUNDS", 20u64);
     println!("chaos: CHAOS_SEED={seed}");
-    let (source, target) = (Arc::new(of_edition(edition, &[])), Arc::new(of_edition(edition, &[])));
+    let source = Arc::new(of_edition(edition, &[]));
+    let target = Arc::new(of_edition_on_small_disk(edition, 1500, &[("max_wal_size", "128MB")]));
+    let proxy = Proxy::new(source.port);
     let source = Db::create(source, "chaos");
     fill(&source, edition);
     let empty = |source: &Db, number: u64| {
         let db = Db::create(target.clone(), &format!("chaos_{number}"));
         db.sql("CREATE EXTENSION timescaledb");
-        Pair::server(source, db)
+        Pair::server_at(source, db, proxy.port)
     };
     let mut pair = Pair { target: empty(&source, 1), source };
     let mut tally = Tally::default();
     for number in 1..=rounds {
         // Each round has choices of its own, whatever the moments of the one before were.
         let mut random = Random(seed.wrapping_add(number << 32));
-        let found = round(&pair, &mut random, &mut tally);
+        let found = round(&pair, &proxy, &mut random, &mut tally);
         tally.differences.extend(found.iter().map(|text| format!("round {number}: {text}")));
         pair.target = empty(&pair.source, number + 1);
     }
@@ -142,15 +145,17 @@ fn faults_at_random(edition: Edition) {
 }
 
 /// One migration from its start to its end; what is wrong after it.
-fn round(pair: &Pair, random: &mut Random, tally: &mut Tally) -> Vec<String> {
+fn round(pair: &Pair, proxy: &Proxy, random: &mut Random, tally: &mut Tally) -> Vec<String> {
     // More often few than many: the end has to be reached from everywhere.
     let most = 1 + random.below(MOST_FAULTS).min(random.below(MOST_FAULTS));
+    let retries = random.of(&[0, 2, 10]);
     let mut struck = 0;
     let mut history = Vec::new();
     loop {
         let before = struck;
         let jobs = 1 + random.below(3);
-        let mut under = Under::begin(pair, jobs);
+        // Those of one round are those of its first start.
+        let mut under = Under::begin(pair, proxy, jobs, retries);
         while struck < most {
             let (moment, (kind, strike)) = (Moment::random(random), random.of(FAULTS));
             if !moment.comes(&mut under) {

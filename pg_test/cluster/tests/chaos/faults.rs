@@ -1,5 +1,6 @@
 //! What can happen to a run, and a run that it happens to.
 
+use cluster::proxy::{Mode, Proxy};
 use cluster::{Cluster, Pair, poll, signal};
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use std::process::{Child, Stdio};
@@ -23,7 +24,15 @@ pub const FAULTS: &[Fault] = &[
     ("immediate cancel", |under| under.cancel("immediate")),
     ("cancel of the caller", |under| under.signal_caller("INT")),
     ("loss of the caller", |under| under.signal_caller("KILL")),
+    ("reset of the connections", |under| under.network(Mode::Reset, Duration::from_millis(100))),
+    ("stall of the network", |under| under.network(Mode::Stall, SOURCE_TIMEOUT * 3)),
+    ("trickle of the network", |under| under.network(Mode::Trickle(50_000), Duration::from_secs(1))),
+    ("time-outs of the source", |under| under.time_outs()),
+    ("full disk of the target", |under| under.pair.target.cluster.fill_disk(Duration::from_secs(1))),
 ];
+
+/// The option of that name.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is seen of the run.
 #[derive(Debug, Default)]
@@ -37,22 +46,27 @@ pub struct Now {
 /// A run, begun or resumed by a psql that waits for it.
 pub struct Under<'a> {
     pair: &'a Pair,
+    proxy: &'a Proxy,
     caller: Child,
     observer: Option<Client>,
 }
 
 impl Under<'_> {
-    pub fn begin(pair: &Pair, jobs: u64) -> Under<'_> {
+    pub fn begin<'a>(pair: &'a Pair, proxy: &'a Proxy, jobs: u64, retries: u64) -> Under<'a> {
         let run = pair.target.value("SELECT coalesce(max(id)::text, '') FROM timescale_migrate.run");
         let call = match run.as_str() {
-            "" => r#"migrate_from('old', '{"verify": "checksum", "split_bytes": 150000}', "#.to_owned(),
+            "" => {
+                let seconds = SOURCE_TIMEOUT.as_secs();
+                let options = r#""verify": "checksum", "split_bytes": 150000, "connect_timeout": 2"#;
+                format!(r#"migrate_from('old', '{{{options}, "source_timeout": {seconds}, "retries": {retries}}}', "#)
+            }
             run => format!("migrate_resume({run}, "),
         };
         let mut psql = pair.target.cluster.program("psql");
         psql.args(["--no-psqlrc", "--dbname", &pair.target.name]);
         psql.args(["--command", &format!("SELECT * FROM {call} jobs => {jobs}, wait => true)")]);
         psql.env("PGAPPNAME", "chaos caller").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Under { pair, caller: psql.spawn().expect("cannot run psql"), observer: None }
+        Under { pair, proxy, caller: psql.spawn().expect("cannot run psql"), observer: None }
     }
 
     pub fn caller_ended(&mut self) -> bool {
@@ -128,6 +142,28 @@ impl Under<'_> {
     fn cancel(&self, mode: &str) -> bool {
         let cancel = format!("SELECT migrate_cancel(max(id), '{mode}') FROM timescale_migrate.run");
         self.pair.target.try_value(&cancel).is_ok_and(|answer| answer == "t")
+    }
+
+    /// The way to the source is another for a while.
+    fn network(&self, mode: Mode, pause: Duration) -> bool {
+        self.proxy.set(mode);
+        std::thread::sleep(pause);
+        self.proxy.set(Mode::Pass);
+        true
+    }
+
+    /// Whatever the source's settings say for sessions that have not said otherwise.
+    fn time_outs(&self) -> bool {
+        let source = &self.pair.source;
+        let names = ["statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout", "lock_timeout"];
+        let each = |what: &dyn Fn(&str) -> String| {
+            source.each(&names.map(what));
+            source.sql("SELECT pg_reload_conf()");
+        };
+        each(&|name| format!("ALTER SYSTEM SET {name} = '2ms'"));
+        std::thread::sleep(Duration::from_secs(1));
+        each(&|name| format!("ALTER SYSTEM RESET {name}"));
+        true
     }
 
     fn signal_caller(&mut self, name: &str) -> bool {
