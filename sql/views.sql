@@ -47,9 +47,9 @@ WITH t AS (
     SELECT t.run,
            count(*) AS tasks,
            count(*) FILTER (WHERE t.state = 'done') AS tasks_done,
-           coalesce(sum(t.rows) FILTER (WHERE t.stage = 'copy'), 0)::bigint AS rows,
-           coalesce(sum(t.bytes) FILTER (WHERE t.stage = 'copy'), 0)::bigint AS bytes,
-           coalesce(sum(t.estimated_bytes) FILTER (WHERE t.stage = 'copy'), 0)::bigint AS bytes_total,
+           coalesce(sum(t.rows) FILTER (WHERE t.stage IN ('copy', 'tiered')), 0)::bigint AS rows,
+           coalesce(sum(t.bytes) FILTER (WHERE t.stage IN ('copy', 'tiered')), 0)::bigint AS bytes,
+           coalesce(sum(t.estimated_bytes) FILTER (WHERE t.stage IN ('copy', 'tiered')), 0)::bigint AS bytes_total,
            sum(w.weight) AS weight,
            sum(w.weight * CASE
                WHEN t.state = 'done' THEN 1
@@ -61,7 +61,7 @@ WITH t AS (
            min(t.started_at) AS first_start
     FROM timescale_migrate.task t,
          -- Reading a table for its statistics or its count is quick beside copying it.
-         LATERAL (SELECT CASE WHEN t.stage = 'copy' THEN t.estimated_bytes ELSE t.estimated_bytes / 20 END + 8192 AS weight) w
+         LATERAL (SELECT CASE WHEN t.stage IN ('copy', 'tiered') THEN t.estimated_bytes ELSE t.estimated_bytes / 20 END + 8192 AS weight) w
     GROUP BY t.run
 ),
 f AS (

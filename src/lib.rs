@@ -28,5 +28,6 @@ pgrx::extension_sql_file!("../sql/target/chunk_skipping.sql", name = "chunk_skip
 pgrx::extension_sql_file!("../sql/target/sparse_index.sql", name = "sparse_index", requires = ["compression"]);
 pgrx::extension_sql_file!("../sql/target/cagg.sql", name = "cagg", requires = ["chunk"]);
 pgrx::extension_sql_file!("../sql/target/analyze.sql", name = "analyze", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/target/routed.sql", name = "routed", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/jobs.sql", name = "jobs", requires = ["cagg"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);

@@ -53,6 +53,13 @@ SELECT json_build_object(
     'retry_period', j.retry_period,
     'proc_schema', j.proc_schema,
     'proc_name', j.proc_name,
+    'extension', (
+        SELECT e.extname
+        FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+        JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+        WHERE p.pronamespace = to_regnamespace(quote_ident(j.proc_schema)) AND p.proname = j.proc_name
+        LIMIT 1),
     'check_schema', j.check_schema,
     'check_name', j.check_name,
     'owner', pg_get_userbyid(j.owner),

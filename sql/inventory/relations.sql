@@ -50,7 +50,7 @@ relation AS (
     WHERE c.relkind = 'r' AND c.relpersistence <> 't'
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
       AND NOT EXISTS (SELECT FROM internal_schema i WHERE i.oid = c.relnamespace)
-      AND (x.oid IS NULL OR (x.condition IS NOT NULL AND x.owner NOT IN ('timescaledb', 'timescale_migrate')))
+      AND (x.oid IS NULL OR (x.condition IS NOT NULL AND x.owner NOT IN ('timescaledb', 'timescaledb_osm', 'timescale_migrate')))
 )
 SELECT json_build_object(
     'oid', r.oid::int8,

@@ -5,19 +5,23 @@ SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count'
        jsonb_build_object(
            'kind', 'verify',
            'source', t.work -> 'source',
-           'target', jsonb_build_object('schema', n.nspname, 'name', c.relname),
+           'targets', CASE WHEN t.work -> 'into' ? 'routed'
+               THEN (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', k.relnamespace::pg_catalog.regnamespace::name, 'name', k.relname)), '[]'::jsonb)
+                     FROM timescale_migrate.routed_chunks($1, c.oid::pg_catalog.regclass) r JOIN pg_catalog.pg_class k ON k.oid = r)
+               ELSE jsonb_build_array(jsonb_build_object('schema', n.nspname, 'name', c.relname)) END,
            'columns', (SELECT coalesce(jsonb_agg(a.attname ORDER BY a.attnum), '[]'::jsonb)
                        FROM pg_catalog.pg_attribute a
                        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
            'condition', t.work -> 'condition',
            'query', t.work -> 'query',
            'root', t.work -> 'root',
-           'chunk', t.work -> 'into' ? 'chunk',
+           'chunk', t.work -> 'into' ?| '{chunk,routed}',
            'checksum', $2,
            'source_rows', CASE WHEN NOT $2 THEN sum(t.rows) END),
        sum(t.estimated_rows), sum(t.estimated_bytes)
 FROM timescale_migrate.task_log t
 JOIN pg_catalog.pg_class c ON c.oid = t.target::pg_catalog.regclass
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE t.run = $1 AND t.stage = 'copy'
-GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'query', t.work -> 'root', t.work -> 'into' ? 'chunk', c.oid, n.nspname, c.relname
+WHERE t.run = $1 AND t.stage IN ('copy', 'tiered')
+GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'query', t.work -> 'root', t.work -> 'into' ?| '{chunk,routed}',
+         t.work -> 'into' ? 'routed', c.oid, n.nspname, c.relname

@@ -7,7 +7,7 @@
 //! sums do not depend on the order of rows, and a row that comes twice changes them, which an
 //! XOR would not show.
 
-use super::name::{Name, quoted};
+use super::name::{Name, column_list, quoted};
 
 /// A query for `(count, checksum)`; the checksum is NULL where only a count is wanted. `rows` is
 /// what [`table`] or [`result`] give.
@@ -27,6 +27,13 @@ pub fn query(rows: &str, columns: &[String], checksum: bool) -> String {
 /// rows count as such.
 pub fn table(relation: &Name, only: bool, condition: Option<&str>) -> String {
     format!("{}{relation} t {}", if only { "ONLY " } else { "" }, condition.unwrap_or_default())
+}
+
+/// The rows of several chunks.
+pub fn chunks(relations: &[Name], columns: &[String]) -> String {
+    let columns = column_list(columns);
+    let each: Vec<String> = relations.iter().map(|relation| format!("SELECT {columns} FROM {relation}")).collect();
+    result(&each.join(" UNION ALL "))
 }
 
 /// The rows that a query gives.

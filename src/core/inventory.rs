@@ -263,6 +263,8 @@ pub struct Chunk {
     pub name: String,
     pub slices: Slices,
     pub frozen: bool,
+    /// A foreign table, whose rows are in tiered storage. Its slices need not be where they lie.
+    pub osm: bool,
     /// What gives its rows where they are not the chunk's own, as for old continuous aggregates.
     pub query: Option<String>,
     pub creation_time: Option<String>,
@@ -316,6 +318,8 @@ pub struct Inventory {
     pub excluded: Vec<Excluded>,
 }
 
+/// The extension that keeps tiered chunks; no server but its vendor's has it.
+pub const OSM: &str = "timescaledb_osm";
 /// The access method of chunks that read their compressed relation by themselves, in TimescaleDB
 /// 2.18 to 2.21.
 pub const HYPERCORE: &str = "hypercore";

@@ -16,6 +16,8 @@ pub enum Stage {
     /// On a resume: whether what was copied is still what the source has.
     Recheck,
     Copy,
+    /// Tiered rows, once all chunks are there that have a place of their own.
+    Tiered,
     Index,
     Constraint,
     ForeignKey,
@@ -32,6 +34,7 @@ impl Stage {
         match self {
             Stage::Recheck => "recheck",
             Stage::Copy => "copy",
+            Stage::Tiered => "tiered",
             Stage::Index => "index",
             Stage::Constraint => "constraint",
             Stage::ForeignKey => "foreign_key",
@@ -75,6 +78,8 @@ pub enum Into {
     /// A chunk of this hypertable with these slices; made by the task. `cagg`: the name is a
     /// continuous aggregate's, the hypertable the one that holds its rows.
     Chunk { hypertable: Name, cagg: bool, slices: Slices, tablespace: Option<String>, creation_time: Option<String> },
+    /// Chunks of this hypertable that TimescaleDB finds or makes, row by row.
+    Routed { hypertable: Name, cagg: bool },
 }
 
 /// In which form a relation's rows travel.
@@ -84,8 +89,8 @@ pub enum Form {
     Rows,
     /// Rows of a chunk that is frozen again when constraints are made.
     Frozen,
-    /// Rows that only a query gives, of a chunk that is compressed or frozen on the source and
-    /// cannot be so here.
+    /// Rows that only a query gives, of a chunk that is compressed, frozen or tiered on the
+    /// source and cannot be so here.
     Queried {
         reason: String,
     },
@@ -228,6 +233,7 @@ impl Copy {
             (Form::Compressed(_), _) => "COPY text, compressed".to_string(),
             (Form::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
             (Form::Frozen, _) => format!("COPY {format}, frozen again"),
+            (Form::Queried { .. }, _) if matches!(self.into, Into::Routed { .. }) => format!("COPY {format}, INSERT"),
             (Form::Queried { .. }, _) => format!("COPY {format} of a query"),
             (Form::Rows, Some(_)) => format!("COPY {format}, part of a large table"),
             (Form::Rows, None) => format!("COPY {format}"),
@@ -280,7 +286,8 @@ pub struct Recheck {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verify {
     pub source: Option<Name>,
-    pub target: Option<Name>,
+    /// More than one where a tiered chunk's rows are in several.
+    pub targets: Vec<Name>,
     /// All columns, generated ones included.
     pub columns: Vec<String>,
     pub condition: Option<String>,
@@ -352,6 +359,14 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             tasks.push(task(Stage::Copy, object, root.rows, root.bytes, Work::Copy(copy)));
         }
         for chunk in inventory.chunks_of(hypertable) {
+            if chunk.osm {
+                let into = Into::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
+                let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
+                copy.form = Form::Queried { reason: "in tiered storage on the source".to_string() };
+                let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
+                tasks.push(task(Stage::Tiered, object, 0, 0, Work::Copy(copy)));
+                continue;
+            }
             let into = Into::Chunk {
                 hypertable: name.clone(),
                 cagg: hypertable.cagg.is_some(),
@@ -410,7 +425,7 @@ pub fn compressed_early(tasks: &[Task]) -> HashSet<Name> {
     });
     let names = copies.filter_map(|into| match into {
         Into::Chunk { hypertable, .. } => Some(hypertable.clone()),
-        Into::Table(_) => None,
+        Into::Table(_) | Into::Routed { .. } => None,
     });
     names.collect()
 }

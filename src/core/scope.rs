@@ -6,7 +6,7 @@
 //! anywhere, the run is refused whatever the options say.
 
 use super::archive::{Entry, Plan, Stage};
-use super::inventory::{Cagg, Chunk, Excluded, HYPERCORE, Inventory, PG_CLASS, Server};
+use super::inventory::{Cagg, Chunk, Excluded, HYPERCORE, Inventory, OSM, PG_CLASS, Server};
 use super::name::Name;
 use super::options::{Caggs, OnUnsupported, Options, Policies};
 use serde::Deserialize;
@@ -67,6 +67,10 @@ impl Scope {
         if options.caggs == Caggs::Recompute {
             scope.without_materialized();
         }
+        scope.jobs(|job| {
+            let why = || (format!("It belongs to the extension {OSM}, which does not arrive."), "", true);
+            (job["extension"] == OSM).then(why)
+        });
         scope.hypercore();
         if !target.community() {
             scope.states();
@@ -109,6 +113,23 @@ impl Scope {
         );
         let subject = format!("continuous aggregate {}", cagg.shown());
         self.left.push(Left { subject, detail, hint: String::new(), refused: false });
+    }
+
+    /// A tiered chunk, and why its rows cannot be read if so.
+    pub fn tiered(&mut self, chunk: &Chunk, unreadable: Option<&str>) {
+        let hypertable = self.inventory.hypertables.iter().find(|h| h.id == chunk.hypertable_id);
+        let of = hypertable.map(|h| h.known_as().shown()).unwrap_or_default();
+        let subject = format!("tiered chunk {} of {of}", chunk.qualified().shown());
+        match unreadable {
+            Some(error) => {
+                let why = format!("Its rows in tiered storage cannot be read: {error}.");
+                self.add("tiered chunk", subject, why, "Make it readable, or untier it on the source.", false);
+            }
+            None => {
+                let detail = "Its rows are in tiered storage. They arrive in ordinary chunks.".to_string();
+                self.left.push(Left { subject, detail, hint: String::new(), refused: false });
+            }
+        }
     }
 
     /// Enters what does not arrive; whether it is left out. `follows`: from what was chosen, or

@@ -236,6 +236,19 @@ impl Connection {
         self.answer().map_err(|e| e.within(format!("statement on the source: {}", summary(sql))))
     }
 
+    /// Runs a statement that may fail, and returns its error; a transaction that is open goes on.
+    pub fn probe(&mut self, sql: &str) -> Result<Option<Error>> {
+        // SAFETY: an open connection.
+        let inside = unsafe { ffi::transaction_status(self.raw) } == ffi::IN_TRANSACTION;
+        let (before, after) =
+            if inside { ("SAVEPOINT probe", "ROLLBACK TO SAVEPOINT probe") } else { ("BEGIN", "ROLLBACK") };
+        self.query(before)?;
+        let error = self.query(sql).err();
+        // With a connection that is lost, this fails too.
+        self.query(after)?;
+        Ok(error)
+    }
+
     /// Runs statements of which the last is a `COPY ... TO STDOUT`.
     pub fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>> {
         self.send(sql)?;

@@ -9,11 +9,15 @@ unsafe extern "C" {
     pub fn status(conn: *const PGconn) -> c_int;
     #[link_name = "PQconnectPoll"]
     pub fn connect_poll(conn: *mut PGconn) -> c_int;
+    #[link_name = "PQtransactionStatus"]
+    pub fn transaction_status(conn: *const PGconn) -> c_int;
     #[link_name = "PQresultStatus"]
     pub fn result_status(result: *const PGresult) -> c_int;
 }
 
 pub const CONNECTION_BAD: c_int = 1;
+
+pub const IN_TRANSACTION: c_int = 2;
 
 pub const POLLING_FAILED: c_int = 0;
 pub const POLLING_READING: c_int = 1;

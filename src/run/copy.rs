@@ -1,9 +1,9 @@
 //! One copy task: a relation's rows from the source into one relation here, counted on both
 //! sides, committed together with the task's `done`.
 
-use super::attach;
 use super::state::{self, Outcome};
 use super::worker::Context;
+use super::{attach, routed};
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
@@ -12,6 +12,7 @@ use pgrx::JsonB;
 use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
+    let run = context.block.run;
     let target = transaction(|| target(work))?;
     let source = context.begin(id)?;
     transaction(|| {
@@ -21,6 +22,7 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         let mut outcome = Outcome { target: Some(target.clone()), ..Outcome::default() };
         let (rows, bytes) = match &work.form {
             Form::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
+            _ if matches!(work.into, Into::Routed { .. }) => routed::rows(source, work, run, &target)?,
             _ => rows(source, work, relation)?,
         };
         if let Form::Recompressed { spec, late: false, .. } = &work.form {
@@ -38,7 +40,7 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
 }
 
 /// Copies what the statement on the source gives into the relation; returns rows and bytes.
-fn stream(
+pub fn stream(
     source: &mut Connection,
     statement: &str,
     relation: Oid,
@@ -118,6 +120,10 @@ fn compressed(
 fn target(work: &Copy) -> Result<String> {
     match &work.into {
         Into::Table(name) => Ok(name.to_string()),
+        Into::Routed { hypertable, cagg } => {
+            let name = format!("SELECT {}::pg_catalog.text", plan::hypertable(hypertable, *cagg));
+            spi::value(&name, &[])?.ok_or_else(|| Error::internal("no hypertable"))
+        }
         Into::Chunk { hypertable, cagg, slices, tablespace, creation_time } => {
             let slices = serde_json::to_string(slices).map_err(|e| Error::internal(e.to_string()))?;
             let root = plan::hypertable(hypertable, *cagg);

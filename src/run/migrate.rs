@@ -94,6 +94,7 @@ pub fn run(block: &Block) -> Result<()> {
         crew.work("recheck")?;
     }
     crew.work("copy")?;
+    crew.work("tiered")?;
     state::set_phase(id, "sequences")?;
     sequences::carry(&mut keeper.connection, &migration.inventory)?;
     state::step(id, "large_objects", || large_objects::carry(&mut keeper.connection, options))?;

@@ -13,6 +13,7 @@ pub mod preflight;
 pub mod preview;
 mod recompute;
 mod resume;
+mod routed;
 pub mod scope;
 pub mod state;
 pub mod verify;

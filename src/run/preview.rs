@@ -81,7 +81,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(made(Stage::OnProvided).map(|entry| step("schema", entry.object(), "pg_dump", "")));
     let here = maker.target()?;
     let mut copies = plan::copies(&inventory, &here, options);
-    copies.sort_by_key(|task| -task.bytes);
+    copies.sort_by_key(|task| (task.stage == plan::Stage::Tiered, -task.bytes));
     let compressions: Vec<Step> = copies
         .iter()
         .filter_map(|task| match &task.work {

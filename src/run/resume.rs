@@ -6,7 +6,7 @@
 //! two snapshots a row may have moved from one part to another, and would be lost or doubled.
 
 use super::worker::Context;
-use super::{copy, state};
+use super::{copy, routed, state};
 use crate::core::checksum;
 use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Form, Into, Recheck, Stage, Task, Work};
@@ -26,7 +26,7 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
     let mut known = BTreeMap::<Name, Vec<Known>>::new();
     for (id, state, object, work) in spi::json_rows::<(i32, String, String, Work)>(
         "SELECT json_build_array(id, state, object, work)::text FROM timescale_migrate.task_log
-         WHERE run = $1 AND stage = 'copy' ORDER BY id",
+         WHERE run = $1 AND stage IN ('copy', 'tiered') ORDER BY id",
         &[run.into()],
     )? {
         if let Work::Copy(work) = work {
@@ -101,7 +101,7 @@ fn delete(ids: Vec<i32>) -> Result<()> {
 fn empty(work: &Copy) -> Result<()> {
     match &work.into {
         Into::Table(name) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
-        Into::Chunk { .. } => Ok(()),
+        Into::Chunk { .. } | Into::Routed { .. } => Ok(()),
     }
 }
 
@@ -112,7 +112,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         spi::json_rows::<(Work, String, i64, Option<String>)>(
             "SELECT json_build_array(t.work, t.target, (
                  SELECT sum(p.rows) FROM timescale_migrate.task_log p
-                 WHERE p.run = t.run AND p.stage = 'copy' AND p.work -> 'source' = t.work -> 'source'), t.compressed)::text
+                 WHERE p.run = t.run AND p.stage IN ('copy', 'tiered') AND p.work -> 'source' = t.work -> 'source'), t.compressed)::text
              FROM timescale_migrate.task_log t WHERE t.id = $1",
             &[recheck.copy.into()],
         )
@@ -145,8 +145,11 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             if work.pages.is_some() {
                 empty(&work)?;
             }
+            if matches!(work.into, Into::Routed { .. }) {
+                routed::drop(run, &target)?;
+            }
             let all = "SELECT t.id FROM timescale_migrate.task_log t
-                       WHERE t.run = $1 AND t.stage = 'copy'
+                       WHERE t.run = $1 AND t.stage IN ('copy', 'tiered')
                          AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)";
             spi::execute(
                 &format!(

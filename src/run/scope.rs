@@ -1,6 +1,6 @@
 //! What a run is about: of what the source holds, that which arrives here.
 
-use crate::core::inventory::Inventory;
+use crate::core::inventory::{Chunk, Inventory};
 use crate::core::options::{Caggs, Options};
 use crate::core::recompute;
 use crate::core::scope::Scope;
@@ -22,6 +22,12 @@ pub fn of(source: &mut Connection, inventory: Inventory, options: &Options) -> R
                 scope.lost(&cagg.qualified(), first, last);
             }
         }
+    }
+    let tiered: Vec<Chunk> = scope.inventory.chunks.iter().filter(|c| c.osm).cloned().collect();
+    for chunk in tiered {
+        let probe = format!("SELECT FROM ONLY {} LIMIT 1", chunk.qualified());
+        let unreadable = source.probe(&probe)?.map(|error| error.message);
+        scope.tiered(&chunk, unreadable.as_deref());
     }
     Ok(scope)
 }

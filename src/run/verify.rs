@@ -38,6 +38,7 @@ struct Relation {
     condition: Option<String>,
     query: Option<String>,
     root: bool,
+    tiered: bool,
     rows: i64,
     bytes: i64,
 }
@@ -55,6 +56,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             condition: table.condition.clone(),
             query: None,
             root: false,
+            tiered: false,
             rows: table.rows,
             bytes: table.bytes,
         };
@@ -69,6 +71,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             condition: None,
             query: None,
             root: false,
+            tiered: false,
             rows,
             bytes,
         };
@@ -79,7 +82,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
         for chunk in inventory.chunks_of(hypertable) {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.rows, chunk.bytes);
-            all.insert(key, Relation { query: chunk.query.clone(), ..own });
+            all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, ..own });
         }
     }
     all
@@ -91,11 +94,23 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
     let (source, mut target) = (relations(source), relations(target));
     let checksum = level == Level::Checksum;
     let mut tasks = Vec::new();
-    for (key, from) in &source {
-        let to = target.remove(key);
+    // Those of tiered chunks come last: their rows are in what no other chunk answers to.
+    let mut keys: Vec<(&Key, &Relation)> = source.iter().collect();
+    keys.sort_by_key(|(_, from)| from.tiered);
+    for (key, from) in keys {
+        let targets = match from.tiered {
+            true => {
+                let rest: Vec<Key> = target.keys().filter(|k| k.0 == key.0 && k.1.is_some()).cloned().collect();
+                rest.iter().filter_map(|key| target.remove(key)).map(|r| r.name).collect()
+            }
+            false => {
+                let to = target.remove(key).map(|r| r.name).or_else(|| from.root.then(|| from.name.clone()));
+                to.into_iter().collect()
+            }
+        };
         let work = Verify {
             source: Some(from.name.clone()),
-            target: to.map(|r| r.name).or_else(|| from.root.then(|| from.name.clone())),
+            targets,
             columns: from.columns.clone(),
             condition: from.condition.clone(),
             query: from.query.clone(),
@@ -111,7 +126,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
     for (key, to) in target.into_iter().filter(|((name, _), _)| hypertables.contains(name)) {
         let work = Verify {
             source: None,
-            target: Some(to.name),
+            targets: vec![to.name],
             columns: to.columns,
             condition: to.condition,
             query: None,
@@ -199,11 +214,12 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
         if work.root {
             spi::set_local("timescaledb.restoring", "on")?;
         }
-        match &work.target {
-            Some(name) => spi::json_rows::<(i64, Option<String>)>(&as_json(&query(&rows(name))), &[])
-                .map(|rows| rows.into_iter().next()),
-            None => Ok(None),
-        }
+        let rows = match work.targets.as_slice() {
+            [] => return Ok(None),
+            [name] => rows(name),
+            chunks => checksum::chunks(chunks, &work.columns),
+        };
+        spi::json_rows::<(i64, Option<String>)>(&as_json(&query(&rows)), &[]).map(|rows| rows.into_iter().next())
     });
     // The source's answer is read in any case, so that its connection can be used again.
     let theirs = if asked {
@@ -218,7 +234,8 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
     let own = own?;
     // A relation that is missing is the same as one without rows only if the source's is empty
     // and a chunk: an empty chunk is an artefact, a table is an object.
-    let part = work.target.as_ref().or(work.source.as_ref()).map(Name::shown).filter(|part| *part != claim.object);
+    let target = work.targets.first().filter(|_| work.targets.len() == 1);
+    let part = target.or(work.source.as_ref()).map(Name::shown).filter(|part| *part != claim.object);
     let same = match (&theirs, &own) {
         (Some(a), Some(b)) => a.0 == b.0 && (!asked || a.1 == b.1),
         (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),
@@ -241,12 +258,8 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
                 same.into(),
             ],
         )?;
-        let outcome = Outcome {
-            rows: own.map(|t| t.0),
-            bytes: None,
-            target: work.target.as_ref().map(Name::to_string),
-            ..Outcome::default()
-        };
+        let outcome =
+            Outcome { rows: own.map(|t| t.0), bytes: None, target: target.map(Name::to_string), ..Outcome::default() };
         state::task_done(claim.id, &outcome)
     })
 }

@@ -51,6 +51,10 @@ pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection
         }
     }
     sql.push_str(&format!("SET lock_timeout = '{}s';", options.lock_timeout));
+    // Where there is tiered storage, it may be left out by default.
+    sql.push_str(
+        "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'timescaledb.enable_tiered_reads'",
+    );
     connection.query(&sql)?;
     Ok(connection)
 }

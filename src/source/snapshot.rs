@@ -70,7 +70,8 @@ fn name_blockers(connection: &mut Connection, error: Error) -> Error {
 
 fn lock(connection: &mut Connection, inventory: &Inventory) -> Result<()> {
     let mut names: Vec<Name> = inventory.relations.iter().map(|r| r.qualified()).collect();
-    names.extend(inventory.chunks.iter().map(|c| c.qualified()));
+    // Foreign tables cannot be locked.
+    names.extend(inventory.chunks.iter().filter(|c| !c.osm).map(|c| c.qualified()));
     let capacity = inventory.server.lock_capacity();
     if names.len() as i64 > capacity {
         return Err(Error::new(

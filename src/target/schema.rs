@@ -2,7 +2,7 @@
 //! that an error names its object and its statement.
 
 use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
-use crate::core::inventory::{Cagg, HYPERCORE, Hypertable, Inventory, PG_CLASS, PG_CONSTRAINT};
+use crate::core::inventory::{Cagg, HYPERCORE, Hypertable, Inventory, OSM, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal};
 use crate::core::options::{Keep, Options, Policies};
 use crate::core::plan::{self, Task};
@@ -26,9 +26,9 @@ pub struct Maker {
     hypertables: HashSet<(String, String)>,
 }
 
-/// What is not made from the dump: TimescaleDB's own, chunks, and this extension.
+/// What is not made from the dump: TimescaleDB's own, chunks, tiered storage, and this extension.
 pub fn filter(inventory: &Inventory) -> Filter {
-    let own = ["timescaledb".to_string(), "timescale_migrate".to_string()];
+    let own = ["timescaledb".to_string(), OSM.to_string(), "timescale_migrate".to_string()];
     Filter {
         objects: inventory.excluded.iter().map(|e| (e.class_oid, e.oid)).collect(),
         provided: inventory

@@ -38,6 +38,7 @@ scenarios!(
     caggs_otherwise,
     policies_and_jobs,
     community_to_apache,
+    tiered_chunks,
     resume,
     retries,
     cleanup,

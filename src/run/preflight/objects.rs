@@ -1,7 +1,7 @@
 //! Checks of what is to be carried: whether it can be read, made here, and named as it is.
 
 use super::{Report, Status};
-use crate::core::inventory::{Inventory, Server};
+use crate::core::inventory::{Inventory, OSM, Server};
 use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
@@ -84,7 +84,10 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection) -> Result
             .collect();
     let here: Vec<Extension> = Here.ask(include_str!("../../../sql/inventory/extensions.sql"))?;
     for extension in source.ask::<Extension>(include_str!("../../../sql/inventory/extensions.sql"))? {
-        if !available.contains(&extension.name) && extension.name != "timescale_migrate" {
+        if extension.name == OSM {
+            let detail = "tiered storage is not set up here; rows in it arrive in ordinary chunks";
+            report.add("extensions", Status::Warning, OSM, detail, "");
+        } else if !available.contains(&extension.name) && extension.name != "timescale_migrate" {
             report.add(
                 "extensions",
                 Status::Error,

@@ -1,0 +1,48 @@
+//! The rows of a tiered chunk. Where they belong is not known beforehand, so TimescaleDB finds
+//! or makes the chunk of each: by INSERT into the hypertable, from a temporary table, as COPY
+//! inside this process fills the relation that it is given and no other.
+
+use super::copy::stream;
+use crate::core::name::column_list;
+use crate::core::plan::Copy;
+use crate::error::Result;
+use crate::libpq::Connection;
+use crate::pg::{copy, spi};
+
+const TEMPORARY: &str = "pg_temp.timescale_migrate_rows";
+
+/// In the current transaction; returns rows and bytes.
+pub fn rows(source: &mut Connection, work: &Copy, run: i64, hypertable: &str) -> Result<(u64, u64)> {
+    let columns = column_list(&work.columns);
+    spi::execute(
+        &format!(
+            "CREATE TEMPORARY TABLE {TEMPORARY} ON COMMIT DROP AS SELECT {columns} FROM {hypertable} WITH NO DATA"
+        ),
+        &[],
+    )?;
+    let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: false };
+    let name = work.source.shown();
+    let (sent, bytes) = stream(source, &work.statement(), spi::relation_oid(TEMPORARY)?, &options, &name)?;
+    let insert =
+        format!("INSERT INTO {hypertable} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
+    let inserted = spi::execute(&insert, &[])? as u64;
+    if inserted != sent {
+        return Err(copy::count_mismatch(&name, sent, inserted));
+    }
+    for chunk in chunks(run, hypertable)? {
+        spi::execute(&format!("ANALYZE {chunk}"), &[])?;
+    }
+    Ok((sent, bytes))
+}
+
+/// Takes the rows back.
+pub fn drop(run: i64, hypertable: &str) -> Result<()> {
+    chunks(run, hypertable)?.iter().try_for_each(|chunk| spi::execute(&format!("DROP TABLE {chunk}"), &[]).map(|_| ()))
+}
+
+fn chunks(run: i64, hypertable: &str) -> Result<Vec<String>> {
+    spi::json_rows(
+        "SELECT to_json(c::pg_catalog.text)::text FROM timescale_migrate.routed_chunks($1, $2::pg_catalog.regclass) c",
+        &[run.into(), hypertable.into()],
+    )
+}
