@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn feed(messages: &[Option<&'static [u8]>]) -> Feed<Script> {
-        Feed::new(Script(messages.into_iter()))
+        Feed::new(Script(Vec::from(messages).into_iter()))
     }
 
     #[test]

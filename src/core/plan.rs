@@ -60,6 +60,8 @@ pub struct Task {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+// Most tasks are copies: nothing is gained by keeping them elsewhere.
+#[allow(clippy::large_enum_variant)]
 pub enum Work {
     Copy(Copy),
     Sql(Sql),
@@ -103,6 +105,12 @@ pub enum Form {
         spec: serde_json::Value,
         late: bool,
     },
+}
+
+impl Form {
+    pub fn same_kind(&self, other: &Form) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -162,6 +170,9 @@ pub struct Copy {
     /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
     #[serde(default)]
     pub root: bool,
+    /// Evidence of the source's last change before the run's snapshot.
+    #[serde(default)]
+    pub seen: Option<String>,
     /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
     pub pages: Option<(i64, Option<i64>)>,
 }
@@ -179,7 +190,17 @@ impl Copy {
             query: None,
             ranges: Vec::new(),
             root: false,
+            seen: None,
             pages: None,
+        }
+    }
+
+    /// The evidence of the last change of all that the task reads.
+    pub fn evidence(&self, changes: &HashMap<Name, String>) -> Option<String> {
+        let own = changes.get(&self.source)?;
+        match &self.form {
+            Form::Compressed(chunk) => Some(format!("{own} {}", changes.get(&chunk.relation)?)),
+            _ => Some(own.clone()),
         }
     }
 
@@ -273,11 +294,23 @@ pub struct Recompute {
     pub cagg: Name,
 }
 
-/// Whether a finished copy task still has as many rows as the source.
+/// Why a finished copy is looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// The source's statistics show no change, but may have been reset: rows are counted.
+    None,
+    /// Something was written, or the chunk is compressed now and was not, or the other way round.
+    Changed,
+    /// The chunk is no longer on the source.
+    Gone,
+}
+
+/// Whether a finished copy task still holds what the source has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Recheck {
     /// The copy task's id.
     pub copy: i32,
+    pub doubt: Doubt,
     /// What copies the relation as the source has it now.
     pub again: Vec<Task>,
 }

@@ -65,7 +65,12 @@ pub fn run(block: &Block) -> Result<()> {
     let locks = target.server.lock_capacity() / 4;
     let migration = Migration { block, inventory, maker, plan, digests, locks };
 
-    let tasks = migration.tasks(&target);
+    let mut tasks = migration.tasks(&target);
+    for task in &mut tasks {
+        if let plan::Work::Copy(copy) = &mut task.work {
+            copy.seen = copy.evidence(&keeper.changes);
+        }
+    }
     let copies = tasks.iter().filter(|t| t.stage == plan::Stage::Copy);
     state::say(
         id,

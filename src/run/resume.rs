@@ -1,15 +1,16 @@
 //! Continuing a run under a new snapshot.
 //!
-//! What is done stays, unless the source has another number of rows for it now: then it is
-//! copied anew. What was not done is planned anew, for the source may have compressed or
-//! dropped it meanwhile. A table that was being copied in parts begins from nothing: between
-//! two snapshots a row may have moved from one part to another, and would be lost or doubled.
+//! What is done stays, unless the source's statistics or the number of its rows show that it was
+//! written to since: then it is copied anew. What was not done is planned anew, for the source
+//! may have compressed or dropped it meanwhile. A table that was being copied in parts begins
+//! from nothing: between two snapshots a row may have moved from one part to another, and would
+//! be lost or doubled.
 
 use super::worker::Context;
 use super::{copy, routed, state};
 use crate::core::checksum;
 use crate::core::name::Name;
-use crate::core::plan::{self, Copy, Form, Into, Recheck, Stage, Task, Work};
+use crate::core::plan::{self, Copy, Doubt, Form, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use std::collections::BTreeMap;
@@ -49,16 +50,12 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
         };
         if before.iter().all(|task| task.done) {
             // Parts were counted one by one; their sum is compared by the first.
-            let id = before[0].id;
-            let work =
-                Work::Recheck(Recheck { copy: id, again: tasks.iter().map(|(task, _)| (*task).clone()).collect() });
-            rechecks.push(plan::task(
-                Stage::Recheck,
-                before[0].object.clone(),
-                0,
-                tasks.iter().map(|t| t.0.bytes).sum(),
-                work,
-            ));
+            let first = &before[0];
+            let doubt = match first.work.seen == tasks[0].1.seen && first.work.form.same_kind(&tasks[0].1.form) {
+                true => Doubt::None,
+                false => Doubt::Changed,
+            };
+            rechecks.push(recheck(first, doubt, tasks.iter().map(|(task, _)| (*task).clone()).collect()));
             continue;
         }
         if before.len() > 1 {
@@ -68,6 +65,11 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
         added.extend(tasks.into_iter().map(|(task, _)| task.clone()));
     }
     for gone in known.into_values().flatten() {
+        // Else this side would hold rows that the source has dropped, as its retention does.
+        if gone.done && matches!(gone.work.into, Into::Chunk { .. }) {
+            rechecks.push(recheck(&gone, Doubt::Gone, Vec::new()));
+            continue;
+        }
         let fate = if gone.done { "its rows stay here" } else { "it is left out" };
         messages.push(format!("{} is no longer on the source; {fate}", gone.object));
         delete(vec![gone.id])?;
@@ -81,6 +83,12 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
         &[run.into()],
     )?;
     Ok(messages)
+}
+
+fn recheck(known: &Known, doubt: Doubt, again: Vec<Task>) -> Task {
+    let bytes = again.iter().map(|task| task.bytes).sum();
+    let work = Work::Recheck(Recheck { copy: known.id, doubt, again });
+    plan::task(Stage::Recheck, known.object.clone(), 0, bytes, work)
 }
 
 fn by_source(planned: &[Task]) -> BTreeMap<Name, Vec<(&Task, &Copy)>> {
@@ -105,8 +113,8 @@ fn empty(work: &Copy) -> Result<()> {
     }
 }
 
-/// Counts a finished relation's rows on the source; if they are not those that were copied, the
-/// copy is to be made again.
+/// Looks at a finished copy again; if the source holds something else now, it is taken back, and
+/// made again unless the chunk is gone.
 pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
     let (work, target, rows, batches) = transaction(|| {
         spi::json_rows::<(Work, String, i64, Option<String>)>(
@@ -120,34 +128,20 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     .pop()
     .ok_or_else(|| Error::internal("a copy task is gone"))?;
     let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
-    let chunk = matches!(work.into, Into::Chunk { .. });
-    let source = context.begin(id)?;
-    let all = match &work.query {
-        Some(query) => checksum::result(query),
-        None => checksum::table(&work.source, !chunk, work.condition.as_deref()),
+    let name = work.source.shown();
+    let other = match recheck.doubt {
+        Doubt::Changed => Some(format!("{name} was written to on the source since it was copied: it is copied again")),
+        Doubt::Gone => Some(format!("{name} is no longer on the source: its copy is dropped")),
+        Doubt::None => {
+            let now = count(context, id, &work)?;
+            let again = format!("{name} has {now} rows on the source now, {rows} were copied: it is copied again");
+            (now != rows).then_some(again)
+        }
     };
-    let count = checksum::query(&all, &[], false);
-    let now =
-        source.query(&count)?.text(0, 0)?.parse::<i64>().map_err(|_| Error::internal("the count is no number"))?;
-    source.query("COMMIT")?;
     let run = context.block.run;
     transaction(|| {
-        if now != rows {
-            let compressed = matches!(work.form, Form::Compressed(_) | Form::Recompressed { .. });
-            // A chunk that has become a compressed one cannot be filled again: it is made anew.
-            if chunk && compressed {
-                spi::execute(&format!("DROP TABLE {target}"), &[])?;
-                // As long as it was not attached to the chunk, it does not go with it.
-                if let Some(batches) = &batches {
-                    spi::execute(&format!("DROP TABLE IF EXISTS {batches}"), &[])?;
-                }
-            }
-            if work.pages.is_some() {
-                empty(&work)?;
-            }
-            if matches!(work.into, Into::Routed { .. }) {
-                routed::drop(run, &target)?;
-            }
+        if let Some(message) = other {
+            take_back(run, &work, &target, batches.as_deref(), recheck.doubt == Doubt::Gone)?;
             let all = "SELECT t.id FROM timescale_migrate.task_log t
                        WHERE t.run = $1 AND t.stage IN ('copy', 'tiered')
                          AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)";
@@ -159,12 +153,41 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
                 &[run.into(), recheck.copy.into()],
             )?;
             state::add_tasks(run, &recheck.again)?;
-            let message = format!(
-                "{} has {now} rows on the source now, {rows} were copied: it is copied again",
-                work.source.shown()
-            );
             state::say_here(run, "notice", &message)?;
         }
         state::task_done(id, &state::Outcome::default())
     })
+}
+
+/// How many rows the source has of what a task copied.
+fn count(context: &mut Context, id: i32, work: &Copy) -> Result<i64> {
+    let source = context.begin(id)?;
+    let all = match &work.query {
+        Some(query) => checksum::result(query),
+        None => checksum::table(&work.source, !matches!(work.into, Into::Chunk { .. }), work.condition.as_deref()),
+    };
+    let count = checksum::query(&all, &[], false);
+    let now = source.query(&count)?.text(0, 0)?.parse().map_err(|_| Error::internal("the count is no number"))?;
+    source.query("COMMIT")?;
+    Ok(now)
+}
+
+/// Takes back as much of a copy as the next one cannot begin with.
+fn take_back(run: i64, work: &Copy, target: &str, batches: Option<&str>, gone: bool) -> Result<()> {
+    let compressed = matches!(work.form, Form::Compressed(_) | Form::Recompressed { .. });
+    // A chunk that has become a compressed one cannot be filled again: it is made anew.
+    if matches!(work.into, Into::Chunk { .. }) && (gone || compressed) {
+        spi::execute(&format!("DROP TABLE {target}"), &[])?;
+        // As long as it was not attached to the chunk, it does not go with it.
+        if let Some(batches) = batches {
+            spi::execute(&format!("DROP TABLE IF EXISTS {batches}"), &[])?;
+        }
+    }
+    if matches!(work.into, Into::Routed { .. }) {
+        routed::drop(run, target)?;
+    }
+    match work.pages {
+        Some(_) => empty(work),
+        None => Ok(()),
+    }
 }

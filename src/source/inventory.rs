@@ -2,10 +2,12 @@
 //! through SPI.
 
 use crate::core::inventory::{Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server};
+use crate::core::name::Name;
 use crate::error::{Error, Result, Side};
 use crate::libpq::Connection;
 use crate::pg::spi;
 use serde::de::DeserializeOwned;
+use std::collections::HashMap;
 
 /// Something that answers inventory queries with JSON rows.
 pub trait Ask {
@@ -35,6 +37,12 @@ pub fn server(db: &mut impl Ask) -> Result<Server> {
 
 pub fn collations(db: &mut impl Ask) -> Result<Vec<Collation>> {
     db.ask(include_str!("../../sql/inventory/collations.sql"))
+}
+
+/// `changes.sql`: evidence of each table's last change.
+pub fn changes(db: &mut impl Ask) -> Result<HashMap<Name, String>> {
+    let rows = db.ask::<(String, String, String)>(include_str!("../../sql/source/changes.sql"))?;
+    Ok(rows.into_iter().map(|(schema, name, evidence)| (Name::new(&schema, &name), evidence)).collect())
 }
 
 /// Rows that are read in part here and passed on whole to a function on the target.

@@ -13,6 +13,7 @@ use crate::core::name::Name;
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Params};
+use std::collections::HashMap;
 
 /// Names in one LOCK TABLE statement.
 const LOCK_BATCH: usize = 500;
@@ -22,16 +23,20 @@ pub struct Keeper {
     /// What `SET TRANSACTION SNAPSHOT` takes.
     pub snapshot: String,
     pub inventory: Inventory,
+    /// Evidence of each table's last change, from before the snapshot: what changes in between
+    /// looks as if it had changed after it, never the other way round.
+    pub changes: HashMap<Name, String>,
 }
 
 /// Connects, locks, and takes the snapshot.
 pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
     let mut connection = session::open(params, name, options)?;
     let server = inventory::server(&mut connection)?;
+    let changes = inventory::changes(&mut connection)?;
     for _ in 0..5 {
         match attempt(&mut connection, &server) {
             Ok((snapshot, before, inventory)) if before == inventory.fingerprint() => {
-                return Ok(Keeper { connection, snapshot, inventory });
+                return Ok(Keeper { connection, snapshot, inventory, changes });
             }
             Ok(_) => {}
             // Dropped after it was listed, as retention does.

@@ -101,7 +101,7 @@ fn rows_change(edition: Edition) {
     assert!(!messages.contains("public.slow_too has"), "{messages}");
 }
 
-/// A count tells nothing of these: either they are copied again, or the comparison finds them.
+/// A count tells nothing of these, but the source's statistics do.
 fn same_count(edition: Edition) {
     let pair = Pair::new("resume_same_count", edition);
     slow::fill(&pair);
@@ -109,14 +109,11 @@ fn same_count(edition: Edition) {
     let run = cancelled(&pair, ", options => '{\"verify\": \"checksum\"}'");
     assert!(pair.target.is(&format!("SELECT count(*) = 1 {COPIED} AND object = 'public.first'")));
     pair.source.sql("UPDATE first SET filler = 'y' WHERE n = 7; DELETE FROM first WHERE n = 8; INSERT INTO first VALUES (9)");
-    let mut client = pair.target.connect();
-    match client.simple_query(&format!("SELECT * FROM migrate_resume({run}, wait => true)")) {
-        Ok(_) => assert_same(&pair),
-        Err(error) => {
-            let error = error.as_db_error().expect("no answer");
-            assert!(error.detail().is_some_and(|detail| detail.contains("public.first")), "{error:?}");
-        }
-    }
+    // As sessions report when they end, and this one has.
+    resume(&pair, &run);
+    assert_same(&pair);
+    let messages = pair.messages();
+    assert!(messages.contains("public.first was written to on the source since it was copied"), "{messages}");
 }
 
 fn compressed_change(edition: Edition) {
@@ -200,7 +197,6 @@ fn chunks_change(edition: Edition) {
     let done = pair.target.rows(&chunks("state = 'done'"));
     let done = (done[0].get(0).unwrap(), done[0].get(1).unwrap());
     let open = pair.target.value(&chunks("started_at IS NULL"));
-    let rows = pair.source.value(&format!("SELECT count(*) FROM {}", done.0));
     pair.source.sql(&format!("DROP TABLE {}; DROP TABLE {open}", done.0));
     pair.source.sql(
         "INSERT INTO slow VALUES ('2023-12-01 UTC', 1), ('2024-03-01 UTC', 2), ('2024-03-02 UTC', 3);
@@ -210,15 +206,13 @@ fn chunks_change(edition: Edition) {
     resume(&pair, &run);
     let messages = pair.messages();
     for expected in [
-        format!("{} of public.slow is no longer on the source; its rows stay here", done.0),
+        format!("{} is no longer on the source: its copy is dropped", done.0),
         format!("{open} of public.slow is no longer on the source; it is left out"),
     ] {
         assert!(messages.contains(&expected), "no \"{expected}\":\n{messages}");
     }
     assert_eq!(pair.target.value("SELECT count(*) FROM slow WHERE t < '2024-01-01 UTC' OR t > '2024-02-01 UTC'"), "3");
-    // With what stays out of the way, both are the same.
-    assert_eq!(pair.target.value(&format!("SELECT count(*) FROM {}", done.1)), rows);
-    pair.target.sql(&format!("DROP TABLE {}", done.1));
+    assert!(pair.target.is(&format!("SELECT to_regclass('{}') IS NULL", done.1)));
     assert_same(&pair);
 }
 
