@@ -5,6 +5,11 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
+#[cfg(not(feature = "pg18"))]
+use pg_sys::pqsignal;
+#[cfg(feature = "pg18")]
+use pg_sys::pqsignal_be as pqsignal;
+
 mod handlers {
     #![allow(improper_ctypes)]
     unsafe extern "C-unwind" {
@@ -19,7 +24,7 @@ mod handlers {
 pub fn connect(database: pg_sys::Oid, role: pg_sys::Oid) {
     // SAFETY: called once, first thing in a background worker's main function.
     unsafe {
-        pg_sys::pqsignal(libc::SIGTERM, Some(handlers::die));
+        pqsignal(libc::SIGTERM, Some(handlers::die));
         pg_sys::BackgroundWorkerUnblockSignals();
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, 0);
     }
