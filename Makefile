@@ -1,26 +1,33 @@
 # make            builds the extension for PG_CONFIG's PostgreSQL (15 to 18)
-# make install    copies it there, and into the Community installation where there is one
+# make install    copies it there and into the Community installation, and builds and installs it for the newer
+#                 PostgreSQL, where there are these
 # make demo       sets everything up, then migrates a real database between two throw-away servers
 # make test       sets everything up, then runs every test
 # make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail
 #
 # PG_CONFIG            the installation to build for; default: Debian's PostgreSQL 17, else the one in PATH
 # COMMUNITY_PG_CONFIG  an installation with TimescaleDB's Community edition; default: the path below
+# NEXT_PG_CONFIG       an installation of a newer PostgreSQL with that edition, a target for tests; default: as below
 # TESTS                cluster tests to run, by a part of their names; default: all
 
 PACKAGED = /usr/lib/postgresql/17/bin/pg_config
 # Evaluated at each use, not once: setup may bring the packaged one in the same run.
 PG_CONFIG ?= $(shell test -x $(PACKAGED) && echo $(PACKAGED) || echo pg_config)
 COMMUNITY_PG_CONFIG ?= /opt/timescaledb-community/bin/pg_config
+NEXT_PG_CONFIG ?= /opt/postgresql-18/bin/pg_config
 
-MAJOR = $(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+major = $(shell $(1) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+MAJOR = $(call major,$(PG_CONFIG))
+# Empty unless NEXT_PG_CONFIG is there and of a newer major.
+NEXT = $(if $(wildcard $(NEXT_PG_CONFIG)),$(shell [ $(call major,$(NEXT_PG_CONFIG)) -gt $(MAJOR) ] && echo yes))
 FEATURES = --no-default-features --features pg$(MAJOR)
 PACKAGE = target/package/pg$(MAJOR)
 DATA = target/nycflights13/flights.csv
 PGSPOT = target/pgspot
 REGRESS = $(basename $(notdir $(sort $(wildcard pg_test/regress/sql/*.sql))))
 
-export PGRX_HOME := $(CURDIR)/target/pgrx
+# One for each major: what is built for one stays valid while another is built.
+all lint unit pgrx-config: export PGRX_HOME = $(CURDIR)/target/pgrx/pg$(MAJOR)
 # cargo-pgrx would add link flags that no other cargo command has, and so build every crate twice.
 export CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND := 1
 
@@ -35,6 +42,7 @@ package: all
 
 install: all
 	tools/install $(PACKAGE) $(PG_CONFIG) $(wildcard $(COMMUNITY_PG_CONFIG))
+	$(if $(NEXT),$(MAKE) install PG_CONFIG=$(NEXT_PG_CONFIG) COMMUNITY_PG_CONFIG=)
 
 setup:
 	tools/setup
@@ -46,7 +54,7 @@ pgrx-config:
 	@cmp -s $(PGRX_HOME)/config.new $(PGRX_HOME)/config.toml || mv $(PGRX_HOME)/config.new $(PGRX_HOME)/config.toml
 
 demo: setup
-	$(MAKE) install $(DATA)
+	$(MAKE) install $(DATA) NEXT_PG_CONFIG=
 	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) demo/run
 
 # Every kind of test runs, even after one has failed.
@@ -85,11 +93,12 @@ installcheck:
 	    { cat target/regress/regression.diffs; exit 1; }
 
 cluster: $(DATA)
-	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) cargo test --package cluster -- $(TESTS)
+	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) NEXT_PG_CONFIG=$(NEXT_PG_CONFIG) \
+	    cargo test --package cluster -- $(TESTS)
 
 # The test of that name once more, for longer; CHAOS_SEED repeats an earlier time's choices.
 chaos: setup
-	$(MAKE) install
+	$(MAKE) install NEXT_PG_CONFIG=
 	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) CHAOS_ROUNDS=$${CHAOS_ROUNDS:-200} \
 	    cargo test --package cluster -- chaos:
 

@@ -221,6 +221,7 @@ pub fn shared_source(edition: Edition) -> Arc<Cluster> {
     match edition {
         Edition::Apache => shared("Apache source", || of_edition(edition, &[])),
         Edition::Community => shared("Community source", || of_edition(edition, &[])),
+        Edition::Next => shared("Next source", || of_edition(edition, &[])),
     }
 }
 
@@ -228,6 +229,7 @@ pub fn shared_target(edition: Edition) -> Arc<Cluster> {
     match edition {
         Edition::Apache => shared("Apache target", || of_edition(edition, &[])),
         Edition::Community => shared("Community target", || of_edition(edition, &[])),
+        Edition::Next => shared("Next target", || of_edition(edition, &[])),
     }
 }
 
@@ -255,7 +257,7 @@ fn edition_settings<'a>(edition: Edition, settings: &[(&'a str, &'a str)]) -> (P
     let bindir = edition.bindir().expect("no such installation");
     let license = match edition {
         Edition::Apache => "apache",
-        Edition::Community => "timescale",
+        Edition::Community | Edition::Next => "timescale",
     };
     let mut all = vec![("timescaledb.license", license)];
     all.extend(settings);

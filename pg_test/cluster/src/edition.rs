@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The edition of TimescaleDB that a server runs.
+/// The edition of TimescaleDB that a server runs, and the installation that it is in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Edition {
     /// PG_CONFIG's installation, held to the Apache edition even where it has the other one.
     Apache,
     /// COMMUNITY_PG_CONFIG's installation, else PG_CONFIG's own where it has that edition.
     Community,
+    /// NEXT_PG_CONFIG's installation, which has that edition too, on a newer PostgreSQL.
+    Next,
 }
 
 impl Edition {
@@ -26,13 +28,37 @@ impl Edition {
                 let other = ask(&other, "--bindir").filter(|_| same_major).map(PathBuf::from);
                 [other, Some(bindir)].into_iter().flatten().find(|dir| has_library(dir, "-tsl-"))
             }
+            Edition::Next => {
+                let next = pg_config("NEXT_PG_CONFIG", "/opt/postgresql-18/bin/pg_config");
+                let bindir = ask(&next, "--bindir").filter(|_| major(&next) > major(&own)).map(PathBuf::from);
+                bindir.filter(|dir| has_library(dir, "-tsl-"))
+            }
         }
+    }
+
+    /// What is missing here to run tests on it. The Apache edition is what tests cannot do without.
+    pub fn lacks(self) -> Option<&'static str> {
+        let lack = match self {
+            Edition::Apache => return None,
+            Edition::Community => "no installation with TimescaleDB's Community edition; COMMUNITY_PG_CONFIG names one",
+            Edition::Next => {
+                "no installation with TimescaleDB's Community edition on a newer PostgreSQL; NEXT_PG_CONFIG names one"
+            }
+        };
+        self.bindir().is_none().then_some(lack)
+    }
+
+    /// One with the Community edition on PostgreSQL 18 or newer.
+    pub fn since_18() -> Option<Edition> {
+        let since_18 = |dir: PathBuf| major(&dir.join("pg_config")) >= Some(18);
+        [Edition::Community, Edition::Next].into_iter().find(|edition| edition.bindir().is_some_and(since_18))
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Edition::Apache => "apache",
             Edition::Community => "community",
+            Edition::Next => "next",
         }
     }
 }
@@ -42,20 +68,33 @@ impl Edition {
 pub struct Versions {
     pub source: &'static str,
     pub target: &'static str,
+    /// Where the target is; the source is [`Edition::Community`].
+    pub to: Edition,
 }
 
 impl Versions {
-    /// From older to newer catalogs, and within each.
-    pub const ALL: [Versions; 4] = [
-        Versions { source: "2.17.2", target: "2.29.2" },
-        Versions { source: "2.19.3", target: "2.19.3" },
-        Versions { source: "2.19.3", target: "2.29.2" },
-        Versions { source: "2.29.2", target: "2.29.2" },
+    /// From older to newer catalogs, within each, and to the next PostgreSQL.
+    pub const ALL: [Versions; 5] = [
+        Versions::new("2.17.2", "2.29.2"),
+        Versions::new("2.19.3", "2.19.3"),
+        Versions::new("2.19.3", "2.29.2"),
+        Versions::new("2.29.2", "2.29.2"),
+        Versions { to: Edition::Next, ..Versions::new("2.29.2", "2.29.2") },
     ];
 
-    pub fn installed(self) -> bool {
-        let has = |bindir: &Path, version: &str| has_library(bindir, &format!("-tsl-{version}.so"));
-        Edition::Community.bindir().is_some_and(|dir| has(&dir, self.source) && has(&dir, self.target))
+    /// Both on the same PostgreSQL.
+    pub const fn new(source: &'static str, target: &'static str) -> Versions {
+        Versions { source, target, to: Edition::Community }
+    }
+
+    /// What is missing here to run tests between them.
+    pub fn lacks(self) -> Option<&'static str> {
+        let has = |edition: Edition, version: &str| {
+            edition.bindir().is_some_and(|dir| has_library(&dir, &format!("-tsl-{version}.so")))
+        };
+        let both = has(Edition::Community, self.source) && has(self.to, self.target);
+        let lack = "their versions of TimescaleDB's Community edition are not there";
+        Edition::Community.lacks().or(self.to.lacks()).or((!both).then_some(lack))
     }
 
     pub fn same(self) -> bool {
@@ -64,7 +103,7 @@ impl Versions {
 
     /// Part of the names of roles, which all databases of a server share.
     pub fn suffix(self) -> String {
-        format!("{}_{}", self.source, self.target).replace('.', "")
+        format!("{}_{}_{}", self.source, self.target, self.to.name()).replace('.', "")
     }
 }
 
@@ -94,9 +133,9 @@ fn ask(pg_config: &Path, what: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// "PostgreSQL 17.6 (Debian ...)" to "17"; "PostgreSQL 18beta1" to "18".
-fn major(pg_config: &Path) -> Option<String> {
+/// "PostgreSQL 17.6 (Debian ...)" to 17; "PostgreSQL 18beta1" to 18.
+fn major(pg_config: &Path) -> Option<u32> {
     let version = ask(pg_config, "--version")?;
     let number = version.split_whitespace().nth(1)?;
-    Some(number.chars().take_while(char::is_ascii_digit).collect())
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

@@ -40,7 +40,7 @@ impl Pair {
     pub fn of(name: &str, versions: Versions) -> Pair {
         let name = format!("{name} {}", versions.suffix());
         let source = Db::create(shared_source(Edition::Community), &name);
-        let target = Db::create(shared_target(Edition::Community), &name);
+        let target = Db::create(shared_target(versions.to), &name);
         for (side, version) in [(&source, versions.source), (&target, versions.target)] {
             side.sql(&format!("CREATE EXTENSION timescaledb VERSION '{version}'"));
         }

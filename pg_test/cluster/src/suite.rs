@@ -5,6 +5,7 @@ use crate::edition::{Edition, Versions, postgres_15};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -15,6 +16,8 @@ enum On {
     Apache,
     Community,
     Postgres15,
+    Next,
+    Since18,
     Richest,
 }
 
@@ -55,6 +58,16 @@ impl Test {
         Test { name, run: Run::Edition(On::Postgres15, run) }
     }
 
+    /// Needs a newer PostgreSQL beside PG_CONFIG's.
+    pub const fn next(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, run: Run::Edition(On::Next, run) }
+    }
+
+    /// Needs PostgreSQL 18 or newer with the Community edition on both sides.
+    pub const fn since_18(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, run: Run::Edition(On::Since18, run) }
+    }
+
     /// Runs between all pairs of versions of the Community edition.
     pub const fn versions(name: &'static str, run: fn(Versions)) -> Test {
         Test { name, run: Run::Versions(&Versions::ALL, run) }
@@ -73,30 +86,34 @@ impl Test {
                     On::Both => &[Edition::Apache, Edition::Community],
                     On::Apache | On::Postgres15 => &[Edition::Apache],
                     On::Community => &[Edition::Community],
+                    On::Next => &[Edition::Next],
+                    On::Since18 => &[Edition::since_18().unwrap_or(Edition::Next)],
                     On::Richest if Edition::Community.bindir().is_some() => &[Edition::Community],
                     On::Richest => &[Edition::Apache],
                 };
                 let trial = |edition: &Edition| {
                     let edition = *edition;
-                    let impossible = if on == On::Postgres15 {
-                        left_out.count_postgres_15()
-                    } else {
-                        edition == Edition::Community && left_out.count_community()
+                    let lack = match on {
+                        On::Postgres15 => postgres_15().is_none().then_some("no PostgreSQL 15 found"),
+                        On::Since18 if Edition::since_18().is_none() => {
+                            Some("no PostgreSQL 18 with TimescaleDB's Community edition found")
+                        }
+                        _ => edition.lacks(),
                     };
                     Trial::test(name.clone(), move || guarded(|| run(edition)))
                         .with_kind(edition.name())
-                        .with_ignored_flag(impossible)
+                        .with_ignored_flag(left_out.count(lack))
                 };
                 editions.iter().map(trial).collect()
             }
             Run::Versions(versions, run) => {
                 let trial = |versions: &Versions| {
                     let versions = *versions;
-                    let impossible = left_out.count_versions(versions);
-                    let name = format!("{name}, {} to {}", versions.source, versions.target);
+                    let newer = if versions.to == Edition::Next { " on a newer PostgreSQL" } else { "" };
+                    let name = format!("{name}, {} to {}{newer}", versions.source, versions.target);
                     Trial::test(name, move || guarded(|| run(versions)))
-                        .with_kind(Edition::Community.name())
-                        .with_ignored_flag(impossible)
+                        .with_kind(versions.to.name())
+                        .with_ignored_flag(left_out.count(versions.lacks()))
                 };
                 versions.iter().map(trial).collect()
             }
@@ -104,49 +121,19 @@ impl Test {
     }
 }
 
-/// Tests that this machine cannot run.
+/// How many tests this machine cannot run, by what they lack.
 #[derive(Default)]
-struct LeftOut {
-    community: usize,
-    versions: usize,
-    postgres_15: usize,
-}
+struct LeftOut(BTreeMap<&'static str, usize>);
 
 impl LeftOut {
-    /// Whether it has to be left out, which is then counted.
-    fn count_community(&mut self) -> bool {
-        let missing = Edition::Community.bindir().is_none();
-        self.community += usize::from(missing);
-        missing
-    }
-
-    fn count_versions(&mut self, versions: Versions) -> bool {
-        let missing = !versions.installed();
-        self.versions += usize::from(missing);
-        missing
-    }
-
-    fn count_postgres_15(&mut self) -> bool {
-        let missing = postgres_15().is_none();
-        self.postgres_15 += usize::from(missing);
-        missing
+    /// Whether a test has to be left out, which is then counted.
+    fn count(&mut self, lack: Option<&'static str>) -> bool {
+        lack.map(|lack| *self.0.entry(lack).or_default() += 1).is_some()
     }
 
     fn say(&self) {
-        if self.community > 0 {
-            println!(
-                "{} Community tests left out: no installation found; COMMUNITY_PG_CONFIG names one",
-                self.community
-            );
-        }
-        if self.versions > 0 {
-            println!(
-                "{} tests left out: their versions of TimescaleDB's Community edition are not there",
-                self.versions
-            );
-        }
-        if self.postgres_15 > 0 {
-            println!("{} tests left out: no PostgreSQL 15 found", self.postgres_15);
+        for (lack, count) in &self.0 {
+            println!("{count} tests left out: {lack}");
         }
     }
 }

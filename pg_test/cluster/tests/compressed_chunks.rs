@@ -13,8 +13,8 @@ pub const TESTS: &[Test] = &[
 
 /// 2.18 to 2.21 have it.
 const HYPERCORE: [Versions; 2] = [
-    Versions { source: "2.19.3", target: "2.19.3" },
-    Versions { source: "2.19.3", target: "2.29.2" },
+    Versions::new("2.19.3", "2.19.3"),
+    Versions::new("2.19.3", "2.29.2"),
 ];
 
 /// Migrates, and compares all that is comparable between these versions. The chunks of the tables

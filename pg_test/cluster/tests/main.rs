@@ -24,6 +24,7 @@ scenarios!(
     every_object,
     owners_and_privileges,
     constraints,
+    postgresql_18,
     one_snapshot,
     cancel,
     older_source,

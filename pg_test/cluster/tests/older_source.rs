@@ -1,10 +1,11 @@
-//! Sources older than the target: plain PostgreSQL 15, and earlier versions of TimescaleDB.
+//! Sources older than the target: plain PostgreSQL 15, the major before, and earlier versions of TimescaleDB.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same, differences};
+use cluster::{Edition, Pair, assert_same, differences, shared_source, shared_target};
 
 pub const TESTS: &[Test] = &[
     Test::postgres_15("plain PostgreSQL 15", postgres_15),
+    Test::next("plain PostgreSQL of the major before", major_before),
     Test::apache("plain PostgreSQL of the same version", plain),
     Test::community("every earlier TimescaleDB that is installed", timescaledb),
 ];
@@ -24,12 +25,19 @@ const PLAIN: &str = "
     SELECT lo_from_bytea(815, '\\x0123')";
 
 fn postgres_15(_: Edition) {
-    let pair = Pair::from_15("from_15");
+    older(&Pair::from_15("from_15"));
+}
+
+fn major_before(edition: Edition) {
+    older(&Pair::between("from_major_before", shared_source(Edition::Apache), shared_target(edition)));
+}
+
+fn older(pair: &Pair) {
     pair.source.sql(PLAIN);
     pair.migrate();
     // The newer server words a view's query its own way.
     let wrong: Vec<_> =
-        differences(&pair).into_iter().filter(|text| !text.contains("Type: VIEW") && !text.contains("Type: MATERIALIZED VIEW")).collect();
+        differences(pair).into_iter().filter(|text| !text.contains("Type: VIEW") && !text.contains("Type: MATERIALIZED VIEW")).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));
 }

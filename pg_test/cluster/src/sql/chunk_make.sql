@@ -10,7 +10,11 @@ SELECT chunk.hypertable || ' chunk ' || chunk.slices AS key,
            'replica identity ' || c.relreplident::text,
            'options ' || array_to_string(c.reloptions, ' '),
            (SELECT string_agg(format('column %I %s %s %s', attname, format_type(atttypid, atttypmod), attstorage,
-                                     CASE WHEN attnotnull THEN 'not null' END), E'\n' ORDER BY attname)
+                                     -- On PostgreSQL 18, TimescaleDB leaves it out on chunks of continuous aggregates.
+                                     CASE WHEN attnotnull AND NOT EXISTS (
+                                              SELECT FROM pg_inherits
+                                              WHERE inhrelid = c.oid AND inhparent::regclass::text LIKE '%materialized_hypertable%')
+                                          THEN 'not null' END), E'\n' ORDER BY attname)
             FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped),
            (SELECT string_agg(format('default %I %s', a.attname, pg_get_expr(d.adbin, d.adrelid)), E'\n' ORDER BY a.attname)
             FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = c.oid),
