@@ -68,6 +68,10 @@ fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> 
     let params = address::resolve(given(source)?)?;
     let mut connection = source_session::open(&params, "timescale_migrate preflight", options)?;
     let server = inventory::server(&mut connection)?;
+    let versions = preflight::versions(&server)?;
+    if versions.refuse().is_err() {
+        return Ok(versions);
+    }
     let inventory = inventory::read(&mut connection, server)?;
     let mut scope = scope::of(&mut connection, inventory, options)?;
     let mut report = preflight::check(&mut connection, &scope, options, true)?;

@@ -8,7 +8,7 @@ use crate::core::recompute;
 use crate::core::scope::Left;
 use crate::error::Result;
 use crate::libpq::Params;
-use crate::run::scope;
+use crate::run::{preflight, scope};
 use crate::source::{inventory, schema, session};
 use crate::target::{database, roles, schema as target};
 
@@ -50,6 +50,7 @@ fn left(left: Left) -> Step {
 pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let mut source = session::open(params, "timescale_migrate plan", options)?;
     let server = inventory::server(&mut source)?;
+    preflight::versions(&server)?.refuse()?;
     let inventory = inventory::read(&mut source, server)?;
     let mut scope = scope::of(&mut source, inventory, options)?;
     let archive = schema::dump(&mut source, params, &scope.inventory.server, None, options)?;

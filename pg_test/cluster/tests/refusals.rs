@@ -2,7 +2,7 @@
 
 use crate::slow;
 use cluster::suite::Test;
-use cluster::{Cluster, Db, Edition, Pair};
+use cluster::{Cluster, Db, Edition, Pair, shared_source, shared_target};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a target that has some of the objects", target_has_objects),
     Test::apache("a second run at once", second_run),
     Test::apache("into the source itself", into_itself),
+    Test::next("a source of a newer PostgreSQL", newer_source),
     Test::apache("on a standby", standby),
     Test::apache("no or too few worker slots", worker_slots),
     Test::apache("callers without the right", privileges),
@@ -133,6 +134,22 @@ fn into_itself(edition: Edition) {
     pair.target.sql("ALTER SERVER old OPTIONS (SET dbname 'refuse_itself_other')");
     pair.migrate();
     assert_eq!(pair.target.value("SELECT count(*) FROM there"), "1");
+}
+
+fn newer_source(edition: Edition) {
+    let pair = Pair::between("refuse_newer", shared_source(edition), shared_target(Edition::Apache));
+    pair.source.sql("CREATE TABLE t (n int)");
+    let major = "SELECT current_setting('server_version_num')::int / 10000";
+    let (from, to) = (pair.source.value(major), pair.target.value(major));
+    let why = format!("the source is newer than this server ({to})");
+    for call in ["migrate_from", "migrate_plan"] {
+        let error = pair.target.refuses(&format!("SELECT * FROM {call}('old')"), &["at least the source's major version"]);
+        assert_eq!(error.message(), format!("cannot migrate: version: PostgreSQL {from}: {why}"), "{call}");
+        assert_eq!(error.code().code(), "0A000");
+    }
+    let check = "SELECT concat_ws('|', status, subject, detail) FROM migrate_preflight('old') WHERE \"check\" = 'version'";
+    assert_eq!(pair.target.value(check), format!("error|PostgreSQL {from}|{why}"));
+    assert_eq!(pair.target.value("SELECT to_regclass('t') IS NULL"), "t");
 }
 
 fn standby(edition: Edition) {

@@ -5,6 +5,7 @@ mod objects;
 mod servers;
 
 use crate::core::archive::{Plan, Why};
+use crate::core::inventory::Server;
 use crate::core::options::Options;
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
@@ -94,6 +95,13 @@ impl Report {
         }
         Err(if first.hint.is_empty() { error } else { error.hint(first.hint.clone()) })
     }
+}
+
+/// Whether there is sense in reading more of the source; pg_dump refuses a newer one.
+pub fn versions(source: &Server) -> Result<Report> {
+    let mut report = Report::default();
+    servers::versions(&mut report, source, &inventory::server(&mut Here)?);
+    Ok(report)
 }
 
 /// Every check that needs no dump of the schema.

@@ -27,26 +27,7 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
             "Name another database as the source.",
         );
     }
-    let (from, to) = (source.major(), target.major());
-    if from > to {
-        report.add(
-            "version",
-            Status::Error,
-            format!("PostgreSQL {from}"),
-            format!("the source is newer than this server ({to})"),
-            "Migrate to a server of at least the source's major version.",
-        );
-    }
-    if from < 13 {
-        report.add(
-            "version",
-            Status::Error,
-            format!("PostgreSQL {from}"),
-            "sources before PostgreSQL 13 are not supported",
-            "",
-        );
-    }
-    report.settle("version", format!("PostgreSQL {from}"), format!("to PostgreSQL {to}"));
+    versions(report, source, target);
     if target.encoding != "UTF8" {
         report.add(
             "encoding",
@@ -77,6 +58,29 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
         );
     }
     report.settle("collation", source.collate.clone(), "the same on both sides");
+}
+
+pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
+    let (from, to) = (source.major(), target.major());
+    if from > to {
+        report.add(
+            "version",
+            Status::Error,
+            format!("PostgreSQL {from}"),
+            format!("the source is newer than this server ({to})"),
+            "Migrate to a server of at least the source's major version.",
+        );
+    }
+    if from < 13 {
+        report.add(
+            "version",
+            Status::Error,
+            format!("PostgreSQL {from}"),
+            "sources before PostgreSQL 13 are not supported",
+            "",
+        );
+    }
+    report.settle("version", format!("PostgreSQL {from}"), format!("to PostgreSQL {to}"));
 }
 
 pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server) {
