@@ -20,10 +20,10 @@ pub struct Server {
     pub locale: Option<String>,
     pub user: String,
     pub superuser: bool,
-    pub max_connections: i64,
-    pub max_worker_processes: i64,
-    pub max_locks_per_transaction: i64,
-    pub max_prepared_transactions: i64,
+    pub max_connections: i32,
+    pub max_worker_processes: i32,
+    pub max_locks_per_transaction: i32,
+    pub max_prepared_transactions: i32,
     pub timescaledb: Option<Timescaledb>,
 }
 
@@ -69,7 +69,8 @@ impl Server {
     /// Locks that the server's lock table is made for; the documented formula of
     /// `max_locks_per_transaction`.
     pub fn lock_capacity(&self) -> i64 {
-        self.max_locks_per_transaction * (self.max_connections + self.max_prepared_transactions)
+        let sessions = i64::from(self.max_connections) + i64::from(self.max_prepared_transactions);
+        i64::from(self.max_locks_per_transaction) * sessions
     }
 }
 
@@ -92,7 +93,7 @@ pub struct Relation {
     /// An extension's condition on which rows of its table are the user's.
     #[serde(rename = "where")]
     pub condition: Option<String>,
-    pub pages: i64,
+    pub pages: u32,
     pub bytes: i64,
     pub rows: i64,
     pub columns: Vec<Column>,

@@ -339,11 +339,16 @@ pub fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> 
     Task { stage, object, rows, bytes, work }
 }
 
+/// Of one table. Whatever size the source says it has, the tasks for it fit into memory.
+const MOST_PARTS: i64 = 100_000;
+
 /// The parts of a table: page ranges of about `split` bytes each, by the table's whole size.
 /// Its TOAST counts, so that a small heap with large values is split too.
 fn parts(table: &Relation, split: i64) -> Vec<(i64, Option<i64>)> {
-    let count = if split == 0 { 1 } else { (table.bytes / split + 1).min(table.pages.max(1)) };
-    let bound = |i: i64| table.pages * i / count;
+    let pages = i64::from(table.pages);
+    let count = if split == 0 { 1 } else { (table.bytes / split).clamp(0, MOST_PARTS - 1) + 1 };
+    let count = count.min(pages.max(1));
+    let bound = |i: i64| pages * i / count;
     (0..count).map(|i| (bound(i), (i + 1 < count).then(|| bound(i + 1)))).collect()
 }
 
@@ -412,8 +417,8 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             match (compressed.get(&chunk.oid), &chunk.query) {
                 (Some(chunk), None) => {
                     copy.form = compression::form(chunk, inventory, target);
-                    bytes += chunk.relation.as_ref().map_or(0, |r| r.bytes);
-                    rows += chunk.spec["sizes"]["numrows_pre_compression"].as_i64().unwrap_or(0);
+                    bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| r.bytes));
+                    rows = rows.saturating_add(chunk.spec["sizes"]["numrows_pre_compression"].as_i64().unwrap_or(0));
                 }
                 (None, None) if chunk.frozen => copy.form = compression::frozen(target),
                 _ => {}
@@ -489,7 +494,7 @@ pub fn verify(object: String, rows: i64, bytes: i64, work: Verify) -> Task {
 mod tests {
     use super::*;
 
-    fn table(pages: i64, bytes: i64) -> Relation {
+    fn table(pages: u32, bytes: i64) -> Relation {
         serde_json::from_value(serde_json::json!({
             "oid": 1, "schema": "public", "name": "t", "has_children": false, "row_security": false,
             "force_row_security": false, "owner": "o", "pages": pages, "bytes": bytes, "rows": 10,
@@ -503,8 +508,18 @@ mod tests {
 
     #[test]
     fn parts_cover_every_page_once() {
-        for (pages, bytes, split) in [(100, 1000, 300), (7, 1_000_000, 10), (1, 500, 10), (0, 0, 10), (50, 50, 0)] {
+        for (pages, bytes, split) in [
+            (100, 1000, 300),
+            (7, 1_000_000, 10),
+            (1, 500, 10),
+            (0, 0, 10),
+            (50, 50, 0),
+            // Sizes that no relation has.
+            (50, -1000, 10),
+            (u32::MAX, i64::MAX, 1),
+        ] {
             let parts = parts(&table(pages, bytes), split);
+            assert!(parts.len() <= MOST_PARTS as usize);
             assert_eq!(parts[0].0, 0);
             assert_eq!(parts.last().unwrap().1, None);
             for pair in parts.windows(2) {

@@ -204,7 +204,7 @@ pub(super) fn workers(report: &mut Report, target: &Server, options: &Options) -
         &[],
     )?
     .unwrap_or(0);
-    let free = target.max_worker_processes - taken;
+    let free = i64::from(target.max_worker_processes) - taken;
     let wanted = i64::from(options.jobs) + 1;
     if free < 2 {
         report.add(
