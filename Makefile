@@ -60,7 +60,7 @@ demo: setup
 # Every kind of test runs, even after one has failed.
 test: setup
 	$(MAKE) install $(DATA)
-	$(MAKE) --keep-going unit pgspot regress cluster
+	$(MAKE) --keep-going unit fuzz pgspot regress cluster
 
 lint: pgrx-config
 	cargo fmt --all --check
@@ -68,6 +68,10 @@ lint: pgrx-config
 
 unit: pgrx-config
 	cargo test --release --package timescale_migrate --lib $(FEATURES)
+
+# What reads foreign input, with inputs that are made up; FUZZ_SECONDS (60) for all of it.
+fuzz:
+	pg_test/fuzz/run
 
 # Known weaknesses in the install script that was built. Its schema can be any; pgspot parses names only.
 pgspot: $(PGSPOT)/done
@@ -108,4 +112,4 @@ $(DATA): demo/requirements.txt
 clean:
 	cargo clean
 
-.PHONY: all package install setup pgrx-config demo test lint unit pgspot regress installcheck cluster chaos clean
+.PHONY: all package install setup pgrx-config demo test lint unit fuzz pgspot regress installcheck cluster chaos clean
