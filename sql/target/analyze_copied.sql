@@ -12,7 +12,7 @@ FROM (
     FROM timescale_migrate.task_log t,
          LATERAL (SELECT t.work #> '{into,chunk,hypertable}') h(hypertable),
          LATERAL (SELECT t.estimated_bytes + 67108864 / 100) w(weight)
-    WHERE t.run = $1 AND t.stage = 'copy' AND t.work->'into' ? 'chunk'
+    WHERE t.run = $1 AND t.stage = 'copy' AND t.work->'into' ? 'chunk' AND t.target IS NOT NULL
       -- A resume may have them already, and may have copied a chunk again.
       AND t.id NOT IN (
           SELECT c::integer FROM timescale_migrate.task_log a, jsonb_array_elements_text(a.work->'copies') c

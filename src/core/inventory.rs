@@ -3,7 +3,7 @@
 
 use super::name::Name;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// `server.sql`
 #[derive(Clone, Debug, Deserialize)]
@@ -71,6 +71,11 @@ impl Server {
     pub fn lock_capacity(&self) -> i64 {
         let sessions = i64::from(self.max_connections) + i64::from(self.max_prepared_transactions);
         i64::from(self.max_locks_per_transaction) * sessions
+    }
+
+    /// Whether so many locks leave a quarter of the lock table to others.
+    pub fn has_room(&self, locks: i64) -> bool {
+        locks <= self.lock_capacity() / 4 * 3
     }
 }
 
@@ -237,6 +242,7 @@ pub struct Unportable {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct CompressedRelation {
+    pub oid: u32,
     pub schema: String,
     pub name: String,
     pub bytes: i64,
@@ -317,6 +323,8 @@ pub struct Inventory {
     pub sequences: Vec<Sequence>,
     pub matviews: Vec<Matview>,
     pub excluded: Vec<Excluded>,
+    /// What the keeper has a lock on, by OID. The rest is locked by who reads it.
+    pub locked: HashSet<u32>,
 }
 
 /// The extension that keeps tiered chunks; no server but its vendor's has it.
@@ -351,12 +359,35 @@ impl Inventory {
         self.chunks.iter().filter(|chunk| chunk.hypertable_id == hypertable.id)
     }
 
-    /// What must be the same before and after the snapshot was taken: every relation that is
-    /// read. A difference means that something was made, dropped or compressed in between.
-    pub fn fingerprint(&self) -> Vec<u32> {
-        let mut oids: Vec<u32> =
-            self.relations.iter().map(|r| r.oid).chain(self.chunks.iter().map(|c| c.oid)).collect();
-        oids.sort_unstable();
-        oids
+    /// Tables that are no chunks: hypertables' roots, too.
+    pub fn tables(&self) -> impl Iterator<Item = &Relation> {
+        let chunks: HashSet<u32> = self.chunks.iter().map(|c| c.oid).collect();
+        self.relations.iter().filter(move |r| !chunks.contains(&r.oid))
+    }
+
+    /// How many locks it takes to read everything.
+    pub fn locks(&self) -> i64 {
+        let compressed = self.compressed_chunks.iter().filter(|c| c.relation.is_some());
+        (self.tables().count() + self.chunks.len() + compressed.count()) as i64
+    }
+
+    /// What is read from chunks: themselves, and what holds their compressed rows; with OIDs. A
+    /// tiered one is a foreign table, which cannot be locked.
+    pub fn of_chunks(&self) -> HashMap<u32, Vec<(u32, Name)>> {
+        let own = |chunk: &Chunk| Some((chunk.oid, chunk.qualified())).filter(|_| !chunk.osm);
+        let mut all: HashMap<_, _> =
+            self.chunks.iter().map(|c| (c.oid, own(c).into_iter().collect::<Vec<_>>())).collect();
+        for chunk in &self.compressed_chunks {
+            if let (Some(read), Some(relation)) = (all.get_mut(&chunk.oid), &chunk.relation) {
+                read.push((relation.oid, Name::new(&relation.schema, &relation.name)));
+            }
+        }
+        all
+    }
+
+    /// These relations, unless the keeper has a lock on each.
+    pub fn guards(&self, relations: &[(u32, Name)]) -> Vec<Name> {
+        let unlocked = relations.iter().any(|(oid, _)| !self.locked.contains(oid));
+        if unlocked { relations.iter().map(|(_, name)| name.clone()).collect() } else { Vec::new() }
     }
 }

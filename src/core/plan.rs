@@ -175,6 +175,9 @@ pub struct Copy {
     pub seen: Option<String>,
     /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
     pub pages: Option<(i64, Option<i64>)>,
+    /// What it reads without the keeper having a lock on it; the relation itself is the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Name>,
 }
 
 impl Copy {
@@ -192,6 +195,7 @@ impl Copy {
             root: false,
             seen: None,
             pages: None,
+            guards: Vec::new(),
         }
     }
 
@@ -305,11 +309,11 @@ pub enum Doubt {
     Gone,
 }
 
-/// Whether a finished copy task still holds what the source has.
+/// Whether finished copy tasks of a relation still hold what the source has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Recheck {
-    /// The copy task's id.
-    pub copy: i32,
+    /// The ids of the copy tasks: several if the relation was copied in parts.
+    pub copies: Vec<i32>,
     pub doubt: Doubt,
     /// What copies the relation as the source has it now.
     pub again: Vec<Task>,
@@ -333,6 +337,9 @@ pub struct Verify {
     pub checksum: bool,
     /// The source's count where it is known already: what the copy was told by the source.
     pub source_rows: Option<i64>,
+    /// As in [`Copy`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Name>,
 }
 
 pub fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> Task {
@@ -368,6 +375,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         let name = table.qualified();
         let mut copy = Copy::new(name.clone(), Into::Table(name.clone()), &table.columns);
         copy.condition = table.condition.clone();
+        copy.guards = inventory.guards(&[(table.oid, name.clone())]);
         let parts = parts(table, options.split_bytes);
         if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
             tasks.push(task(Stage::Copy, name.shown(), table.rows, table.bytes, Work::Copy(copy)));
@@ -381,6 +389,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         }
     }
     let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
+    let read = inventory.of_chunks();
     let mut ranges: HashMap<i32, Vec<serde_json::Value>> = HashMap::new();
     for range in inventory.skipping.iter().flat_map(|column| &column.chunks) {
         if let Some(id) = range["chunk_id"].as_i64().and_then(|id| i32::try_from(id).ok()) {
@@ -393,6 +402,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         if hypertable.root_may_have_rows {
             let mut copy = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
             copy.root = true;
+            copy.guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
             let object = format!("{} (its own rows)", name.shown());
             tasks.push(task(Stage::Copy, object, root.rows, root.bytes, Work::Copy(copy)));
         }
@@ -413,6 +423,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 creation_time: chunk.creation_time.clone(),
             };
             let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
+            copy.guards = inventory.guards(&read[&chunk.oid]);
             let (mut rows, mut bytes) = (chunk.rows, chunk.bytes);
             match (compressed.get(&chunk.oid), &chunk.query) {
                 (Some(chunk), None) => {

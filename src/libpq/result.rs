@@ -83,6 +83,14 @@ impl Rows {
             .ok_or_else(|| Error::internal("unexpected answer from the source: a value is missing").on(Side::Source))
     }
 
+    /// One cell that is a number.
+    pub fn number(&self, row: usize, column: usize) -> Result<i64> {
+        let text = self.text(row, column)?;
+        text.parse().map_err(|_| {
+            Error::internal(format!("unexpected answer from the source: \"{text}\" is no number")).on(Side::Source)
+        })
+    }
+
     /// Every row's first column, a JSON text, as a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
         (0..self.0.len())

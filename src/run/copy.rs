@@ -5,7 +5,7 @@ use super::state::{self, Outcome};
 use super::worker::Context;
 use super::{attach, routed};
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, copy, spi};
 use pgrx::JsonB;
@@ -13,8 +13,8 @@ use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let run = context.block.run;
+    let Some(source) = context.begin(id, &work.guards)? else { return gone(run, id, work) };
     let target = transaction(|| target(work))?;
-    let source = context.begin(id)?;
     transaction(|| {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
@@ -37,6 +37,19 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         context.drop_source();
     }
     Ok(())
+}
+
+/// What the snapshot knows was dropped. A chunk, as retention does, is left out; without a table
+/// the others need not fit together any more.
+fn gone(run: i64, id: i32, work: &Copy) -> Result<()> {
+    let message = format!("{} was dropped on the source since the snapshot", work.source.shown());
+    match work.into {
+        Into::Table(_) => Err(Error::new(SqlState::SNAPSHOT_GONE, message).on(Side::Source)),
+        Into::Chunk { .. } | Into::Routed { .. } => transaction(|| {
+            state::say_here(run, "notice", &format!("{message}: it is left out"))?;
+            state::task_done(id, &Outcome::default())
+        }),
+    }
 }
 
 /// Copies what the statement on the source gives into the relation; returns rows and bytes.
@@ -107,7 +120,7 @@ fn compressed(
     )?;
     let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
     let sum = format!("SELECT coalesce(sum(_ts_meta_count), 0) FROM {}", chunk.relation);
-    total += source.query(&sum)?.text(0, 0)?.parse::<u64>().map_err(|_| Error::internal("a count is no number"))?;
+    total += source.query(&sum)?.number(0, 0)? as u64;
     let options = copy::Options { columns: &chunk.columns, binary: chunk.binary, freeze: true };
     size += stream(source, &chunk.statement(), spi::relation_oid(&made)?, &options, &chunk.relation.shown())?.1;
     outcome.compressed = Some(made);

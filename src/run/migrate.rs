@@ -85,6 +85,11 @@ pub fn run(block: &Block) -> Result<()> {
             keeper.snapshot,
         ),
     )?;
+    let unlocked = migration.inventory.chunks.iter().filter(|c| !migration.inventory.locked.contains(&c.oid)).count();
+    if unlocked > 0 {
+        let message = format!("run {id}: {unlocked} chunks are locked on the source only while they are copied");
+        state::say(id, "notice", &message)?;
+    }
     // The workers get ready while the schema is made.
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs, tasks.len())?;

@@ -13,6 +13,7 @@ use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Doubt, Form, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
+use pgrx::JsonB;
 use std::collections::BTreeMap;
 
 struct Known {
@@ -25,15 +26,18 @@ struct Known {
 /// Makes the run's tasks fit the source as it is now; returns what there is to say about it.
 pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
     let mut known = BTreeMap::<Name, Vec<Known>>::new();
-    for (id, state, object, work) in spi::json_rows::<(i32, String, String, Work)>(
-        "SELECT json_build_array(id, state, object, work)::text FROM timescale_migrate.task_log
-         WHERE run = $1 AND stage IN ('copy', 'tiered') ORDER BY id",
+    // A task that is done without a target has found nothing to copy.
+    for (id, done, object, work) in spi::json_rows::<(i32, bool, String, Work)>(
+        "SELECT json_build_array(id, state = 'done' AND target IS NOT NULL, object, work)::text
+         FROM timescale_migrate.task_log WHERE run = $1 AND stage IN ('copy', 'tiered') ORDER BY id",
         &[run.into()],
     )? {
         if let Work::Copy(work) = work {
-            known.entry(work.source.clone()).or_default().push(Known { id, done: state == "done", object, work });
+            known.entry(work.source.clone()).or_default().push(Known { id, done, object, work });
         }
     }
+    // What an interrupted start has not compared, this one does.
+    spi::execute("DELETE FROM timescale_migrate.task_log WHERE run = $1 AND stage = 'recheck'", &[run.into()])?;
     let mut messages = Vec::new();
     let (mut added, mut rechecks) = (Vec::new(), Vec::new());
     for (name, tasks) in by_source(planned) {
@@ -49,17 +53,16 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
             continue;
         };
         if before.iter().all(|task| task.done) {
-            // Parts were counted one by one; their sum is compared by the first.
-            let first = &before[0];
-            let doubt = match first.work.seen == tasks[0].1.seen && first.work.form.same_kind(&tasks[0].1.form) {
+            let first = &before[0].work;
+            let doubt = match first.seen == tasks[0].1.seen && first.form.same_kind(&tasks[0].1.form) {
                 true => Doubt::None,
                 false => Doubt::Changed,
             };
-            rechecks.push(recheck(first, doubt, tasks.iter().map(|(task, _)| (*task).clone()).collect()));
+            rechecks.push(recheck(&before, doubt, tasks.iter().map(|(task, _)| (*task).clone()).collect()));
             continue;
         }
         if before.len() > 1 {
-            empty(&before[0].work)?;
+            empty(&before[0].work.into)?;
         }
         delete(before.iter().map(|task| task.id).collect())?;
         added.extend(tasks.into_iter().map(|(task, _)| task.clone()));
@@ -67,7 +70,7 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
     for gone in known.into_values().flatten() {
         // Else this side would hold rows that the source has dropped, as its retention does.
         if gone.done && matches!(gone.work.into, Into::Chunk { .. }) {
-            rechecks.push(recheck(&gone, Doubt::Gone, Vec::new()));
+            rechecks.push(recheck(&[gone], Doubt::Gone, Vec::new()));
             continue;
         }
         let fate = if gone.done { "its rows stay here" } else { "it is left out" };
@@ -85,10 +88,11 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
     Ok(messages)
 }
 
-fn recheck(known: &Known, doubt: Doubt, again: Vec<Task>) -> Task {
+fn recheck(known: &[Known], doubt: Doubt, again: Vec<Task>) -> Task {
     let bytes = again.iter().map(|task| task.bytes).sum();
-    let work = Work::Recheck(Recheck { copy: known.id, doubt, again });
-    plan::task(Stage::Recheck, known.object.clone(), 0, bytes, work)
+    let copies = known.iter().map(|task| task.id).collect();
+    let work = Work::Recheck(Recheck { copies, doubt, again });
+    plan::task(Stage::Recheck, known[0].object.clone(), 0, bytes, work)
 }
 
 fn by_source(planned: &[Task]) -> BTreeMap<Name, Vec<(&Task, &Copy)>> {
@@ -106,8 +110,8 @@ fn delete(ids: Vec<i32>) -> Result<()> {
 }
 
 /// Takes back the parts of a table that are here.
-fn empty(work: &Copy) -> Result<()> {
-    match &work.into {
+fn empty(into: &Into) -> Result<()> {
+    match into {
         Into::Table(name) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
         Into::Chunk { .. } | Into::Routed { .. } => Ok(()),
     }
@@ -116,24 +120,29 @@ fn empty(work: &Copy) -> Result<()> {
 /// Looks at a finished copy again; if the source holds something else now, it is taken back, and
 /// made again unless the chunk is gone.
 pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
+    let copies = recheck.copies.clone();
     let (work, target, rows, batches) = transaction(|| {
         spi::json_rows::<(Work, String, i64, Option<String>)>(
-            "SELECT json_build_array(t.work, t.target, (
-                 SELECT sum(p.rows) FROM timescale_migrate.task_log p
-                 WHERE p.run = t.run AND p.stage IN ('copy', 'tiered') AND p.work -> 'source' = t.work -> 'source'), t.compressed)::text
-             FROM timescale_migrate.task_log t WHERE t.id = $1",
-            &[recheck.copy.into()],
+            "SELECT json_build_array((array_agg(work))[1], min(target), sum(rows), min(compressed))::text
+             FROM timescale_migrate.task_log WHERE id = ANY ($1) HAVING count(*) > 0",
+            &[copies.clone().into()],
         )
     })?
     .pop()
     .ok_or_else(|| Error::internal("a copy task is gone"))?;
     let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
     let name = work.source.shown();
+    let guards = match recheck.again.first() {
+        Some(Task { work: Work::Copy(again), .. }) => again.guards.clone(),
+        _ => Vec::new(),
+    };
     let other = match recheck.doubt {
         Doubt::Changed => Some(format!("{name} was written to on the source since it was copied: it is copied again")),
         Doubt::Gone => Some(format!("{name} is no longer on the source: its copy is dropped")),
         Doubt::None => {
-            let now = count(context, id, &work)?;
+            let Some(now) = count(context, id, &work, &guards)? else {
+                return transaction(|| state::task_done(id, &state::Outcome::default()));
+            };
             let again = format!("{name} has {now} rows on the source now, {rows} were copied: it is copied again");
             (now != rows).then_some(again)
         }
@@ -142,34 +151,36 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     transaction(|| {
         if let Some(message) = other {
             take_back(run, &work, &target, batches.as_deref(), recheck.doubt == Doubt::Gone)?;
-            let all = "SELECT t.id FROM timescale_migrate.task_log t
-                       WHERE t.run = $1 AND t.stage IN ('copy', 'tiered')
-                         AND t.work -> 'source' = (SELECT work -> 'source' FROM timescale_migrate.task_log WHERE id = $2)";
             spi::execute(
-                &format!(
-                    "DELETE FROM timescale_migrate.task_log
-                     WHERE run = $1 AND (id IN ({all}) OR stage = 'compression' AND (work ->> 'copy')::integer IN ({all}))"
-                ),
-                &[run.into(), recheck.copy.into()],
+                "DELETE FROM timescale_migrate.task_log
+                 WHERE run = $1 AND stage = 'compression' AND (work ->> 'copy')::integer = ANY ($2)",
+                &[run.into(), copies.clone().into()],
             )?;
+            delete(copies)?;
             state::add_tasks(run, &recheck.again)?;
             state::say_here(run, "notice", &message)?;
+        } else if work.guards != guards {
+            // A comparison of the values reads under the same locks as this.
+            let guards = serde_json::to_value(&guards).map_err(|e| Error::internal(e.to_string()))?;
+            spi::execute(
+                "UPDATE timescale_migrate.task_log SET work = jsonb_set(work, '{guards}', $2) WHERE id = ANY ($1)",
+                &[copies.into(), JsonB(guards).into()],
+            )?;
         }
         state::task_done(id, &state::Outcome::default())
     })
 }
 
-/// How many rows the source has of what a task copied.
-fn count(context: &mut Context, id: i32, work: &Copy) -> Result<i64> {
-    let source = context.begin(id)?;
+/// How many rows the source has of what a task copied; `None` if it was dropped meanwhile.
+fn count(context: &mut Context, id: i32, work: &Copy, guards: &[Name]) -> Result<Option<i64>> {
+    let Some(source) = context.begin(id, guards)? else { return Ok(None) };
     let all = match &work.query {
         Some(query) => checksum::result(query),
         None => checksum::table(&work.source, !matches!(work.into, Into::Chunk { .. }), work.condition.as_deref()),
     };
-    let count = checksum::query(&all, &[], false);
-    let now = source.query(&count)?.text(0, 0)?.parse().map_err(|_| Error::internal("the count is no number"))?;
+    let now = source.query(&checksum::query(&all, &[], false))?.number(0, 0)?;
     source.query("COMMIT")?;
-    Ok(now)
+    Ok(Some(now))
 }
 
 /// Takes back as much of a copy as the next one cannot begin with.
@@ -187,7 +198,7 @@ fn take_back(run: i64, work: &Copy, target: &str, batches: Option<&str>, gone: b
         routed::drop(run, target)?;
     }
     match work.pages {
-        Some(_) => empty(work),
+        Some(_) => empty(&work.into),
         None => Ok(()),
     }
 }

@@ -39,6 +39,7 @@ struct Relation {
     query: Option<String>,
     root: bool,
     tiered: bool,
+    guards: Vec<Name>,
     rows: i64,
     bytes: i64,
 }
@@ -49,6 +50,7 @@ type Key = (Name, Option<Slices>);
 fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
     let names = |columns: &[crate::core::inventory::Column]| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
     let mut all = BTreeMap::new();
+    let read = inventory.of_chunks();
     for table in inventory.plain_tables() {
         let relation = Relation {
             name: table.qualified(),
@@ -57,6 +59,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             query: None,
             root: false,
             tiered: false,
+            guards: inventory.guards(&[(table.oid, table.qualified())]),
             rows: table.rows,
             bytes: table.bytes,
         };
@@ -72,17 +75,20 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             query: None,
             root: false,
             tiered: false,
+            guards: Vec::new(),
             rows,
             bytes,
         };
         if hypertable.root_may_have_rows {
-            let own = Relation { root: true, ..relation(name.clone(), root.rows, root.bytes) };
+            let guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
+            let own = Relation { root: true, guards, ..relation(name.clone(), root.rows, root.bytes) };
             all.insert((name.clone(), None), own);
         }
         for chunk in inventory.chunks_of(hypertable) {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.rows, chunk.bytes);
-            all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, ..own });
+            let guards = inventory.guards(&read[&chunk.oid]);
+            all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, guards, ..own });
         }
     }
     all
@@ -118,6 +124,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             chunk: key.1.is_some(),
             checksum,
             source_rows: None,
+            guards: from.guards.clone(),
         };
         tasks.push(plan::verify(key.0.shown(), from.rows, from.bytes, work));
     }
@@ -134,6 +141,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             chunk: key.1.is_some(),
             checksum,
             source_rows: Some(0),
+            guards: Vec::new(),
         };
         tasks.push(plan::verify(key.0.shown(), to.rows, to.bytes, work));
     }
@@ -199,7 +207,13 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
     let mut asked = false;
     let run = context.block.run;
     if let (Some(name), None) = (&work.source, work.source_rows) {
-        let source = context.begin(claim.id)?;
+        let Some(source) = context.begin(claim.id, &work.guards)? else {
+            return transaction(|| {
+                let message = format!("{} was dropped on the source and is not compared", name.shown());
+                state::say_here(run, "warning", &message)?;
+                state::task_done(claim.id, &Outcome::default())
+            });
+        };
         if work.root {
             source.query("SET LOCAL timescaledb.restoring = on")?;
         }
@@ -226,8 +240,7 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
         let source = context.source()?;
         let rows = source.answer()?;
         source.query("COMMIT")?;
-        let count = rows.text(0, 0)?.parse::<i64>().map_err(|_| Error::internal("the source's count is no number"))?;
-        Some((count, rows.0[0][1].clone()))
+        Some((rows.number(0, 0)?, rows.0[0][1].clone()))
     } else {
         work.source_rows.map(|rows| (rows, None))
     };

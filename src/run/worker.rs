@@ -3,7 +3,7 @@
 use super::launch::Block;
 use super::state::{self, Claim, Outcome, Places};
 use super::{attach, coordinator, copy, recompute, resume, verify};
-use crate::core::name::literal;
+use crate::core::name::Name;
 use crate::core::options::OnError;
 use crate::core::plan::{Sql, Stage, Work};
 use crate::core::retry::Pauses;
@@ -12,7 +12,7 @@ use crate::libpq::Connection;
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, spi};
-use crate::source::session as source_session;
+use crate::source::{guard, session as source_session};
 use crate::target::schema;
 use std::time::{Duration, Instant};
 
@@ -43,18 +43,15 @@ impl Context {
         self.source = None;
     }
 
-    /// The connection to the source, in a transaction that reads the run's snapshot and bears
-    /// the task's number in its `application_name`.
-    pub fn begin(&mut self, task: i32) -> Result<&mut Connection> {
-        let Block { run, snapshot, .. } = &self.block;
-        let statements = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; SET LOCAL application_name = {}",
-            literal(snapshot),
-            literal(&format!("timescale_migrate run {run} task {task}")),
-        );
+    /// The connection to the source, in a transaction that reads the run's snapshot, has locks on
+    /// `guards` and bears the task's number in its `application_name`. None if the first of the
+    /// guards was dropped on the source since the snapshot was taken.
+    pub fn begin(&mut self, task: i32, guards: &[Name]) -> Result<Option<&mut Connection>> {
+        let name = format!("timescale_migrate run {} task {task}", self.block.run);
+        let snapshot = self.block.snapshot.clone();
         let source = self.source()?;
-        match source.query(&statements) {
-            Ok(_) => Ok(source),
+        match guard::begin(source, &snapshot, &name, guards) {
+            Ok(there) => Ok(there.then_some(source)),
             Err(error) if error.code == SqlState::UNDEFINED_OBJECT => {
                 let gone = "the session on the source that held the run's snapshot is gone";
                 Err(Error::new(SqlState::SNAPSHOT_GONE, gone).hint("Continue with migrate_resume.").on(Side::Source))

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, Side};
 use crate::libpq::Connection;
 use crate::pg::spi;
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Something that answers inventory queries with JSON rows.
 pub trait Ask {
@@ -78,6 +78,7 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
         skipping: Vec::new(),
         collations: Vec::new(),
         excluded: Vec::new(),
+        locked: HashSet::new(),
         server,
     };
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };

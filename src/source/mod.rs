@@ -1,6 +1,7 @@
 //! What is asked of the source: where it is, its snapshot, what it holds, its schema.
 
 pub mod address;
+pub mod guard;
 pub mod inventory;
 pub mod schema;
 pub mod session;

@@ -3,17 +3,17 @@
 //!
 //! TRUNCATE is not MVCC-safe: a compression or retention job on the source empties a chunk
 //! under an older snapshot, and rows vanish silently. So the keeper first takes ACCESS SHARE
-//! locks on everything that is read, then opens the snapshot (LOCK TABLE takes none, as its
-//! manual page says), and then reads the inventory again: if relations came or went in
-//! between, it starts over.
+//! locks on what is read, then opens the snapshot (LOCK TABLE takes none, as its manual page
+//! says), and then reads the inventory again. What came in between, and the chunks if the
+//! source's lock table has no room for them all, is locked by who reads it ([`super::guard`]).
 
-use super::{inventory, session};
+use super::{guard, inventory, session};
 use crate::core::inventory::{Inventory, Server};
 use crate::core::name::Name;
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Names in one LOCK TABLE statement.
 const LOCK_BATCH: usize = 500;
@@ -33,14 +33,14 @@ pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
     let mut connection = session::open(params, name, options)?;
     let server = inventory::server(&mut connection)?;
     let changes = inventory::changes(&mut connection)?;
+    let mut chunks = true;
     for _ in 0..5 {
-        match attempt(&mut connection, &server) {
-            Ok((snapshot, before, inventory)) if before == inventory.fingerprint() => {
-                return Ok(Keeper { connection, snapshot, inventory, changes });
-            }
-            Ok(_) => {}
+        match attempt(&mut connection, &server, chunks) {
+            Ok((snapshot, inventory)) => return Ok(Keeper { connection, snapshot, inventory, changes }),
             // Dropped after it was listed, as retention does.
             Err(error) if error.code == SqlState::UNDEFINED_TABLE => {}
+            // Others hold more locks than were to be seen.
+            Err(error) if error.code == SqlState::OUT_OF_MEMORY && chunks => chunks = false,
             Err(error) => return Err(name_blockers(&mut connection, error)),
         }
         connection.query("ROLLBACK")?;
@@ -50,14 +50,24 @@ pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
         .on(Side::Source))
 }
 
-/// The snapshot, what was locked before it was taken, and what there is under it.
-fn attempt(connection: &mut Connection, server: &Server) -> Result<(String, Vec<u32>, Inventory)> {
+/// The snapshot, and what there is under it; with `chunks` these are locked too, if there is room.
+fn attempt(connection: &mut Connection, server: &Server, chunks: bool) -> Result<(String, Inventory)> {
     // Sizes and definitions are read under locks too, so this can wait for one as well.
     let before = inventory::read(connection, server.clone())?;
+    let of_chunks = before.of_chunks();
+    let mut names: Vec<(u32, Name)> = before.tables().map(|r| (r.oid, r.qualified())).collect();
+    let held = connection.query("SELECT count(*) FROM pg_catalog.pg_locks")?.number(0, 0)?;
+    if chunks && server.has_room(held + before.locks()) {
+        names.extend(of_chunks.into_values().flatten());
+    }
     connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    lock(connection, &before)?;
+    let (locked, names): (HashSet<u32>, Vec<Name>) = names.into_iter().unzip();
+    for batch in names.chunks(LOCK_BATCH) {
+        connection.query(&guard::lock_statement(batch))?;
+    }
     let snapshot = connection.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
-    Ok((snapshot, before.fingerprint(), inventory::read(connection, server.clone())?))
+    let inventory = Inventory { locked, ..inventory::read(connection, server.clone())? };
+    Ok((snapshot, inventory))
 }
 
 /// Says which tables a lock that was waited for in vain is on, and who holds it.
@@ -71,25 +81,4 @@ fn name_blockers(connection: &mut Connection, error: Error) -> Error {
     let error = Error::new(error.code, "source: a table could not be locked within lock_timeout").on(Side::Source);
     let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };
     error.hint("Wait for the session that holds the lock, or raise the option lock_timeout.")
-}
-
-fn lock(connection: &mut Connection, inventory: &Inventory) -> Result<()> {
-    let mut names: Vec<Name> = inventory.relations.iter().map(|r| r.qualified()).collect();
-    // Foreign tables cannot be locked.
-    names.extend(inventory.chunks.iter().filter(|c| !c.osm).map(|c| c.qualified()));
-    let capacity = inventory.server.lock_capacity();
-    if names.len() as i64 > capacity {
-        return Err(Error::new(
-            SqlState::INSUFFICIENT_RESOURCES,
-            format!("the source's lock table holds {capacity} locks, {} are needed", names.len()),
-        )
-        .detail("Each table and chunk is locked in ACCESS SHARE mode, so that no job empties it under the snapshot.")
-        .hint("Raise max_locks_per_transaction on the source.")
-        .on(Side::Source));
-    }
-    for batch in names.chunks(LOCK_BATCH) {
-        let list: Vec<String> = batch.iter().map(|name| format!("ONLY {name}")).collect();
-        connection.query(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", list.join(", ")))?;
-    }
-    Ok(())
 }

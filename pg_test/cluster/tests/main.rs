@@ -45,5 +45,6 @@ scenarios!(
     cleanup,
     malformed_copy,
     large_schema,
+    small_source,
     chaos,
 );

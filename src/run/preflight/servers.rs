@@ -156,22 +156,25 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
 }
 
 pub(super) fn locks(report: &mut Report, inventory: &Inventory) {
-    let needed = (inventory.relations.len() + inventory.chunks.len()) as i64;
-    let capacity = inventory.server.lock_capacity();
-    if needed > capacity {
+    let tables = inventory.tables().count();
+    let server = &inventory.server;
+    let subject = format!("{tables} tables and {} chunks", inventory.chunks.len());
+    let table = format!("the source's lock table holds {} locks", server.lock_capacity());
+    // pg_dump locks them all at once: the chunks as their hypertable's children.
+    if (tables + inventory.chunks.len()) as i64 > server.lock_capacity() {
         report.add(
             "locks",
             Status::Error,
-            format!("{needed} tables and chunks"),
-            format!("the source's lock table holds {capacity} locks"),
+            subject.clone(),
+            table.clone(),
             "Raise max_locks_per_transaction on the source.",
         );
     }
-    report.settle(
-        "locks",
-        format!("{needed} tables and chunks"),
-        format!("the source's lock table holds {capacity} locks"),
-    );
+    let how = match server.has_room(inventory.locks()) {
+        true => "all are locked for as long as they are read",
+        false => "chunks are locked one by one while they are copied",
+    };
+    report.settle("locks", subject, format!("{table}: {how}"));
 }
 
 /// Hypertables that get no statistics as a whole.
