@@ -4,7 +4,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT config ? 'source' THEN
+    IF (config ? 'source') IS NOT TRUE THEN
         RAISE EXCEPTION 'the job''s config has no "source"'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass {"source": "server name", ...}.';
     END IF;

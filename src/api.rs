@@ -5,7 +5,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::{report, session, spi};
 use crate::run::launch::{self, Kind};
 use crate::run::{preflight, preview, scope, state};
-use crate::source::{address, inventory, schema, session as source_session, validator};
+use crate::source::{address, inventory, schema, session as source_session, snapshot, validator};
 use crate::target;
 use pgrx::prelude::*;
 use pgrx::{JsonB, default, name};
@@ -22,12 +22,12 @@ fn invalid(message: String) -> Error {
 /// No options are the default ones.
 fn options(json: &Option<JsonB>) -> Result<Options> {
     let text = json.as_ref().map_or("{}".to_string(), |json| json.0.to_string());
-    Options::parse(&text).map_err(|e| invalid(format!("invalid options: {e}")))
+    Options::parse(&text)
 }
 
-/// The source, which may not be NULL.
-fn given(source: Option<&str>) -> Result<&str> {
-    source.ok_or_else(|| Error::new(SqlState::NULL_NOT_ALLOWED, "source must not be null"))
+/// An argument that may not be NULL.
+fn given<T>(name: &str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Error::new(SqlState::NULL_NOT_ALLOWED, format!("{name} must not be null")))
 }
 
 fn with_jobs(mut options: Options, jobs: Option<i32>) -> Result<Options> {
@@ -35,7 +35,7 @@ fn with_jobs(mut options: Options, jobs: Option<i32>) -> Result<Options> {
         options.jobs =
             u16::try_from(jobs).map_err(|_| invalid(format!("jobs must be between 1 and 1000, not {jobs}")))?;
     }
-    options.check().map_err(|e| invalid(format!("invalid options: {e}")))?;
+    options.check()?;
     Ok(options)
 }
 
@@ -65,16 +65,31 @@ fn migrate_preflight(
 
 fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> {
     session::require_superuser()?;
-    let params = address::resolve(given(source)?)?;
-    let mut connection = source_session::open(&params, "timescale_migrate preflight", options)?;
+    session::require_primary("migrate_preflight")?;
+    let params = address::resolve(given("source", source)?)?;
+    let name = "timescale_migrate preflight";
+    let mut connection = match source_session::open(&params, name, options) {
+        Err(error) if error.code == SqlState::CANNOT_CONNECT => return Ok(preflight::unreachable(&params, error)),
+        opened => opened?,
+    };
     let server = inventory::server(&mut connection)?;
-    let versions = preflight::versions(&server)?;
-    if versions.refuse().is_err() {
-        return Ok(versions);
+    let mut report = preflight::check_servers(&mut connection, &params, &server, options)?;
+    if report.has_errors() {
+        return Ok(report);
     }
-    let inventory = inventory::read(&mut connection, server)?;
+    let inventory = match snapshot::read(&mut connection, server) {
+        Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => {
+            preflight::locked(&mut report, error);
+            return Ok(report);
+        }
+        read => read?,
+    };
     let mut scope = scope::of(&mut connection, inventory, options)?;
-    let mut report = preflight::check(&mut connection, &scope, options, true)?;
+    preflight::check(&mut report, &mut connection, &scope, options, true)?;
+    // pg_dump may stumble over the same.
+    if report.has_errors() {
+        return Ok(report);
+    }
     let archive = schema::dump(&mut connection, &params, &scope.inventory.server, None, options)?;
     let plan = target::schema::sorted(&archive, &scope.inventory);
     preflight::check_schema(&mut report, &mut scope, &plan);
@@ -102,7 +117,8 @@ fn migrate_plan(
 > {
     let steps = || -> Result<Vec<preview::Step>> {
         session::require_superuser()?;
-        preview::steps(&address::resolve(given(source)?)?, &self::options(&options)?)
+        session::require_primary("migrate_plan")?;
+        preview::steps(&address::resolve(given("source", source)?)?, &self::options(&options)?)
     };
     TableIterator::new((1i64..).zip(or_raise(steps())).map(|(step, row)| {
         let note = Some(row.note).filter(|note| !note.is_empty());
@@ -152,7 +168,7 @@ fn migrate_from(
         let mut options = with_jobs(self::options(&options)?, jobs)?;
         options.wait = wait.unwrap_or(options.wait);
         let wait = options.wait;
-        let started = launch::start(given(source)?, Kind::Migrate, options, None)?;
+        let started = launch::start(given("source", source)?, Kind::Migrate, options, None)?;
         summary(if wait { started.wait()? } else { started.detach() })
     };
     TableIterator::once(or_raise(call()))
@@ -183,7 +199,7 @@ fn summary(run: i64) -> Result<Summary> {
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
 fn migrate_resume(
-    run: i64,
+    run: Option<i64>,
     source: default!(Option<&str>, "NULL"),
     jobs: default!(Option<i32>, "NULL"),
     wait: default!(Option<bool>, "NULL"),
@@ -204,8 +220,9 @@ fn migrate_resume(
     let call = || -> Result<Summary> {
         session::require_superuser()?;
         session::require_startable("migrate_resume")?;
+        let run = given("run", run)?;
         let (stored, json) = state::resumable(run)?;
-        let options = with_jobs(Options::parse(&json).map_err(invalid)?, jobs)?;
+        let options = with_jobs(Options::parse(&json)?, jobs)?;
         let started = launch::start(source.unwrap_or(&stored), Kind::Migrate, options, Some(run))?;
         summary(if wait.unwrap_or(true) { started.wait()? } else { started.detach() })
     };
@@ -216,9 +233,10 @@ fn migrate_resume(
 /// not running.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
-fn migrate_cancel(run: i64, mode: default!(&str, "'graceful'")) -> bool {
+fn migrate_cancel(run: Option<i64>, mode: default!(Option<&str>, "'graceful'")) -> bool {
     let call = || -> Result<bool> {
         session::require_superuser()?;
+        let (run, mode) = (given("run", run)?, given("mode", mode)?);
         if !matches!(mode, "graceful" | "immediate") {
             return Err(invalid(format!("mode must be graceful or immediate, not \"{mode}\"")));
         }
@@ -253,9 +271,10 @@ type Comparison = TableIterator<
     ),
 >;
 
-fn verify(source: &str, level: &str, jobs: Option<i32>, options: Options) -> Result<Comparison> {
+fn verify(source: &str, level: Option<&str>, jobs: Option<i32>, options: Options) -> Result<Comparison> {
     session::require_superuser()?;
     session::require_startable("migrate_verify")?;
+    let level = given("level", level)?;
     let level =
         Level::parse(level).ok_or_else(|| invalid(format!("level must be count or checksum, not \"{level}\"")))?;
     let run = launch::start(source, Kind::Verify(level), with_jobs(options, jobs)?, None)?.wait()?;
@@ -280,8 +299,8 @@ fn verify(source: &str, level: &str, jobs: Option<i32>, options: Options) -> Res
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
 fn migrate_verify_source(
-    source: &str,
-    level: default!(&str, "'checksum'"),
+    source: Option<&str>,
+    level: default!(Option<&str>, "'checksum'"),
     jobs: default!(Option<i32>, "NULL"),
 ) -> TableIterator<
     'static,
@@ -295,15 +314,15 @@ fn migrate_verify_source(
         name!(same, bool),
     ),
 > {
-    or_raise(verify(source, level, jobs, Options::default()))
+    or_raise(given("source", source).and_then(|source| verify(source, level, jobs, Options::default())))
 }
 
 #[pg_extern(name = "migrate_verify")]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
 fn migrate_verify_run(
-    run: i64,
-    level: default!(&str, "'checksum'"),
+    run: Option<i64>,
+    level: default!(Option<&str>, "'checksum'"),
     jobs: default!(Option<i32>, "NULL"),
 ) -> TableIterator<
     'static,
@@ -318,8 +337,8 @@ fn migrate_verify_run(
     ),
 > {
     let call = || {
-        let (source, json) = state::source_of(run)?;
-        let options = Options::parse(&json).map_err(invalid)?;
+        let (source, json) = state::source_of(given("run", run)?)?;
+        let options = Options::parse(&json)?;
         verify(&source, level, jobs, options)
     };
     or_raise(call())

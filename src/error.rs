@@ -41,8 +41,10 @@ impl SqlState {
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
     pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
     pub const INSUFFICIENT_RESOURCES: Self = Self(*b"53000");
+    pub const DISK_FULL: Self = Self(*b"53100");
     /// A full lock table, among others.
     pub const OUT_OF_MEMORY: Self = Self(*b"53200");
+    pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");
     pub const NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
     pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
     pub const OBJECT_IN_USE: Self = Self(*b"55006");

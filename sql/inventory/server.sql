@@ -13,9 +13,6 @@ SELECT json_build_object(
     'encoding', pg_encoding_to_char(d.encoding),
     'collate', d.datcollate,
     'ctype', d.datctype,
-    -- Columns by name through JSON: they came with PostgreSQL 15, and one was renamed in 17.
-    'locale_provider', coalesce(to_jsonb(d)->>'datlocprovider', 'c'),
-    'locale', coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale'),
     'in_recovery', pg_is_in_recovery(),
     'user', current_user,
     'superuser', r.rolsuper,

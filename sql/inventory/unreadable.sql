@@ -15,4 +15,5 @@ WHERE c.relkind IN ('r', 'S') AND c.relpersistence <> 't'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   AND (NOT has_schema_privilege(n.oid, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
        OR row_security_active(c.oid))
-ORDER BY 1
+-- Chunks after the hypertables that their rights come from.
+ORDER BY n.nspname LIKE '\_timescaledb\_%', n.nspname, c.relname

@@ -4,6 +4,7 @@
 use super::name::Name;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 /// `server.sql`
 #[derive(Clone, Debug, Deserialize)]
@@ -16,8 +17,6 @@ pub struct Server {
     pub encoding: String,
     pub collate: String,
     pub ctype: String,
-    pub locale_provider: String,
-    pub locale: Option<String>,
     pub user: String,
     pub superuser: bool,
     pub max_connections: i32,
@@ -34,6 +33,8 @@ pub struct Timescaledb {
     /// The Community edition's functions can be used.
     pub tsl: bool,
     pub restoring: bool,
+    /// The schema of its internal functions.
+    pub functions_schema: String,
     pub catalog: Catalog,
 }
 
@@ -53,6 +54,10 @@ impl Timescaledb {
         let mut parts = self.version.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
         let mut next = || parts.next().unwrap_or(0);
         (next(), next(), next())
+    }
+
+    pub fn edition(&self) -> &'static str {
+        if self.tsl { "Community" } else { "Apache" }
     }
 }
 
@@ -198,6 +203,19 @@ pub struct Collation {
     pub provider: String,
     pub locale: Option<String>,
     pub version: Option<String>,
+}
+
+impl fmt::Display for Collation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // pg_collation.collprovider
+        let provider = match self.provider.as_str() {
+            "c" => "libc",
+            "i" => "icu",
+            _ => "builtin",
+        };
+        write!(f, "{provider} {}", self.locale.as_deref().unwrap_or_default())?;
+        self.version.as_ref().map_or(Ok(()), |version| write!(f, " ({version})"))
+    }
 }
 
 /// `compression.sql`: what `timescale_migrate.enable_compression` takes for a hypertable.

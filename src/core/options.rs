@@ -1,5 +1,6 @@
 //! The options of a run: one set of keys for the call, the job and the stored run.
 
+use crate::error::{Error, Result, SqlState};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,16 @@ pub enum OnUnsupported {
     Skip,
 }
 
+/// What too little disk space means. How much is needed is an estimate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disk {
+    #[default]
+    Check,
+    /// A warning, no error.
+    Ignore,
+}
+
 impl Level {
     pub fn parse(text: &str) -> Option<Level> {
         match text {
@@ -100,6 +111,7 @@ pub struct Options {
     pub policies: Policies,
     pub caggs: Caggs,
     pub on_unsupported: OnUnsupported,
+    pub disk: Disk,
     /// What is compared at the end of the run, under the run's own snapshot.
     pub verify: Level,
     /// Seconds to wait for the locks on the source; 0 waits without limit.
@@ -130,6 +142,7 @@ impl Default for Options {
             policies: Policies::default(),
             caggs: Caggs::default(),
             on_unsupported: OnUnsupported::default(),
+            disk: Disk::default(),
             verify: Level::default(),
             lock_timeout: 60,
             connect_timeout: 10,
@@ -141,44 +154,53 @@ impl Default for Options {
     }
 }
 
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(SqlState::INVALID_PARAMETER, message)
+}
+
+/// The error for what serde says, for instance "unknown variant `all`, expected `used` or `none`
+/// at line 1 column 15": names of Rust's types and places in a text mean nothing to a user.
+fn refused(key: &str, said: &str) -> Error {
+    let said = said.split(" at line ").next().unwrap_or(said);
+    // Words are quoted so, and numbers; strings are in quotes already.
+    let said = said.replace('`', if said.starts_with("invalid") { "" } else { "\"" });
+    let (wrong, expected) = said.split_once(", expected ").unwrap_or((&said, "a string"));
+    let expected = if matches!(expected, "u16" | "u32" | "i64") { "a whole number in range" } else { expected };
+    let value = wrong.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+    let message = match wrong.strip_prefix("unknown field ") {
+        Some(name) => format!("unknown option {name}"),
+        None if wrong == "expected value" => format!("invalid value for option \"{key}\""),
+        None => format!("invalid value for option \"{key}\": {}", value.trim_start_matches("unknown variant ")),
+    };
+    invalid(message).hint(format!("Expected {expected}."))
+}
+
 impl Options {
     /// Reads options from JSON text. The error says which key or value is wrong.
-    pub fn parse(json: &str) -> Result<Options, String> {
-        // serde says where in the text it stopped, which means nothing for a jsonb value, and
-        // names Rust's types.
-        let plain = |e: serde_path_to_error::Error<serde_json::Error>| {
-            let text = e.inner().to_string();
-            let text = text.split(" at line ").next().unwrap_or(&text);
-            let text = ["u16", "u32", "i64"].iter().fold(text.to_string(), |t, name| {
-                t.replace(&format!("expected {name}"), "expected a whole number in range")
-            });
-            match e.path().to_string() {
-                path if path == "." || text.starts_with("unknown field") => text,
-                path => format!("{path}: {text}"),
-            }
-        };
+    pub fn parse(json: &str) -> Result<Options> {
         // serde would take an array for the fields in their order.
         if !json.trim_start().starts_with('{') {
-            return Err("they must be a JSON object".to_string());
+            return Err(invalid("options must be a JSON object"));
         }
         let reader = &mut serde_json::Deserializer::from_str(json);
-        let options: Options = serde_path_to_error::deserialize(reader).map_err(plain)?;
+        let options: Options = serde_path_to_error::deserialize(reader)
+            .map_err(|e| refused(&e.path().to_string(), &e.inner().to_string()))?;
         options.check()?;
         Ok(options)
     }
 
     /// The ranges that the types do not express.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<()> {
         if self.jobs == 0 || self.jobs > 1000 {
-            return Err(format!("jobs must be between 1 and 1000, not {}", self.jobs));
+            return Err(invalid(format!("jobs must be between 1 and 1000, not {}", self.jobs)));
         }
         for (name, seconds) in [("connect_timeout", self.connect_timeout), ("source_timeout", self.source_timeout)] {
             if seconds == 0 {
-                return Err(format!("{name} must be at least 1 second"));
+                return Err(invalid(format!("{name} must be at least 1 second")));
             }
         }
         if self.split_bytes < 0 {
-            return Err(format!("split_bytes must not be negative: {}", self.split_bytes));
+            return Err(invalid(format!("split_bytes must not be negative: {}", self.split_bytes)));
         }
         Ok(())
     }
@@ -198,19 +220,30 @@ mod tests {
 
     #[test]
     fn refusals_name_the_key() {
-        for (json, word) in [
-            (r#"{"job": 8}"#, "unknown field `job`"),
-            (r#"{"jobs": 0}"#, "jobs must be"),
-            (r#"{"jobs": "2"}"#, "jobs: invalid type: string \"2\", expected a whole number"),
-            (r#"{"jobs": 70000}"#, "jobs: invalid value: integer `70000`, expected a whole number in range"),
-            (r#"{"roles": "all"}"#, "unknown variant `all`"),
-            (r#"{"split_bytes": -1}"#, "split_bytes must not"),
-            ("[]", "must be a JSON object"),
-            ("[8]", "must be a JSON object"),
+        for (json, message, hint) in [
+            (r#"{"job": 8}"#, "unknown option \"job\"", "Expected one of \"jobs\", \"wait\","),
+            (r#"{"jobs": 0}"#, "jobs must be between 1 and 1000, not 0", ""),
+            (
+                r#"{"jobs": "2"}"#,
+                "invalid value for option \"jobs\": string \"2\"",
+                "Expected a whole number in range.",
+            ),
+            (
+                r#"{"jobs": 70000}"#,
+                "invalid value for option \"jobs\": integer 70000",
+                "Expected a whole number in range.",
+            ),
+            (r#"{"jobs": null}"#, "invalid value for option \"jobs\": null", "Expected a whole number in range."),
+            (r#"{"wait": 1}"#, "invalid value for option \"wait\": integer 1", "Expected a boolean."),
+            (r#"{"roles": "all"}"#, "invalid value for option \"roles\": \"all\"", "Expected \"used\" or \"none\"."),
+            (r#"{"roles": 3}"#, "invalid value for option \"roles\"", "Expected a string."),
+            (r#"{"split_bytes": -1}"#, "split_bytes must not be negative: -1", ""),
+            ("[]", "options must be a JSON object", ""),
+            ("[8]", "options must be a JSON object", ""),
         ] {
             let error = Options::parse(json).unwrap_err();
-            assert!(error.contains(word), "{json}: {error}");
-            assert!(!error.contains("line"), "{error}");
+            assert_eq!(error.message, message);
+            assert!(error.hint.unwrap_or_default().starts_with(hint), "{json}");
         }
     }
 }

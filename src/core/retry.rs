@@ -16,10 +16,13 @@ impl Pauses {
     pub fn new(limit: u16) -> Self {
         Pauses { limit, taken: 0 }
     }
+}
 
-    /// The pause before the next attempt, and how many have been taken with it; `None` after
-    /// the last.
-    pub fn next(&mut self) -> Option<(Duration, u16)> {
+impl Iterator for Pauses {
+    /// The pause before the next attempt, and how many have been taken with it.
+    type Item = (Duration, u16);
+
+    fn next(&mut self) -> Option<Self::Item> {
         if self.taken == self.limit {
             return None;
         }
@@ -35,8 +38,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_minute_and_end() {
-        let mut pauses = Pauses::new(40);
-        let seconds: Vec<u64> = std::iter::from_fn(|| pauses.next()).map(|(pause, _)| pause.as_secs()).collect();
+        let seconds: Vec<u64> = Pauses::new(40).map(|(pause, _)| pause.as_secs()).collect();
         assert_eq!(seconds[..8], [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(seconds.len(), 40);
         assert!(seconds[8..].iter().all(|s| *s == 60));

@@ -265,7 +265,9 @@ impl Scope {
             let text = |field: &str| job[field].as_str().unwrap_or_default().to_string();
             let left_out = reason(&job).is_some_and(|(why, hint, follows)| {
                 let runs = Name::new(text("proc_schema"), text("proc_name")).shown();
-                let why = format!("It runs {runs} every {}. {why}", text("schedule_interval"));
+                let on: Option<Name> = serde_json::from_value(job["hypertable"].clone()).ok();
+                let on = on.map_or(String::new(), |name| format!(" on {}", name.shown()));
+                let why = format!("It runs {runs}{on} every {}. {why}", text("schedule_interval"));
                 self.add("job", format!("job {}", text("application_name")), why, hint, follows)
             });
             if !left_out {

@@ -139,6 +139,13 @@ impl Connection {
         unsafe { libpq_sys::PQserverVersion(self.raw) }
     }
 
+    /// The process that serves this connection, as the server said at its start; a pooler says
+    /// something of its own.
+    pub fn backend_pid(&self) -> i32 {
+        // SAFETY: an open connection.
+        unsafe { libpq_sys::PQbackendPID(self.raw) }
+    }
+
     /// Sends one or several statements as a simple query, and returns without an answer.
     pub fn send(&mut self, sql: &str) -> Result<()> {
         let text = CString::new(sql).map_err(|_| Error::internal("a statement contains a NUL byte"))?;

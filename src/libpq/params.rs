@@ -121,6 +121,7 @@ pub fn parse_conninfo(text: &str) -> Result<Params> {
         };
         Error::new(SqlState::INVALID_PARAMETER, "malformed connection string").detail(detail)
     };
+    let is_uri = text.contains("://");
     let text = CString::new(text).map_err(|_| malformed("It contains a NUL byte.".into()))?;
     let mut message = std::ptr::null_mut();
     // SAFETY: libpq fills either the result or the message; both are freed as it asks.
@@ -133,7 +134,14 @@ pub fn parse_conninfo(text: &str) -> Result<Params> {
         }
         let list = walk(options, |option| Some((ffi::string(option.keyword)?, ffi::string(option.val)?)));
         libpq_sys::PQconninfoFree(options);
-        Ok(Params(list))
+        let params = Params(list);
+        // What libpq takes for a host or a database is shown, and would be part of a password.
+        let has_at = |name: &str| params.get(name).is_some_and(|value| value.contains('@'));
+        if is_uri && (has_at("host") || has_at("dbname")) {
+            return Err(malformed("There is a \"@\" too many.".into())
+                .hint("In a user name or password, write \"%40\" for \"@\" and \"%2F\" for \"/\"."));
+        }
+        Ok(params)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod catch;
 pub mod child;
 pub mod copy;
 pub mod deletion;
+pub mod disk;
 mod entry;
 pub mod report;
 pub mod session;

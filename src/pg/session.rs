@@ -66,21 +66,23 @@ pub fn require_superuser() -> Result<()> {
     Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, "must be superuser to migrate a database"))
 }
 
-/// Refuses a session in which a run cannot be started or watched.
-pub fn require_startable(function: &str) -> Result<()> {
-    // SAFETY: plain reads of transaction state.
-    let (recovery, read_only, block, isolation) = unsafe {
-        (
-            pg_sys::RecoveryInProgress(),
-            pg_sys::XactReadOnly,
-            pg_sys::IsTransactionBlock() || pg_sys::IsSubTransaction(),
-            pg_sys::XactIsoLevel,
-        )
-    };
-    if recovery {
+/// Even what changes nothing takes a transaction id here.
+pub fn require_primary(function: &str) -> Result<()> {
+    // SAFETY: reads shared state.
+    if unsafe { pg_sys::RecoveryInProgress() } {
         return Err(Error::new(SqlState::READ_ONLY_TRANSACTION, format!("{function} cannot run on a standby"))
             .hint("Run it on the primary."));
     }
+    Ok(())
+}
+
+/// Refuses a session in which a run cannot be started or watched.
+pub fn require_startable(function: &str) -> Result<()> {
+    require_primary(function)?;
+    // SAFETY: plain reads of transaction state.
+    let (read_only, block, isolation) = unsafe {
+        (pg_sys::XactReadOnly, pg_sys::IsTransactionBlock() || pg_sys::IsSubTransaction(), pg_sys::XactIsoLevel)
+    };
     if read_only {
         return Err(Error::new(
             SqlState::READ_ONLY_TRANSACTION,

@@ -11,7 +11,7 @@ use crate::core::options::{Caggs, Level, Roles};
 use crate::core::{self, analyze, plan, progress};
 use crate::error::{Error, Result};
 use crate::pg::catch::transaction;
-use crate::source::{schema as source_schema, snapshot};
+use crate::source::{inventory, schema as source_schema, session, snapshot};
 use crate::target::schema::Maker;
 use crate::target::{database, large_objects, roles, schema, sequences};
 use std::collections::HashSet;
@@ -33,13 +33,21 @@ pub fn run(block: &Block) -> Result<()> {
     let begun = state::step_done(id, "tasks")?;
     state::set_phase(id, "preflight")?;
     let name = format!("timescale_migrate run {id} keeper");
-    let mut keeper = snapshot::keep(&block.params, &name, options)?;
-    let mut scope = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?;
-    state::set_source(id, &scope.inventory, &keeper.snapshot)?;
+    let mut source = session::open(&block.params, &name, options)?;
+    let server = inventory::server(&mut source)?;
+    let mut report = transaction(|| preflight::check_servers(&mut source, &block.params, &server, options))?;
+    report.refuse()?;
+    let before = snapshot::read(&mut source, server)?;
     let settled = state::step_done(id, "schema")?;
     let fresh = !settled && pieces::made(id)?.is_empty();
-    let mut report = transaction(|| preflight::check(&mut keeper.connection, &scope, options, fresh))?;
+    transaction(|| {
+        let scope = scope::of(&mut source, before.clone(), options)?;
+        preflight::check(&mut report, &mut source, &scope, options, fresh)
+    })?;
     report.refuse()?;
+    let mut keeper = snapshot::hold(source, before)?;
+    let mut scope = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?;
+    state::set_source(id, &scope.inventory, &keeper.snapshot)?;
     let archive = source_schema::dump(
         &mut keeper.connection,
         &block.params,

@@ -1,14 +1,28 @@
 //! Where the source is: a foreign server's name, a conninfo string or a URI.
 
+use super::validator::NOT_TAKEN;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{self, Params};
 use crate::pg::spi;
 
+const HINT: &str =
+    "Name a server made with CREATE SERVER ... FOREIGN DATA WRAPPER timescale_migrate, or give a connection string.";
+
 /// Looks the source up. A foreign server of this extension's wrapper gives its options and
 /// those of the calling role's user mapping; anything with `=` or `://` goes to libpq.
 pub fn resolve(source: &str) -> Result<Params> {
+    if source.trim().is_empty() {
+        return Err(Error::new(SqlState::INVALID_PARAMETER, "source must not be empty").hint(HINT));
+    }
     let mut params =
         if source.contains('=') || source.contains("://") { libpq::parse_conninfo(source)? } else { server(source)? };
+    if let Some(name) = NOT_TAKEN.into_iter().find(|name| params.get(name).is_some()) {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER,
+            format!("connection option \"{name}\" cannot be used here"),
+        )
+        .detail("A run needs ordinary sessions, with settings of its own."));
+    }
     // The text form of every value is the target's own encoding; dead peers are noticed.
     params.set("client_encoding", &crate::pg::session::encoding());
     params.set_default("application_name", "timescale_migrate");
@@ -27,9 +41,7 @@ fn server(name: &str) -> Result<Params> {
     )?;
     match wrapper.as_deref() {
         None => {
-            return Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("server \"{name}\" does not exist")).hint(
-                "Name a server made with CREATE SERVER ... FOREIGN DATA WRAPPER timescale_migrate, or give a connection string.",
-            ));
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("server \"{name}\" does not exist")).hint(HINT));
         }
         Some("timescale_migrate") => {}
         Some(other) => {

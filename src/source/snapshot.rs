@@ -28,14 +28,31 @@ pub struct Keeper {
     pub changes: HashMap<Name, String>,
 }
 
-/// Connects, locks, and takes the snapshot.
+/// Connects, reads the inventory, locks, and takes the snapshot.
 pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
     let mut connection = session::open(params, name, options)?;
     let server = inventory::server(&mut connection)?;
+    let inventory = read(&mut connection, server)?;
+    hold(connection, inventory)
+}
+
+/// The inventory as it is now. Sizes and definitions are read under locks too, so this can wait
+/// for one.
+pub fn read(connection: &mut Connection, server: Server) -> Result<Inventory> {
+    let read = match inventory::read(connection, server.clone()) {
+        // Dropped after it was listed, as retention does.
+        Err(error) if error.code == SqlState::UNDEFINED_TABLE => inventory::read(connection, server),
+        read => read,
+    };
+    read.map_err(|error| name_blockers(connection, error))
+}
+
+/// Locks what was read, and takes the snapshot.
+pub fn hold(mut connection: Connection, inventory: Inventory) -> Result<Keeper> {
     let changes = inventory::changes(&mut connection)?;
-    let mut chunks = true;
+    let (mut before, mut chunks) = (inventory, true);
     for _ in 0..5 {
-        match attempt(&mut connection, &server, chunks) {
+        match attempt(&mut connection, &before, chunks) {
             Ok((snapshot, inventory)) => return Ok(Keeper { connection, snapshot, inventory, changes }),
             // Dropped after it was listed, as retention does.
             Err(error) if error.code == SqlState::UNDEFINED_TABLE => {}
@@ -44,6 +61,7 @@ pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
             Err(error) => return Err(name_blockers(&mut connection, error)),
         }
         connection.query("ROLLBACK")?;
+        before = read(&mut connection, before.server)?;
     }
     Err(Error::new(SqlState::OBJECT_IN_USE, "the source's tables or chunks kept changing while they were being locked")
         .hint("Pause the jobs on the source that create, compress or drop chunks, and start again.")
@@ -51,13 +69,11 @@ pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
 }
 
 /// The snapshot, and what there is under it; with `chunks` these are locked too, if there is room.
-fn attempt(connection: &mut Connection, server: &Server, chunks: bool) -> Result<(String, Inventory)> {
-    // Sizes and definitions are read under locks too, so this can wait for one as well.
-    let before = inventory::read(connection, server.clone())?;
+fn attempt(connection: &mut Connection, before: &Inventory, chunks: bool) -> Result<(String, Inventory)> {
     let of_chunks = before.of_chunks();
     let mut names: Vec<(u32, Name)> = before.tables().map(|r| (r.oid, r.qualified())).collect();
     let held = connection.query("SELECT count(*) FROM pg_catalog.pg_locks")?.number(0, 0)?;
-    if chunks && server.has_room(held + before.locks()) {
+    if chunks && before.server.has_room(held + before.locks()) {
         names.extend(of_chunks.into_values().flatten());
     }
     connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
@@ -66,7 +82,7 @@ fn attempt(connection: &mut Connection, server: &Server, chunks: bool) -> Result
         connection.query(&guard::lock_statement(batch))?;
     }
     let snapshot = connection.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
-    let inventory = Inventory { locked, ..inventory::read(connection, server.clone())? };
+    let inventory = Inventory { locked, ..inventory::read(connection, before.server.clone())? };
     Ok((snapshot, inventory))
 }
 

@@ -3,6 +3,9 @@
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{self, Keyword};
 
+/// What a run sets itself, or cannot work under.
+pub const NOT_TAKEN: [&str; 3] = ["client_encoding", "options", "replication"];
+
 /// The wrapper's validator: server options are connection parameters without credentials,
 /// user mapping options are credentials. `catalog` is the catalog that the options are for.
 pub fn validate(options: &[String], catalog: &str) -> Result<()> {
@@ -25,7 +28,7 @@ fn is_valid(keyword: &Keyword, catalog: &str) -> bool {
     let name = keyword.name.as_str();
     match catalog {
         _ if keyword.debug => false,
-        "pg_foreign_server" => !keyword.secret && !["user", "client_encoding", "replication"].contains(&name),
+        "pg_foreign_server" => !keyword.secret && name != "user" && !NOT_TAKEN.contains(&name),
         "pg_user_mapping" => keyword.secret || ["user", "passfile", "sslcert", "sslkey", "service"].contains(&name),
         _ => false,
     }

@@ -22,7 +22,7 @@ pub struct Role {
     inherit: bool,
     create_role: bool,
     create_db: bool,
-    login: bool,
+    pub login: bool,
     replication: bool,
     bypass_rls: bool,
     connection_limit: i32,

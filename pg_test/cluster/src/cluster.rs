@@ -116,8 +116,17 @@ impl Cluster {
 
     /// Stops the server at once, as a crash would.
     pub fn stop_immediately(&self) {
+        self.stop_by("QUIT");
+    }
+
+    /// Stops the server in order.
+    pub fn stop(&self) {
+        self.stop_by("INT");
+    }
+
+    fn stop_by(&self, name: &str) {
         let pid = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("the server does not run");
-        signal("QUIT", pid.lines().next().unwrap());
+        signal(name, pid.lines().next().unwrap());
         poll("the server to stop", || self.guard.lock().unwrap().try_wait().unwrap().is_some());
     }
 
@@ -163,6 +172,18 @@ impl Cluster {
         program.env("PGHOST", &self.dir).env("PGPORT", self.port.to_string());
         program.env("PGUSER", "postgres");
         program
+    }
+
+    /// Runs one of the installation's programs to its end, as the user that the server runs as.
+    pub fn run(&self, name: &str, arguments: &[&str]) -> String {
+        let mut program = command(&self.bindir, name);
+        as_server_user(&mut program);
+        run(program.args(arguments))
+    }
+
+    /// Where the server keeps its data.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
     }
 
     pub fn log_length(&self) -> u64 {

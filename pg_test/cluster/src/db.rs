@@ -107,6 +107,12 @@ impl Db {
         error
     }
 
+    /// The statement is refused in exactly these words; see [`text_of`].
+    #[track_caller]
+    pub fn refuses_with(&self, statement: &str, text: &str) {
+        assert_eq!(text_of(&self.error(statement)), text, "{statement}");
+    }
+
     /// Runs a script by psql, in a directory that its \copy commands see.
     pub fn psql(&self, script: &Path, directory: &Path) -> String {
         let mut psql = self.cluster.program("psql");

@@ -98,6 +98,22 @@ impl Pair {
         summary.remove(0)
     }
 
+    /// What the preflight says on a check: status, subject, detail and hint.
+    #[track_caller]
+    pub fn preflight(&self, check: &str) -> Vec<String> {
+        self.preflight_with(check, "{}")
+    }
+
+    /// The same under options.
+    #[track_caller]
+    pub fn preflight_with(&self, check: &str, options: &str) -> Vec<String> {
+        let rows = self.target.rows(&format!(
+            "SELECT concat_ws(' | ', status, subject, detail, hint) FROM migrate_preflight('old', '{options}')
+             WHERE \"check\" = '{check}'"
+        ));
+        rows.iter().map(|row| row.get(0).unwrap_or_default().to_owned()).collect()
+    }
+
     /// Starts a migration without waiting for it; the run's number.
     #[track_caller]
     pub fn start(&self, arguments: &str) -> String {

@@ -1,7 +1,10 @@
 //! What has to be right before a run: each check with its status, and for an error what to do.
 //! Changes nothing anywhere.
 
+mod collations;
+mod endpoint;
 mod objects;
+mod room;
 mod servers;
 
 use crate::core::archive::{Plan, Why};
@@ -9,9 +12,12 @@ use crate::core::inventory::Server;
 use crate::core::options::Options;
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Params};
 use crate::source::inventory::{self, Here};
 use crate::target::database;
+
+/// Of a refusal's detail.
+const MOST_LINES: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -72,6 +78,10 @@ impl Report {
         self.0.iter().filter(|c| c.status == Status::Warning)
     }
 
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|c| c.status == Status::Error)
+    }
+
     /// The errors found, as the one error that refuses the run; all of them are listed.
     pub fn refuse(&self) -> Result<()> {
         let errors: Vec<&Check> = self.0.iter().filter(|c| c.status == Status::Error).collect();
@@ -79,9 +89,12 @@ impl Report {
         let code = match first.check {
             "target" => SqlState::DUPLICATE_OBJECT,
             "rights" => SqlState::INSUFFICIENT_PRIVILEGE,
-            "roles" | "extensions" => SqlState::UNDEFINED_OBJECT,
-            "source" => SqlState::INVALID_PARAMETER,
+            "roles" | "extensions" | "collation" => SqlState::UNDEFINED_OBJECT,
+            "source" | "endpoint" => SqlState::INVALID_PARAMETER,
             "workers" | "locks" => SqlState::INSUFFICIENT_RESOURCES,
+            "connections" => SqlState::TOO_MANY_CONNECTIONS,
+            "disk" => SqlState::DISK_FULL,
+            "wraparound" => SqlState::NOT_IN_PREREQUISITE_STATE,
             _ => SqlState::FEATURE_NOT_SUPPORTED,
         };
         let line = |c: &&Check| format!("{}: {}: {}", c.check, c.subject, c.detail);
@@ -91,7 +104,11 @@ impl Report {
         };
         let mut error = Error::new(code, message);
         if errors.len() > 1 {
-            error = error.detail(errors.iter().map(line).collect::<Vec<_>>().join("\n"));
+            let mut lines: Vec<String> = errors.iter().take(MOST_LINES).map(line).collect();
+            if errors.len() > MOST_LINES {
+                lines.push(format!("... and {} more, which migrate_preflight lists", errors.len() - MOST_LINES));
+            }
+            error = error.detail(lines.join("\n"));
         }
         Err(if first.hint.is_empty() { error } else { error.hint(first.hint.clone()) })
     }
@@ -104,21 +121,55 @@ pub fn versions(source: &Server) -> Result<Report> {
     Ok(report)
 }
 
-/// Every check that needs no dump of the schema.
+/// The report on a source that does not answer.
+pub fn unreachable(params: &Params, error: Error) -> Report {
+    let mut report = Report::default();
+    let detail = error.detail.unwrap_or(error.message);
+    let subject = ["host", "hostaddr", "service"].iter().find_map(|name| params.get(name)).unwrap_or("local socket");
+    report.add("connection", Status::Error, subject, detail, error.hint.unwrap_or_default());
+    report
+}
+
+/// What has to be right before the source's catalog is read, and what may get in the way of that.
+/// The connection is in no transaction.
+pub fn check_servers(source: &mut Connection, params: &Params, server: &Server, options: &Options) -> Result<Report> {
+    let mut report = Report::default();
+    let target = inventory::server(&mut Here)?;
+    servers::servers(&mut report, server, &target);
+    servers::timescaledb(&mut report, server, &target);
+    endpoint::connections(&mut report, source, options)?;
+    endpoint::endpoint(&mut report, source, params, options)?;
+    if let Some(timescaledb) = server.timescaledb.as_ref().filter(|t| t.numbers() >= servers::OLDEST_TIMESCALEDB) {
+        objects::policies(&mut report, source, timescaledb)?;
+    }
+    Ok(report)
+}
+
+/// The row for a table that could not be read because somebody else has locked it.
+pub fn locked(report: &mut Report, error: Error) {
+    let detail = error.detail.unwrap_or(error.message);
+    report.add("locks", Status::Error, "tables and chunks of the source", detail, error.hint.unwrap_or_default());
+}
+
+/// Every other check that needs no dump of the schema.
 ///
 /// `fresh`: nothing of the run is here yet, so that anything by the name of what is to be made
 /// is in its way.
-pub fn check(source: &mut Connection, scope: &Scope, options: &Options, fresh: bool) -> Result<Report> {
-    let mut report = Report::default();
+pub fn check(
+    report: &mut Report,
+    source: &mut Connection,
+    scope: &Scope,
+    options: &Options,
+    fresh: bool,
+) -> Result<()> {
     let inventory = &scope.inventory;
     let target = inventory::server(&mut Here)?;
-    servers::servers(&mut report, &inventory.server, &target);
-    servers::timescaledb(&mut report, &inventory.server, &target);
-    objects::rights(&mut report, source, &inventory.server)?;
-    objects::not_carried(&mut report, source)?;
+    collations::collations(report, source, &inventory.server, &target)?;
+    objects::rights(report, source, &inventory.server)?;
+    objects::not_carried(report, source)?;
     report.left("objects", &scope.left);
-    objects::needed_roles(&mut report, source, options)?;
-    objects::extensions(&mut report, source)?;
+    objects::needed_roles(report, source, &inventory.server, options)?;
+    objects::extensions(report, source)?;
     let database = database::read(source)?;
     if database.large_objects.count > 0 && !inventory.server.superuser {
         report.add(
@@ -129,16 +180,20 @@ pub fn check(source: &mut Connection, scope: &Scope, options: &Options, fresh: b
             "Connect to the source as a superuser.",
         );
     }
-    objects::tablespaces(&mut report, &database, options)?;
+    objects::tablespaces(report, &database, options)?;
+    objects::foreign_keys(report, source, inventory)?;
+    objects::event_triggers(report, source)?;
     if fresh {
-        objects::collisions(&mut report, source, inventory)?;
+        objects::collisions(report, source, inventory)?;
     }
-    servers::locks(&mut report, inventory);
-    servers::statistics(&mut report, inventory, &target, options);
-    servers::workers(&mut report, &target, options)?;
+    room::disk(report, source, options, fresh)?;
+    room::locks(report, inventory, &target);
+    room::wraparound(report, source)?;
+    servers::statistics(report, inventory, &target, options);
+    servers::workers(report, &target, options)?;
     report.settle("rights", inventory.server.user.clone(), "may read everything that is copied");
     report.settle("objects", "all objects", "can travel");
-    Ok(report)
+    Ok(())
 }
 
 /// What the schema's dump adds: objects that need something which is left out.

@@ -1,7 +1,7 @@
 //! Checks of what is to be carried: whether it can be read, made here, and named as it is.
 
 use super::{Report, Status};
-use crate::core::inventory::{Inventory, OSM, Server};
+use crate::core::inventory::{Inventory, OSM, PG_CONSTRAINT, Server, Timescaledb};
 use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
@@ -9,7 +9,7 @@ use crate::pg::spi;
 use crate::source::inventory::{Ask, Here};
 use crate::target::{database, roles};
 use serde::Deserialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// `extensions.sql`
 #[derive(Deserialize)]
@@ -56,8 +56,25 @@ pub(super) fn not_carried(report: &mut Report, source: &mut Connection) -> Resul
     Ok(())
 }
 
-pub(super) fn needed_roles(report: &mut Report, source: &mut Connection, options: &Options) -> Result<()> {
-    let missing: Vec<String> = roles::missing(source, options)?.into_iter().map(|r| r.name).collect();
+pub(super) fn needed_roles(
+    report: &mut Report,
+    source: &mut Connection,
+    server: &Server,
+    options: &Options,
+) -> Result<()> {
+    let missing = roles::missing(source, options)?;
+    let unknown = missing.iter().filter(|role| role.login && !server.superuser);
+    let unknown: Vec<&str> = unknown.map(|role| role.name.as_str()).collect();
+    if options.roles == Roles::Used && !unknown.is_empty() {
+        report.add(
+            "roles",
+            Status::Warning,
+            unknown.join(", "),
+            "will be made without a password: only a superuser of the source may read it",
+            "Connect to the source as a superuser, or set their passwords here afterwards.",
+        );
+    }
+    let missing: Vec<String> = missing.into_iter().map(|role| role.name).collect();
     match options.roles {
         Roles::Used if !missing.is_empty() => report.add("roles", Status::Ok, missing.join(", "), "will be made", ""),
         Roles::None => {
@@ -78,16 +95,25 @@ pub(super) fn needed_roles(report: &mut Report, source: &mut Connection, options
 }
 
 pub(super) fn extensions(report: &mut Report, source: &mut Connection) -> Result<()> {
-    let available: HashSet<String> =
-        spi::json_rows::<String>("SELECT to_json(name)::text FROM pg_catalog.pg_available_extensions", &[])?
-            .into_iter()
-            .collect();
+    let available: HashMap<String, String> = spi::json_rows(
+        "SELECT json_build_array(name, default_version)::text FROM pg_catalog.pg_available_extensions",
+        &[],
+    )?
+    .into_iter()
+    .collect();
     let here: Vec<Extension> = Here.ask(include_str!("../../../sql/inventory/extensions.sql"))?;
     for extension in source.ask::<Extension>(include_str!("../../../sql/inventory/extensions.sql"))? {
+        // Its own checks are of more than versions.
+        if extension.name == "timescaledb" {
+            continue;
+        }
         if extension.name == OSM {
             let detail = "tiered storage is not set up here; rows in it arrive in ordinary chunks";
             report.add("extensions", Status::Warning, OSM, detail, "");
-        } else if !available.contains(&extension.name) && extension.name != "timescale_migrate" {
+            continue;
+        }
+        let installed = here.iter().find(|e| e.name == extension.name).map(|e| &e.version);
+        let Some(version) = installed.or(available.get(&extension.name)) else {
             report.add(
                 "extensions",
                 Status::Error,
@@ -95,14 +121,14 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection) -> Result
                 format!("version {} is installed on the source and none is available here", extension.version),
                 "Install the extension's files on this server.",
             );
-        } else if let Some(other) = here.iter().find(|e| e.name == extension.name && e.version != extension.version)
-            && extension.name != "timescaledb"
-        {
+            continue;
+        };
+        if *version != extension.version {
             report.add(
                 "extensions",
                 Status::Warning,
                 extension.name.clone(),
-                format!("version {} here, {} on the source", other.version, extension.version),
+                format!("version {version} here, {} on the source", extension.version),
                 "",
             );
         }
@@ -159,5 +185,67 @@ pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory
         }
     }
     report.settle("target", "this database", "has none of the objects to be made");
+    Ok(())
+}
+
+/// Policies that hold locks which a reader waits for, or wait for the reader's themselves; new
+/// readers then queue behind them.
+pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb: &Timescaledb) -> Result<()> {
+    let rows: Vec<(String, String, Option<String>)> = source.ask(include_str!("../../../sql/source/policies.sql"))?;
+    let schema = &timescaledb.functions_schema;
+    for (name, relation, due) in rows {
+        let when = due.map_or("is running".to_string(), |due| format!("is due at {due}"));
+        report.add(
+            "jobs",
+            Status::Warning,
+            name,
+            format!("on {relation} {when}; it and the run may wait for each other's locks"),
+            format!(
+                "SELECT {schema}.stop_background_workers(); on the source, and start_background_workers() after the run."
+            ),
+        );
+    }
+    report.settle("jobs", "policies of the source", "none runs or is due within the hour");
+    Ok(())
+}
+
+pub(super) fn foreign_keys(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
+    let of_chunks: HashSet<u32> =
+        inventory.excluded.iter().filter(|e| e.class_oid == PG_CONSTRAINT).map(|e| e.oid).collect();
+    let rows: Vec<(u32, String, String)> = source.ask(include_str!("../../../sql/source/foreign_keys.sql"))?;
+    for (_, table, name) in rows.into_iter().filter(|(oid, ..)| !of_chunks.contains(oid)) {
+        report.add(
+            "foreign_keys",
+            Status::Warning,
+            format!("{name} on {table}"),
+            "is NOT VALID on the source and will be here",
+            "ALTER TABLE ... VALIDATE CONSTRAINT on either side, once no row violates it.",
+        );
+    }
+    report.settle("foreign_keys", "all foreign keys", "are validated on the source");
+    Ok(())
+}
+
+pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Result<()> {
+    let text = include_str!("../../../sql/inventory/event_triggers.sql");
+    for (name, event) in Here.ask::<(String, String)>(text)? {
+        report.add(
+            "event_triggers",
+            Status::Warning,
+            name,
+            format!("fires here on {event}, also for what the run makes"),
+            "ALTER EVENT TRIGGER ... DISABLE until the run has ended.",
+        );
+    }
+    for (name, event) in source.ask::<(String, String)>(text)? {
+        report.add(
+            "event_triggers",
+            Status::Warning,
+            name,
+            format!("is made here too, as one of the last objects, and then fires on {event}"),
+            "",
+        );
+    }
+    report.settle("event_triggers", "no event trigger", "fires on either side");
     Ok(())
 }

@@ -7,6 +7,9 @@ use crate::core::options::Options;
 use crate::error::Result;
 use crate::pg::spi;
 
+/// That of which the inventory knows the catalog.
+pub(super) const OLDEST_TIMESCALEDB: (u32, u32, u32) = (2, 11, 0);
+
 pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
     report.add(
         "connection",
@@ -47,17 +50,6 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
         );
     }
     report.settle("encoding", source.encoding.clone(), format!("to {}", target.encoding));
-    let locale = |s: &Server| (s.locale_provider.clone(), s.locale.clone(), s.collate.clone(), s.ctype.clone());
-    if locale(source) != locale(target) {
-        report.add(
-            "collation",
-            Status::Warning,
-            source.collate.clone(),
-            format!("this database sorts by {}; text sorts and compares in another order here", target.collate),
-            "",
-        );
-    }
-    report.settle("collation", source.collate.clone(), "the same on both sides");
 }
 
 pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
@@ -88,10 +80,6 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
         report.add("timescaledb", Status::Ok, "no TimescaleDB", "on the source; tables stay plain tables", "");
         return;
     };
-    let version = |text: &str| -> (u32, u32) {
-        let mut parts = text.split(['.', '-']).map(|p| p.parse().unwrap_or(0));
-        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
-    };
     if from.restoring {
         report.add(
             "timescaledb",
@@ -101,7 +89,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             "Run timescaledb_post_restore() on the source.",
         );
     }
-    if version(&from.version) < (2, 11) {
+    if from.numbers() < OLDEST_TIMESCALEDB {
         report.add(
             "timescaledb",
             Status::Error,
@@ -119,7 +107,16 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             "CREATE EXTENSION timescaledb;",
         ),
         Some(to) => {
-            if version(&to.version) < (2, 19) {
+            if from.numbers() > to.numbers() {
+                report.add(
+                    "timescaledb",
+                    Status::Warning,
+                    from.version.clone(),
+                    format!("the source's is newer than the one here ({}), which may not know all of it", to.version),
+                    "ALTER EXTENSION timescaledb UPDATE;",
+                );
+            }
+            if to.numbers() < (2, 19, 0) {
                 report.add(
                     "timescaledb",
                     Status::Error,
@@ -151,30 +148,10 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             }
         }
     }
-    let to = target.timescaledb.as_ref().map_or("none", |t| t.version.as_str()).to_string();
-    report.settle("timescaledb", from.version.clone(), format!("to {to}"));
-}
-
-pub(super) fn locks(report: &mut Report, inventory: &Inventory) {
-    let tables = inventory.tables().count();
-    let server = &inventory.server;
-    let subject = format!("{tables} tables and {} chunks", inventory.chunks.len());
-    let table = format!("the source's lock table holds {} locks", server.lock_capacity());
-    // pg_dump locks them all at once: the chunks as their hypertable's children.
-    if (tables + inventory.chunks.len()) as i64 > server.lock_capacity() {
-        report.add(
-            "locks",
-            Status::Error,
-            subject.clone(),
-            table.clone(),
-            "Raise max_locks_per_transaction on the source.",
-        );
-    }
-    let how = match server.has_room(inventory.locks()) {
-        true => "all are locked for as long as they are read",
-        false => "chunks are locked one by one while they are copied",
-    };
-    report.settle("locks", subject, format!("{table}: {how}"));
+    let Some(to) = &target.timescaledb else { return };
+    report.settle("timescaledb", from.version.clone(), format!("to {}", to.version));
+    // What an edition has no place for is found object by object.
+    report.add("edition", Status::Ok, from.edition(), format!("to {}", to.edition()), "");
 }
 
 /// Hypertables that get no statistics as a whole.

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     match within(64, text.len(), || Options::parse(text)) {
-        Err(error) => assert!(!error.is_empty() && !error.contains(" at line "), "{error}"),
+        Err(error) => assert!(!error.message.is_empty() && !error.message.contains(" at line "), "{error}"),
         Ok(options) => {
             assert!((1..=1000).contains(&options.jobs) && options.connect_timeout > 0 && options.split_bytes >= 0);
             let stored = serde_json::to_value(&options).expect("options are JSON");

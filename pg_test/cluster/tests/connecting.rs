@@ -1,0 +1,122 @@
+//! A source that cannot be connected to: what the user reads, and in which words.
+
+use cluster::suite::Test;
+use cluster::{Edition, Pair};
+use std::net::TcpListener;
+
+pub const TESTS: &[Test] = &[
+    Test::apache("nobody listens", refused),
+    Test::apache("nobody answers", silent),
+    Test::apache("something else answers", no_server),
+    Test::apache("a wrong password, none, a wrong user", authentication),
+    Test::apache("a database that there is not, or takes nobody", database),
+    Test::apache("a service that there is not", service),
+    Test::apache("no encryption", encryption),
+];
+
+/// The call fails because there is no connection, and the detail says why.
+#[track_caller]
+fn cannot_connect(pair: &Pair, source: &str, detail: &str) {
+    let text = format!("ERROR: could not connect to the source (SQLSTATE 08001)\nDETAIL: {detail}");
+    for call in ["migrate_from", "migrate_plan", "migrate_verify"] {
+        pair.target.refuses_with(&format!("SELECT * FROM {call}('{source}')"), &text);
+    }
+    let row = format!(
+        "SELECT concat_ws(' | ', \"check\", status, detail) FROM migrate_preflight('{source}')"
+    );
+    assert_eq!(pair.target.value(&row), format!("connection | error | {detail}"));
+}
+
+fn reach(pair: &Pair, options: &str) {
+    pair.target.sql(&format!("ALTER SERVER old OPTIONS ({options})"));
+}
+
+fn refused(edition: Edition) {
+    let pair = Pair::plain("connect_refused", edition);
+    reach(&pair, "SET port '1'");
+    let detail = "connection to server at \"127.0.0.1\", port 1 failed: Connection refused\n\
+                  \tIs the server running on that host and accepting TCP/IP connections?";
+    cannot_connect(&pair, "old", detail);
+    cannot_connect(&pair, "host=127.0.0.1 port=1", detail);
+    cannot_connect(&pair, "postgresql://127.0.0.1:1/app", detail);
+    let socket = "connection to server on socket \"/nowhere/.s.PGSQL.1\" failed: No such file or directory\n\
+                  \tIs the server running locally and accepting connections on that socket?";
+    cannot_connect(&pair, "host=/nowhere port=1", socket);
+}
+
+fn silent(edition: Edition) {
+    let pair = Pair::plain("connect_silent", edition);
+    // It takes connections, and says nothing: as a host behind a firewall that drops packets.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    reach(&pair, &format!("SET port '{}'", listener.local_addr().unwrap().port()));
+    pair.target.refuses_with(
+        r#"SELECT * FROM migrate_from('old', '{"connect_timeout": 1}')"#,
+        "ERROR: could not connect to the source: timeout expired (SQLSTATE 08001)\nDETAIL: No connection within 1 s.",
+    );
+    assert_eq!(
+        pair.preflight_with("connection", r#"{"connect_timeout": 1}"#),
+        ["error | 127.0.0.1 | No connection within 1 s."]
+    );
+}
+
+fn no_server(edition: Edition) {
+    let pair = Pair::plain("connect_no_server", edition);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut client, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    reach(&pair, &format!("SET port '{port}'"));
+    let detail = format!(
+        "connection to server at \"127.0.0.1\", port {port} failed: received invalid response to SSL negotiation: H"
+    );
+    cannot_connect(&pair, "old", &detail);
+}
+
+fn authentication(edition: Edition) {
+    let pair = Pair::plain("connect_password", edition);
+    let port = pair.source.cluster.port;
+    let failed = |why: &str| format!("connection to server at \"127.0.0.1\", port {port} failed: {why}");
+    pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET password 'notthatone')");
+    cannot_connect(&pair, "old", &failed("FATAL:  password authentication failed for user \"postgres\""));
+    let uri = format!("postgresql://postgres:notthatone@127.0.0.1:{port}/connect_password");
+    cannot_connect(&pair, &uri, &failed("FATAL:  password authentication failed for user \"postgres\""));
+    pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_nobody')");
+    cannot_connect(&pair, "old", &failed("FATAL:  password authentication failed for user \"connect_nobody\""));
+    pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (DROP password)");
+    cannot_connect(&pair, "old", &failed("fe_sendauth: no password supplied"));
+    pair.source.sql("CREATE ROLE connect_group PASSWORD 'x'");
+    pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_group', ADD password 'x')");
+    cannot_connect(&pair, "old", &failed("FATAL:  role \"connect_group\" is not permitted to log in"));
+    pair.source.sql("DROP ROLE connect_group");
+}
+
+fn database(edition: Edition) {
+    let pair = Pair::plain("connect_database", edition);
+    let port = pair.source.cluster.port;
+    let failed = |why: &str| format!("connection to server at \"127.0.0.1\", port {port} failed: FATAL:  {why}");
+    reach(&pair, "SET dbname 'no such; database'");
+    cannot_connect(&pair, "old", &failed("database \"no such; database\" does not exist"));
+    // Many servers have a database by the user's name, which is the default; these have it too.
+    reach(&pair, "SET dbname 'template0'");
+    cannot_connect(&pair, "old", &failed("database \"template0\" is not currently accepting connections"));
+}
+
+fn service(edition: Edition) {
+    let pair = Pair::plain("connect_service", edition);
+    cannot_connect(&pair, "service=connect_nothing", "definition of service \"connect_nothing\" not found");
+}
+
+fn encryption(edition: Edition) {
+    let pair = Pair::plain("connect_encryption", edition);
+    let port = pair.source.cluster.port;
+    reach(&pair, "ADD sslmode 'verify-full', ADD sslrootcert 'system'");
+    let detail = format!(
+        "connection to server at \"127.0.0.1\", port {port} failed: server does not support SSL, but SSL was required"
+    );
+    cannot_connect(&pair, "old", &detail);
+    reach(&pair, "SET sslmode 'strict'");
+    cannot_connect(&pair, "old", "invalid sslmode value: \"strict\"");
+}

@@ -1,0 +1,53 @@
+//! The preflight names the source's policies that would meet the run.
+
+use cluster::suite::Test;
+use cluster::{Pair, Versions, poll};
+
+pub const TESTS: &[Test] =
+    &[Test::versions("policies that run or are due", policies)];
+
+const NONE: [&str; 1] = ["ok | policies of the source | none runs or is due within the hour"];
+const HINT: &str =
+    "SELECT _timescaledb_functions.stop_background_workers(); on the source, and start_background_workers() after the run.";
+
+fn policies(versions: Versions) {
+    let pair = Pair::of("preflight_jobs", versions);
+    pair.source.sql(
+        "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', n FROM generate_series(1, 9) n;
+         SELECT add_retention_policy('h', INTERVAL '100 years'); ALTER TABLE h SET (timescaledb.compress)",
+    );
+    pair.source.sql("SELECT add_compression_policy('h', INTERVAL '1 year')");
+    // Without a scheduler nothing is due.
+    assert_eq!(pair.preflight("jobs"), NONE);
+
+    // The compression runs as long as somebody reads what it is to compress.
+    let mut reader = pair.source.connect();
+    reader.batch_execute("BEGIN; SELECT * FROM h").unwrap();
+    pair.source.sql("SELECT alter_job(job_id, next_start => now() + interval '30 minutes') FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'");
+    pair.source.sql("SELECT _timescaledb_functions.start_background_workers()");
+    let name = |procedure: &str| {
+        pair.source.value(&format!("SELECT application_name FROM _timescaledb_config.bgw_job WHERE proc_name = '{procedure}'"))
+    };
+    let running = format!(
+        "warning | {} | on public.h is running; it and the run may wait for each other's locks | {HINT}",
+        name("policy_compression")
+    );
+    // It keeps off whoever reads that chunk next, the preflight too.
+    let jobs = || pair.preflight_with("jobs", r#"{"lock_timeout": 1}"#);
+    poll("the compression policy to run", || jobs().contains(&running));
+    let locks = pair.preflight_with("locks", r#"{"lock_timeout": 1}"#);
+    let start = "error | tables and chunks of the source | _timescaledb_internal._hyper_";
+    let end = " | Wait for the session that holds the lock, or raise the option lock_timeout.";
+    assert!(locks.len() == 1 && locks[0].starts_with(start) && locks[0].ends_with(end), "{locks:?}");
+    let rows = jobs();
+    let due = format!("warning | {} | on public.h is due at ", name("policy_retention"));
+    assert!(rows.len() == 2 && rows[0].starts_with(&due) && rows[1] == running, "{rows:?}");
+    // A time that is not of today.
+    pair.source.sql("SELECT alter_job(job_id, next_start => now() + interval '30 hours') FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'");
+    assert_eq!(jobs(), [running]);
+
+    // As the hint says.
+    pair.source.sql("SELECT _timescaledb_functions.stop_background_workers()");
+    poll("the jobs to end", || pair.preflight("jobs") == NONE);
+}

@@ -1,0 +1,218 @@
+//! The preflight looks at what the source's database needs here, and at what would change on
+//! the way.
+
+use cluster::suite::Test;
+use cluster::{Edition, Pair, assert_same};
+
+pub const TESTS: &[Test] = &[
+    Test::both("nothing to say", nothing),
+    Test::apache("collations", collations),
+    Test::apache("extensions", extensions),
+    Test::apache("roles whose passwords cannot be read", passwords),
+    Test::apache("foreign keys that are not valid", foreign_keys),
+    Test::apache("event triggers", event_triggers),
+    Test::apache("a source user's rights", rights),
+];
+
+/// Each check says one thing, and each is made.
+fn nothing(edition: Edition) {
+    let pair = Pair::new("preflight_nothing", edition);
+    pair.source.sql(
+        "CREATE TABLE a (n int PRIMARY KEY); CREATE TABLE b (n int REFERENCES a, t text COLLATE \"C\");
+         CREATE TABLE h (t timestamptz NOT NULL); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h VALUES ('2024-01-01 UTC')",
+    );
+    let rows = pair.target.rows("SELECT \"check\", status FROM migrate_preflight('old')");
+    let rows: Vec<String> = rows.iter().map(|row| format!("{} {}", row.get(0).unwrap(), row.get(1).unwrap())).collect();
+    assert_eq!(
+        rows,
+        [
+            "connection", "version", "encoding", "timescaledb", "edition", "connections", "endpoint", "jobs", "collation",
+            "roles", "extensions", "tablespaces", "foreign_keys", "event_triggers", "target", "disk", "locks", "wraparound",
+            "workers", "rights", "objects", "schema",
+        ]
+        .map(|check| format!("{check} ok"))
+    );
+}
+
+fn collations(edition: Edition) {
+    let pair = Pair::plain("preflight_collations", edition);
+    // Collations of pg_catalog are in no dump: servers have them from the libraries they were set up with.
+    pair.source.sql(
+        "CREATE COLLATION pg_catalog.klingon (PROVIDER = icu, LOCALE = 'tlh');
+         CREATE TABLE unused (t text); CREATE TABLE used (t text COLLATE \"de-x-icu\")",
+    );
+    assert_eq!(pair.preflight("collation"), ["ok | C.UTF-8 | the same on both sides"]);
+    let version = |locale: &str| {
+        pair.source.value(&format!("SELECT collversion FROM pg_collation WHERE collname = '{locale}-x-icu'"))
+    };
+    let (version, other) = (version("de"), version("sv"));
+
+    // Another library under the same name.
+    pair.source.sql("UPDATE pg_collation SET collversion = '1' WHERE collname = 'de-x-icu'");
+    pair.target.sql("UPDATE pg_collation SET colllocale = 'sv' WHERE collname = 'de-x-icu'");
+    assert_eq!(
+        pair.preflight("collation"),
+        [
+            "warning | collation pg_catalog.\"de-x-icu\" | its version on the source is no longer the one that indexes there were built \
+             with; they may have let duplicates in | REINDEX on the source, then ALTER COLLATION or ALTER DATABASE ... REFRESH VERSION."
+                .to_string(),
+            format!(
+                "warning | collation pg_catalog.\"de-x-icu\" | sorts by icu de ({version}) on the source and by icu sv ({other}) here: \
+                 text is in another order"
+            ),
+        ]
+    );
+    let hint = "Install its locale on this server, then SELECT pg_import_system_collations('pg_catalog');";
+    let missing = "collation pg_catalog.klingon";
+    pair.source.sql("DROP TABLE used; CREATE TABLE speech (word text COLLATE klingon)");
+    let detail = "does not exist here, and column word of table public.speech uses it";
+    assert_eq!(pair.preflight("collation"), [format!("error | {missing} | {detail} | {hint}")]);
+    pair.target.refuses_with(
+        "SELECT * FROM migrate_from('old')",
+        &format!("ERROR: cannot migrate: collation: {missing}: {detail} (SQLSTATE 42704)\nHINT: {hint}"),
+    );
+}
+
+fn extensions(edition: Edition) {
+    let pair = Pair::plain("preflight_extensions", edition);
+    pair.source.sql("CREATE EXTENSION pg_trgm VERSION '1.3'");
+    let default = pair.target.value("SELECT default_version FROM pg_available_extensions WHERE name = 'pg_trgm'");
+    assert_eq!(pair.preflight("extensions"), [format!("warning | pg_trgm | version {default} here, 1.3 on the source")]);
+    pair.target.sql("CREATE EXTENSION pg_trgm VERSION '1.4'");
+    assert_eq!(pair.preflight("extensions"), ["warning | pg_trgm | version 1.4 here, 1.3 on the source"]);
+    pair.source.sql("ALTER EXTENSION pg_trgm UPDATE TO '1.4'");
+    assert_eq!(pair.preflight("extensions"), ["ok | all extensions | are available here"]);
+
+    // No installation of the tests has an extension that another one lacks.
+    pair.source.sql("UPDATE pg_extension SET extname = 'no_such_extension' WHERE extname = 'pg_trgm'");
+    let detail = "version 1.4 is installed on the source and none is available here";
+    let hint = "Install the extension's files on this server.";
+    assert_eq!(pair.preflight("extensions"), [format!("error | no_such_extension | {detail} | {hint}")]);
+    pair.target.refuses_with(
+        "SELECT * FROM migrate_from('old')",
+        &format!("ERROR: cannot migrate: extensions: no_such_extension: {detail} (SQLSTATE 42704)\nHINT: {hint}"),
+    );
+}
+
+/// Lets the target reach the source as a role that is no superuser.
+fn reach_as(pair: &Pair, role: &str) {
+    pair.target.sql(&format!(
+        "ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user '{role}', SET password 'x')"
+    ));
+}
+
+fn passwords(edition: Edition) {
+    let pair = Pair::plain("preflight_passwords", edition);
+    pair.source.sql(
+        "CREATE ROLE preflight_reader LOGIN PASSWORD 'x'; CREATE ROLE preflight_group;
+         CREATE TABLE t (n int); INSERT INTO t VALUES (1); GRANT SELECT ON t TO preflight_reader, preflight_group",
+    );
+    assert_eq!(pair.preflight("roles"), ["ok | preflight_group, preflight_reader | will be made"]);
+    reach_as(&pair, "preflight_reader");
+    assert_eq!(
+        pair.preflight("roles"),
+        [
+            "warning | preflight_reader | will be made without a password: only a superuser of the source may read it | \
+             Connect to the source as a superuser, or set their passwords here afterwards.",
+            "ok | preflight_group, preflight_reader | will be made",
+        ]
+    );
+    pair.migrate();
+    assert_same(&pair);
+    let password = "SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'preflight_reader'";
+    assert_eq!((pair.source.is(password), pair.target.is(password)), (false, true));
+    assert_eq!(pair.preflight("roles"), ["ok | all roles | exist here or are not needed"]);
+    pair.target.sql("DROP OWNED BY preflight_reader, preflight_group; DROP ROLE preflight_reader, preflight_group");
+}
+
+fn foreign_keys(edition: Edition) {
+    let pair = Pair::new("preflight_keys", edition);
+    pair.source.sql(
+        "CREATE TABLE parent (n int PRIMARY KEY); CREATE TABLE child (n int); INSERT INTO child VALUES (1);
+         ALTER TABLE child ADD CONSTRAINT lax FOREIGN KEY (n) REFERENCES parent NOT VALID;
+         ALTER TABLE child ADD CONSTRAINT late FOREIGN KEY (n) REFERENCES parent NOT VALID;
+         CREATE TABLE h (t timestamptz NOT NULL, n int REFERENCES parent);
+         SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO parent VALUES (1); INSERT INTO h VALUES ('2024-01-01 UTC', 1); ALTER TABLE child VALIDATE CONSTRAINT late",
+    );
+    let expected = "warning | lax on public.child | is NOT VALID on the source and will be here | \
+                    ALTER TABLE ... VALIDATE CONSTRAINT on either side, once no row violates it.";
+    assert_eq!(pair.preflight("foreign_keys"), [expected]);
+    pair.migrate();
+    assert!(pair.messages().contains("lax on public.child: is NOT VALID"), "{}", pair.messages());
+    assert_same(&pair);
+}
+
+fn event_triggers(edition: Edition) {
+    let pair = Pair::new("preflight_event_triggers", edition);
+    pair.source.sql(
+        "CREATE FUNCTION seen() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE EVENT TRIGGER there ON ddl_command_end EXECUTE FUNCTION seen();
+         CREATE EVENT TRIGGER off ON sql_drop EXECUTE FUNCTION seen(); ALTER EVENT TRIGGER off DISABLE",
+    );
+    pair.target.sql(
+        "CREATE FUNCTION here() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE EVENT TRIGGER here ON ddl_command_start EXECUTE FUNCTION here()",
+    );
+    assert_eq!(
+        pair.preflight("event_triggers"),
+        [
+            "warning | here | fires here on ddl_command_start, also for what the run makes | \
+             ALTER EVENT TRIGGER ... DISABLE until the run has ended.",
+            "warning | there | is made here too, as one of the last objects, and then fires on ddl_command_end",
+        ]
+    );
+    pair.target.sql("ALTER EVENT TRIGGER here DISABLE");
+    assert_eq!(pair.preflight("event_triggers").len(), 1);
+    pair.migrate();
+    assert_eq!(
+        pair.target.value("SELECT string_agg(evtname || evtenabled::text, ' ' ORDER BY evtname) FROM pg_event_trigger WHERE evtname !~ 'timescaledb'"),
+        "hereD offD thereO"
+    );
+}
+
+fn rights(edition: Edition) {
+    let pair = Pair::new("preflight_rights", edition);
+    pair.source.sql(
+        "CREATE ROLE preflight_few LOGIN PASSWORD 'x'; CREATE SCHEMA shut; CREATE TABLE shut.t (n int);
+         CREATE TABLE h (t timestamptz NOT NULL); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 day' FROM generate_series(1, 30) n;
+         CREATE TABLE hidden (n int); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; GRANT SELECT ON hidden TO preflight_few;
+         CREATE SEQUENCE s; SELECT lo_from_bytea(0, 'x')",
+    );
+    reach_as(&pair, "preflight_few");
+    let rows = pair.preflight("rights");
+    let hint = "Grant it to preflight_few or connect as another role.";
+    assert_eq!(
+        rows[..4],
+        [
+            format!("error | public.h | no SELECT | {hint}"),
+            format!("error | public.hidden | row security hides rows from this role | {hint}"),
+            format!("error | public.s | no SELECT | {hint}"),
+            format!("error | shut.t | no USAGE on schema shut | {hint}"),
+        ]
+    );
+    // Its chunks, then the large object.
+    assert_eq!(rows.len(), 4 + 30 + 1);
+    assert!(rows[4].ends_with(&format!("_chunk | no SELECT | {hint}")), "{}", rows[4]);
+    assert_eq!(
+        rows[34],
+        "error | large objects | 1 of them, and only a superuser may read pg_largeobject | Connect to the source as a superuser."
+    );
+    let error = pair.target.error("SELECT * FROM migrate_from('old')");
+    assert_eq!(error.code().code(), "42501");
+    assert_eq!(error.message(), "cannot migrate: 35 checks failed, the first is rights: public.h: no SELECT");
+    let detail = error.detail().unwrap();
+    assert_eq!(detail.lines().count(), 21);
+    assert!(detail.ends_with("\n... and 15 more, which migrate_preflight lists"), "{detail}");
+    assert_eq!(error.hint(), Some(hint));
+
+    pair.source.sql(
+        "GRANT USAGE ON SCHEMA shut TO preflight_few; GRANT SELECT ON shut.t, h TO preflight_few; GRANT SELECT ON SEQUENCE s TO preflight_few;
+         ALTER TABLE hidden DISABLE ROW LEVEL SECURITY; SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+    );
+    assert_eq!(pair.preflight("rights"), ["ok | preflight_few | may read everything that is copied"]);
+    pair.migrate_with(r#"'{"owners": "drop", "privileges": "drop"}'"#);
+    assert_eq!(pair.target.value("SELECT count(*) FROM h"), "30");
+}

@@ -1,0 +1,78 @@
+//! Checks of how text is sorted on both sides.
+
+use super::{Report, Status};
+use crate::core::inventory::{Collation, Server};
+use crate::error::Result;
+use crate::libpq::Connection;
+use crate::source::inventory::{self, Ask, Here};
+use serde::Deserialize;
+
+/// `collations_used.sql`
+#[derive(Deserialize)]
+struct Used {
+    name: String,
+    builtin: bool,
+    /// What goes by it; none for the database itself.
+    user: Option<String>,
+    recorded: Option<String>,
+    actual: Option<String>,
+}
+
+pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &Server, target: &Server) -> Result<()> {
+    if server.ctype != target.ctype {
+        report.add(
+            "collation",
+            Status::Warning,
+            format!("database {}", server.database),
+            format!(
+                "tells letters by {} on the source and by {} here: upper(), lower() and patterns may differ",
+                server.ctype, target.ctype
+            ),
+            "",
+        );
+    }
+    let used: Vec<Used> = source.ask(include_str!("../../../sql/source/collations_used.sql"))?;
+    let (there, here) = (inventory::collations(source)?, inventory::collations(&mut Here)?);
+    let of = |list: &[Collation], name: &str| list.iter().find(|c| c.name == name).cloned();
+    for used in used {
+        let subject = match &used.user {
+            None => format!("database {}", server.database),
+            Some(_) => format!("collation {}", used.name),
+        };
+        if used.recorded.is_some() && used.actual.is_some() && used.recorded != used.actual {
+            report.add(
+                "collation",
+                Status::Warning,
+                subject.clone(),
+                "its version on the source is no longer the one that indexes there were built with; they may have let duplicates in",
+                "REINDEX on the source, then ALTER COLLATION or ALTER DATABASE ... REFRESH VERSION.",
+            );
+        }
+        // Those of the user's own schemas are made here.
+        let Some(original) = of(&there, &used.name).filter(|_| used.builtin) else { continue };
+        let Some(copy) = of(&here, &used.name) else {
+            report.add(
+                "collation",
+                Status::Error,
+                subject,
+                format!("does not exist here, and {} uses it", used.user.as_deref().unwrap_or("the database")),
+                "Install its locale on this server, then SELECT pg_import_system_collations('pg_catalog');",
+            );
+            continue;
+        };
+        let known = original.version.is_some() && copy.version.is_some();
+        if (&original.provider, &original.locale) != (&copy.provider, &copy.locale)
+            || (known && original.version != copy.version)
+        {
+            report.add(
+                "collation",
+                Status::Warning,
+                subject,
+                format!("sorts by {} on the source and by {} here: text is in another order", original, copy),
+                "",
+            );
+        }
+    }
+    report.settle("collation", server.collate.clone(), "the same on both sides");
+    Ok(())
+}

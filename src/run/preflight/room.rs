@@ -1,0 +1,130 @@
+//! Checks of what may run out: disk space, locks, transaction ids.
+
+use super::{Report, Status};
+use crate::core::inventory::{Inventory, Server};
+use crate::core::options::{Disk, Keep, Options};
+use crate::core::progress::size;
+use crate::error::Result;
+use crate::libpq::Connection;
+use crate::pg::{disk, spi};
+use crate::source::inventory::{Ask, Here};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// A tablespace's name; none is the database's own.
+type Place = Option<String>;
+
+/// The distance from 2^31 at which the server itself begins to warn (varsup.c).
+const IDS_LEFT: i64 = 40_000_000;
+
+pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Options, fresh: bool) -> Result<()> {
+    let text = include_str!("../../../sql/inventory/space.sql");
+    let paths: HashMap<Place, String> =
+        spi::json_rows(include_str!("../../../sql/target/tablespaces.sql"), &[])?.into_iter().collect();
+    let place = |name: Place| match options.tablespaces {
+        Keep::Keep if paths.contains_key(&name) => name,
+        _ => None,
+    };
+    let mut needed: BTreeMap<Place, i64> = BTreeMap::new();
+    for (name, bytes) in source.ask::<(Place, i64)>(text)? {
+        *needed.entry(place(name)).or_default() += bytes;
+    }
+    if !fresh {
+        for (name, bytes) in Here.ask::<(Place, i64)>(text)? {
+            *needed.entry(name).or_default() -= bytes;
+        }
+    }
+    // Tablespaces may share a file system.
+    let mut systems: BTreeMap<u64, (&str, u64, i64)> = BTreeMap::new();
+    for (name, bytes) in needed {
+        let Some(path) = paths.get(&name) else { continue };
+        match disk::of(Path::new(path)) {
+            Ok(system) => systems.entry(system.device).or_insert((path, system.free, 0)).2 += bytes.max(0),
+            Err(error) => report.add("disk", Status::Warning, path, format!("its free space is unknown: {error}"), ""),
+        }
+    }
+    for (path, free, bytes) in systems.into_values() {
+        let bytes = bytes as u64;
+        let status = match free {
+            _ if free < bytes && options.disk == Disk::Check => Status::Error,
+            // Temporary files and the write-ahead log need some as well.
+            _ if free < bytes + bytes / 4 => Status::Warning,
+            _ => Status::Ok,
+        };
+        let hint = match status {
+            Status::Error => {
+                "Make room, or use the option disk => 'ignore': bloat stays behind, and a file system may compress."
+            }
+            Status::Warning => "Make room, or watch the run; after a full disk it can be resumed.",
+            Status::Ok => "",
+        };
+        report.add("disk", status, path, format!("about {} are needed, {} are free", size(bytes), size(free)), hint);
+    }
+    Ok(())
+}
+
+/// On the source the run locks everything it reads.
+pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server) {
+    // pg_dump locks them all at once: the chunks as their hypertable's children.
+    let needed = (inventory.tables().count() + inventory.chunks.len()) as i64;
+    let capacity = inventory.server.lock_capacity();
+    if needed > capacity {
+        report.add(
+            "locks",
+            Status::Error,
+            format!("{needed} tables and chunks"),
+            format!("the source's lock table holds {capacity} locks"),
+            "Raise max_locks_per_transaction on the source.",
+        );
+    }
+    let here = target.lock_capacity();
+    for hypertable in &inventory.hypertables {
+        let chunks = inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id).count() as i64;
+        // A statement on all of it locks each chunk and its indexes, of which there is mostly one.
+        if 2 * chunks > here {
+            report.add(
+                "locks",
+                Status::Warning,
+                format!("hypertable {}", hypertable.known_as().shown()),
+                format!("has {chunks} chunks, and this server's lock table holds {here} locks"),
+                "Raise max_locks_per_transaction here, which needs a restart of the server.",
+            );
+        }
+    }
+    let how = match inventory.server.has_room(inventory.locks()) {
+        true => "all are locked for as long as they are read",
+        false => "chunks are locked one by one while they are copied",
+    };
+    report.settle(
+        "locks",
+        format!("{needed} tables and chunks"),
+        format!("the source's lock table holds {capacity} locks, this server's {here}: {how}"),
+    );
+}
+
+/// A run's snapshot keeps VACUUM from freezing; near the wrap-around a server stops.
+pub(super) fn wraparound(report: &mut Report, source: &mut Connection) -> Result<()> {
+    let text = include_str!("../../../sql/inventory/transaction_ids.sql");
+    for (side, rows) in [("source", source.ask(text)?), ("target", Here.ask(text)?)] {
+        for (kind, database, age, forced) in rows as Vec<(String, String, i64, i64)> {
+            let left = (1 << 31) - age;
+            let status = match () {
+                _ if left < IDS_LEFT => Status::Error,
+                _ if age > forced => Status::Warning,
+                _ => continue,
+            };
+            report.add(
+                "wraparound",
+                status,
+                format!("database {database} on the {side}"),
+                format!(
+                    "its oldest {kind} is {age} behind the newest, and the server stops before that is {}",
+                    1i64 << 31
+                ),
+                "VACUUM (FREEZE) it first: under the run's snapshot it cannot be done.",
+            );
+        }
+    }
+    report.settle("wraparound", "all databases", "have transaction ids left on both sides");
+    Ok(())
+}
