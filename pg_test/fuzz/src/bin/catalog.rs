@@ -8,7 +8,7 @@ use fuzz::core::inventory::{
 use fuzz::core::name::Name;
 use fuzz::core::options::Options;
 use fuzz::core::plan::{self, Copy, Into, Target, Task, Work};
-use fuzz::core::{checksum, settings};
+use fuzz::core::{analyze, checksum, settings};
 use fuzz::sql::{self, Token, literal, name};
 use fuzz::within;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
@@ -141,6 +141,7 @@ fn read(text: &str) -> Option<(Inventory, Target)> {
         sequences: Vec::new(),
         matviews: Vec::new(),
         excluded: Vec::new(),
+        locked: Default::default(),
     };
     for line in rest.lines() {
         let (kind, json) = line.split_at_checked(1)?;
@@ -164,7 +165,7 @@ fn read(text: &str) -> Option<(Inventory, Target)> {
 }
 
 fn planned(source: &Inventory, target: &Target, options: &Options) {
-    source.fingerprint();
+    source.of_chunks();
     assert!(source.server.major() <= source.server.version_num.max(0) && source.server.lock_capacity() < i64::MAX);
     let tasks = plan::copies(source, target, options);
     for table in source.plain_tables() {
@@ -178,7 +179,7 @@ fn planned(source: &Inventory, target: &Target, options: &Options) {
     }
     plan::compressed_early(&tasks);
     let mut all = tasks;
-    all.extend(plan::analyzes(source));
+    all.extend(analyze::tasks(source, target, options.jobs));
     all.extend(plan::cagg_indexes(source));
     // Of many the first ones: they are alike.
     for task in all.iter().take(50) {
