@@ -30,7 +30,8 @@ fn stopped_by(pair: &Pair, stop: impl FnOnce(&str)) -> String {
     let backend = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get::<_, i32>(0);
     let token = client.cancel_token();
     let state = thread::scope(|scope| {
-        let call = scope.spawn(move || client.simple_query("SELECT * FROM migrate_from('old', jobs => 2)"));
+        let call = r#"SELECT * FROM migrate_from('old', '{"retries": 0}', jobs => 2)"#;
+        let call = scope.spawn(move || client.simple_query(call));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             slow::wait_for_the_middle(pair);
             stop(&backend.to_string());
@@ -159,5 +160,5 @@ fn waiting_for_a_lock(edition: Edition) {
     // With a limit the run gives up by itself and names the table.
     let mut holder = pair.source.connect();
     holder.batch_execute("BEGIN; LOCK TABLE held").unwrap();
-    pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"lock_timeout": 1}')"#, &["held"]);
+    pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"lock_timeout": 1, "retries": 0}')"#, &["held"]);
 }
