@@ -213,7 +213,7 @@ fn is_sorted_out(archive: &Archive, filter: &Filter) {
 }
 
 fn places_of(plan: &fuzz::core::archive::Plan, id: i32) -> bool {
-    Stage::MADE.iter().chain([&Stage::Skip]).any(|stage| plan.stage(*stage).iter().any(|entry| entry.dump_id == id))
+    Stage::MADE.iter().any(|stage| plan.stage(*stage).iter().any(|entry| entry.dump_id == id))
 }
 
 fn statements(entry: &Entry) {
