@@ -13,6 +13,8 @@ macro_rules! scenarios {
 mod slow;
 
 scenarios!(
+    // The longest, which mostly waits: all others run beside it.
+    chaos,
     comparison,
     demo_database,
     every_dimension,
@@ -52,5 +54,4 @@ scenarios!(
     malformed_copy,
     large_schema,
     small_source,
-    chaos,
 );
