@@ -123,13 +123,10 @@ fn limit(edition: Edition) {
     pair.wait_for_state(&run, "failed");
     pair.wait_for_silence();
     assert!(!pair.messages().contains("trying again"), "{}", pair.messages());
-    let task = "SELECT concat_ws(' ', side, sqlstate, error) FROM timescale_migrate.task WHERE state = 'failed'";
-    assert_eq!(
-        pair.target.value(task),
-        "source 08006 lost the connection to the source"
-    );
-    let run_row = format!("SELECT concat_ws(' ', state, side, sqlstate) FROM timescale_migrate.run WHERE id = {run}");
-    assert_eq!(pair.target.value(&run_row), "failed source 08006");
+    // What it was told before the connection closed, if it came to read that.
+    let whose = "side = 'source' AND sqlstate IN ('08006', '57P01')";
+    assert!(pair.target.is(&format!("SELECT count(*) = 1 FROM timescale_migrate.task WHERE state = 'failed' AND {whose}")));
+    assert!(pair.target.is(&format!("SELECT count(*) = 1 FROM timescale_migrate.run WHERE id = {run} AND {whose}")));
 }
 
 /// Stops a process of the source's until the value goes.
