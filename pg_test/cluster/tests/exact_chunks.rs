@@ -65,7 +65,7 @@ fn made_alike(edition: Edition) {
     assert_same(&pair);
     for side in [&pair.source, &pair.target] {
         side.sql("INSERT INTO metric (t, host) VALUES ('2024-01-02 01:00 UTC', 'h1'), ('2026-01-02 UTC', 'h1')");
-        assert_eq!(side.error("INSERT INTO metric VALUES ('2024-01-02 01:00 UTC', 'h1')").code().code(), "23505");
+        assert_eq!(side.error("INSERT INTO metric VALUES ('2024-01-02 01:00 UTC', 'h1', 90)").code().code(), "23505");
         assert_eq!(side.error("INSERT INTO metric VALUES ('2024-01-02 02:00 UTC', 'none')").code().code(), "23503");
     }
     assert_same(&pair);
