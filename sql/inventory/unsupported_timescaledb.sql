@@ -70,8 +70,11 @@ FROM (
     -- their hypertables, and chunks inherit from them, as they should.
     SELECT 'dependence on a chunk', pg_describe_object(u.classid, u.objid, 0),
            format('It uses %s, which TimescaleDB makes and names by itself.', string_agg(DISTINCT c.oid::regclass::text, ', ')),
-           CASE WHEN u.classid <> 'pg_catalog.pg_class'::regclass OR bool_and(r.relkind NOT IN ('r', 'p'))
-                THEN json_build_object('class_oid', u.classid::int8, 'oid', u.objid::int8) END
+           CASE WHEN u.classid <> 'pg_catalog.pg_class'::regclass OR bool_and(r.relkind IN ('v', 'm', 'f'))
+                THEN json_build_object('class_oid', u.classid::int8, 'oid', u.objid::int8)
+                -- A composite type.
+                WHEN bool_and(r.relkind = 'c')
+                THEN json_build_object('class_oid', 'pg_catalog.pg_type'::regclass::int8, 'oid', max(r.reltype::int8)) END
     FROM pg_catalog.pg_depend d
     JOIN pg_catalog.pg_class c ON (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid)
         OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = c.reltype)
