@@ -9,7 +9,8 @@ SELECT json_build_array(
     coalesce((SELECT format('%I.%I', a.user_view_schema, a.user_view_name)
               FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = j.hypertable_id),
              (SELECT format('%I.%I', h.schema_name, h.table_name)
-              FROM _timescaledb_catalog.hypertable h WHERE h.id = j.hypertable_id)),
+              FROM _timescaledb_catalog.hypertable h WHERE h.id = j.hypertable_id),
+             format('hypertable %s', j.hypertable_id)),
     CASE WHEN NOT x.runs THEN x.due END)::text
 FROM _timescaledb_config.bgw_job j
 LEFT JOIN _timescaledb_internal.bgw_job_stat s ON s.job_id = j.id

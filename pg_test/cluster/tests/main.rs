@@ -32,6 +32,7 @@ scenarios!(
     older_source,
     refusals,
     connecting,
+    source_lost,
     preflight_servers,
     preflight_endpoint,
     preflight_room,

@@ -1,5 +1,6 @@
 //! The preflight counts what may run out on either side.
 
+use crate::slow;
 use cluster::suite::Test;
 use cluster::{Cluster, Db, Edition, Pair, assert_same, of_edition, poll};
 use std::fs::OpenOptions;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub const TESTS: &[Test] = &[
     Test::apache("disk space", disk),
     Test::apache("disk space in a tablespace", disk_of_a_tablespace),
+    Test::apache("disk space for the rest of a run", disk_on_resume),
     Test::apache("connections", connections),
     Test::apache("locks on the target", locks),
     Test::apache("transaction ids", transaction_ids),
@@ -83,6 +85,22 @@ fn disk_of_a_tablespace(edition: Edition) {
     assert_eq!(verdicts(&pair.preflight("disk")), [format!("ok | {}", directory.display())]);
 }
 
+/// A run that may begin may go on, though less has room than it needs by now.
+fn disk_on_resume(edition: Edition) {
+    let pair = Pair::new("room_resume", edition);
+    slow::fill(&pair);
+    pair.source.sql("CREATE INDEX i ON slow_too (n)");
+    let run = pair.start(", jobs => 1");
+    slow::wait_for_the_middle(&pair);
+    pair.target.sql(&format!("SELECT migrate_cancel({run}, 'immediate')"));
+    pair.wait_for_state(&run, "cancelled");
+    slow::hurry(&pair);
+    blow_up(&pair.source, "i", free(&pair.target.cluster.data()) / 10 * 11);
+    pair.target.rows(&format!("SELECT * FROM migrate_resume({run})"));
+    assert!(pair.messages().contains(" are needed, "), "{}", pair.messages());
+    assert_same(&pair);
+}
+
 fn connections(edition: Edition) {
     let source = own_server(edition, &[("max_connections", "5"), ("superuser_reserved_connections", "1")]);
     let pair = Pair::between("room_connections", source, cluster::shared_target(edition));
@@ -136,8 +154,9 @@ fn locks(edition: Edition) {
     pair.source.sql("INSERT INTO h VALUES ('2025-01-01 UTC')");
     assert_eq!(
         pair.preflight("locks"),
-        ["warning | hypertable public.h | has 101 chunks, and this server's lock table holds 200 locks | \
-          Raise max_locks_per_transaction here, which needs a restart of the server."]
+        ["warning | hypertable public.h | its 101 chunks are analyzed one by one, but not together, because they would take more \
+          than half of the 200 locks that max_locks_per_transaction makes room for | \
+          Raise max_locks_per_transaction on this server, or ANALYZE it afterwards."]
     );
 }
 

@@ -187,9 +187,8 @@ pub fn check(
         objects::collisions(report, source, inventory)?;
     }
     room::disk(report, source, options, fresh)?;
-    room::locks(report, inventory, &target);
+    room::locks(report, inventory, &target, options);
     room::wraparound(report, source)?;
-    servers::statistics(report, inventory, &target, options);
     servers::workers(report, &target, options)?;
     report.settle("rights", inventory.server.user.clone(), "may read everything that is copied");
     report.settle("objects", "all objects", "can travel");

@@ -1,6 +1,7 @@
 //! Checks of what may run out: disk space, locks, transaction ids.
 
 use super::{Report, Status};
+use crate::core::analyze;
 use crate::core::inventory::{Inventory, Server};
 use crate::core::options::{Disk, Keep, Options};
 use crate::core::progress::size;
@@ -26,29 +27,32 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
         _ => None,
     };
     let mut needed: BTreeMap<Place, i64> = BTreeMap::new();
-    for (name, bytes) in source.ask::<(Place, i64)>(text)? {
-        *needed.entry(place(name)).or_default() += bytes;
-    }
+    let mut add = |place, bytes| {
+        let sum = needed.entry(place).or_default();
+        *sum = sum.saturating_add(bytes);
+    };
+    source.ask::<(Place, i64)>(text)?.into_iter().for_each(|(name, bytes)| add(place(name), bytes));
     if !fresh {
-        for (name, bytes) in Here.ask::<(Place, i64)>(text)? {
-            *needed.entry(name).or_default() -= bytes;
-        }
+        Here.ask::<(Place, i64)>(text)?.into_iter().for_each(|(name, bytes)| add(name, -bytes));
     }
     // Tablespaces may share a file system.
-    let mut systems: BTreeMap<u64, (&str, u64, i64)> = BTreeMap::new();
+    let mut systems: BTreeMap<u64, (&str, u64, u64)> = BTreeMap::new();
     for (name, bytes) in needed {
         let Some(path) = paths.get(&name) else { continue };
         match disk::of(Path::new(path)) {
-            Ok(system) => systems.entry(system.device).or_insert((path, system.free, 0)).2 += bytes.max(0),
+            Ok(system) => {
+                let sum = &mut systems.entry(system.device).or_insert((path, system.free, 0)).2;
+                *sum = sum.saturating_add(bytes.max(0) as u64);
+            }
             Err(error) => report.add("disk", Status::Warning, path, format!("its free space is unknown: {error}"), ""),
         }
     }
     for (path, free, bytes) in systems.into_values() {
-        let bytes = bytes as u64;
-        let status = match free {
-            _ if free < bytes && options.disk == Disk::Check => Status::Error,
+        let status = match () {
+            // Options cannot be changed on a resume.
+            _ if free < bytes && fresh && options.disk == Disk::Check => Status::Error,
             // Temporary files and the write-ahead log need some as well.
-            _ if free < bytes + bytes / 4 => Status::Warning,
+            _ if free < bytes.saturating_add(bytes / 4) => Status::Warning,
             _ => Status::Ok,
         };
         let hint = match status {
@@ -63,31 +67,33 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
     Ok(())
 }
 
-/// On the source the run locks everything it reads.
-pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server) {
+/// On the source the run locks everything it reads. Here no more than one hypertable at once,
+/// for its statistics.
+pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server, options: &Options) {
     // pg_dump locks them all at once: the chunks as their hypertable's children.
     let needed = (inventory.tables().count() + inventory.chunks.len()) as i64;
-    let capacity = inventory.server.lock_capacity();
-    if needed > capacity {
+    let (there, here) = (inventory.server.lock_capacity(), target.lock_capacity());
+    if needed > there {
         report.add(
             "locks",
             Status::Error,
             format!("{needed} tables and chunks"),
-            format!("the source's lock table holds {capacity} locks"),
+            format!("the source's lock table holds {there} locks"),
             "Raise max_locks_per_transaction on the source.",
         );
     }
-    let here = target.lock_capacity();
-    for hypertable in &inventory.hypertables {
-        let chunks = inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id).count() as i64;
-        // A statement on all of it locks each chunk and its indexes, of which there is mostly one.
-        if 2 * chunks > here {
+    for root in &inventory.hypertables {
+        let chunks = inventory.chunks_of(root).count() as i64;
+        if analyze::whole(chunks, here, options.jobs) == analyze::Whole::LeftOut {
             report.add(
                 "locks",
                 Status::Warning,
-                format!("hypertable {}", hypertable.known_as().shown()),
-                format!("has {chunks} chunks, and this server's lock table holds {here} locks"),
-                "Raise max_locks_per_transaction here, which needs a restart of the server.",
+                format!("hypertable {}", root.known_as().shown()),
+                format!(
+                    "its {chunks} chunks are analyzed one by one, but not together, because they would take more than half \
+                     of the {here} locks that max_locks_per_transaction makes room for"
+                ),
+                "Raise max_locks_per_transaction on this server, or ANALYZE it afterwards.",
             );
         }
     }
@@ -98,7 +104,7 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server)
     report.settle(
         "locks",
         format!("{needed} tables and chunks"),
-        format!("the source's lock table holds {capacity} locks, this server's {here}: {how}"),
+        format!("the source's lock table holds {there} locks, this server's {here}: {how}"),
     );
 }
 

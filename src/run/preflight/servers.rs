@@ -1,8 +1,7 @@
 //! Checks of the two servers against each other.
 
 use super::{Report, Status};
-use crate::core::analyze;
-use crate::core::inventory::{Inventory, Server};
+use crate::core::inventory::Server;
 use crate::core::options::Options;
 use crate::error::Result;
 use crate::pg::spi;
@@ -152,26 +151,6 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
     report.settle("timescaledb", from.version.clone(), format!("to {}", to.version));
     // What an edition has no place for is found object by object.
     report.add("edition", Status::Ok, from.edition(), format!("to {}", to.edition()), "");
-}
-
-/// Hypertables that get no statistics as a whole.
-pub(super) fn statistics(report: &mut Report, inventory: &Inventory, target: &Server, options: &Options) {
-    let capacity = target.lock_capacity();
-    for root in &inventory.hypertables {
-        let chunks = inventory.chunks_of(root).count() as i64;
-        if analyze::whole(chunks, capacity, options.jobs) == analyze::Whole::LeftOut {
-            report.add(
-                "statistics",
-                Status::Warning,
-                root.known_as().shown(),
-                format!(
-                    "its {chunks} chunks are analyzed one by one, but not together, because they would take more than half \
-                     of the {capacity} locks that max_locks_per_transaction makes room for"
-                ),
-                "Raise max_locks_per_transaction on this server, or ANALYZE it afterwards.",
-            );
-        }
-    }
 }
 
 pub(super) fn workers(report: &mut Report, target: &Server, options: &Options) -> Result<()> {
