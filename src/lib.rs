@@ -21,6 +21,7 @@ pgrx::extension_sql_file!("../sql/target/made.sql", name = "made", requires = ["
 pgrx::extension_sql_file!("../sql/wrapper.sql", name = "wrapper", requires = [api::validator]);
 pgrx::extension_sql_file!("../sql/job.sql", name = "job", requires = [api::migrate_from]);
 pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/target/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk.sql", name = "chunk", requires = ["chunk_parts"]);
 pgrx::extension_sql_file!("../sql/target/hypertable.sql", name = "hypertable", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/compression.sql", name = "compression", requires = ["chunk"]);

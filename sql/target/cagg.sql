@@ -181,10 +181,10 @@ BEGIN
 END
 $$;
 
--- Makes an index of a materialization hypertable, on its chunks as well. `spec` is an object from `indexes` of inventory/caggs.sql, and
--- `source` the name of that hypertable on the source, which the names of its indexes begin with.
+-- Makes an index of a materialization hypertable. `spec` is an object from `indexes` of inventory/caggs.sql, and
+-- `source` the name of that hypertable on the source, which the names of its indexes begin with. Returns the root's.
 CREATE FUNCTION timescale_migrate.create_cagg_index(view_schema name, view_name name, source name, spec jsonb)
-RETURNS void
+RETURNS regclass
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -200,6 +200,8 @@ BEGIN
     EXECUTE format('CREATE %sINDEX %I ON %s%s', CASE WHEN (spec->>'unique')::boolean THEN 'UNIQUE ' ELSE '' END, new_name,
                    materialization, spec->>'definition');
     PERFORM set_config('default_tablespace', default_tablespace, true);
+    RETURN (SELECT x.indexrelid FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+            WHERE x.indrelid = materialization AND i.relname = new_name);
 END
 $$;
 

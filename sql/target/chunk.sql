@@ -204,7 +204,7 @@ BEGIN
         EXECUTE format('ALTER TABLE %s %s', new_chunk, array_to_string(changes, ', '));
     END IF;
     PERFORM timescale_migrate.copy_privileges(hypertable, new_chunk);
-    PERFORM timescale_migrate.copy_dependents(hypertable, new_chunk, root.id, new_id);
+    PERFORM timescale_migrate.copy_dependents(hypertable, new_chunk);
 
     PERFORM set_config('timescaledb.restoring', restoring, true);
     RETURN new_chunk;

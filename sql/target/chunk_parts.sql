@@ -66,9 +66,9 @@ BEGIN
 END
 $$;
 
--- Gives a chunk what its hypertable already has and tables do not inherit: constraints with an index, foreign keys, indexes, triggers and
--- the replica identity, under the names that TimescaleDB finds them by.
-CREATE FUNCTION timescale_migrate.copy_dependents(hypertable regclass, chunk regclass, hypertable_id integer, chunk_id integer)
+-- Gives a chunk what its hypertable already has and tables do not inherit: the replica identity, constraints with an index, foreign keys,
+-- indexes and triggers.
+CREATE FUNCTION timescale_migrate.copy_dependents(hypertable regclass, chunk regclass)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -79,92 +79,39 @@ SET enable_mergejoin = off
 SET join_collapse_limit = 1
 AS $$
 DECLARE
-    -- Until 2.27 each constraint of a chunk has a row in chunk_constraint. Since 2.28 it is found by its name, and foreign keys are tied to
-    -- the hypertable's own in a way that no SQL command can make.
-    has_constraint_rows constant boolean := EXISTS (
-        SELECT FROM pg_catalog.pg_class WHERE oid = to_regclass('_timescaledb_catalog.chunk_constraint') AND relkind = 'r');
-    -- Until 2.21 each index of a chunk has a row. Since 2.22 it is found by what it is.
-    has_index_rows constant boolean := to_regclass('_timescaledb_catalog.chunk_index') IS NOT NULL;
     o record;
-    new_name name;
-    replica_index name;
-    number integer;
 BEGIN
-    -- Through its triggers, on both sides of a foreign key: pg_constraint has no index on the referenced table.
+    -- Through its triggers, on both sides of a foreign key: pg_constraint has no index on the referenced table. Since 2.28 those of the
+    -- chunks are tied to the hypertable's own in a way that no SQL command can make.
     IF EXISTS (
         SELECT FROM pg_catalog.pg_trigger t
         JOIN pg_catalog.pg_constraint f ON f.oid = t.tgconstraint
-        WHERE t.tgrelid = hypertable AND f.contype = 'f' AND (f.confrelid = hypertable OR NOT has_constraint_rows)
+        WHERE t.tgrelid = hypertable AND f.contype = 'f' AND (f.confrelid = hypertable OR NOT timescale_migrate.has_constraint_rows())
     ) THEN
         RAISE EXCEPTION 'cannot create a chunk of "%" after its foreign keys', hypertable
             USING ERRCODE = 'feature_not_supported',
                   HINT = 'Drop the foreign keys of the hypertable and those that reference it, and add them when all chunks exist.';
     END IF;
 
-    FOR o IN
-        SELECT c.oid, c.conname, c.contype, i.relname AS index, s.spcname AS tablespace, coalesce(x.indisreplident, false) AS replica
-        FROM pg_catalog.pg_constraint c
-        LEFT JOIN pg_catalog.pg_class i ON i.oid = c.conindid AND c.contype <> 'f'
-        LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = i.oid
-        LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = i.reltablespace
-        WHERE c.conrelid = hypertable AND c.contype IN ('p', 'u', 'x', 'f', 't')
-        ORDER BY c.contype = 'f', c.oid
-    LOOP
-        IF has_constraint_rows THEN
-            new_name := format('%s_%s_%s', chunk_id, nextval('_timescaledb_catalog.chunk_constraint_name'), o.conname);
-            INSERT INTO _timescaledb_catalog.chunk_constraint VALUES (chunk_id, NULL, new_name, o.conname);
-        ELSE
-            new_name := format('%s_%s', chunk_id, o.conname);
-        END IF;
-        -- Constraint triggers are created with the triggers.
-        IF o.contype <> 't' THEN
-            EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I %s', chunk, new_name, pg_get_constraintdef(o.oid));
-        END IF;
-        IF o.tablespace IS NOT NULL THEN
-            EXECUTE format('ALTER INDEX %I.%I SET TABLESPACE %I',
-                           (SELECT relnamespace::regnamespace FROM pg_catalog.pg_class WHERE oid = chunk), new_name, o.tablespace);
-        END IF;
-        IF has_index_rows AND o.index IS NOT NULL THEN
-            INSERT INTO _timescaledb_catalog.chunk_index VALUES (chunk_id, new_name, hypertable_id, o.index);
-        END IF;
-        IF o.replica THEN
-            replica_index := new_name;
-        END IF;
-    END LOOP;
+    -- An index as the identity comes with the index, if there still is one.
+    SELECT c.relreplident INTO STRICT o FROM pg_catalog.pg_class c WHERE c.oid = hypertable;
+    IF o.relreplident <> 'd' THEN
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', chunk, CASE o.relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END);
+    END IF;
 
-    FOR o IN
-        SELECT i.oid, i.relname, s.spcname AS tablespace, x.indisreplident AS replica,
-               substr(pg_get_indexdef(i.oid),
-                      length(format('CREATE %sINDEX %I ON %s ', CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, i.relname, hypertable)) + 1
-               ) AS definition,
-               CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END AS uniqueness,
-               c.relname AS chunk, c.relnamespace AS schema
-        FROM pg_catalog.pg_index x
-        JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-        JOIN pg_catalog.pg_class c ON c.oid = copy_dependents.chunk
-        LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = i.reltablespace
+    PERFORM timescale_migrate.create_chunk_constraint(k.oid, chunk)
+    FROM (
+        SELECT c.oid FROM pg_catalog.pg_constraint c
+        WHERE c.conrelid = hypertable AND c.contype IN ('p', 'u', 'x', 'f', 't')
+        ORDER BY c.contype = 'f', c.oid OFFSET 0
+    ) k;
+    PERFORM timescale_migrate.create_chunk_index(i.indexrelid, chunk)
+    FROM (
+        SELECT x.indexrelid FROM pg_catalog.pg_index x
         WHERE x.indrelid = hypertable
-          AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = hypertable AND k.conindid = i.oid AND k.contype <> 'f')
-        ORDER BY i.oid
-    LOOP
-        number := 0;
-        new_name := o.chunk || '_' || o.relname;
-        -- Long names are cut, and may then be the same.
-        WHILE EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = o.schema AND relname = new_name) LOOP
-            number := number + 1;
-            new_name := o.chunk || '_' || number || '_' || o.relname;
-        END LOOP;
-        EXECUTE format('CREATE %sINDEX %I ON %s %s', o.uniqueness, new_name, chunk, o.definition);
-        IF o.tablespace IS NOT NULL THEN
-            EXECUTE format('ALTER INDEX %s.%I SET TABLESPACE %I', o.schema::regnamespace, new_name, o.tablespace);
-        END IF;
-        IF has_index_rows THEN
-            INSERT INTO _timescaledb_catalog.chunk_index VALUES (chunk_id, new_name, hypertable_id, o.relname);
-        END IF;
-        IF o.replica THEN
-            replica_index := new_name;
-        END IF;
-    END LOOP;
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = hypertable AND k.conindid = x.indexrelid AND k.contype <> 'f')
+        ORDER BY x.indexrelid OFFSET 0
+    ) i;
 
     -- Statement triggers stay with the hypertable, and ts_insert_blocker (until 2.22) is what keeps rows out of it.
     FOR o IN
@@ -183,13 +130,5 @@ BEGIN
                            CASE o.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, o.tgname);
         END IF;
     END LOOP;
-
-    SELECT c.relreplident INTO STRICT o FROM pg_catalog.pg_class c WHERE c.oid = hypertable;
-    IF o.relreplident <> 'd' THEN
-        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', chunk,
-                       CASE WHEN o.relreplident = 'f' THEN 'FULL'
-                            WHEN replica_index IS NOT NULL THEN format('USING INDEX %I', replica_index)
-                            ELSE 'NOTHING' END);
-    END IF;
 END
 $$;

@@ -479,22 +479,23 @@ pub fn compressed_early(tasks: &[Task]) -> HashSet<Name> {
     names.collect()
 }
 
-/// The indexes of continuous aggregates.
-pub fn cagg_indexes(inventory: &Inventory) -> Vec<Task> {
-    let tasks = inventory.caggs.iter().flat_map(|cagg| {
+/// The indexes of continuous aggregates, each with the expression that makes it on the root and
+/// is its OID.
+pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String)> {
+    let indexes = inventory.caggs.iter().flat_map(|cagg| {
         cagg.indexes.iter().map(|spec| {
-            let statement = format!(
-                "SELECT timescale_migrate.create_cagg_index({}, {}, {}, {}::pg_catalog.jsonb)",
+            let made = format!(
+                "timescale_migrate.create_cagg_index({}, {}, {}, {}::pg_catalog.jsonb)",
                 literal(&cagg.schema),
                 literal(&cagg.name),
                 literal(&cagg.relation.name),
                 literal(&spec.to_string())
             );
             let name = spec.get("name").and_then(|name| name.as_str()).unwrap_or_default();
-            sql(Stage::Index, format!("INDEX {name} of {}", cagg.qualified().shown()), 0, vec![statement])
+            (format!("INDEX {name} of {}", cagg.qualified().shown()), made)
         })
     });
-    tasks.collect()
+    indexes.collect()
 }
 
 pub fn verify(object: String, rows: i64, bytes: i64, work: Verify) -> Task {

@@ -8,6 +8,7 @@ pub mod copy;
 pub mod deletion;
 pub mod disk;
 mod entry;
+mod index;
 pub mod report;
 pub mod session;
 pub mod shared;

@@ -6,11 +6,11 @@ use super::pieces::{self, Piece};
 use super::{attach, batches, cleanup, preflight, recompute, resume, scope, state, verify};
 use crate::core::archive::{Digests, Plan, Stage};
 use crate::core::inventory::Inventory;
-use crate::core::name::Name;
+use crate::core::name::{Name, literal};
 use crate::core::options::{Caggs, Level, Roles};
 use crate::core::{self, analyze, plan, progress};
 use crate::error::{Error, Result};
-use crate::pg::catch::transaction;
+use crate::pg::{catch::transaction, spi};
 use crate::source::{inventory, schema as source_schema, session, snapshot};
 use crate::target::schema::Maker;
 use crate::target::{database, large_objects, roles, schema, sequences};
@@ -125,8 +125,12 @@ pub fn run(block: &Block) -> Result<()> {
     let checksum = options.verify == Level::Checksum;
     let keeper = Some(keeper).filter(|_| checksum);
 
-    crew.work("index")?;
-    crew.work("constraint")?;
+    // The indexes of chunks are placed by them.
+    transaction(|| schema::tablespaces(&migration.inventory, &migration.maker))?;
+    for (from, to) in [(Stage::Index, plan::Stage::Index), (Stage::Constraint, plan::Stage::Constraint)] {
+        migration.make_roots(from, to)?;
+        crew.work(to.name())?;
+    }
     migration.make("attach", Stage::Attach)?;
     crew.work("foreign_key")?;
     transaction(|| schema::compression(&migration.inventory, |_| true))?;
@@ -154,7 +158,6 @@ fn say_warning(id: i64, message: &str) -> Result<()> {
 impl Migration<'_> {
     fn tasks(&self, target: &plan::Target) -> Vec<plan::Task> {
         let mut tasks = plan::copies(&self.inventory, target, &self.block.options);
-        tasks.extend(plan::cagg_indexes(&self.inventory));
         for (from, to) in [
             (Stage::Index, plan::Stage::Index),
             (Stage::Constraint, plan::Stage::Constraint),
@@ -216,6 +219,32 @@ impl Migration<'_> {
         pieces::make(self.block.run, step, all, &self.digests, self.locks, end)
     }
 
+    /// The indexes of hypertables on their roots, which hold no rows, and the tasks for the chunks.
+    fn make_roots(&self, from: Stage, to: plan::Stage) -> Result<()> {
+        let run = self.block.run;
+        let add = move |object: &str, index: &str| batches::add_index(run, to, object, index).map(|()| Vec::new());
+        let mut all = Vec::new();
+        for (entry, index) in self.maker.hypertable_indexes(&self.plan, from) {
+            all.push(Piece::new(self.plan.name(entry).to_string(), move || {
+                self.maker.make_on_root(entry)?;
+                add(&entry.object(), &literal(&index.to_string()))
+            }));
+        }
+        let caggs = if from == Stage::Index { plan::cagg_indexes(&self.inventory) } else { Vec::new() };
+        for (object, made) in caggs {
+            all.push(Piece::new(object.clone(), move || {
+                spi::set_local("timescaledb.restoring", "on")?;
+                schema::announce(&object, &made);
+                add(&object, &made)
+            }));
+        }
+        if all.is_empty() {
+            return Ok(());
+        }
+        state::set_phase(run, to.name())?;
+        self.make_pieces(&format!("{} roots", to.name()), all, || Ok(()))
+    }
+
     /// The last transaction: from its commit on this database lives by itself.
     fn finish(&self) -> Result<()> {
         state::set_phase(self.block.run, "jobs")?;
@@ -228,13 +257,12 @@ impl Migration<'_> {
 
     fn finish_schema(&self) -> Result<()> {
         self.make("rest", Stage::Rest)?;
-        transaction(|| schema::tablespaces(&self.inventory, &self.maker))?;
         let refreshes = schema::refreshes(&self.plan, &self.inventory);
         if !refreshes.is_empty() {
             state::set_phase(self.block.run, "refresh")?;
         }
         for (name, statement) in refreshes {
-            transaction(|| crate::pg::spi::execute(&statement, &[]).map(drop))
+            transaction(|| spi::execute(&statement, &[]).map(drop))
                 .map_err(|e: Error| e.about(format!("materialized view {}", name.shown())))?;
         }
         Ok(())

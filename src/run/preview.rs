@@ -106,7 +106,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     for (from, to) in [(Stage::Index, plan::Stage::Index), (Stage::Constraint, plan::Stage::Constraint)] {
         steps.extend(made(from).map(|entry| step(to.name(), entry.object(), "SQL", "")));
     }
-    steps.extend(plan::cagg_indexes(&inventory).into_iter().map(from_task));
+    steps.extend(plan::cagg_indexes(&inventory).into_iter().map(|(index, _)| step("index", index, "SQL", "")));
     steps.extend(made(Stage::Attach).map(|entry| step("attach", entry.object(), "SQL", "")));
     steps.extend(made(Stage::ForeignKey).map(|entry| step("foreign_key", entry.object(), "SQL", "")));
     steps.extend(compressions);

@@ -12,7 +12,7 @@ use crate::pg::spi;
 use crate::source::inventory::{self, Here};
 use pgrx::JsonB;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// How entries are run on this target.
 pub struct Maker {
@@ -83,6 +83,10 @@ impl Maker {
 
     /// The statements that make an entry, in order.
     pub fn statements(&self, entry: &Entry) -> Vec<String> {
+        self.statements_with(entry, self.definition(entry))
+    }
+
+    fn statements_with(&self, entry: &Entry, definition: String) -> Vec<String> {
         let mut statements = Vec::new();
         for (setting, value) in entry.settings() {
             let value = match setting {
@@ -94,7 +98,7 @@ impl Maker {
             let (setting, value) = (literal(setting), literal(value));
             statements.push(format!("SELECT pg_catalog.set_config({setting}, {value}, true)"));
         }
-        statements.push(self.definition(entry));
+        statements.push(definition);
         statements.extend(entry.access_method_statement());
         if self.owners {
             statements.extend(entry.owner_statement());
@@ -143,9 +147,42 @@ impl Maker {
         }
     }
 
-    /// A stage's entries as tasks for the workers.
+    /// The entries of a stage that make an index of a hypertable, by itself or for a constraint,
+    /// each with the index's name.
+    pub fn hypertable_indexes<'p>(&self, plan: &Plan<'p>, stage: Stage) -> Vec<(&'p Entry, Name)> {
+        let made = [Stage::PreData, Stage::OnProvided].into_iter().flat_map(|stage| plan.stage(stage));
+        let hypertables: HashMap<i32, &str> = made
+            .filter(|entry| entry.desc == "TABLE")
+            .filter(|entry| entry.namespace.clone().is_some_and(|s| self.hypertables.contains(&(s, entry.tag.clone()))))
+            .map(|entry| (entry.dump_id, entry.tag.as_str()))
+            .collect();
+        let index = |entry: &&'p Entry| {
+            let table = entry.dependencies.iter().find_map(|id| hypertables.get(id))?;
+            let name = match entry.desc.as_str() {
+                "INDEX" => entry.tag.as_str(),
+                // The other constraint of this kind, since PostgreSQL 18, has no index.
+                "CONSTRAINT" if !entry.definition.contains(" NOT NULL ") => {
+                    entry.tag.strip_prefix(table)?.strip_prefix(' ')?
+                }
+                _ => return None,
+            };
+            Some((*entry, Name::new(entry.namespace.clone()?, name)))
+        };
+        plan.stage(stage).iter().filter_map(index).collect()
+    }
+
+    /// Makes an index of a hypertable on the root alone; TimescaleDB is off for the rest of the
+    /// current transaction.
+    pub fn make_on_root(&self, entry: &Entry) -> Result<()> {
+        spi::set_local("timescaledb.restoring", "on")?;
+        let statements = self.statements_with(entry, entry.portable_definition().into_owned());
+        statements.iter().try_for_each(|statement| run(entry, statement))
+    }
+
+    /// A stage's entries as tasks for the workers, but for the indexes of hypertables.
     pub fn tasks(&self, plan: &Plan, from: Stage, to: plan::Stage) -> Vec<Task> {
-        let wanted = plan.stage(from).iter().filter(|entry| self.wants(entry));
+        let others: HashSet<i32> = self.hypertable_indexes(plan, from).iter().map(|(entry, _)| entry.dump_id).collect();
+        let wanted = plan.stage(from).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
         wanted.map(|entry| plan::sql(to, entry.object(), 0, self.statements(entry))).collect()
     }
 }

@@ -1,14 +1,188 @@
 //! What workers make on the chunks of a hypertable one by one is what TimescaleDB makes in one
 //! statement.
 
+use crate::placement::tablespace;
 use cluster::suite::Test;
-use cluster::{Edition, Pair, Versions, of_edition, shared_source};
+use cluster::{Db, Edition, Pair, Versions, assert_same, of_edition, shared_source};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
+    Test::apache("indexes and constraints", apache_indexes),
+    Test::versions("indexes and constraints", versions_indexes),
+    Test::both("a stop between the chunks of an index", stopped),
     Test::versions("statistics", statistics),
     Test::both("more chunks than the lock table holds", many_chunks),
 ];
+
+/// What drops and what makes each.
+const INDEXES: [(&str, &str); 13] = [
+    (r#"DROP INDEX "Odd s"."i ON h (""a"")""#, r#"CREATE INDEX "i ON h (""a"")" ON "Odd s"."h ON t USING"
+        (d DESC NULLS LAST, "A b" COLLATE "POSIX" text_pattern_ops) INCLUDE (v) WITH (fillfactor = 70) WHERE d > 3 AND "A b" <> ' ON '"#),
+    (r#"DROP INDEX "Odd s"."h ON t USING_twice_t_idx""#, r#"CREATE INDEX ON "Odd s"."h ON t USING" ("Odd s".twice(d), t)"#),
+    (r#"DROP INDEX "Odd s".u"#, r#"CREATE UNIQUE INDEX u ON "Odd s"."h ON t USING" (t, d "Odd s".backwards, lower("A b")) NULLS NOT DISTINCT TABLESPACE :b"#),
+    (r#"DROP INDEX "Odd s"."h ON t USING_r_idx""#, r#"CREATE INDEX ON "Odd s"."h ON t USING" USING gist (r)"#),
+    (r#"DROP INDEX "Odd s"."h ON t USING_t_idx""#, r#"CREATE INDEX ON "Odd s"."h ON t USING" USING brin (t) WITH (pages_per_range = 16)"#),
+    ("", r#"ALTER TABLE "Odd s"."h ON t USING" CLUSTER ON u"#),
+    ("DROP INDEX an_index_with_a_name_so_long_that_it_is_cut_on_each_chunk_1", "CREATE INDEX an_index_with_a_name_so_long_that_it_is_cut_on_each_chunk_1 ON l (n)"),
+    ("DROP INDEX an_index_with_a_name_so_long_that_it_is_cut_on_each_chunk_2", "CREATE INDEX an_index_with_a_name_so_long_that_it_is_cut_on_each_chunk_2 ON l (n DESC)"),
+    ("DROP INDEX ident", "CREATE UNIQUE INDEX ident ON l (t); ALTER TABLE l REPLICA IDENTITY USING INDEX ident"),
+    (r#"ALTER TABLE "Odd s"."h ON t USING" DROP CONSTRAINT "p ON k""#, r#"ALTER TABLE "Odd s"."h ON t USING" ADD CONSTRAINT "p ON k" PRIMARY KEY (t, d) INCLUDE (v) USING INDEX TABLESPACE :a"#),
+    (r#"ALTER TABLE "Odd s"."h ON t USING" DROP CONSTRAINT later"#, r#"ALTER TABLE "Odd s"."h ON t USING" ADD CONSTRAINT later
+        UNIQUE NULLS NOT DISTINCT (d, t, "A b") WITH (fillfactor = 50) DEFERRABLE INITIALLY DEFERRED"#),
+    (r#"ALTER TABLE "Odd s"."h ON t USING" DROP CONSTRAINT "x""#, r#"ALTER TABLE "Odd s"."h ON t USING" ADD CONSTRAINT "x" EXCLUDE (t WITH =, d WITH =) WHERE (d > 5)"#),
+    ("ALTER TABLE l DROP CONSTRAINT a_constraint_with_a_name_so_long_that_it_is_cut_on_each_chunk", "ALTER TABLE l ADD CONSTRAINT a_constraint_with_a_name_so_long_that_it_is_cut_on_each_chunk UNIQUE (n, t)"),
+];
+
+fn apache_indexes(edition: Edition) {
+    indexes(&Pair::new("chunk_indexes", edition), "apache");
+}
+
+fn versions_indexes(versions: Versions) {
+    indexes(&Pair::of("chunk_indexes", versions), &versions.suffix());
+}
+
+fn indexes(pair: &Pair, suffix: &str) {
+    let spaces = [format!("space_a_{suffix}"), format!("space_b_{suffix}")];
+    for space in &spaces {
+        tablespace(&pair.source, space);
+        tablespace(&pair.target, space);
+    }
+    let make = |db: &Db, (_, statement): (&str, &str)| {
+        db.sql(&statement.replace(":a", &spaces[0]).replace(":b", &spaces[1]));
+    };
+    // Columns that are gone stand before, and between, those of the first chunks.
+    pair.source.sql(
+        r#"CREATE SCHEMA "Odd s";
+           CREATE OPERATOR CLASS "Odd s".backwards FOR TYPE int USING btree AS OPERATOR 1 >, OPERATOR 2 >=, OPERATOR 3 =,
+               OPERATOR 4 <=, OPERATOR 5 <, FUNCTION 1 btint4cmp(int, int);
+           CREATE FUNCTION "Odd s".twice(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT n * 2';
+           CREATE TABLE "Odd s"."h ON t USING" (gone int, t timestamptz NOT NULL, d int NOT NULL, gone_too text, "A b" text COLLATE "C", v float8, r int4range);
+           ALTER TABLE "Odd s"."h ON t USING" DROP COLUMN gone;
+           SELECT create_hypertable('"Odd s"."h ON t USING"', by_range('t', INTERVAL '1 day'), create_default_indexes => false);
+           CREATE TABLE l (t int NOT NULL, n int) TABLESPACE pg_default;
+           SELECT create_hypertable('l', 't', chunk_time_interval => 10, create_default_indexes => false,
+                                    associated_table_prefix => 'chunks_with_a_name_that_is_long_ä');
+           INSERT INTO l SELECT n, n FROM generate_series(1, 35) n"#,
+    );
+    let fill = |columns: &str, from: &str| {
+        format!(
+            r#"INSERT INTO "Odd s"."h ON t USING" ({columns}) SELECT timestamptz '{from} UTC' + n * INTERVAL '2 hours', n % 10, 'x' || n % 5, n
+               FROM generate_series(0, 30) n"#
+        )
+    };
+    pair.source.sql(&format!(
+        r#"SELECT attach_tablespace('{}', '"Odd s"."h ON t USING"'), attach_tablespace('{}', '"Odd s"."h ON t USING"')"#,
+        spaces[0], spaces[1]
+    ));
+    pair.source.sql(&fill("t, d, gone_too, v", "2024-01-01"));
+    pair.source.sql(r#"ALTER TABLE "Odd s"."h ON t USING" DROP COLUMN gone_too"#);
+    pair.source.sql(&fill(r#"t, d, "A b", v"#, "2024-02-01"));
+    for index in INDEXES {
+        make(&pair.source, index);
+    }
+    pair.migrate();
+    assert_same(pair);
+
+    let db = &pair.target;
+    let table = r#""Odd s"."h ON t USING""#;
+    // Chunks of whose making this run knows nothing.
+    db.sql(&fill(r#"t, d, "A b", v"#, "2024-03-01"));
+    db.sql("INSERT INTO l VALUES (1000, 1)");
+    // The one mark that TimescaleDB does not give to new chunks.
+    db.sql(&format!("ALTER TABLE {table} CLUSTER ON u"));
+    db.refuses(&format!("INSERT INTO {table} (t, d) VALUES ('2024-01-01 UTC', 0)"), &["duplicate key"]);
+    db.refuses(&format!("INSERT INTO {table} (t, d) VALUES ('2024-03-01 UTC', 0)"), &["duplicate key"]);
+    let upsert = format!("INSERT INTO {table} (t, d) VALUES ('2024-01-01 UTC', 0), ('2024-03-01 UTC', 0) ON CONFLICT (t, d) DO NOTHING RETURNING t");
+    assert_eq!(db.rows(&upsert).len(), 0);
+
+    let ours = (picture(db), exercised(db, &spaces[0]));
+    for (drop, _) in INDEXES.iter().rev().filter(|(drop, _)| !drop.is_empty()) {
+        db.sql(drop);
+    }
+    assert_eq!(picture(db), "", "something stayed on chunks");
+    for index in INDEXES {
+        make(db, index);
+    }
+    assert_same_lines(&ours.0, &picture(db));
+    assert_same_lines(&ours.1, &exercised(db, &spaces[0]));
+}
+
+#[track_caller]
+fn assert_same_lines(ours: &str, theirs: &str) {
+    let only = |a: &str, b: &str| {
+        let lines: Vec<_> = a.lines().filter(|line| !b.lines().any(|other| other == *line)).take(4).collect();
+        lines.join("\n")
+    };
+    assert!(ours == theirs, "ours:\n{}\nTimescaleDB's:\n{}", only(ours, theirs), only(theirs, ours));
+}
+
+/// What is known of all indexes and constraints of hypertables and chunks.
+fn picture(db: &Db) -> String {
+    let mut picture = db.value(include_str!("sql/chunk_indexes.sql"));
+    let name = |column: &str| format!("left(regexp_replace(regexp_replace({column}, '^(\\d+)_\\d+_', '\\1_N_'), '_\\d+$', ''), 56)");
+    let rows = [
+        ("chunk_index", format!("chunk_id, {}, hypertable_id, hypertable_index_name", name("index_name")), "true"),
+        ("chunk_constraint", format!("chunk_id, {}, hypertable_constraint_name", name("constraint_name")), "dimension_slice_id IS NULL"),
+    ];
+    for (table, columns, condition) in rows {
+        if db.is(&format!("SELECT count(*) = 1 FROM pg_class WHERE oid = to_regclass('_timescaledb_catalog.{table}') AND relkind = 'r'")) {
+            picture += &db.value(&format!(
+                "SELECT string_agg(line, E'\\n' ORDER BY line) FROM (SELECT concat_ws(' ', {columns}) FROM _timescaledb_catalog.{table} WHERE {condition}) l(line)"
+            ));
+        }
+    }
+    picture
+}
+
+/// The same after statements on hypertables that TimescaleDB hands on to the chunks; they are taken back.
+fn exercised(db: &Db, space: &str) -> String {
+    let table = r#""Odd s"."h ON t USING""#;
+    let rename = |from: &str, to: &str| {
+        db.sql(&format!(r#"ALTER INDEX "Odd s".{from} RENAME TO {to}"#));
+        db.sql(&format!("ALTER TABLE {table} RENAME CONSTRAINT {from}_p TO {to}_p"));
+    };
+    db.sql(&format!(r#"ALTER TABLE {table} RENAME CONSTRAINT "p ON k" TO u_p"#));
+    rename("u", "another");
+    db.sql(&format!(r#"ALTER INDEX "Odd s"."i ON h (""a"")" SET TABLESPACE {space}"#));
+    db.sql(&format!("CLUSTER {table}"));
+    let picture = picture(db);
+    db.sql(r#"ALTER INDEX "Odd s"."i ON h (""a"")" SET TABLESPACE pg_default"#);
+    rename("another", "u");
+    db.sql(&format!(r#"ALTER TABLE {table} RENAME CONSTRAINT u_p TO "p ON k""#));
+    picture
+}
+
+/// Each row's place in the index takes its time on the target.
+fn stopped(edition: Edition) {
+    let pair = Pair::new("chunk_stopped", edition);
+    let slowly = |sleep: &str| format!("CREATE OR REPLACE FUNCTION placed(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN {sleep} RETURN n; END'");
+    pair.source.sql(&slowly(""));
+    pair.source.sql(
+        "CREATE TABLE h (t bigint NOT NULL, n int, PRIMARY KEY (t)); SELECT create_hypertable('h', by_range('t', 4));
+         INSERT INTO h SELECT n, n FROM generate_series(1, 999) n; CREATE INDEX slow ON h (public.placed(n)); CREATE INDEX fast ON h (n)",
+    );
+    pair.source.sql(&slowly("PERFORM pg_sleep(0.005);"));
+    let run = pair.start(", jobs => 2");
+    let done = "FROM timescale_migrate.task WHERE stage = 'index' AND state = 'done'";
+    cluster::poll("some chunks to have their index", || pair.target.is("SELECT count(*) FILTER (WHERE state = 'done') BETWEEN 1 AND count(*) - 2 FROM timescale_migrate.task WHERE stage = 'index'"));
+    assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
+    pair.wait_for_state(&run, "cancelled");
+    pair.wait_for_silence();
+    let times = format!("SELECT string_agg(id || ' ' || ended_at, ', ' ORDER BY id) {done}");
+    let (tasks, before) = (pair.target.value(&format!("SELECT array_agg(id) {done}")), pair.target.value(&times));
+    pair.both(&[slowly("")]);
+    // A chunk that did not exist when the others' share was laid down.
+    pair.source.sql("INSERT INTO h VALUES (5000, 1)");
+    pair.target.rows(&format!("SELECT * FROM migrate_resume({run}, wait => true)"));
+    assert_eq!(before, pair.target.value(&times.replace("WHERE", &format!("WHERE id = ANY ('{tasks}') AND"))));
+    assert_same(&pair);
+    assert!(pair.target.is("SELECT every(n = 3) FROM (SELECT count(*) AS n FROM pg_index JOIN pg_inherits ON inhrelid = indrelid GROUP BY inhrelid) x"));
+    for (count, statement) in [("2", "DROP INDEX slow"), ("1", "DROP INDEX fast"), ("0", "ALTER TABLE h DROP CONSTRAINT h_pkey")] {
+        pair.target.sql(statement);
+        let left = pair.target.value("SELECT count(DISTINCT indexrelid)::float8 / count(DISTINCT inhrelid) FROM pg_inherits LEFT JOIN pg_index ON indrelid = inhrelid");
+        assert_eq!(left, count, "after {statement}");
+    }
+}
 
 fn statistics(versions: Versions) {
     let pair = Pair::of("chunk_statistics", versions);
@@ -57,8 +231,8 @@ fn many_chunks(edition: Edition) {
         "CREATE EXTENSION timescaledb;
          CREATE TABLE few (t bigint NOT NULL, n int); SELECT create_hypertable('few', by_range('t', 10), create_default_indexes => false);
          INSERT INTO few SELECT n, n FROM generate_series(1, 700) n;
-         CREATE TABLE many (t bigint NOT NULL, n int); SELECT create_hypertable('many', by_range('t', 10), create_default_indexes => false);
-         INSERT INTO many SELECT n, n FROM generate_series(1, 4000) n",
+         CREATE TABLE many (t bigint NOT NULL, n int, PRIMARY KEY (t, n)); SELECT create_hypertable('many', by_range('t', 10));
+         INSERT INTO many SELECT n, n FROM generate_series(1, 4000) n; CREATE INDEX ON many (n)",
     );
     pair.migrate();
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));

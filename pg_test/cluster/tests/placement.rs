@@ -10,7 +10,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Makes a tablespace on a server; needs no directory of its own.
-fn tablespace(db: &cluster::Db, name: &str) {
+pub fn tablespace(db: &cluster::Db, name: &str) {
     let mut client = db.connect();
     client.batch_execute("SET allow_in_place_tablespaces = on").unwrap();
     client.batch_execute(&format!("CREATE TABLESPACE {name} LOCATION ''")).unwrap();
