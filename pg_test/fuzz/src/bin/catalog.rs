@@ -180,7 +180,7 @@ fn planned(source: &Inventory, target: &Target, options: &Options) {
     plan::compressed_early(&tasks);
     let mut all = tasks;
     all.extend(analyze::tasks(source, target, options.jobs));
-    all.extend(plan::cagg_indexes(source));
+    plan::cagg_indexes(source).iter().take(50).for_each(|(_, made)| is_quoted(made));
     // Of many the first ones: they are alike.
     for task in all.iter().take(50) {
         is_stored(task);
