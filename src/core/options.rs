@@ -116,8 +116,9 @@ pub struct Options {
     pub verify: Level,
     /// Seconds to wait for the locks on the source; 0 waits without limit.
     pub lock_timeout: u32,
-    /// Seconds to wait for a connection to the source.
-    pub connect_timeout: u32,
+    /// Seconds to wait for a connection to the source; without it, what the connection string
+    /// says, else 10.
+    pub connect_timeout: Option<u32>,
     /// Seconds that the source may send nothing, until it is taken for gone unless it is at work
     /// on a query.
     pub source_timeout: u32,
@@ -145,7 +146,7 @@ impl Default for Options {
             disk: Disk::default(),
             verify: Level::default(),
             lock_timeout: 60,
-            connect_timeout: 10,
+            connect_timeout: None,
             source_timeout: 300,
             retries: 10,
             on_error: OnError::default(),
@@ -194,8 +195,10 @@ impl Options {
         if self.jobs == 0 || self.jobs > 1000 {
             return Err(invalid(format!("jobs must be between 1 and 1000, not {}", self.jobs)));
         }
-        for (name, seconds) in [("connect_timeout", self.connect_timeout), ("source_timeout", self.source_timeout)] {
-            if seconds == 0 {
+        for (name, seconds) in
+            [("connect_timeout", self.connect_timeout), ("source_timeout", Some(self.source_timeout))]
+        {
+            if seconds == Some(0) {
                 return Err(invalid(format!("{name} must be at least 1 second")));
             }
         }

@@ -77,6 +77,17 @@ impl Params {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
 
+    /// The parameter of that name in seconds, which libpq heeds only where it connects by itself.
+    /// `None` where it asks for no limit, which there is not.
+    pub fn connect_timeout(&self) -> Result<Option<u32>> {
+        let Some(value) = self.get("connect_timeout") else { return Ok(None) };
+        let seconds: i32 = value.trim().parse().map_err(|_| {
+            let message = format!("invalid integer value \"{value}\" for connection option \"connect_timeout\"");
+            Error::new(SqlState::INVALID_PARAMETER, message)
+        })?;
+        Ok(u32::try_from(seconds).ok().filter(|seconds| *seconds > 0))
+    }
+
     fn is_secret(name: &str) -> bool {
         ["password", "secret", "scram_"].iter().any(|part| name.contains(part))
     }

@@ -145,9 +145,9 @@ pub fn run(block: &Block) -> Result<()> {
     crew.work("analyze")?;
     crew.work("verify")?;
     drop(keeper);
-    crew.dismiss()?;
     state::failures(id)?;
     verify::judge(id)?;
+    crew.dismiss()?;
     migration.finish()
 }
 

@@ -36,7 +36,7 @@ const SETTINGS: [(i32, &str, &str); 15] = [
 /// Connects; `name` becomes the session's `application_name`.
 pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection> {
     let patience = Patience {
-        connect: Duration::from_secs(options.connect_timeout.into()),
+        connect: Duration::from_secs(options.connect_timeout.or(params.connect_timeout()?).unwrap_or(10).into()),
         silence: Duration::from_secs(options.source_timeout.into()),
     };
     let mut connection = Connection::open(params, patience)?;

@@ -57,6 +57,13 @@ fn silent(edition: Edition) {
         pair.preflight_with("connection", r#"{"connect_timeout": 1}"#),
         ["error | 127.0.0.1 | No connection within 1 s."]
     );
+    reach(&pair, "ADD connect_timeout '2'");
+    assert_eq!(pair.preflight("connection"), ["error | 127.0.0.1 | No connection within 2 s."]);
+    reach(&pair, "SET connect_timeout 'two'");
+    pair.target.refuses_with(
+        "SELECT * FROM migrate_from('old')",
+        "ERROR: invalid integer value \"two\" for connection option \"connect_timeout\" (SQLSTATE 22023)",
+    );
 }
 
 fn no_server(edition: Edition) {

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     Test::both("rows come and go in between", rows_change),
     Test::apache("as many rows, but others", same_count),
     Test::community("compressed chunks are written to in between", compressed_change),
+    Test::community("frozen chunks are written to after they were frozen here", frozen_change),
     Test::apache("a table in parts", parts),
     Test::apache("chunks come and go in between", chunks_change),
     Test::apache("the schema is another on the source", changed_schema),
@@ -158,6 +159,44 @@ fn compressed_change(edition: Edition) {
     // No relation of what was copied first is left.
     let internal = "SELECT count(*) FROM pg_class WHERE relnamespace = '_timescaledb_internal'::regnamespace AND relkind = 'r'";
     assert_eq!(pair.source.value(internal), pair.target.value(internal));
+}
+
+fn frozen_change(edition: Edition) {
+    let pair = Pair::new("resume_frozen", edition);
+    pair.source.sql(
+        "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TABLE last (n int);
+         CREATE TRIGGER noted BEFORE INSERT ON last FOR EACH ROW EXECUTE FUNCTION noted();
+         CREATE TABLE stiff (t timestamptz NOT NULL, device int);
+         SELECT create_hypertable('stiff', by_range('t', INTERVAL '1 day'));
+         ALTER TABLE stiff SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't');
+         INSERT INTO stiff SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n % 5 FROM generate_series(0, 4 * 24 - 1) n;
+         SELECT count(compress_chunk(c)) FROM show_chunks('stiff', older_than => timestamptz '2024-01-03 UTC') c;
+         SELECT count(_timescaledb_functions.freeze_chunk(c)) FROM show_chunks('stiff') c",
+    );
+    pair.target.sql(
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
+         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION refuse()",
+    );
+    let run = pair.start("");
+    pair.wait_for_state(&run, "failed");
+    pair.wait_for_silence();
+    assert!(pair.target.is("SELECT count(*) = 4 FROM timescale_migrate.task WHERE stage = 'compression' AND state = 'done'"));
+    pair.target.sql("DROP EVENT TRIGGER refuse; DROP FUNCTION refuse");
+    // The first of either kind; the others stay as they were.
+    for day in [1, 3] {
+        let chunk = pair.source.value(&format!(
+            "SELECT c FROM show_chunks('stiff', newer_than => timestamptz '2024-01-0{day} UTC', older_than => timestamptz '2024-01-0{} UTC') c",
+            day + 1
+        ));
+        pair.source.sql(&format!("SELECT _timescaledb_functions.unfreeze_chunk('{chunk}')"));
+        pair.source.sql(&format!("INSERT INTO stiff VALUES ('2024-01-0{day} 12:30 UTC', 7)"));
+        pair.source.sql(&format!("SELECT _timescaledb_functions.freeze_chunk('{chunk}')"));
+    }
+    resume(&pair, &run);
+    assert_same(&pair);
+    let copied_again = pair.messages().matches("it is copied again").count();
+    assert_eq!(copied_again, 2, "{}", pair.messages());
 }
 
 fn parts(edition: Edition) {
