@@ -8,7 +8,7 @@ use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::wait::{self, Event, Interest};
 use libpq_sys::{PGconn, PGresult};
 use pgrx::pg_sys;
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::time::{Duration, Instant};
 
 /// How often a wait comes back by itself, at the latest.
@@ -148,7 +148,10 @@ impl Connection {
 
     /// Sends one or several statements as a simple query, and returns without an answer.
     pub fn send(&mut self, sql: &str) -> Result<()> {
-        let text = CString::new(sql).map_err(|_| Error::internal("a statement contains a NUL byte"))?;
+        self.send_text(&CString::new(sql).map_err(|_| Error::internal("a statement contains a NUL byte"))?)
+    }
+
+    pub(super) fn send_text(&mut self, text: &CStr) -> Result<()> {
         // SAFETY: the text lives through the calls; libpq copies it into its buffer.
         unsafe {
             if libpq_sys::PQsendQuery(self.raw, text.as_ptr()) != 1 {

@@ -17,6 +17,7 @@ unsafe extern "C" {
 
 pub const CONNECTION_BAD: c_int = 1;
 
+pub const IDLE: c_int = 0;
 pub const IN_TRANSACTION: c_int = 2;
 
 pub const POLLING_FAILED: c_int = 0;
@@ -29,6 +30,7 @@ pub const TUPLES_OK: c_int = 2;
 pub const COPY_OUT: c_int = 3;
 pub const COPY_IN: c_int = 4;
 pub const COPY_BOTH: c_int = 8;
+pub const SINGLE_TUPLE: c_int = 9;
 
 /// # Safety
 /// `text` is null or a NUL-terminated string that lives through the call.

@@ -8,6 +8,7 @@ mod ffi;
 mod params;
 mod result;
 mod silence;
+mod wire;
 
 pub use connection::{Connection, Patience};
 pub use params::{Keyword, Params, keywords, parse_conninfo};

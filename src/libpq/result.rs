@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use std::ffi::c_char;
 
 /// A result, cleared when dropped.
-pub(super) struct Raw(*mut PGresult);
+pub(super) struct Raw(pub(super) *mut PGresult);
 
 impl Raw {
     /// # Safety

@@ -1,85 +1,105 @@
 //! Running a client program as a child process, without blocking and without leaving it
 //! behind.
 
-use super::wait::{self, Event, Interest};
+use super::wait::{self, Event};
 use crate::error::{Error, Result, SqlState};
-use std::io::{ErrorKind, Read};
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{self, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-/// Ends the child when it is dropped early, that is, when an error or a cancel unwinds.
-struct Guard(Child);
+/// How often it is looked whether the child has ended.
+const LOOK: Duration = Duration::from_millis(10);
 
-impl Drop for Guard {
+/// A child that ends when this process ends, or when this is dropped: when an error or a cancel
+/// unwinds.
+pub struct Child {
+    process: process::Child,
+    program: String,
+    output: File,
+    messages: File,
+}
+
+impl Drop for Child {
     fn drop(&mut self) {
         // Both fail only when the child has ended and been waited for.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
-fn nonblocking(fd: i32) {
-    // SAFETY: the descriptor is an open pipe of our own.
-    unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) };
+fn failed(program: &str, what: impl std::fmt::Display) -> Error {
+    Error::new(SqlState::EXTERNAL_ROUTINE, format!("\"{program}\" {what}"))
 }
 
-/// Reads what is there; false at the end of the stream.
-fn drain(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool> {
-    let mut buffer = [0u8; 65536];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => return Ok(false),
-            Ok(n) => into.extend_from_slice(&buffer[..n]),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(true),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::internal(format!("could not read from a child process: {e}"))),
-        }
-    }
-}
-
-/// Runs the command to its end and returns its standard output; a failure carries its
-/// standard error as the detail. The child ends when this process ends, and when `look_after`,
-/// called `every` so often, gives an error.
-pub fn output(
-    mut command: Command,
-    event: Event,
-    every: Duration,
-    mut look_after: impl FnMut() -> Result<()>,
-) -> Result<Vec<u8>> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |what: String| Error::new(SqlState::EXTERNAL_ROUTINE, format!("\"{program}\" {what}"));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // SAFETY: prctl() is async-signal-safe, as a hook between fork and exec must be.
+/// A file that is in memory only, and takes what is written at any pace, as a pipe does not.
+fn memory(program: &str) -> Result<File> {
+    // SAFETY: the name is a constant; the descriptor is a new one, and nobody else's.
     unsafe {
-        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        });
-    }
-    let mut child = Guard(command.spawn().map_err(|e| failed(format!("could not be started: {e}")))?);
-    let (Some(mut stdout), Some(mut stderr)) = (child.0.stdout.take(), child.0.stderr.take()) else {
-        return Err(Error::internal("a child process has no pipes"));
-    };
-    nonblocking(stdout.as_raw_fd());
-    nonblocking(stderr.as_raw_fd());
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut looked = Instant::now();
-    while drain(&mut stdout, &mut out)? {
-        drain(&mut stderr, &mut err)?;
-        wait::on_socket(stdout.as_raw_fd(), Interest::Read, Duration::from_millis(500), event);
-        if looked.elapsed() >= every {
-            look_after()?;
-            looked = Instant::now();
+        match libc::memfd_create(c"timescale_migrate".as_ptr(), libc::MFD_CLOEXEC) {
+            -1 => Err(failed(program, format!("has no output: {}", std::io::Error::last_os_error()))),
+            fd => Ok(File::from_raw_fd(fd)),
         }
     }
-    while drain(&mut stderr, &mut err)? {
-        wait::on_socket(stderr.as_raw_fd(), Interest::Read, Duration::from_millis(500), event);
+}
+
+impl Child {
+    pub fn start(mut command: Command) -> Result<Child> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let (output, messages) = (memory(&program)?, memory(&program)?);
+        let not_started = |e: std::io::Error| failed(&program, format!("could not be started: {e}"));
+        command.stdin(Stdio::null());
+        command.stdout(output.try_clone().map_err(not_started)?);
+        command.stderr(messages.try_clone().map_err(not_started)?);
+        // SAFETY: prctl() is async-signal-safe, as a hook between fork and exec must be.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        let process = command.spawn().map_err(not_started)?;
+        Ok(Child { process, program, output, messages })
     }
-    let status = child.0.wait().map_err(|e| failed(format!("could not be waited for: {e}")))?;
-    if status.success() {
-        return Ok(out);
+
+    /// How it ended; `None` while it runs.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.try_wait().map_err(|e| failed(&self.program, format!("could not be waited for: {e}")))
     }
-    Err(failed(format!("failed ({status})")).detail(String::from_utf8_lossy(&err).trim().to_string()))
+
+    /// Whether it is this process that has connected here, as the kernel says.
+    pub fn is_peer(&self, stream: &UnixStream) -> bool {
+        let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+        let mut size = size_of_val(&peer) as libc::socklen_t;
+        // SAFETY: an open socket, and a place of the size that is given.
+        let result = unsafe {
+            let place = (&raw mut peer).cast();
+            libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, place, &raw mut size)
+        };
+        result == 0 && peer.pid as u32 == self.process.id()
+    }
+
+    /// Waits for its end and returns its standard output; a failure carries its standard error
+    /// as the detail.
+    pub fn finish(mut self, event: Event) -> Result<Vec<u8>> {
+        let status = loop {
+            match self.ended()? {
+                Some(status) => break status,
+                None => wait::on_latch(LOOK, event),
+            }
+        };
+        let read = |mut file: &File| {
+            let mut bytes = Vec::new();
+            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map(|_| bytes)
+        };
+        let file = if status.success() { &self.output } else { &self.messages };
+        let bytes = read(file).map_err(|e| failed(&self.program, format!("left nothing to be read: {e}")))?;
+        if status.success() {
+            return Ok(bytes);
+        }
+        Err(failed(&self.program, format!("failed ({status})")).detail(String::from_utf8_lossy(&bytes).trim()))
+    }
 }

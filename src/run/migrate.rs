@@ -48,13 +48,7 @@ pub fn run(block: &Block) -> Result<()> {
     let mut keeper = snapshot::hold(source, before)?;
     let mut scope = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?;
     state::set_source(id, &scope.inventory, &keeper.snapshot)?;
-    let archive = source_schema::dump(
-        &mut keeper.connection,
-        &block.params,
-        &keeper.inventory.server,
-        Some(&keeper.snapshot),
-        options,
-    )?;
+    let archive = source_schema::dump(&block.params, &keeper.inventory.server, Some(&keeper.snapshot), options)?;
     let plan = schema::sorted(&archive, &scope.inventory);
     let versions = (&archive.server_version, &archive.dump_version);
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod guard;
 pub mod inventory;
+mod relay;
 pub mod schema;
 pub mod session;
 pub mod snapshot;

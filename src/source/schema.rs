@@ -1,29 +1,22 @@
 //! The source's schema: what the target's own `pg_dump` says of it, under the run's snapshot.
 
+use super::relay::Relay;
+use super::{session as source_session, snapshot};
 use crate::core::archive::Archive;
 use crate::core::inventory::Server;
-use crate::core::name::literal;
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::{Connection, Params};
+use crate::libpq::Params;
+use crate::pg::child::Child;
+use crate::pg::session;
 use crate::pg::wait::Event;
-use crate::pg::{child, session};
 use std::process::Command;
-use std::time::Duration;
 
-/// Dumps the schema. The connection string goes without its password, which pg_dump gets in
-/// its environment: readable by this server's own user only, unlike an argument. `connection`
-/// is another one to the source, over which pg_dump's is looked after.
-pub fn dump(
-    connection: &mut Connection,
-    params: &Params,
-    server: &Server,
-    snapshot: Option<&str>,
-    options: &Options,
-) -> Result<Archive> {
+/// Dumps the schema, over a session of this process.
+pub fn dump(params: &Params, server: &Server, snapshot: Option<&str>, options: &Options) -> Result<Archive> {
     let name = format!("timescale_migrate schema {}", session::pid());
-    let mut public = params.clone();
-    public.set("application_name", &name);
+    let mut source = source_session::open(params, &name, options)?;
+    let relay = Relay::open()?;
     let mut command = Command::new(session::program("pg_dump")?);
     command.args([
         "--schema-only",
@@ -33,10 +26,7 @@ pub fn dump(
         "--no-subscriptions",
         "--no-password",
     ]);
-    command.arg(format!("--dbname={}", public.public_conninfo()));
-    if options.lock_timeout > 0 {
-        command.arg(format!("--lock-wait-timeout={}s", options.lock_timeout));
-    }
+    command.arg(format!("--dbname={}", relay.conninfo(&server.database)));
     if let Some(snapshot) = snapshot {
         command.arg(format!("--snapshot={snapshot}"));
     }
@@ -44,49 +34,49 @@ pub fn dump(
         // Chunks, mostly; the rest of what TimescaleDB owns is filtered by its OIDs.
         command.arg("--exclude-schema=_timescaledb_internal");
     }
-    for variable in
-        ["PGOPTIONS", "PGPASSWORD", "PGSERVICE", "PGDATABASE", "PGHOST", "PGPORT", "PGUSER", "RUST_BACKTRACE"]
-    {
+    // libpq's variables among them, which are for connections that this is none of.
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
         command.env_remove(variable);
     }
-    if let Some(password) = params.get("password") {
-        command.env("PGPASSWORD", password);
-    }
-    // Its messages are read below.
-    command.env("LC_ALL", "C");
-    let mut before = None;
-    let look_after = || {
-        let now = connection.query(&activity(&name))?.0;
-        if now.is_empty() || before.as_ref() == Some(&now) {
-            return Err(Error::new(SqlState::CONNECTION_FAILURE, "pg_dump's session on the source stands still")
-                .hint("Raise the option source_timeout if the source only needs longer."));
-        }
-        before = Some(now);
-        Ok(())
-    };
-    let every = Duration::from_secs(options.source_timeout.into()) / 2;
-    let bytes = child::output(command, Event::SchemaDump, every, look_after)
-        .map_err(|e| if is_lost(&e) { Error { code: SqlState::CONNECTION_FAILURE, ..e } } else { e })
-        .map_err(|e| e.on(Side::Source))?;
+    command.env_remove("RUST_BACKTRACE");
+    let mut child = Child::start(command)?;
+    let said = relay.serve(&mut child, &mut source, |query| lock_only(query, options.lock_timeout))?;
+    let bytes = child.finish(Event::SchemaDump).map_err(|failed| match said {
+        Some(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => snapshot::name_blockers(&mut source, error),
+        Some(error) => Error { code: error.code, ..failed }.on(Side::Source),
+        None => failed,
+    })?;
     Archive::parse(&bytes)
         .map_err(|e| Error::new(SqlState::EXTERNAL_ROUTINE, format!("could not read pg_dump's archive: {e}")))
 }
 
-/// What a session is at: the same twice means that it stands still, unless it works on one long
-/// statement.
-fn activity(name: &str) -> String {
-    format!(
-        "SELECT state_change, CASE WHEN state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'
-                              THEN pg_catalog.clock_timestamp() END
-         FROM pg_catalog.pg_stat_activity WHERE application_name = {}",
-        literal(name)
-    )
+/// pg_dump locks each table with all that inherit from it: those that it dumps are named
+/// themselves, and the source's lock table need not hold the chunks of the hypertables.
+fn lock_only(query: Vec<u8>, lock_timeout: u32) -> Vec<u8> {
+    let Some(names) = query.strip_prefix(b"LOCK TABLE ") else { return query };
+    let mut only = format!("SET lock_timeout = '{lock_timeout}s'; LOCK TABLE ONLY ").into_bytes();
+    let mut quoted = false;
+    for byte in names {
+        only.push(*byte);
+        quoted ^= *byte == b'"';
+        if *byte == b',' && !quoted {
+            only.extend(b" ONLY");
+        }
+    }
+    only
 }
 
-/// Whether pg_dump failed because of its connection.
-fn is_lost(error: &Error) -> bool {
-    let said = error.detail.as_deref().unwrap_or_default();
-    ["server closed the connection", "terminating connection", "connection to server", "could not receive data"]
-        .iter()
-        .any(|text| said.contains(text))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_on_tables_alone() {
+        let query = |text: &str| String::from_utf8(lock_only(text.into(), 60)).unwrap();
+        assert_eq!(query("SELECT 1, 2"), "SELECT 1, 2");
+        assert_eq!(
+            query("LOCK TABLE public.a, \"S, \"\"\".\"b, c\" IN ACCESS SHARE MODE"),
+            "SET lock_timeout = '60s'; LOCK TABLE ONLY public.a, ONLY \"S, \"\"\".\"b, c\" IN ACCESS SHARE MODE"
+        );
+    }
 }

@@ -87,7 +87,7 @@ fn attempt(connection: &mut Connection, before: &Inventory, chunks: bool) -> Res
 }
 
 /// Says which tables a lock that was waited for in vain is on, and who holds it.
-fn name_blockers(connection: &mut Connection, error: Error) -> Error {
+pub(super) fn name_blockers(connection: &mut Connection, error: Error) -> Error {
     if error.code != SqlState::LOCK_NOT_AVAILABLE {
         return error;
     }

@@ -197,7 +197,7 @@ fn left_over(pair: &Pair) -> Vec<String> {
         ("internal relations", pair.source.value(internal), pair.target.value(internal)),
         ("unfinished tasks", "0".into(), pair.target.value(unfinished)),
         ("snapshots of the source", "0".into(), pair.source.value("SELECT count(*) FROM pg_ls_dir('pg_snapshots')")),
-        ("pg_dump processes", "0".into(), faults::dumps_of(pair.source.cluster.port).to_string()),
+        ("pg_dump processes", "0".into(), faults::dumps_of(&pair.source.name).to_string()),
     ] {
         if source != target {
             found.push(format!("{what}: {target} instead of {source}"));

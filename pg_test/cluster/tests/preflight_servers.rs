@@ -8,7 +8,9 @@ pub const TESTS: &[Test] = &[
     Test::apache("encodings", encodings),
     Test::apache("the order of the database itself", database_order),
     Test::apache("TimescaleDB that is missing, elsewhere, or half restored", timescaledb),
-    Test::community("TimescaleDB's versions and editions", timescaledb_versions),
+    Test::between("a source with a newer TimescaleDB", &[Versions::new("2.29.2", "2.19.3")], newer),
+    Test::between("a TimescaleDB that is too old here", &[Versions::new("2.17.2", "2.17.2")], old),
+    Test::community("editions", editions),
 ];
 
 /// A database of a kind that is not the server's default.
@@ -125,8 +127,8 @@ fn timescaledb(edition: Edition) {
     );
 }
 
-fn timescaledb_versions(_: Edition) {
-    let newer = Pair::of("preflight_newer", Versions::new("2.29.2", "2.19.3"));
+fn newer(versions: Versions) {
+    let newer = Pair::of("preflight_newer", versions);
     newer.source.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
     assert_eq!(
         newer.preflight("timescaledb"),
@@ -136,13 +138,18 @@ fn timescaledb_versions(_: Edition) {
     assert_eq!(newer.preflight("edition"), ["ok | Community | to Community"]);
     newer.migrate();
     assert_same(&newer);
+}
 
-    let old = Pair::of("preflight_old", Versions::new("2.17.2", "2.17.2"));
+fn old(versions: Versions) {
+    let old = Pair::of("preflight_old", versions);
     old.target.refuses_with(
         "SELECT * FROM migrate_from('old')",
         "ERROR: cannot migrate: timescaledb: 2.17.2: targets before TimescaleDB 2.19 are not supported (SQLSTATE 0A000)\n\
          HINT: ALTER EXTENSION timescaledb UPDATE;",
     );
+}
+
+fn editions(_: Edition) {
     let apache = Pair::across("preflight_editions", Edition::Community, Edition::Apache);
     assert_eq!(apache.preflight("edition"), ["ok | Community | to Apache"]);
 }

@@ -196,14 +196,14 @@ fn restart(cluster: &Cluster) -> bool {
     true
 }
 
-/// How many pg_dump processes read the server at this port.
-pub fn dumps_of(port: u16) -> usize {
+/// How many pg_dump processes read a database of this name.
+pub fn dumps_of(database: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let titles = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     titles
         .filter(|title| {
             let title = String::from_utf8_lossy(title);
-            title.split('\0').next().is_some_and(|program| program.ends_with("pg_dump")) && title.contains(&port.to_string())
+            title.split('\0').next().is_some_and(|program| program.ends_with("pg_dump")) && title.contains(&format!("dbname='{database}'"))
         })
         .count()
 }
