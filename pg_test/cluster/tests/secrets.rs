@@ -1,4 +1,4 @@
-//! A password is in no table, no message, no log and no process title.
+//! A password is in no table, no message, no log, no process title and no environment.
 
 use crate::slow;
 use cluster::suite::Test;
@@ -8,10 +8,26 @@ pub const TESTS: &[Test] = &[Test::apache("leave no trace", leave_no_trace)];
 
 const SECRET: &str = "bWVsdGVkIHNub3c";
 
+/// The titles of all processes. The secret is in none, and in no environment.
+fn processes() -> String {
+    let mut titles = String::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |file| {
+            let bytes = std::fs::read(process.path().join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        assert!(!read("environ").contains(SECRET), "in an environment");
+        titles += &read("cmdline");
+    }
+    assert!(!titles.contains(SECRET), "in a process title");
+    titles
+}
+
 fn leave_no_trace(edition: Edition) {
     let pair = Pair::new("secrets", edition);
     slow::fill(&pair);
     pair.source.sql(&format!("CREATE ROLE secrets_user SUPERUSER LOGIN PASSWORD '{SECRET}'"));
+    pair.source.sql("CREATE TABLE p (n int) PARTITION BY LIST (n)");
     let before = pair.target.cluster.log_length();
     let port = pair.source.cluster.port;
     // The statement itself is the caller's to log or not.
@@ -19,13 +35,19 @@ fn leave_no_trace(edition: Edition) {
     let mut client = pair.target.connect();
     client.batch_execute("SET log_statement = none; SET log_min_error_statement = panic").unwrap();
     let call = format!(r#"SELECT * FROM migrate_from('{source}', '{{"retries": 0}}', wait => false)"#);
+    // It has no rows: pg_dump is the first to lock it.
+    let mut holder = pair.source.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE ONLY p").unwrap();
     client.simple_query(&call).unwrap();
+    cluster::poll("pg_dump to wait", || {
+        pair.source.is("SELECT EXISTS (SELECT FROM pg_stat_activity
+                        WHERE application_name LIKE 'timescale_migrate schema %' AND wait_event_type = 'Lock')")
+    });
+    assert!(processes().contains("dbname='secrets'"), "pg_dump was not found");
+    drop(holder);
     slow::wait_for_the_middle(&pair);
 
-    for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let title = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        assert!(!String::from_utf8_lossy(&title).contains(SECRET), "in a process title");
-    }
+    processes();
     for side in [&pair.source, &pair.target] {
         let activity = "SELECT string_agg(concat_ws(' ', application_name, query, backend_type), ' ') FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
         let activity = side.value(&format!("{activity} AND query NOT LIKE '%migrate\\_from%'"));
