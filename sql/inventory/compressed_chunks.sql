@@ -53,9 +53,8 @@ SELECT json_build_object(
         'orderby_desc', k.orderby_desc,
         'orderby_nullsfirst', k.orderby_nullsfirst,
         'index', k.index),
-    'sizes', (
-        SELECT to_jsonb(z) - 'chunk_id' - 'compressed_chunk_id'
-        FROM _timescaledb_catalog.compression_chunk_size z WHERE z.chunk_id = k.id),
+    'sizes', (to_jsonb(z) - 'chunk_id' - 'compressed_chunk_id')::text,
+    'rows', z.numrows_pre_compression,
     -- Defaults of columns that were added later: NULL in a batch that is older than the column stands for them.
     'missing', (
         SELECT coalesce(json_agg(json_build_object('column', a.attname, 'value', a.attmissingval::text) ORDER BY a.attnum), '[]'::json)
@@ -91,27 +90,29 @@ SELECT json_build_object(
         'oid', k.relation::int8,
         'schema', (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = k.relation_namespace),
         'name', k.relation_name,
-        'reloptions', coalesce(k.reloptions, '{}'),
         'filenode', pg_relation_filenode(k.relation)::int8,
         'bytes', coalesce(pg_table_size(k.relation), 0),
         'pages', size.pages,
         -- Batches, not rows of the chunk.
         'rows', CASE WHEN k.relpages > 0 AND k.reltuples >= 0 THEN k.reltuples::float8 / k.relpages * size.pages
-                     ELSE size.pages * (current_setting('block_size')::float8 / col.width) END::bigint,
-        'columns', col.list,
-        'indexes', (
-            SELECT coalesce(json_agg(json_build_object(
-                       'columns', (
-                           SELECT json_agg(a.attname ORDER BY a.attnum)
-                           FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.relation AND a.attnum = ANY (x.indkey)),
-                       'definition', substr(pg_get_indexdef(i.oid),
-                           length(format('CREATE %sINDEX %I ON %s ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, i.relname, k.relation::regclass)) + 1)
-                   ) ORDER BY i.oid), '[]'::json)
-            FROM pg_catalog.pg_index x
-            JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-            WHERE x.indrelid = k.relation)) END
+                     ELSE size.pages * (current_setting('block_size')::float8 / col.width) END::bigint) END,
+    -- Of the relation, without what is its own: the same for all chunks that were compressed alike.
+    'reloptions', coalesce(k.reloptions, '{}'),
+    'columns', col.list,
+    'indexes', (
+        SELECT coalesce(json_agg(json_build_object(
+                   'columns', (
+                       SELECT json_agg(a.attname ORDER BY a.attnum)
+                       FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.relation AND a.attnum = ANY (x.indkey)),
+                   'definition', substr(pg_get_indexdef(i.oid),
+                       length(format('CREATE %sINDEX %I ON %s ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, i.relname, k.relation::regclass)) + 1)
+               ) ORDER BY i.oid), '[]'::json)
+        FROM pg_catalog.pg_index x
+        JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+        WHERE x.indrelid = k.relation)
 )::text
 FROM compressed k
+LEFT JOIN _timescaledb_catalog.compression_chunk_size z ON z.chunk_id = k.id
 CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(k.relation), 0) / current_setting('block_size')::int AS pages) size
 CROSS JOIN LATERAL (
     SELECT coalesce(json_agg(json_build_object(

@@ -4,7 +4,7 @@ INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estima
 SELECT $1, 'analyze',
        CASE count(*) WHEN 1 THEN min(b.object) ELSE format('%s chunks of %I.%I', count(*), b.hypertable->>'schema', b.hypertable->>'name') END,
        'SQL',
-       jsonb_build_object('kind', 'sql', 'copies', jsonb_agg(b.id), 'statements', jsonb_build_array(
+       jsonb_build_object('kind', 'sql', 'chunks', count(*), 'copies', jsonb_agg(b.id), 'statements', jsonb_build_array(
            format('SELECT timescale_migrate.analyze_chunks(%L)', array_agg(b.id)))),
        sum(b.estimated_rows), sum(b.estimated_bytes)
 FROM (

@@ -122,9 +122,9 @@ BEGIN
 END
 $$;
 
--- Makes the table for the rows of a chunk's compressed relation and returns it. `relation` is that object of inventory/compressed_chunks.sql,
+-- Makes the table for the rows of a chunk's compressed relation and returns it. `layout` is the chunk's object of inventory/compressed_chunks.sql,
 -- with the columns that shall be copied. A table that an earlier attempt has left is made anew.
-CREATE FUNCTION timescale_migrate.create_compressed_relation(chunk regclass, relation jsonb)
+CREATE FUNCTION timescale_migrate.create_compressed_relation(chunk regclass, layout jsonb)
 RETURNS regclass
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -159,14 +159,14 @@ BEGIN
     PERFORM set_config('default_tablespace', coalesce(place.tablespace, ''), true);
     EXECUTE format('CREATE %sTABLE %I.%I (%s)%s', CASE WHEN place.relpersistence = 'u' THEN 'UNLOGGED ' END, place.schema, place.name,
         (SELECT string_agg(format('%I %s', c->>'name', c->>'type') || coalesce(' COLLATE ' || (c->>'collation'), ''), ', ' ORDER BY n)
-         FROM jsonb_array_elements(relation->'columns') WITH ORDINALITY x(c, n)),
+         FROM jsonb_array_elements(layout->'columns') WITH ORDINALITY x(c, n)),
         (SELECT format(' WITH (%s)', string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', '))
-         FROM jsonb_array_elements_text(relation->'reloptions') o HAVING count(*) > 0));
+         FROM jsonb_array_elements_text(layout->'reloptions') o HAVING count(*) > 0));
     PERFORM set_config('default_tablespace', default_tablespace, true);
     compressed := format('%I.%I', place.schema, place.name)::regclass;
 
     SELECT array_agg(format('ALTER %I SET %s', c->>'name', x.change)) INTO changes
-    FROM jsonb_array_elements(relation->'columns') c
+    FROM jsonb_array_elements(layout->'columns') c
     CROSS JOIN LATERAL (
         SELECT 'STORAGE ' || (c->>'storage') AS change WHERE c->>'storage' IS NOT NULL
         UNION ALL
@@ -202,7 +202,7 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = error
 AS $$
 DECLARE
-    sizes constant jsonb := nullif(spec->'sizes', 'null');
+    sizes constant jsonb := (spec->>'sizes')::jsonb;
     number constant integer := timescale_migrate.chunk_id(chunk);
 BEGIN
     PERFORM timescale_migrate.create_compressed_indexes(compressed, spec);
@@ -276,7 +276,7 @@ BEGIN
     END IF;
     PERFORM set_config('default_tablespace', coalesce((
         SELECT s.spcname FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace WHERE c.oid = compressed), ''), true);
-    FOR index IN SELECT i FROM jsonb_array_elements(spec #> '{relation,indexes}') i LOOP
+    FOR index IN SELECT i FROM jsonb_array_elements(spec->'indexes') i LOOP
         definition := index->>'definition';
         IF EXISTS (
             SELECT FROM jsonb_array_elements_text(index->'columns') c

@@ -2,7 +2,7 @@
 -- Run on: target. $1 run, $2 stage, $3 how the index is named to users, $4 the index on the root.
 INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
 SELECT $1, $2, format('%s on %s', $3, CASE count(*) WHEN 1 THEN min(b.chunk) ELSE count(*) || ' chunks' END), 'SQL',
-       jsonb_build_object('kind', 'sql', 'statements', jsonb_build_array(
+       jsonb_build_object('kind', 'sql', 'chunks', count(*), 'statements', jsonb_build_array(
            format('SELECT timescale_migrate.create_on_chunks(%L, %L)', $4, array_agg(b.chunk)))),
        0, sum(b.bytes)
 FROM (

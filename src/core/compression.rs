@@ -42,18 +42,19 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
         return Err("the hypercore access method keeps them in another way".to_string());
     }
     let relation = chunk.relation.as_ref().ok_or("its compressed relation is unknown")?;
-    if let Some(column) = chunk.unportable.first() {
+    let layout = &chunk.spec.layout;
+    if let Some(column) = layout.unportable.first() {
         return Err(format!(
             "column {} has type {}, whose binary form holds numbers of this server",
             column.column, column.type_name
         ));
     }
-    let named = |kind: &str| relation.columns.iter().find(|c| c.kind == kind);
+    let named = |kind: &str| layout.columns.iter().find(|c| c.kind == kind);
     if let Some(column) = named("unknown") {
         return Err(format!("metadata column {} is unknown", column.name));
     }
     // An algorithm for uuid exists since 2.22.
-    if chunk.has_uuid && from >= (2, 22, 0) && to < (2, 22, 0) {
+    if layout.has_uuid && from >= (2, 22, 0) && to < (2, 22, 0) {
         return Err("the target has no algorithm for uuid".to_string());
     }
     if source.server.encoding != target.server.encoding {
@@ -62,7 +63,7 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
     // Columns that are all NULL are blocks of their own since 2.19. Before 2.20.1 these cannot
     // be read from a COPY; NULL says the same, but for columns with a default from later.
     let null_blocks = from >= (2, 19, 0) && to < (2, 20, 1);
-    if null_blocks && !chunk.missing.is_empty() {
+    if null_blocks && !layout.missing.is_empty() {
         return Err("the target cannot read columns that are all NULL".to_string());
     }
     // Batches and their metadata are ordered by these.
@@ -70,27 +71,18 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
         let of = |list: &[Collation]| list.iter().find(|c| c.name == *name && c.version.is_some()).cloned();
         of(&source.collations).is_some_and(|c| of(&target.collations).as_ref() == Some(&c))
     };
-    if let Some(name) = chunk.collations.iter().find(|name| !alike(name)) {
+    if let Some(name) = layout.collations.iter().find(|name| !alike(name)) {
         return Err(format!("collation {name} may sort otherwise here"));
     }
     // What a bloom filter holds depends on how TimescaleDB was built, and first and last values
     // are known since 2.28. Queries do without either.
-    let left_out = |kind: &str| kind == "bloom" || (kind == "firstlast" && to < (2, 28, 0));
-    let columns: Vec<_> = relation.columns.iter().filter(|c| !left_out(&c.kind)).collect();
-    let mut spec = chunk.spec.clone();
-    if let Some(list) = spec.pointer_mut("/relation/columns").and_then(|list| list.as_array_mut()) {
-        list.retain(|column| !column["kind"].as_str().is_some_and(left_out));
-    }
+    let known = |kind: &str| kind != "bloom" && (kind != "firstlast" || to >= (2, 28, 0));
+    let left_out = layout.columns.iter().filter(|c| !known(&c.kind)).map(|c| c.name.clone()).collect();
     Ok(Compressed {
         relation: Name::new(&relation.schema, &relation.name),
-        columns: columns.iter().map(|c| c.name.clone()).collect(),
-        binary: columns.iter().all(|c| c.binary),
         has_rows: chunk.has_rows,
-        missing: chunk.missing.clone(),
-        // The bit of a frozen chunk, the same in every version (TimescaleDB's chunk.h).
-        frozen: chunk.status & 4 != 0,
         null_blocks,
-        rebuild: columns.len() < relation.columns.len(),
-        spec,
+        left_out,
+        spec: chunk.spec.clone(),
     })
 }

@@ -5,6 +5,7 @@ use super::name::Name;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// `server.sql`
 #[derive(Clone, Debug, Deserialize)]
@@ -230,17 +231,39 @@ pub struct Compression {
 #[derive(Clone, Debug, Deserialize)]
 pub struct CompressedChunk {
     pub oid: u32,
-    pub status: i32,
     /// Rows that are not compressed, or not yet.
     pub has_rows: bool,
     pub access_method: Option<String>,
+    /// Rows that are, if known.
+    pub rows: Option<i64>,
+    pub relation: Option<CompressedRelation>,
+    #[serde(flatten)]
+    pub spec: Spec,
+}
+
+/// How a chunk is compressed: what `timescale_migrate.attach_compressed` takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    pub status: i32,
+    /// A row of `compression_chunk_size`, JSON.
+    pub sizes: Option<Arc<str>>,
+    #[serde(flatten)]
+    pub layout: Arc<Layout>,
+}
+
+/// What is the same for most chunks of a hypertable. They share it: ten thousand of their own
+/// would be too large.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layout {
+    pub settings: serde_json::Value,
     pub missing: Vec<Missing>,
     pub unportable: Vec<Unportable>,
     pub has_uuid: bool,
     pub collations: Vec<String>,
-    pub relation: Option<CompressedRelation>,
-    #[serde(skip)]
-    pub spec: serde_json::Value,
+    /// Of the compressed relation, as the rest.
+    pub columns: Vec<CompressedColumn>,
+    pub reloptions: Vec<String>,
+    pub indexes: Vec<serde_json::Value>,
 }
 
 /// The default of a column that was added later; batches from before hold NULL for it.
@@ -251,7 +274,7 @@ pub struct Missing {
     pub value: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unportable {
     pub column: String,
     #[serde(rename = "type")]
@@ -264,14 +287,15 @@ pub struct CompressedRelation {
     pub schema: String,
     pub name: String,
     pub bytes: i64,
-    pub columns: Vec<CompressedColumn>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CompressedColumn {
     pub name: String,
     pub kind: String,
     pub binary: bool,
+    #[serde(flatten)]
+    pub definition: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A chunk's slices: per dimension's column the range `[start, end)` in TimescaleDB's

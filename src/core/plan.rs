@@ -1,12 +1,15 @@
 //! The plan of a run: every task that a worker can take, in stages. Pure: from the inventory
 //! and the options alone.
 
-use super::inventory::{Collation, Column, CompressedChunk, Inventory, Missing, Relation, Server, Slices};
+use super::inventory::{
+    Collation, Column, CompressedChunk, CompressedColumn, Inventory, Layout, Relation, Server, Slices, Spec,
+};
 use super::name::{Name, column_list, literal, quoted};
 use super::options::Options;
 use super::{checksum, compression};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Stages that workers work on, in the order of a run. A stage begins when the one before it
 /// has no open task left.
@@ -71,6 +74,28 @@ pub enum Work {
     Verify(Verify),
 }
 
+impl Work {
+    /// How many relations it works on.
+    pub fn relations(&self) -> usize {
+        match self {
+            Work::Sql(sql) => sql.chunks.max(1),
+            _ => 1,
+        }
+    }
+
+    pub fn method(&self) -> String {
+        match self {
+            Work::Copy(copy) => copy.method(),
+            Work::Sql(_) => "SQL".to_string(),
+            Work::Attach(_) => "attach".to_string(),
+            Work::Recompute(_) => "refresh_continuous_aggregate".to_string(),
+            Work::Recheck(_) => "count".to_string(),
+            Work::Verify(verify) if verify.checksum => "checksum".to_string(),
+            Work::Verify(_) => "count".to_string(),
+        }
+    }
+}
+
 /// Where a copy's rows go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,7 +127,7 @@ pub enum Form {
     /// `late`: only when constraints are made, which this target refuses on compressed chunks.
     Recompressed {
         reason: String,
-        spec: serde_json::Value,
+        spec: Spec,
         late: bool,
     },
 }
@@ -116,25 +141,43 @@ impl Form {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compressed {
     pub relation: Name,
-    pub columns: Vec<String>,
-    pub binary: bool,
     pub has_rows: bool,
-    pub missing: Vec<Missing>,
-    /// The source refuses a plain COPY from a frozen chunk's relations.
-    pub frozen: bool,
     /// Blocks that stand for all-NULL columns, which this target cannot read, are sent as NULL.
     pub null_blocks: bool,
-    /// Columns of the source that are not copied, to be made anew.
-    pub rebuild: bool,
-    /// What `timescale_migrate.create_compressed_relation` and `attach_compressed` take.
-    pub spec: serde_json::Value,
+    /// Columns that are not copied, to be made anew.
+    pub left_out: Vec<String>,
+    pub spec: Spec,
 }
 
 impl Compressed {
+    fn copied(&self) -> impl Iterator<Item = &CompressedColumn> {
+        self.spec.layout.columns.iter().filter(|column| !self.left_out.contains(&column.name))
+    }
+
+    pub fn columns(&self) -> Vec<String> {
+        self.copied().map(|column| column.name.clone()).collect()
+    }
+
+    pub fn binary(&self) -> bool {
+        self.copied().all(|column| column.binary)
+    }
+
+    /// The source refuses a plain COPY from a frozen chunk's relations.
+    fn frozen(&self) -> bool {
+        // The bit of a frozen chunk, the same in every version (TimescaleDB's chunk.h).
+        self.spec.status & 4 != 0
+    }
+
+    /// What `timescale_migrate.create_compressed_relation` takes.
+    pub fn layout(&self) -> Layout {
+        Layout { columns: self.copied().cloned().collect(), ..Layout::clone(&self.spec.layout) }
+    }
+
     pub fn statement(&self) -> String {
-        let format = if self.binary { "binary" } else { "text" };
-        if !self.frozen && !self.null_blocks {
-            return format!("COPY {} ({}) TO STDOUT (FORMAT {format})", self.relation, column_list(&self.columns));
+        let format = if self.binary() { "binary" } else { "text" };
+        let columns = self.columns();
+        if !self.frozen() && !self.null_blocks {
+            return format!("COPY {} ({}) TO STDOUT (FORMAT {format})", self.relation, column_list(&columns));
         }
         let value = |column: &String| {
             let column = quoted(column);
@@ -146,7 +189,7 @@ impl Compressed {
                 false => column,
             }
         };
-        let columns: Vec<String> = self.columns.iter().map(value).collect();
+        let columns: Vec<String> = columns.iter().map(value).collect();
         format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT {format})", columns.join(", "), self.relation)
     }
 }
@@ -158,7 +201,7 @@ pub struct Copy {
     pub form: Form,
     /// Named on both sides: their order and dropped columns may differ. None means that there
     /// is no column that could be named.
-    pub columns: Vec<String>,
+    pub columns: Arc<[String]>,
     pub binary: bool,
     /// `WHERE ...` of an extension's configuration table.
     pub condition: Option<String>,
@@ -231,7 +274,7 @@ impl Copy {
             _ if matches!(self.form, Form::Recompressed { .. } | Form::Queried { .. } | Form::Frozen) => {
                 format!("(SELECT {columns} FROM {})", self.source)
             }
-            _ if matches!(&self.form, Form::Compressed(c) if c.frozen) => {
+            _ if matches!(&self.form, Form::Compressed(c) if c.frozen()) => {
                 format!("(SELECT {columns} FROM ONLY {})", self.source)
             }
             (None, None) if self.columns.is_empty() => self.source.to_string(),
@@ -254,7 +297,7 @@ impl Copy {
     pub fn method(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };
         match (&self.form, self.pages) {
-            (Form::Compressed(compressed), _) if compressed.binary => "COPY binary, compressed".to_string(),
+            (Form::Compressed(compressed), _) if compressed.binary() => "COPY binary, compressed".to_string(),
             (Form::Compressed(_), _) => "COPY text, compressed".to_string(),
             (Form::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
             (Form::Frozen, _) => format!("COPY {format}, frozen again"),
@@ -269,7 +312,7 @@ impl Copy {
     pub fn note(&self) -> String {
         match &self.form {
             Form::Recompressed { reason, .. } | Form::Queried { reason } => reason.clone(),
-            Form::Compressed(compressed) if compressed.binary => String::new(),
+            Form::Compressed(compressed) if compressed.binary() => String::new(),
             Form::Rows | Form::Frozen if self.binary => String::new(),
             _ => "text, because a column's binary form differs between servers".to_string(),
         }
@@ -283,6 +326,9 @@ pub struct Sql {
     /// A foreign key that the source itself violates is made NOT VALID instead, with a warning.
     #[serde(default)]
     pub not_valid_instead: bool,
+    /// How many chunks a batch works on.
+    #[serde(default)]
+    pub chunks: usize,
 }
 
 /// The end of a compressed chunk's way: what its copy task brought becomes a compressed chunk.
@@ -399,9 +445,9 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     for hypertable in &inventory.hypertables {
         let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
+        let of_root = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
         if hypertable.root_may_have_rows {
-            let mut copy = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
-            copy.root = true;
+            let mut copy = Copy { root: true, ..of_root.clone() };
             copy.guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
             let object = format!("{} (its own rows)", name.shown());
             tasks.push(task(Stage::Copy, object, root.rows, root.bytes, Work::Copy(copy)));
@@ -409,7 +455,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         for chunk in inventory.chunks_of(hypertable) {
             if chunk.osm {
                 let into = Into::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
-                let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
+                let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
                 copy.form = Form::Queried { reason: "in tiered storage on the source".to_string() };
                 let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
                 tasks.push(task(Stage::Tiered, object, 0, 0, Work::Copy(copy)));
@@ -422,14 +468,14 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 tablespace: chunk.tablespace.clone().filter(|name| target.tablespaces.contains(name)),
                 creation_time: chunk.creation_time.clone(),
             };
-            let mut copy = Copy::new(chunk.qualified(), into, &root.columns);
+            let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
             copy.guards = inventory.guards(&read[&chunk.oid]);
             let (mut rows, mut bytes) = (chunk.rows, chunk.bytes);
             match (compressed.get(&chunk.oid), &chunk.query) {
                 (Some(chunk), None) => {
                     copy.form = compression::form(chunk, inventory, target);
                     bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| r.bytes));
-                    rows = rows.saturating_add(chunk.spec["sizes"]["numrows_pre_compression"].as_i64().unwrap_or(0));
+                    rows = rows.saturating_add(chunk.rows.unwrap_or(0));
                 }
                 (None, None) if chunk.frozen => copy.form = compression::frozen(target),
                 _ => {}
@@ -449,7 +495,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
 /// One statement as a task.
 pub fn sql(stage: Stage, object: String, bytes: i64, statements: Vec<String>) -> Task {
     let not_valid_instead = stage == Stage::ForeignKey;
-    task(stage, object, 0, bytes, Work::Sql(Sql { statements, not_valid_instead }))
+    task(stage, object, 0, bytes, Work::Sql(Sql { statements, not_valid_instead, chunks: 0 }))
 }
 
 /// An expression for a hypertable here by the name it is known as: with `cagg` that of the
@@ -551,7 +597,7 @@ mod tests {
         assert!(copy.statement().contains("WHERE ctid >= '(5,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid"));
         assert!(!copy.is_whole());
         copy.pages = None;
-        copy.columns.clear();
+        copy.columns = [].into();
         copy.binary = false;
         assert_eq!(copy.statement(), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
     }

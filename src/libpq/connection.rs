@@ -246,6 +246,26 @@ impl Connection {
         self.answer().map_err(|e| e.within(format!("statement on the source: {}", summary(sql))))
     }
 
+    /// Runs one query, and passes on each row's first column as it comes: the whole answer is in
+    /// memory at no time.
+    pub fn each(&mut self, sql: &str, mut row: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        self.send(sql)?;
+        // SAFETY: an open connection, with a query sent and no result taken.
+        unsafe { libpq_sys::PQsetSingleRowMode(self.raw) };
+        while let Some(result) = self.next_result(Event::SourceQuery)? {
+            let taken = match result.status() {
+                ffi::SINGLE_TUPLE => result.rows().text(0, 0).and_then(&mut row),
+                ffi::TUPLES_OK => Ok(()),
+                _ => Err(result.error().within(format!("statement on the source: {}", summary(sql)))),
+            };
+            if taken.is_err() {
+                self.finish()?;
+                return taken;
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a statement that may fail, and returns its error; a transaction that is open goes on.
     pub fn probe(&mut self, sql: &str) -> Result<Option<Error>> {
         // SAFETY: an open connection.

@@ -1,5 +1,6 @@
 //! A background worker's session, and facts on the calling session.
 
+use super::catch::transaction;
 use crate::error::{Error, Result, SqlState};
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -44,6 +45,16 @@ pub fn interrupt(pid: i32) {
         // SAFETY: as above; SIGINT cancels the current command.
         unsafe { libc::kill(pid, libc::SIGINT) };
     }
+}
+
+/// Lets go of what this process remembers of relations, outside any transaction. PostgreSQL keeps
+/// it as long as they do not change, and of ten thousand it is a hundred megabytes.
+pub fn forget_relations() -> Result<()> {
+    transaction(|| {
+        // SAFETY: in a transaction, as reading a catalog again may need; what is in use stays.
+        unsafe { pg_sys::InvalidateSystemCaches() };
+        Ok(())
+    })
 }
 
 pub fn pid() -> i32 {

@@ -2,6 +2,7 @@
 //! brought becomes a compressed chunk of its hypertable, or is frozen.
 
 use super::state::{self, Claim, Outcome};
+use crate::core::inventory::Spec;
 use crate::core::plan::{Attach, Copy, Form, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
@@ -25,19 +26,17 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
         let relation = spi::relation_oid(&target)?;
         match (&work.form, compressed) {
             (Form::Compressed(chunk), Some(compressed)) => {
-                for missing in &chunk.missing {
+                for missing in &chunk.spec.layout.missing {
                     copy::set_missing_value(relation, &missing.column, &missing.value);
                 }
-                let spec = JsonB(chunk.spec.clone());
                 spi::execute(
                     "SELECT timescale_migrate.attach_compressed($1, $2::pg_catalog.regclass, $3)",
-                    &[relation.into(), compressed.into(), spec.into()],
+                    &[relation.into(), compressed.into(), spi::json(&chunk.spec)?],
                 )?;
-                if chunk.rebuild {
-                    let spec = JsonB(chunk.spec.clone());
+                if !chunk.left_out.is_empty() {
                     spi::execute(
                         "SELECT timescale_migrate.rebuild_sparse_indexes($1, $2)",
-                        &[relation.into(), spec.into()],
+                        &[relation.into(), spi::json(&chunk.spec)?],
                     )?;
                 }
             }
@@ -51,9 +50,8 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
 }
 
 /// Compresses a chunk that was filled with rows, as it was compressed on the source.
-pub fn compress(chunk: Oid, spec: &serde_json::Value) -> Result<()> {
-    let spec = JsonB(spec.clone());
-    spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[chunk.into(), spec.into()]).map(drop)
+pub fn compress(chunk: Oid, spec: &Spec) -> Result<()> {
+    spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[chunk.into(), spi::json(spec)?]).map(drop)
 }
 
 fn freeze(chunk: Oid) -> Result<()> {

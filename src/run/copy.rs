@@ -8,7 +8,6 @@ use crate::core::plan::{self, Compressed, Copy, Form, Into};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, copy, spi};
-use pgrx::JsonB;
 use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
@@ -116,12 +115,12 @@ fn compressed(
     };
     let made = spi::value::<String>(
         "SELECT timescale_migrate.create_compressed_relation($1, $2)::pg_catalog.text",
-        &[relation.into(), JsonB(chunk.spec["relation"].clone()).into()],
+        &[relation.into(), spi::json(&chunk.layout())?],
     )?;
     let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
     let sum = format!("SELECT coalesce(sum(_ts_meta_count), 0) FROM {}", chunk.relation);
     total += source.query(&sum)?.number(0, 0)? as u64;
-    let options = copy::Options { columns: &chunk.columns, binary: chunk.binary, freeze: true };
+    let options = copy::Options { columns: &chunk.columns(), binary: chunk.binary(), freeze: true };
     size += stream(source, &chunk.statement(), spi::relation_oid(&made)?, &options, &chunk.relation.shown())?.1;
     outcome.compressed = Some(made);
     Ok((total, size))

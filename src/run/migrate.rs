@@ -40,15 +40,16 @@ pub fn run(block: &Block) -> Result<()> {
     let before = snapshot::read(&mut source, server)?;
     let settled = state::step_done(id, "schema")?;
     let fresh = !settled && pieces::made(id)?.is_empty();
-    transaction(|| {
-        let scope = scope::of(&mut source, before.clone(), options)?;
-        preflight::check(&mut report, &mut source, &scope, options, fresh)
+    let before = transaction(|| {
+        let scope = scope::of(&mut source, before, options)?;
+        preflight::check(&mut report, &mut source, &scope, options, fresh)?;
+        Ok(scope.inventory)
     })?;
     report.refuse()?;
-    let mut keeper = snapshot::hold(source, before)?;
-    let mut scope = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?;
+    let (mut keeper, inventory) = snapshot::hold(source, before)?;
+    let mut scope = transaction(|| scope::of(&mut keeper.connection, inventory, options))?;
     state::set_source(id, &scope.inventory, &keeper.snapshot)?;
-    let archive = source_schema::dump(&block.params, &keeper.inventory.server, Some(&keeper.snapshot), options)?;
+    let archive = source_schema::dump(&block.params, &scope.inventory.server, Some(&keeper.snapshot), options)?;
     let plan = schema::sorted(&archive, &scope.inventory);
     let versions = (&archive.server_version, &archive.dump_version);
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
@@ -105,6 +106,7 @@ pub fn run(block: &Block) -> Result<()> {
         }
         crew.work("recheck")?;
     }
+    drop(tasks);
     crew.work("copy")?;
     crew.work("tiered")?;
     state::set_phase(id, "sequences")?;

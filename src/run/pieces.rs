@@ -7,7 +7,7 @@ use super::{cleanup, state};
 use crate::core::archive::Digests;
 use crate::error::Result;
 use crate::pg::catch::transaction;
-use crate::pg::spi;
+use crate::pg::{session, spi};
 use crate::target::schema;
 use std::collections::{BTreeMap, HashSet};
 use std::iter::Peekable;
@@ -63,6 +63,7 @@ pub fn make(
             state::step_here(run, step).map(|()| true)
         })
         .map_err(schema::describe)?;
+        session::forget_relations()?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
 use pgrx::JsonB;
+use serde::Serialize;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -223,32 +224,23 @@ pub fn say_here(run: i64, level: &str, message: &str) -> Result<()> {
 
 /// Enters tasks, all pending, in the current transaction.
 pub fn add_tasks(run: i64, tasks: &[Task]) -> Result<()> {
-    // A statement takes its tasks as one JSON document; ten thousand are a few megabytes.
-    for batch in tasks.chunks(10_000) {
-        let rows: Vec<serde_json::Value> = batch
-            .iter()
-            .map(|task| {
-                let method = match &task.work {
-                    Work::Copy(copy) => copy.method(),
-                    Work::Sql(_) => "SQL".to_string(),
-                    Work::Attach(_) => "attach".to_string(),
-                    Work::Recompute(_) => "refresh_continuous_aggregate".to_string(),
-                    Work::Recheck(_) => "count".to_string(),
-                    Work::Verify(verify) if verify.checksum => "checksum".to_string(),
-                    Work::Verify(_) => "count".to_string(),
-                };
-                serde_json::json!({
-                    "stage": task.stage.name(), "object": task.object, "method": method, "work": task.work,
-                    "rows": task.rows, "bytes": task.bytes,
-                })
-            })
-            .collect();
-        spi::execute(
-            "INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
-             SELECT $1, t.stage, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
-             FROM jsonb_to_recordset($2) AS t(stage text, object text, method text, work jsonb, rows bigint, bytes bigint)",
-            &[run.into(), JsonB(serde_json::Value::Array(rows)).into()],
-        )?;
+    #[derive(Serialize)]
+    struct Row<'a> {
+        #[serde(flatten)]
+        task: &'a Task,
+        method: String,
+    }
+    // A statement takes its tasks as one JSON document, which is many times as large once it is read.
+    for batch in tasks.chunks(100) {
+        let rows: Vec<Row> = batch.iter().map(|task| Row { task, method: task.work.method() }).collect();
+        spi::briefly(|| {
+            spi::execute(
+                "INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
+                 SELECT $1, t.stage, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
+                 FROM jsonb_to_recordset($2) AS t(stage text, object text, method text, work jsonb, rows bigint, bytes bigint)",
+                &[run.into(), spi::json(&rows)?],
+            )
+        })?;
     }
     Ok(())
 }

@@ -153,9 +153,9 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     let (id, options) = (block.run, &block.options);
     state::set_phase(id, "snapshot")?;
     let name = format!("timescale_migrate run {id} keeper");
-    let mut keeper = snapshot::keep(&block.params, &name, options)?;
+    let (mut keeper, inventory) = snapshot::keep(&block.params, &name, options)?;
     // What the options of a run left out is not looked for.
-    let mut source = transaction(|| scope::of(&mut keeper.connection, keeper.inventory.clone(), options))?.inventory;
+    let mut source = transaction(|| scope::of(&mut keeper.connection, inventory, options))?.inventory;
     if options.caggs == Caggs::Recompute {
         // They hold what the raw rows give, which the source's may not, or no more.
         source.hypertables.retain(|h| h.cagg.is_none());

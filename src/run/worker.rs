@@ -16,6 +16,9 @@ use crate::source::{guard, session as source_session};
 use crate::target::schema;
 use std::time::{Duration, Instant};
 
+/// Of so many relations a worker keeps what PostgreSQL remembers; reading it again takes as long as
+/// some tasks.
+const MOST_REMEMBERED: usize = 500;
 /// A worker without a task looks for one this often, unless it is woken.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -78,7 +81,7 @@ pub fn main(handle: u32) {
 fn work(context: &mut Context) -> Result<()> {
     coordinator::settings()?;
     let (run, coordinator) = (context.block.run, context.block.coordinator);
-    let (mut places, mut busy) = (Places::default(), false);
+    let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
     while let Some(stage) = state::open_stage(run)? {
         let claim = match state::claim(run, &stage, &mut places)? {
             // The comparisons need not wait for the last of the statistics.
@@ -102,6 +105,11 @@ fn work(context: &mut Context) -> Result<()> {
         state::release(&claim)?;
         if context.block.options.on_error == OnError::Stop {
             result?;
+        }
+        relations += claim.work.relations();
+        if relations >= MOST_REMEMBERED {
+            session::forget_relations()?;
+            relations = 0;
         }
     }
     Ok(())

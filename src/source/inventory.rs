@@ -11,12 +11,26 @@ use std::collections::{HashMap, HashSet};
 
 /// Something that answers inventory queries with JSON rows.
 pub trait Ask {
-    fn ask<T: DeserializeOwned>(&mut self, sql: &str) -> Result<Vec<T>>;
+    /// Each row's text, one at a time.
+    fn each(&mut self, sql: &str, row: impl FnMut(&str) -> Result<()>) -> Result<()>;
+
+    fn ask<T: DeserializeOwned>(&mut self, sql: &str) -> Result<Vec<T>> {
+        let mut rows = Vec::new();
+        self.each(sql, |text| {
+            rows.push(parse(text)?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| Error::internal(format!("unexpected answer to an inventory query: {e}")))
 }
 
 impl Ask for Connection {
-    fn ask<T: DeserializeOwned>(&mut self, sql: &str) -> Result<Vec<T>> {
-        self.query(sql)?.json()
+    fn each(&mut self, sql: &str, row: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        Connection::each(self, sql, row)
     }
 }
 
@@ -24,8 +38,8 @@ impl Ask for Connection {
 pub struct Here;
 
 impl Ask for Here {
-    fn ask<T: DeserializeOwned>(&mut self, sql: &str) -> Result<Vec<T>> {
-        spi::json_rows(sql, &[])
+    fn each(&mut self, sql: &str, row: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        spi::each(sql, &[], row)
     }
 }
 
@@ -62,6 +76,20 @@ fn specs<T: DeserializeOwned>(
         .collect()
 }
 
+/// Chunks whose layout is that of the one before share it.
+fn compressed_chunks(db: &mut impl Ask, sql: &str) -> Result<Vec<CompressedChunk>> {
+    let mut chunks: Vec<CompressedChunk> = Vec::new();
+    db.each(sql, |text| {
+        let mut chunk: CompressedChunk = parse(text)?;
+        if let Some(before) = chunks.last().filter(|before| before.spec.layout == chunk.spec.layout) {
+            chunk.spec.layout = before.spec.layout.clone();
+        }
+        chunks.push(chunk);
+        Ok(())
+    })?;
+    Ok(chunks)
+}
+
 /// Everything that is copied, in one read.
 pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     let mut inventory = Inventory {
@@ -95,7 +123,7 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     let text = format!("{head}{}", include_str!("../../sql/inventory/compression.sql"));
     inventory.compressions = specs(db, &text, |c: &mut Compression, spec| c.spec = spec)?;
     let text = format!("{head}{}", include_str!("../../sql/inventory/compressed_chunks.sql"));
-    inventory.compressed_chunks = specs(db, &text, |c: &mut CompressedChunk, spec| c.spec = spec)?;
+    inventory.compressed_chunks = compressed_chunks(db, &text)?;
     if !inventory.compressed_chunks.is_empty() {
         inventory.collations = collations(db)?;
     }

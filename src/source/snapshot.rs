@@ -22,14 +22,13 @@ pub struct Keeper {
     pub connection: Connection,
     /// What `SET TRANSACTION SNAPSHOT` takes.
     pub snapshot: String,
-    pub inventory: Inventory,
     /// Evidence of each table's last change, from before the snapshot: what changes in between
     /// looks as if it had changed after it, never the other way round.
     pub changes: HashMap<Name, String>,
 }
 
-/// Connects, reads the inventory, locks, and takes the snapshot.
-pub fn keep(params: &Params, name: &str, options: &Options) -> Result<Keeper> {
+/// Connects, reads the inventory, locks, and takes the snapshot; with what there is under it.
+pub fn keep(params: &Params, name: &str, options: &Options) -> Result<(Keeper, Inventory)> {
     let mut connection = session::open(params, name, options)?;
     let server = inventory::server(&mut connection)?;
     let inventory = read(&mut connection, server)?;
@@ -47,13 +46,13 @@ pub fn read(connection: &mut Connection, server: Server) -> Result<Inventory> {
     read.map_err(|error| name_blockers(connection, error))
 }
 
-/// Locks what was read, and takes the snapshot.
-pub fn hold(mut connection: Connection, inventory: Inventory) -> Result<Keeper> {
+/// Locks what was read, and takes the snapshot; with what there is under it.
+pub fn hold(mut connection: Connection, inventory: Inventory) -> Result<(Keeper, Inventory)> {
     let changes = inventory::changes(&mut connection)?;
     let (mut before, mut chunks) = (inventory, true);
     for _ in 0..5 {
         match attempt(&mut connection, &before, chunks) {
-            Ok((snapshot, inventory)) => return Ok(Keeper { connection, snapshot, inventory, changes }),
+            Ok((snapshot, inventory)) => return Ok((Keeper { connection, snapshot, changes }, inventory)),
             // Dropped after it was listed, as retention does.
             Err(error) if error.code == SqlState::UNDEFINED_TABLE => {}
             // Others hold more locks than were to be seen.

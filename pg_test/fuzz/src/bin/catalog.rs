@@ -151,7 +151,7 @@ fn read(text: &str) -> Option<(Inventory, Target)> {
             "c" => source.chunks.push(row::<Chunk>(json)?),
             "a" => source.caggs.push(whole(json, |c: &mut Cagg, spec| c.spec = spec)?),
             "m" => source.compressions.push(whole(json, |c: &mut Compression, spec| c.spec = spec)?),
-            "k" => source.compressed_chunks.push(whole(json, |c: &mut CompressedChunk, spec| c.spec = spec)?),
+            "k" => source.compressed_chunks.push(row::<CompressedChunk>(json)?),
             "s" => source.skipping.push(row::<Skipping>(json)?),
             "l" => source.collations.push(row::<Collation>(json)?),
             "L" => target.collations.push(row::<Collation>(json)?),
