@@ -3,6 +3,7 @@
 #                 PostgreSQL, where there are these
 # make demo       sets everything up, then migrates a real database between two throw-away servers
 # make test       sets everything up, then runs every test
+# make scale      sets everything up, then migrates 10,000 chunks and 5,000 tables and looks at the memory that it takes
 # make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail
 #
 # PG_CONFIG            the installation to build for; default: Debian's PostgreSQL 17, else the one in PATH
@@ -106,10 +107,16 @@ chaos: setup
 	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) CHAOS_ROUNDS=$${CHAOS_ROUNDS:-200} \
 	    cargo test --package cluster -- chaos:
 
+# The test of that name with as many chunks and tables as the target is made for.
+scale: setup
+	$(MAKE) install NEXT_PG_CONFIG=
+	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) SCALE=full \
+	    cargo test --package cluster -- scale:
+
 $(DATA): demo/requirements.txt
 	demo/fetch $(dir $@)
 
 clean:
 	cargo clean
 
-.PHONY: all package install setup pgrx-config demo test lint unit fuzz pgspot regress installcheck cluster chaos clean
+.PHONY: all package install setup pgrx-config demo test lint unit fuzz pgspot regress installcheck cluster chaos scale clean

@@ -6,6 +6,7 @@
 mod cluster;
 mod db;
 mod edition;
+mod memory;
 mod pair;
 pub mod proxy;
 mod same;
@@ -14,8 +15,9 @@ pub mod suite;
 pub use cluster::{Cluster, of_edition, of_edition_on_small_disk, shared_source, shared_target, signal};
 pub use db::{Db, quote};
 pub use edition::{Edition, Versions};
+pub use memory::Watch;
 pub use pair::Pair;
-pub use same::{assert_same, assert_same_but, differences};
+pub use same::{assert_same, assert_same_but, assert_same_rows, differences};
 
 use std::time::{Duration, Instant};
 

@@ -38,24 +38,70 @@ pub fn differences(pair: &Pair) -> Vec<String> {
         .collect()
 }
 
-fn picture(pair: &Pair, db: &Db) -> Picture {
+/// The target holds the source's rows, relation by relation, in as many transactions: never is
+/// more than a chunk locked.
+#[track_caller]
+pub fn assert_same_rows(pair: &Pair) {
+    let [source, target] = [&pair.source, &pair.target].map(|db| {
+        let mut client = connect(db);
+        let (chunks, mut rows) = (chunks_query(&mut client), Picture::new());
+        own_rows(&mut client, chunks, &mut rows);
+        if has_community(&mut client) {
+            compressed_rows(&mut client, chunks, &mut rows);
+        }
+        rows
+    });
+    let different: Vec<_> = source.iter().filter(|(key, value)| target.get(*key) != Some(value)).take(6).collect();
+    assert!(different.is_empty(), "not the same on the target: {different:?}");
+    assert_eq!(source.len(), target.len());
+}
+
+fn connect(db: &Db) -> Client {
     let mut client = db.connect();
-    // The text of a value is to depend on the value alone. Restoring turns TimescaleDB's hooks
-    // off: each chunk, and a hypertable's root, then gives its own rows and no others.
+    // The text of a value is to depend on the value alone. Starting parallel workers would take
+    // longer than reading a small chunk.
     let settings = "SET search_path = ''; SET TimeZone = 'UTC'; SET DateStyle = 'ISO';
         SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; SET extra_float_digits = 1;
-        SET timescaledb.restoring = on";
+        SET max_parallel_workers_per_gather = 0";
     client.batch_execute(settings).unwrap();
-    let chunks = chunks_query(&mut client);
+    client
+}
 
-    let mut picture = Picture::new();
-    let has_community = "SELECT pg_catalog.to_regclass('_timescaledb_catalog.chunk_column_stats') IS NOT NULL";
-    let has_community = ask(&mut client, has_community)[0][0] == "t";
-    let relations = include_str!("sql/relations.sql").replace(":chunks", chunks);
-    for relation in ask(&mut client, &relations) {
-        let value = checksum(&mut client, &format!("ONLY {}", relation[1]), &relation[2]);
+fn has_community(client: &mut Client) -> bool {
+    ask(client, "SELECT pg_catalog.to_regclass('_timescaledb_catalog.chunk_column_stats') IS NOT NULL")[0][0] == "t"
+}
+
+/// Restoring turns TimescaleDB's hooks off: each chunk, and a hypertable's root, then gives its
+/// own rows and no others.
+fn own_rows(client: &mut Client, chunks: &str, picture: &mut Picture) {
+    client.batch_execute("SET timescaledb.restoring = on").unwrap();
+    for relation in ask(client, &relations(chunks)) {
+        let value = checksum(client, &format!("ONLY {}", relation[1]), &relation[2]);
         picture.insert(format!("rows of {}", relation[0]), value);
     }
+    client.batch_execute("SET timescaledb.restoring = off").unwrap();
+}
+
+fn relations(chunks: &str) -> String {
+    include_str!("sql/relations.sql").replace(":chunks", chunks)
+}
+
+fn compressed_rows(client: &mut Client, chunks: &str, picture: &mut Picture) {
+    for mut chunk in ask(client, &include_str!("sql/compressed.sql").replace(":chunks", chunks)) {
+        let how = chunk.pop().unwrap_or_default();
+        let [key, name, columns, batches, batch_columns] = &chunk[..] else { panic!("{chunk:?}") };
+        picture.insert(format!("rows seen in {key}"), checksum(client, name, columns));
+        picture.insert(format!("batches of {key}"), checksum(client, batches, batch_columns));
+        picture.insert(format!("compressed {key}"), how);
+    }
+}
+
+fn picture(pair: &Pair, db: &Db) -> Picture {
+    let mut client = connect(db);
+    let chunks = chunks_query(&mut client);
+    let mut picture = Picture::new();
+    let has_community = has_community(&mut client);
+    own_rows(&mut client, chunks, &mut picture);
     for sequence in ask(&mut client, include_str!("sql/sequences.sql")) {
         let state = format!("SELECT last_value || ' ' || is_called FROM {}", sequence[0]);
         picture.insert(format!("sequence {}", sequence[0]), ask(&mut client, &state)[0][0].clone());
@@ -73,22 +119,14 @@ fn picture(pair: &Pair, db: &Db) -> Picture {
     picture.extend(ask(&mut client, &pairs).into_iter().map(|mut row| (row.remove(0), row.remove(0))));
 
     // The same once more as a user sees it: through the hypertable, with the hooks on.
-    client.batch_execute("SET timescaledb.restoring = off").unwrap();
-    for relation in ask(&mut client, &relations) {
+    for relation in ask(&mut client, &relations(chunks)) {
         if !relation[0].contains(" chunk ") {
             let value = checksum(&mut client, &relation[1], &relation[2]);
             picture.insert(format!("rows seen in {}", relation[0]), value);
         }
     }
     if has_community {
-        let compressed = include_str!("sql/compressed.sql").replace(":chunks", chunks);
-        for mut chunk in ask(&mut client, &compressed) {
-            let how = chunk.pop().unwrap_or_default();
-            let [key, name, columns, batches, batch_columns] = &chunk[..] else { panic!("{chunk:?}") };
-            picture.insert(format!("rows seen in {key}"), checksum(&mut client, name, columns));
-            picture.insert(format!("batches of {key}"), checksum(&mut client, batches, batch_columns));
-            picture.insert(format!("compressed {key}"), how);
-        }
+        compressed_rows(&mut client, chunks, &mut picture);
         for view in ask(&mut client, include_str!("sql/cagg_views.sql")) {
             picture.insert(format!("rows seen in {}", view[0]), checksum(&mut client, &view[0], &view[1]));
         }

@@ -55,4 +55,5 @@ scenarios!(
     malformed_copy,
     large_schema,
     small_source,
+    scale,
 );
