@@ -1,7 +1,7 @@
 //! Compressed and frozen chunks, after indexes, constraints and foreign keys: what a copy task
 //! brought becomes a compressed chunk of its hypertable, or is frozen.
 
-use super::state::{self, Claim, Outcome};
+use super::tasks::{self, Claim, Outcome};
 use crate::core::inventory::Spec;
 use crate::core::plan::{Attach, Copy, Form, Work};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
             _ => return Err(Error::internal("nothing to attach")),
         }
         set_ranges(relation, &work)?;
-        state::task_done(claim.id, &Outcome { target: Some(target), ..Outcome::default() })
+        tasks::done(claim.id, &Outcome { target: Some(target), ..Outcome::default() })
     })
 }
 

@@ -1,7 +1,8 @@
 //! One copy task: a relation's rows from the source into one relation here, counted on both
 //! sides, committed together with the task's `done`.
 
-use super::state::{self, Outcome};
+use super::state;
+use super::tasks::{self, Outcome};
 use super::worker::Context;
 use super::{attach, routed};
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
@@ -29,7 +30,7 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         }
         attach::set_ranges(relation, work)?;
         (outcome.rows, outcome.bytes) = (Some(rows as i64), Some(bytes as i64));
-        state::task_done(id, &outcome)
+        tasks::done(id, &outcome)
     })?;
     // What is here is committed: whether the source can still be told so changes nothing.
     if source.query("COMMIT").is_err() {
@@ -46,7 +47,7 @@ fn gone(run: i64, id: i32, work: &Copy) -> Result<()> {
         Into::Table(_) => Err(Error::new(SqlState::SNAPSHOT_GONE, message).on(Side::Source)),
         Into::Chunk { .. } | Into::Routed { .. } => transaction(|| {
             state::say_here(run, "notice", &format!("{message}: it is left out"))?;
-            state::task_done(id, &Outcome::default())
+            tasks::done(id, &Outcome::default())
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! The workers of a run, from the coordinator's side.
 
 use super::launch::{Block, Role};
-use super::state;
+use super::{state, tasks};
 use crate::core::options::OnError;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::shared::Segment;
@@ -71,7 +71,7 @@ impl Crew {
     /// also failed. Else the first failed task ends it, after the other tasks in flight. What a
     /// new start of the run may cure ends it in any case.
     pub fn work(&mut self, stage: &str) -> Result<()> {
-        if !state::stage(self.run, stage)?.0 {
+        if !tasks::stage(self.run, stage)?.0 {
             return Ok(());
         }
         state::set_phase(self.run, stage)?;
@@ -80,7 +80,7 @@ impl Crew {
             // Asked before the tasks are looked at: a worker that ends after this has written
             // what it did.
             let alive = self.workers.iter().filter(|w| w.life() != Life::Ended).count();
-            let (open, failures) = state::stage(self.run, stage)?;
+            let (open, failures) = tasks::stage(self.run, stage)?;
             let failure = failures.into_iter().find(|f| self.on_error == OnError::Stop || f.is_transient());
             let failure = failure.or(state::stop_requested(self.run)?);
             if let Some(failure) = failure {

@@ -3,7 +3,7 @@
 use super::crew::Crew;
 use super::launch::Block;
 use super::pieces::{self, Piece};
-use super::{attach, batches, cleanup, preflight, recompute, resume, scope, state, verify};
+use super::{attach, batches, cleanup, preflight, recompute, resume, scope, state, tasks, verify};
 use crate::core::archive::{Digests, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::{Name, literal};
@@ -98,7 +98,7 @@ pub fn run(block: &Block) -> Result<()> {
     let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
 
     migration.make_schema(&mut keeper, &plan::compressed_early(&tasks))?;
-    state::step(id, "tasks", || state::add_tasks(id, &tasks))?;
+    state::step(id, "tasks", || tasks::add(id, &tasks))?;
     if begun {
         state::say(id, "notice", &format!("run {id} continues under the new snapshot {}", keeper.snapshot))?;
         for message in transaction(|| resume::reconcile(id, &tasks))? {
@@ -141,7 +141,7 @@ pub fn run(block: &Block) -> Result<()> {
     crew.work("analyze")?;
     crew.work("verify")?;
     drop(keeper);
-    state::failures(id)?;
+    tasks::failures(id)?;
     verify::judge(id)?;
     crew.dismiss()?;
     migration.finish()

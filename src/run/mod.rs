@@ -16,5 +16,6 @@ mod resume;
 mod routed;
 pub mod scope;
 pub mod state;
+mod tasks;
 pub mod verify;
 pub mod worker;

@@ -2,7 +2,8 @@
 //! they read is there.
 
 use super::crew::Crew;
-use super::state::{self, Claim, Outcome};
+use super::state;
+use super::tasks::{self, Claim, Outcome};
 use crate::core::plan::{self, Recompute, Task};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, spi, top_level};
@@ -19,11 +20,11 @@ pub fn all(run: i64, crew: &mut Crew, levels: &[Vec<Task>]) -> Result<()> {
                 &[run.into()],
             )?;
             let new: Vec<Task> = tasks.iter().filter(|task| !known.contains(&task.object)).cloned().collect();
-            state::add_tasks(run, &new)
+            tasks::add(run, &new)
         })?;
         crew.work("recompute")?;
         // With on_error => 'continue': what reads one that failed has to wait for it.
-        if !state::stage(run, "recompute")?.1.is_empty() {
+        if !tasks::stage(run, "recompute")?.1.is_empty() {
             break;
         }
         state::say(run, "notice", &format!("continuous aggregates of level {} are refreshed", number + 1))?;
@@ -45,6 +46,6 @@ pub fn perform(claim: &Claim, work: &Recompute) -> Result<()> {
         if let Some(materialized) = spi::value::<String>(&name, &[])? {
             spi::execute(&format!("ANALYZE {materialized}"), &[])?;
         }
-        state::task_done(claim.id, &Outcome::default())
+        tasks::done(claim.id, &Outcome::default())
     })
 }

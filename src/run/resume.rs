@@ -7,7 +7,7 @@
 //! be lost or doubled.
 
 use super::worker::Context;
-use super::{copy, routed, state};
+use super::{copy, routed, state, tasks};
 use crate::core::checksum;
 use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Doubt, Form, Into, Recheck, Stage, Task, Work};
@@ -77,8 +77,8 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
         messages.push(format!("{} is no longer on the source; {fate}", gone.object));
         delete(vec![gone.id])?;
     }
-    state::add_tasks(run, &added)?;
-    state::add_tasks(run, &rechecks)?;
+    tasks::add(run, &added)?;
+    tasks::add(run, &rechecks)?;
     spi::execute(
         "UPDATE timescale_migrate.task_log
          SET state = 'pending', ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL
@@ -141,7 +141,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         Doubt::Gone => Some(format!("{name} is no longer on the source: its copy is dropped")),
         Doubt::None => {
             let Some(now) = count(context, id, &work, &guards)? else {
-                return transaction(|| state::task_done(id, &state::Outcome::default()));
+                return transaction(|| tasks::done(id, &tasks::Outcome::default()));
             };
             let again = format!("{name} has {now} rows on the source now, {rows} were copied: it is copied again");
             (now != rows).then_some(again)
@@ -157,7 +157,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
                 &[run.into(), copies.clone().into()],
             )?;
             delete(copies)?;
-            state::add_tasks(run, &recheck.again)?;
+            tasks::add(run, &recheck.again)?;
             state::say_here(run, "notice", &message)?;
         } else if work.guards != guards {
             // A comparison of the values reads under the same locks as this.
@@ -167,7 +167,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
                 &[copies.into(), JsonB(guards).into()],
             )?;
         }
-        state::task_done(id, &state::Outcome::default())
+        tasks::done(id, &tasks::Outcome::default())
     })
 }
 

@@ -3,7 +3,8 @@
 use super::crew::Crew;
 use super::launch::Block;
 use super::scope;
-use super::state::{self, Claim, Outcome};
+use super::state;
+use super::tasks::{self, Claim, Outcome};
 use super::worker::Context;
 use crate::core::checksum;
 use crate::core::inventory::{Inventory, Slices};
@@ -168,13 +169,13 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     let tasks = tasks(&source, &target, level);
     transaction(|| {
         forget(id)?;
-        state::add_tasks(id, &tasks)
+        tasks::add(id, &tasks)
     })?;
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
     crew.work("verify")?;
     crew.dismiss()?;
-    state::failures(id)?;
+    tasks::failures(id)?;
     judge(id)
 }
 
@@ -211,7 +212,7 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
             return transaction(|| {
                 let message = format!("{} was dropped on the source and is not compared", name.shown());
                 state::say_here(run, "warning", &message)?;
-                state::task_done(claim.id, &Outcome::default())
+                tasks::done(claim.id, &Outcome::default())
             });
         };
         if work.root {
@@ -273,7 +274,7 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
         )?;
         let outcome =
             Outcome { rows: own.map(|t| t.0), bytes: None, target: target.map(Name::to_string), ..Outcome::default() };
-        state::task_done(claim.id, &outcome)
+        tasks::done(claim.id, &outcome)
     })
 }
 

@@ -1,7 +1,8 @@
 //! A copy worker: takes one task after the other, each in a transaction of its own.
 
 use super::launch::Block;
-use super::state::{self, Claim, Outcome, Places};
+use super::state;
+use super::tasks::{self, Claim, Outcome, Places};
 use super::{attach, coordinator, copy, recompute, resume, verify};
 use crate::core::name::Name;
 use crate::core::options::OnError;
@@ -82,10 +83,10 @@ fn work(context: &mut Context) -> Result<()> {
     coordinator::settings()?;
     let (run, coordinator) = (context.block.run, context.block.coordinator);
     let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
-    while let Some(stage) = state::open_stage(run)? {
-        let claim = match state::claim(run, &stage, &mut places)? {
+    while let Some(stage) = tasks::open_stage(run)? {
+        let claim = match tasks::claim(run, &stage, &mut places)? {
             // The comparisons need not wait for the last of the statistics.
-            None if stage == Stage::Analyze.name() => state::claim(run, Stage::Verify.name(), &mut places)?,
+            None if stage == Stage::Analyze.name() => tasks::claim(run, Stage::Verify.name(), &mut places)?,
             claim => claim,
         };
         let Some(claim) = claim else {
@@ -99,10 +100,10 @@ fn work(context: &mut Context) -> Result<()> {
         busy = true;
         let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()));
         if let Err(error) = &result {
-            state::task_failed(claim.id, error)?;
+            tasks::failed(claim.id, error)?;
             session::wake(coordinator);
         }
-        state::release(&claim)?;
+        tasks::release(&claim)?;
         if context.block.options.on_error == OnError::Stop {
             result?;
         }
@@ -132,7 +133,7 @@ fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
         while Instant::now() < until {
             wait::on_latch(LOOK.min(pause), Event::Retry);
             // Without this a failed run would wait for the pause's end.
-            if state::open_stage(run)?.is_none() {
+            if tasks::open_stage(run)?.is_none() {
                 return Err(error);
             }
         }
@@ -160,7 +161,7 @@ fn statements(run: i64, claim: &Claim, work: &Sql) -> Result<()> {
             schema::announce(&claim.object, &text);
             spi::execute(&text, &[])?;
         }
-        state::task_done(claim.id, &Outcome::default())
+        tasks::done(claim.id, &Outcome::default())
     };
     let result = match catch::transaction(|| all("")) {
         Err(error) if work.not_valid_instead && error.code == SqlState::FOREIGN_KEY_VIOLATION => {

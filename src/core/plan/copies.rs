@@ -1,0 +1,160 @@
+//! The copy tasks of everything that an inventory lists.
+
+use super::{Copy, Form, Into, Stage, Task, Work, task};
+use crate::core::compression;
+use crate::core::inventory::{Collation, CompressedChunk, Inventory, Relation, Server};
+use crate::core::name::Name;
+use crate::core::options::Options;
+use std::collections::{HashMap, HashSet};
+
+/// Of one table. Whatever size the source says it has, the tasks for it fit into memory.
+const MOST_PARTS: i64 = 100_000;
+
+/// The parts of a table: page ranges of about `split` bytes each, by the table's whole size.
+/// Its TOAST counts, so that a small heap with large values is split too.
+fn parts(table: &Relation, split: i64) -> Vec<(i64, Option<i64>)> {
+    let pages = i64::from(table.pages);
+    let count = if split == 0 { 1 } else { (table.bytes / split).clamp(0, MOST_PARTS - 1) + 1 };
+    let count = count.min(pages.max(1));
+    let bound = |i: i64| pages * i / count;
+    (0..count).map(|i| (bound(i), (i + 1 < count).then(|| bound(i + 1)))).collect()
+}
+
+/// What the plan has to know of the target.
+pub struct Target {
+    pub server: Server,
+    pub collations: Vec<Collation>,
+    /// Tablespaces that are kept and exist here; what is in others goes to the default.
+    pub tablespaces: HashSet<String>,
+}
+
+/// The copy tasks of everything that the inventory lists. Chunks go to their tablespace where
+/// it is among `tablespaces`, those that are kept and exist here.
+pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for table in inventory.plain_tables() {
+        let name = table.qualified();
+        let mut copy = Copy::new(name.clone(), Into::Table(name.clone()), &table.columns);
+        copy.condition = table.condition.clone();
+        copy.guards = inventory.guards(&[(table.oid, name.clone())]);
+        let parts = parts(table, options.split_bytes);
+        if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
+            tasks.push(task(Stage::Copy, name.shown(), table.rows, table.bytes, Work::Copy(copy)));
+            continue;
+        }
+        let count = parts.len() as i64;
+        for (i, pages) in parts.into_iter().enumerate() {
+            let object = format!("{} part {} of {count}", name.shown(), i + 1);
+            let part = Copy { pages: Some(pages), ..copy.clone() };
+            tasks.push(task(Stage::Copy, object, table.rows / count, table.bytes / count, Work::Copy(part)));
+        }
+    }
+    let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
+    let read = inventory.of_chunks();
+    let mut ranges: HashMap<i32, Vec<serde_json::Value>> = HashMap::new();
+    for range in inventory.skipping.iter().flat_map(|column| &column.chunks) {
+        if let Some(id) = range["chunk_id"].as_i64().and_then(|id| i32::try_from(id).ok()) {
+            ranges.entry(id).or_default().push(range.clone());
+        }
+    }
+    for hypertable in &inventory.hypertables {
+        let name = hypertable.known_as();
+        let Some(root) = inventory.root(hypertable) else { continue };
+        let of_root = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
+        if hypertable.root_may_have_rows {
+            let mut copy = Copy { root: true, ..of_root.clone() };
+            copy.guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
+            let object = format!("{} (its own rows)", name.shown());
+            tasks.push(task(Stage::Copy, object, root.rows, root.bytes, Work::Copy(copy)));
+        }
+        for chunk in inventory.chunks_of(hypertable) {
+            if chunk.osm {
+                let into = Into::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
+                let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
+                copy.form = Form::Queried { reason: "in tiered storage on the source".to_string() };
+                let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
+                tasks.push(task(Stage::Tiered, object, 0, 0, Work::Copy(copy)));
+                continue;
+            }
+            let into = Into::Chunk {
+                hypertable: name.clone(),
+                cagg: hypertable.cagg.is_some(),
+                slices: chunk.slices.clone(),
+                tablespace: chunk.tablespace.clone().filter(|name| target.tablespaces.contains(name)),
+                creation_time: chunk.creation_time.clone(),
+            };
+            let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
+            copy.guards = inventory.guards(&read[&chunk.oid]);
+            let (mut rows, mut bytes) = (chunk.rows, chunk.bytes);
+            match (compressed.get(&chunk.oid), &chunk.query) {
+                (Some(chunk), None) => {
+                    copy.form = compression::form(chunk, inventory, target);
+                    bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| r.bytes));
+                    rows = rows.saturating_add(chunk.rows.unwrap_or(0));
+                }
+                (None, None) if chunk.frozen => copy.form = compression::frozen(target),
+                _ => {}
+            }
+            copy.query = chunk.query.clone();
+            // No write to a chunk that is not compressed corrects its ranges.
+            if !matches!(copy.form, Form::Queried { .. }) {
+                copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
+            }
+            let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
+            tasks.push(task(Stage::Copy, object, rows, bytes, Work::Copy(copy)));
+        }
+    }
+    tasks
+}
+
+/// Which hypertables need compression enabled before their rows come: those of which a chunk is
+/// compressed as soon as it is copied.
+pub fn compressed_early(tasks: &[Task]) -> HashSet<Name> {
+    let copies = tasks.iter().filter_map(|task| match &task.work {
+        Work::Copy(copy) if matches!(copy.form, Form::Recompressed { late: false, .. }) => Some(&copy.into),
+        _ => None,
+    });
+    let names = copies.filter_map(|into| match into {
+        Into::Chunk { hypertable, .. } => Some(hypertable.clone()),
+        Into::Table(_) | Into::Routed { .. } => None,
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(pages: u32, bytes: i64) -> Relation {
+        serde_json::from_value(serde_json::json!({
+            "oid": 1, "schema": "public", "name": "t", "has_children": false, "row_security": false,
+            "force_row_security": false, "owner": "o", "pages": pages, "bytes": bytes, "rows": 10,
+            "columns": []
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn parts_cover_every_page_once() {
+        for (pages, bytes, split) in [
+            (100, 1000, 300),
+            (7, 1_000_000, 10),
+            (1, 500, 10),
+            (0, 0, 10),
+            (50, 50, 0),
+            // Sizes that no relation has.
+            (50, -1000, 10),
+            (u32::MAX, i64::MAX, 1),
+        ] {
+            let parts = parts(&table(pages, bytes), split);
+            assert!(parts.len() <= MOST_PARTS as usize);
+            assert_eq!(parts[0].0, 0);
+            assert_eq!(parts.last().unwrap().1, None);
+            for pair in parts.windows(2) {
+                assert_eq!(pair[0].1, Some(pair[1].0));
+            }
+        }
+        // A small heap with a large TOAST is split by its whole size.
+        assert_eq!(parts(&table(10, 10_000), 1_000).len(), 10);
+    }
+}

@@ -1,0 +1,255 @@
+//! A relation's rows on their way: from where, to where, in which form.
+
+use crate::core::checksum;
+use crate::core::inventory::{Column, CompressedColumn, Layout, Slices, Spec};
+use crate::core::name::{Name, column_list, quoted};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Where a copy's rows go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Into {
+    /// A table that is there by this name, or a hypertable's own root.
+    Table(Name),
+    /// A chunk of this hypertable with these slices; made by the task. `cagg`: the name is a
+    /// continuous aggregate's, the hypertable the one that holds its rows.
+    Chunk { hypertable: Name, cagg: bool, slices: Slices, tablespace: Option<String>, creation_time: Option<String> },
+    /// Chunks of this hypertable that TimescaleDB finds or makes, row by row.
+    Routed { hypertable: Name, cagg: bool },
+}
+
+/// In which form a relation's rows travel.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    Rows,
+    /// Rows of a chunk that is frozen again when constraints are made.
+    Frozen,
+    /// Rows that only a query gives, of a chunk that is compressed, frozen or tiered on the
+    /// source and cannot be so here.
+    Queried {
+        reason: String,
+    },
+    /// Its compressed relation as it is, then what rows it has besides.
+    Compressed(Box<Compressed>),
+    /// Decompressed by the source and compressed again here.
+    /// `late`: only when constraints are made, which this target refuses on compressed chunks.
+    Recompressed {
+        reason: String,
+        spec: Spec,
+        late: bool,
+    },
+}
+
+impl Form {
+    pub fn same_kind(&self, other: &Form) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Compressed {
+    pub relation: Name,
+    pub has_rows: bool,
+    /// Blocks that stand for all-NULL columns, which this target cannot read, are sent as NULL.
+    pub null_blocks: bool,
+    /// Columns that are not copied, to be made anew.
+    pub left_out: Vec<String>,
+    pub spec: Spec,
+}
+
+impl Compressed {
+    fn copied(&self) -> impl Iterator<Item = &CompressedColumn> {
+        self.spec.layout.columns.iter().filter(|column| !self.left_out.contains(&column.name))
+    }
+
+    pub fn columns(&self) -> Vec<String> {
+        self.copied().map(|column| column.name.clone()).collect()
+    }
+
+    pub fn binary(&self) -> bool {
+        self.copied().all(|column| column.binary)
+    }
+
+    /// The source refuses a plain COPY from a frozen chunk's relations.
+    fn frozen(&self) -> bool {
+        // The bit of a frozen chunk, the same in every version (TimescaleDB's chunk.h).
+        self.spec.status & 4 != 0
+    }
+
+    /// What `timescale_migrate.create_compressed_relation` takes.
+    pub fn layout(&self) -> Layout {
+        Layout { columns: self.copied().cloned().collect(), ..Layout::clone(&self.spec.layout) }
+    }
+
+    pub fn statement(&self) -> String {
+        let format = if self.binary() { "binary" } else { "text" };
+        let columns = self.columns();
+        if !self.frozen() && !self.null_blocks {
+            return format!("COPY {} ({}) TO STDOUT (FORMAT {format})", self.relation, column_list(&columns));
+        }
+        let value = |column: &String| {
+            let column = quoted(column);
+            match self.null_blocks {
+                // Such a block is three bytes, of which this is the base64 form.
+                true => format!(
+                    "CASE WHEN pg_catalog.pg_column_size({column}) < 8 AND {column}::text = 'Bg==' THEN NULL ELSE {column} END"
+                ),
+                false => column,
+            }
+        };
+        let columns: Vec<String> = columns.iter().map(value).collect();
+        format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT {format})", columns.join(", "), self.relation)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Copy {
+    pub source: Name,
+    pub into: Into,
+    pub form: Form,
+    /// Named on both sides: their order and dropped columns may differ. None means that there
+    /// is no column that could be named.
+    pub columns: Arc<[String]>,
+    pub binary: bool,
+    /// `WHERE ...` of an extension's configuration table.
+    pub condition: Option<String>,
+    /// The rows are what this query gives.
+    pub query: Option<String>,
+    /// Ranges of columns that chunks are skipped by.
+    #[serde(default)]
+    pub ranges: Vec<serde_json::Value>,
+    /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
+    #[serde(default)]
+    pub root: bool,
+    /// Evidence of the source's last change before the run's snapshot.
+    #[serde(default)]
+    pub seen: Option<String>,
+    /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
+    pub pages: Option<(i64, Option<i64>)>,
+    /// What it reads without the keeper having a lock on it; the relation itself is the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Name>,
+}
+
+impl Copy {
+    pub(super) fn new(source: Name, into: Into, columns: &[Column]) -> Self {
+        let sent: Vec<&Column> = columns.iter().filter(|c| !c.generated).collect();
+        Copy {
+            source,
+            into,
+            form: Form::Rows,
+            binary: sent.iter().all(|c| c.binary),
+            columns: sent.iter().map(|c| c.name.clone()).collect(),
+            condition: None,
+            query: None,
+            ranges: Vec::new(),
+            root: false,
+            seen: None,
+            pages: None,
+            guards: Vec::new(),
+        }
+    }
+
+    /// The evidence of the last change of all that the task reads.
+    pub fn evidence(&self, changes: &HashMap<Name, String>) -> Option<String> {
+        let own = changes.get(&self.source)?;
+        match &self.form {
+            Form::Compressed(chunk) => Some(format!("{own} {}", changes.get(&chunk.relation)?)),
+            _ => Some(own.clone()),
+        }
+    }
+
+    /// Whether what the task brings becomes a compressed or frozen chunk only in the stage for that.
+    pub fn is_attached_late(&self) -> bool {
+        matches!(self.form, Form::Compressed(_) | Form::Recompressed { late: true, .. } | Form::Frozen)
+    }
+
+    /// Whether this task alone fills its relation, which it may then empty first.
+    pub fn is_whole(&self) -> bool {
+        self.pages.is_none() && self.condition.is_none()
+    }
+
+    /// The statement for the source. `COPY table TO` reads the table's own rows, never those
+    /// of children, like ONLY.
+    pub fn statement(&self) -> String {
+        let format = if self.binary { "binary" } else { "text" };
+        let columns = column_list(&self.columns);
+        if let Some(query) = &self.query {
+            return format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT {format})", checksum::result(query));
+        }
+        let from = match (&self.pages, &self.condition) {
+            // Only a query decompresses, or reads a frozen chunk in every version.
+            _ if matches!(self.form, Form::Recompressed { .. } | Form::Queried { .. } | Form::Frozen) => {
+                format!("(SELECT {columns} FROM {})", self.source)
+            }
+            _ if matches!(&self.form, Form::Compressed(c) if c.frozen()) => {
+                format!("(SELECT {columns} FROM ONLY {})", self.source)
+            }
+            (None, None) if self.columns.is_empty() => self.source.to_string(),
+            (None, None) => format!("{} ({columns})", self.source),
+            (pages, condition) => {
+                let mut query = format!("SELECT {columns} FROM ONLY {}", self.source);
+                query.push_str(condition.as_deref().map(|c| format!(" {c}")).as_deref().unwrap_or_default());
+                if let Some((from, to)) = pages {
+                    query.push_str(&format!(" WHERE ctid >= '({from},0)'::pg_catalog.tid"));
+                    if let Some(to) = to {
+                        query.push_str(&format!(" AND ctid < '({to},0)'::pg_catalog.tid"));
+                    }
+                }
+                format!("({query})")
+            }
+        };
+        format!("COPY {from} TO STDOUT (FORMAT {format})")
+    }
+
+    pub fn method(&self) -> String {
+        let format = if self.binary { "binary" } else { "text" };
+        match (&self.form, self.pages) {
+            (Form::Compressed(compressed), _) if compressed.binary() => "COPY binary, compressed".to_string(),
+            (Form::Compressed(_), _) => "COPY text, compressed".to_string(),
+            (Form::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
+            (Form::Frozen, _) => format!("COPY {format}, frozen again"),
+            (Form::Queried { .. }, _) if matches!(self.into, Into::Routed { .. }) => format!("COPY {format}, INSERT"),
+            (Form::Queried { .. }, _) => format!("COPY {format} of a query"),
+            (Form::Rows, Some(_)) => format!("COPY {format}, part of a large table"),
+            (Form::Rows, None) => format!("COPY {format}"),
+        }
+    }
+
+    /// Why the fastest way was not taken; empty if it was.
+    pub fn note(&self) -> String {
+        match &self.form {
+            Form::Recompressed { reason, .. } | Form::Queried { reason } => reason.clone(),
+            Form::Compressed(compressed) if compressed.binary() => String::new(),
+            Form::Rows | Form::Frozen if self.binary => String::new(),
+            _ => "text, because a column's binary form differs between servers".to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements() {
+        let columns: Vec<Column> = serde_json::from_value(serde_json::json!([
+            {"name": "a", "type": "int", "generated": false, "binary": true},
+            {"name": "g", "type": "int", "generated": true, "binary": true},
+        ]))
+        .unwrap();
+        let name = Name::new("public", "t");
+        let mut copy = Copy::new(name.clone(), Into::Table(name), &columns);
+        assert_eq!(copy.statement(), "COPY \"public\".\"t\" (\"a\") TO STDOUT (FORMAT binary)");
+        copy.pages = Some((5, Some(9)));
+        assert!(copy.statement().contains("WHERE ctid >= '(5,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid"));
+        assert!(!copy.is_whole());
+        copy.pages = None;
+        copy.columns = [].into();
+        copy.binary = false;
+        assert_eq!(copy.statement(), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
+    }
+}

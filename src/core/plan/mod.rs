@@ -1,0 +1,212 @@
+//! The plan of a run: every task that a worker can take, in stages. Pure: from the inventory
+//! and the options alone.
+
+mod copies;
+mod copy;
+
+pub use copies::{Target, compressed_early, copies};
+pub use copy::{Compressed, Copy, Form, Into};
+
+use super::inventory::Inventory;
+use super::name::{Name, literal};
+use serde::{Deserialize, Serialize};
+
+/// Stages that workers work on, in the order of a run. A stage begins when the one before it
+/// has no open task left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// On a resume: whether what was copied is still what the source has.
+    Recheck,
+    Copy,
+    /// Tiered rows, once all chunks are there that have a place of their own.
+    Tiered,
+    Index,
+    Constraint,
+    ForeignKey,
+    /// Compressed relations become their chunks' own.
+    Compression,
+    /// Continuous aggregates are refreshed, each after those that it reads.
+    Recompute,
+    Analyze,
+    Verify,
+}
+
+impl Stage {
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Recheck => "recheck",
+            Stage::Copy => "copy",
+            Stage::Tiered => "tiered",
+            Stage::Index => "index",
+            Stage::Constraint => "constraint",
+            Stage::ForeignKey => "foreign_key",
+            Stage::Compression => "compression",
+            Stage::Recompute => "recompute",
+            Stage::Analyze => "analyze",
+            Stage::Verify => "verify",
+        }
+    }
+}
+
+/// Something one worker does in one go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    pub stage: Stage,
+    /// As its user would name it.
+    pub object: String,
+    /// Estimates of the source, for the order, the progress and the ETA.
+    pub rows: i64,
+    pub bytes: i64,
+    pub work: Work,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+// Most tasks are copies: nothing is gained by keeping them elsewhere.
+#[allow(clippy::large_enum_variant)]
+pub enum Work {
+    Copy(Copy),
+    Sql(Sql),
+    Attach(Attach),
+    Recompute(Recompute),
+    Recheck(Recheck),
+    Verify(Verify),
+}
+
+impl Work {
+    /// How many relations it works on.
+    pub fn relations(&self) -> usize {
+        match self {
+            Work::Sql(sql) => sql.chunks.max(1),
+            _ => 1,
+        }
+    }
+
+    pub fn method(&self) -> String {
+        match self {
+            Work::Copy(copy) => copy.method(),
+            Work::Sql(_) => "SQL".to_string(),
+            Work::Attach(_) => "attach".to_string(),
+            Work::Recompute(_) => "refresh_continuous_aggregate".to_string(),
+            Work::Recheck(_) => "count".to_string(),
+            Work::Verify(verify) if verify.checksum => "checksum".to_string(),
+            Work::Verify(_) => "count".to_string(),
+        }
+    }
+}
+
+/// Statements for the target, in one transaction.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sql {
+    pub statements: Vec<String>,
+    /// A foreign key that the source itself violates is made NOT VALID instead, with a warning.
+    #[serde(default)]
+    pub not_valid_instead: bool,
+    /// How many chunks a batch works on.
+    #[serde(default)]
+    pub chunks: usize,
+}
+
+/// The end of a compressed chunk's way: what its copy task brought becomes a compressed chunk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Attach {
+    /// The copy task's id.
+    pub copy: i32,
+}
+
+/// A refresh of a continuous aggregate over its whole range.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recompute {
+    pub cagg: Name,
+}
+
+/// Why a finished copy is looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// The source's statistics show no change, but may have been reset: rows are counted.
+    None,
+    /// Something was written, or the chunk is compressed now and was not, or the other way round.
+    Changed,
+    /// The chunk is no longer on the source.
+    Gone,
+}
+
+/// Whether finished copy tasks of a relation still hold what the source has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recheck {
+    /// The ids of the copy tasks: several if the relation was copied in parts.
+    pub copies: Vec<i32>,
+    pub doubt: Doubt,
+    /// What copies the relation as the source has it now.
+    pub again: Vec<Task>,
+}
+
+/// A comparison of one relation on both sides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verify {
+    pub source: Option<Name>,
+    /// More than one where a tiered chunk's rows are in several.
+    pub targets: Vec<Name>,
+    /// All columns, generated ones included.
+    pub columns: Vec<String>,
+    pub condition: Option<String>,
+    /// What gives the source's rows in place of the relation.
+    pub query: Option<String>,
+    /// As in [`Copy`].
+    pub root: bool,
+    /// A chunk, whose compressed rows are no rows of its own.
+    pub chunk: bool,
+    pub checksum: bool,
+    /// The source's count where it is known already: what the copy was told by the source.
+    pub source_rows: Option<i64>,
+    /// As in [`Copy`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Name>,
+}
+
+pub fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> Task {
+    Task { stage, object, rows, bytes, work }
+}
+
+/// One statement as a task.
+pub fn sql(stage: Stage, object: String, bytes: i64, statements: Vec<String>) -> Task {
+    let not_valid_instead = stage == Stage::ForeignKey;
+    task(stage, object, 0, bytes, Work::Sql(Sql { statements, not_valid_instead, chunks: 0 }))
+}
+
+/// An expression for a hypertable here by the name it is known as: with `cagg` that of the
+/// continuous aggregate whose rows it holds.
+pub fn hypertable(name: &Name, cagg: bool) -> String {
+    match cagg {
+        true => materialization_hypertable(name),
+        false => format!("{}::pg_catalog.regclass", literal(&name.to_string())),
+    }
+}
+
+fn materialization_hypertable(view: &Name) -> String {
+    format!("timescale_migrate.materialization_hypertable({}, {})", literal(&view.schema), literal(&view.name))
+}
+
+/// The indexes of continuous aggregates, each with the expression that makes it on the root and
+/// is its OID.
+pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String)> {
+    let indexes = inventory.caggs.iter().flat_map(|cagg| {
+        cagg.indexes.iter().map(|spec| {
+            let made = format!(
+                "timescale_migrate.create_cagg_index({}, {}, {}, {}::pg_catalog.jsonb)",
+                literal(&cagg.schema),
+                literal(&cagg.name),
+                literal(&cagg.relation.name),
+                literal(&spec.to_string())
+            );
+            let name = spec.get("name").and_then(|name| name.as_str()).unwrap_or_default();
+            (format!("INDEX {name} of {}", cagg.qualified().shown()), made)
+        })
+    });
+    indexes.collect()
+}
+
+pub fn verify(object: String, rows: i64, bytes: i64, work: Verify) -> Task {
+    task(Stage::Verify, object, rows, bytes, Work::Verify(work))
+}

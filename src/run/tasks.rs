@@ -1,0 +1,205 @@
+//! The tasks of runs, and every transition there is.
+//!
+//! A task is `pending` until a worker writes `done` in the very transaction that holds its
+//! data, or `failed` in a transaction of its own. That it is being worked on is no state but
+//! the worker's advisory lock on it, which goes with the worker: nothing needs repair after a
+//! crash. A worker that gets the lock looks at the state again, for another one may have
+//! finished the task between its reading and its locking.
+
+use super::state::{fields, from_fields, unlock};
+use crate::core::plan::{Task, Work};
+use crate::error::{Error, Result, SqlState};
+use crate::pg::catch::transaction;
+use crate::pg::{session, spi};
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// The first key of the two-key advisory lock; the second is the task's id. The views know it too.
+const TASK_LOCK: i32 = 1_414_353_491;
+
+/// Enters tasks, all pending, in the current transaction.
+pub fn add(run: i64, tasks: &[Task]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        #[serde(flatten)]
+        task: &'a Task,
+        method: String,
+    }
+    // A statement takes its tasks as one JSON document, which is many times as large once it is read.
+    for batch in tasks.chunks(100) {
+        let rows: Vec<Row> = batch.iter().map(|task| Row { task, method: task.work.method() }).collect();
+        spi::briefly(|| {
+            spi::execute(
+                "INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
+                 SELECT $1, t.stage, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
+                 FROM jsonb_to_recordset($2) AS t(stage text, object text, method text, work jsonb, rows bigint, bytes bigint)",
+                &[run.into(), spi::json(&rows)?],
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// A task that this worker holds.
+pub struct Claim {
+    pub id: i32,
+    pub object: String,
+    pub work: Work,
+}
+
+/// Where a worker looks for its next task: behind the one before, stage by stage. Dead rows of
+/// what is done stay in the index as long as any session's snapshot is older, for instance that
+/// of the run's own caller; a search from the beginning would pass all of them each time.
+#[derive(Default)]
+pub struct Places(HashMap<String, (i64, i32)>);
+
+/// The stage whose tasks are to be taken; none if there is no more work for anybody.
+pub fn open_stage(run: i64) -> Result<Option<String>> {
+    transaction(|| {
+        spi::value(
+            "SELECT phase FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running' AND phase <> 'stopping'",
+            &[run.into()],
+        )
+    })
+}
+
+/// Takes an open task of a stage, the largest first; `None` if there is none now. The lock on it
+/// is this session's, until [`release`] or its end.
+pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>> {
+    const FIRST: (i64, i32) = (i64::MIN, 0);
+    let place = places.0.entry(stage.to_string()).or_insert(FIRST);
+    loop {
+        let found = transaction(|| {
+            spi::json_rows::<(i64, i32)>(
+                "SELECT json_build_array(o.size, o.id)::text FROM (
+                     SELECT -t.estimated_bytes AS size, t.id FROM timescale_migrate.task_log t
+                     WHERE t.run = $1 AND t.state = 'pending' AND t.stage = $2 AND (-t.estimated_bytes, t.id) > ($3, $4)
+                     ORDER BY -t.estimated_bytes, t.id OFFSET 0) o
+                 WHERE pg_catalog.pg_try_advisory_lock($5, o.id) LIMIT 1",
+                &[run.into(), stage.into(), place.0.into(), place.1.into(), TASK_LOCK.into()],
+            )
+        })?;
+        let Some(order) = found.into_iter().next() else {
+            if *place == FIRST {
+                return Ok(None);
+            }
+            // What a worker that died has left is before.
+            *place = FIRST;
+            continue;
+        };
+        *place = order;
+        let id = order.1;
+        let claimed = transaction(|| {
+            let row = spi::json_rows::<(String, Work)>(
+                "UPDATE timescale_migrate.task_log SET worker = pg_backend_pid(), started_at = clock_timestamp()
+                 WHERE id = $1 AND state = 'pending' RETURNING json_build_array(object, work)::text",
+                &[id.into()],
+            )?
+            .pop();
+            if row.is_none() {
+                unlock(TASK_LOCK, id)?;
+            }
+            Ok(row)
+        })?;
+        if let Some((object, work)) = claimed {
+            return Ok(Some(Claim { id, object, work }));
+        }
+    }
+}
+
+pub fn release(claim: &Claim) -> Result<()> {
+    transaction(|| unlock(TASK_LOCK, claim.id))
+}
+
+/// What a task has done, for its row.
+#[derive(Default)]
+pub struct Outcome {
+    pub rows: Option<i64>,
+    pub bytes: Option<i64>,
+    pub target: Option<String>,
+    /// The table that holds a chunk's compressed rows until they become its own.
+    pub compressed: Option<String>,
+}
+
+/// pending -> done, inside the transaction that did the work.
+pub fn done(id: i32, outcome: &Outcome) -> Result<()> {
+    let touched = spi::execute(
+        "UPDATE timescale_migrate.task_log SET state = 'done', ended_at = clock_timestamp(), rows = $2, bytes = $3, target = $4,
+                compressed = $5
+         WHERE id = $1 AND state = 'pending'",
+        &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.target.clone().into(), outcome.compressed.clone().into()],
+    )?;
+    match touched {
+        1 => Ok(()),
+        _ => Err(Error::internal(format!("task {id} was ended by somebody else"))),
+    }
+}
+
+/// pending -> failed
+pub fn failed(id: i32, error: &Error) -> Result<()> {
+    transaction(|| {
+        let [side, sqlstate, message, detail, hint, context, _] = fields(error);
+        spi::execute(
+            "UPDATE timescale_migrate.task_log SET state = 'failed', ended_at = clock_timestamp(), worker = $7,
+                    sqlstate = $2, error = $3, detail = $4, hint = $5, context = $6, side = $8
+             WHERE id = $1 AND state = 'pending'",
+            &[
+                id.into(),
+                sqlstate.into(),
+                message.into(),
+                detail.into(),
+                hint.into(),
+                context.into(),
+                session::pid().into(),
+                side.into(),
+            ],
+        )
+        .map(drop)
+    })
+}
+
+/// How a stage stands: whether it has open tasks, and of the failures the first of each kind.
+pub fn stage(run: i64, stage: &str) -> Result<(bool, Vec<Error>)> {
+    transaction(|| {
+        // From the smallest: they are the last to be done, so that none of the dead rows is before.
+        let open = spi::value::<i32>(
+            "SELECT id FROM timescale_migrate.task_log WHERE run = $1 AND stage = $2 AND state = 'pending'
+             ORDER BY -estimated_bytes DESC, id DESC LIMIT 1",
+            &[run.into(), stage.into()],
+        )?
+        .is_some();
+        let failed = spi::json_rows(
+            "SELECT json_build_array(side, sqlstate, error, detail, hint, context, object)::text
+             FROM (SELECT DISTINCT ON (side, sqlstate) * FROM timescale_migrate.task_log
+                   WHERE run = $1 AND stage = $2 AND state = 'failed' ORDER BY side, sqlstate, ended_at) first
+             ORDER BY ended_at",
+            &[run.into(), stage.into()],
+        )?;
+        Ok((open, failed.into_iter().map(from_fields).collect()))
+    })
+}
+
+/// With `on_error => 'continue'`: the error that a run ends with whose every task had its try, if
+/// any of them failed.
+pub fn failures(run: i64) -> Result<()> {
+    let failed: Vec<String> = transaction(|| {
+        spi::json_rows(
+            "SELECT to_json(pg_catalog.format('%s: %s: %s', stage, object, error))::text FROM timescale_migrate.task_log
+             WHERE run = $1 AND state = 'failed' ORDER BY id",
+            &[run.into()],
+        )
+    })?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    const SHOWN: usize = 20;
+    let mut lines: Vec<String> = failed.iter().take(SHOWN).cloned().collect();
+    if failed.len() > SHOWN {
+        lines.push(format!("and {} more", failed.len() - SHOWN));
+    }
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{} tasks failed", failed.len()))
+        .detail(lines.join("\n"))
+        .hint(format!(
+            "SELECT * FROM timescale_migrate.task WHERE run = {run} AND state = 'failed'; mend the causes, then call migrate_resume({run})."
+        )))
+}
