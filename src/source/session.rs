@@ -8,7 +8,7 @@ use crate::libpq::{Connection, Params, Patience};
 use std::time::Duration;
 
 /// Each setting with its reason. The first number is the oldest server that knows it.
-const SETTINGS: [(i32, &str, &str); 15] = [
+const SETTINGS: [(i32, &str, &str); 16] = [
     // Names in answers and in what they mean must not depend on the user's path.
     (0, "search_path", "pg_catalog, pg_temp"),
     // One text form for every value, as pg_dump and postgres_fdw set them.
@@ -29,6 +29,9 @@ const SETTINGS: [(i32, &str, &str); 15] = [
     (140000, "client_connection_check_interval", "10s"),
     // A read from the first page makes ranges of pages contiguous.
     (0, "synchronize_seqscans", "off"),
+    // A run is as parallel as its jobs; more of the source's processes are not its to take, and for
+    // a small chunk their start takes longer than its rows.
+    (0, "max_parallel_workers_per_gather", "0"),
     // Compiling the inventory's queries takes longer than running them.
     (0, "jit", "off"),
 ];
