@@ -7,29 +7,13 @@
 -- the form of its constants on datestyle and intervalstyle.
 --
 -- `relation` is the materialization hypertable in the form of relations.sql, `binary` with the meaning that it has there.
+-- Begins with portable_types.sql.
 --
 -- The state, in TimescaleDB's internal 64-bit form: below `watermark` rows are materialized. Writes to the raw hypertable below
 -- `raw.threshold` go to `raw.invalidations`, which each refresh distributes to the `invalidations` of the aggregates on that hypertable.
 -- What an interrupted refresh took from there is in cagg_ranges.sql.
-WITH RECURSIVE part_of(whole, part) AS (
-    SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
-    UNION ALL
-    SELECT oid, typelem FROM pg_catalog.pg_type WHERE typtype = 'b' AND typcategory = 'A' AND oid < 16384
-    UNION ALL
-    SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
-    UNION ALL
-    SELECT (to_jsonb(r)->>'rngmultitypid')::oid, rngtypid FROM pg_catalog.pg_range r
-),
-portable(type) AS (
-    SELECT oid FROM pg_catalog.pg_type
-    WHERE typtype = 'e'
-       OR (typtype = 'b' AND typcategory <> 'A' AND oid < 16384 AND typsend <> 0 AND typreceive <> 0
-           AND typname NOT LIKE 'reg%' AND typname <> 'xml')
-    UNION
-    SELECT p.whole FROM part_of p JOIN portable t ON t.type = p.part
-),
--- The first level reads a hypertable, each further one the level before.
-level(id, depth) AS (
+, level(id, depth) AS (
+    -- The first level reads a hypertable, each further one the level before.
     SELECT a.mat_hypertable_id, 0
     FROM _timescaledb_catalog.continuous_agg a
     WHERE NOT EXISTS (SELECT FROM _timescaledb_catalog.continuous_agg p WHERE p.mat_hypertable_id = a.raw_hypertable_id)

@@ -6,26 +6,9 @@
 -- compressed_data, those of segmentby columns as they are, and metadata in columns whose names begin with _ts_meta_.
 --
 -- compressed_data carries the name of the type inside, and values as that type's send function makes them. So it means the same on every
--- server for the types that relations.sql calls binary, and not for what holds OIDs; of what extensions define, it depends on their
--- version. Both are in `unportable`.
-, part_of(whole, part) AS (
-    SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
-    UNION ALL
-    SELECT oid, typelem FROM pg_catalog.pg_type WHERE typtype = 'b' AND typcategory = 'A' AND oid < 16384
-    UNION ALL
-    SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
-    UNION ALL
-    SELECT (to_jsonb(r)->>'rngmultitypid')::oid, rngtypid FROM pg_catalog.pg_range r
-),
-portable(type) AS (
-    SELECT oid FROM pg_catalog.pg_type
-    WHERE typtype = 'e'
-       OR (typtype = 'b' AND typcategory <> 'A' AND oid < 16384 AND typsend <> 0 AND typreceive <> 0
-           AND typname NOT LIKE 'reg%' AND typname <> 'xml')
-    UNION
-    SELECT p.whole FROM part_of p JOIN portable t ON t.type = p.part
-),
-compressed AS (
+-- server for the types that are portable (portable_types.sql comes before this), and not for what holds OIDs; of what extensions define,
+-- it depends on their version. Both are in `unportable`.
+, compressed AS (
     SELECT k.id, k.hypertable_id, k.status, k.oid, c.relname AS name, c.relnamespace, c.relam,
            r.oid AS relation, r.relname AS relation_name, r.relnamespace AS relation_namespace, r.reloptions, r.relpages, r.reltuples,
            s.segmentby, s.orderby, s.orderby_desc, s.orderby_nullsfirst, s.index

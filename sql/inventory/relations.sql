@@ -6,28 +6,8 @@
 -- in excluded.sql. Everything in TimescaleDB's own schemas is left out here. Tables of other extensions are left out as well, except
 -- configuration tables, of which the extension says which rows are the user's (`where`).
 --
--- `binary` on a column: the value's binary COPY form means the same on every server. That holds for built-in types and what is made
--- of them, but not for the reg* types and arrays of user-defined types, which carry OIDs, nor for types of extensions, whose form may
--- change with their version. xml is text because only its text form keeps the XML declaration as it was written.
-WITH RECURSIVE part_of(whole, part) AS (
-    SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
-    UNION ALL
-    SELECT oid, typelem FROM pg_catalog.pg_type WHERE typtype = 'b' AND typcategory = 'A' AND oid < 16384
-    UNION ALL
-    SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
-    UNION ALL
-    -- Multiranges exist since PostgreSQL 14.
-    SELECT (to_jsonb(r)->>'rngmultitypid')::oid, rngtypid FROM pg_catalog.pg_range r
-),
-portable(type) AS (
-    SELECT oid FROM pg_catalog.pg_type
-    WHERE typtype = 'e'
-       OR (typtype = 'b' AND typcategory <> 'A' AND oid < 16384 AND typsend <> 0 AND typreceive <> 0
-           AND typname NOT LIKE 'reg%' AND typname <> 'xml')
-    UNION
-    SELECT p.whole FROM part_of p JOIN portable t ON t.type = p.part
-),
-internal_schema(oid) AS (
+-- `binary` on a column: its type is portable. Begins with portable_types.sql.
+, internal_schema(oid) AS (
     SELECT d.objid
     FROM pg_catalog.pg_depend d
     JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname IN ('timescaledb', 'timescale_migrate')

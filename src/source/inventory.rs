@@ -90,10 +90,14 @@ fn compressed_chunks(db: &mut impl Ask, sql: &str) -> Result<Vec<CompressedChunk
     Ok(chunks)
 }
 
+/// What several queries begin with.
+const PORTABLE: &str = include_str!("../../sql/inventory/portable_types.sql");
+
 /// Everything that is copied, in one read.
 pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     let mut inventory = Inventory {
-        relations: db.ask(include_str!("../../sql/inventory/relations.sql"))?,
+        relations: db
+            .ask(&format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/relations.sql")))?,
         sequences: db.ask(include_str!("../../sql/inventory/sequences.sql"))?,
         matviews: db.ask(include_str!("../../sql/inventory/matviews.sql"))?,
         hypertables: Vec::new(),
@@ -114,7 +118,8 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
         specs(db, include_str!("../../sql/inventory/hypertables.sql"), |h: &mut Hypertable, spec| {
             h.spec = spec;
         })?;
-    inventory.caggs = specs(db, include_str!("../../sql/inventory/caggs.sql"), |c: &mut Cagg, spec| c.spec = spec)?;
+    let text = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/caggs.sql"));
+    inventory.caggs = specs(db, &text, |c: &mut Cagg, spec| c.spec = spec)?;
     // These two begin with the same clause, which depends on the version.
     let head = match timescaledb.catalog.compression_settings {
         true => include_str!("../../sql/inventory/compression_settings.sql"),
@@ -122,7 +127,7 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     };
     let text = format!("{head}{}", include_str!("../../sql/inventory/compression.sql"));
     inventory.compressions = specs(db, &text, |c: &mut Compression, spec| c.spec = spec)?;
-    let text = format!("{head}{}", include_str!("../../sql/inventory/compressed_chunks.sql"));
+    let text = format!("{head}, {PORTABLE}{}", include_str!("../../sql/inventory/compressed_chunks.sql"));
     inventory.compressed_chunks = compressed_chunks(db, &text)?;
     if !inventory.compressed_chunks.is_empty() {
         inventory.collations = collations(db)?;

@@ -1,8 +1,11 @@
 //! A source that cannot be connected to: what the user reads, and in which words.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair};
+use cluster::{Edition, Pair, assert_same, of_edition, shared_target};
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::process::Command;
+use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     Test::apache("nobody listens", refused),
@@ -12,6 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a database that there is not, or takes nobody", database),
     Test::apache("a service that there is not", service),
     Test::apache("no encryption", encryption),
+    Test::apache("encryption with a key that has a password", client_key),
 ];
 
 /// The call fails because there is no connection, and the detail says why.
@@ -126,4 +130,49 @@ fn encryption(edition: Edition) {
     cannot_connect(&pair, "old", &detail);
     reach(&pair, "SET sslmode 'strict'");
     cannot_connect(&pair, "old", "invalid sslmode value: \"strict\"");
+}
+
+/// All sessions of a run present it, that of pg_dump too.
+fn client_key(edition: Edition) {
+    let source = Arc::new(of_edition(edition, &[]));
+    let data = source.data();
+    let owner = data.metadata().unwrap();
+    let key = |name: &str, password: &[&str]| {
+        let [key, certificate] = ["key", "crt"].map(|kind| data.join(format!("{name}.{kind}")));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=postgres", "-days", "2", "-keyout"]).arg(&key);
+        let made = openssl.arg("-out").arg(&certificate).args(password).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        for file in [&key, &certificate] {
+            chown(file, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        (key, certificate)
+    };
+    let (server_key, server_certificate) = key("server", &["-nodes"]);
+    let (key, certificate) = key("client", &["-passout", "pass:locked away"]);
+    let pair = Pair::between("connect_key", source, shared_target(edition));
+    pair.source.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
+    for (name, value) in [
+        ("ssl_key_file", &server_key),
+        ("ssl_cert_file", &server_certificate),
+        ("ssl_ca_file", &certificate),
+    ] {
+        pair.source.sql(&format!("ALTER SYSTEM SET {name} = '{}'", value.display()));
+    }
+    pair.source.sql("ALTER SYSTEM SET ssl = on");
+    let rules = data.join("pg_hba.conf");
+    let before = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("hostssl all all all cert\n{before}")).unwrap();
+    pair.source.sql("SELECT pg_reload_conf()");
+    cluster::poll("encryption", || pair.source.is("SELECT current_setting('ssl')::boolean"));
+    pair.target.sql(&format!(
+        "ALTER SERVER old OPTIONS (ADD sslmode 'verify-ca', ADD sslrootcert '{}');
+         ALTER USER MAPPING FOR CURRENT_USER SERVER old
+             OPTIONS (ADD sslcert '{}', ADD sslkey '{}', ADD sslpassword 'locked away')",
+        server_certificate.display(),
+        certificate.display(),
+        key.display()
+    ));
+    pair.migrate();
+    assert_same(&pair);
 }
