@@ -23,6 +23,9 @@ const MOST_REMEMBERED: usize = 500;
 /// A worker without a task looks for one this often, unless it is woken.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// The stages in which workers read the source: beside the last of the statistics they compare.
+const READS_SOURCE: [Stage; 5] = [Stage::Recheck, Stage::Copy, Stage::Tiered, Stage::Analyze, Stage::Verify];
+
 pub struct Context {
     pub block: Block,
     source: Option<Connection>,
@@ -84,6 +87,10 @@ fn work(context: &mut Context) -> Result<()> {
     let (run, coordinator) = (context.block.run, context.block.coordinator);
     let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
     while let Some(stage) = tasks::open_stage(run)? {
+        // When all rows are here, no session of the source is kept idle through what follows.
+        if !READS_SOURCE.iter().any(|reads| reads.name() == stage) {
+            context.drop_source();
+        }
         let claim = match tasks::claim(run, &stage, &mut places)? {
             // The comparisons need not wait for the last of the statistics.
             None if stage == Stage::Analyze.name() => tasks::claim(run, Stage::Verify.name(), &mut places)?,

@@ -156,6 +156,10 @@ fn afterwards(edition: Edition) {
     let held = hold(pair.target.connect(), "LOCK TABLE slow_too IN ROW EXCLUSIVE MODE");
     slow::hurry(&pair);
     wait_for_phase(&pair, "index");
+    // No session is kept that is not needed any more.
+    poll("the source to be left alone", || {
+        pair.source.is("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'timescale_migrate%' AND datname = current_database())")
+    });
     let mut admin = pair.source.cluster.config("postgres").connect(postgres::NoTls).unwrap();
     let mut allow = |on: bool| {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'lost_nothing'";
