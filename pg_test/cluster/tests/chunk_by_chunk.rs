@@ -119,7 +119,10 @@ fn assert_same_lines(ours: &str, theirs: &str) {
 /// What is known of all indexes and constraints of hypertables and chunks.
 fn picture(db: &Db) -> String {
     let mut picture = db.value(include_str!("sql/chunk_indexes.sql"));
-    let name = |column: &str| format!("left(regexp_replace(regexp_replace({column}, '^(\\d+)_\\d+_', '\\1_N_'), '_\\d+$', ''), 56)");
+    let name = |column: &str| {
+        let numbers = format!("regexp_replace({column}, '^(\\d+)_\\d+_', '\\1_N_')");
+        format!("left(regexp_replace({numbers}, '^(.{{30}})[^_]*_an_index.*|_\\d+$', '\\1'), 56)")
+    };
     let rows = [
         ("chunk_index", format!("chunk_id, {}, hypertable_id, hypertable_index_name", name("index_name")), "true"),
         ("chunk_constraint", format!("chunk_id, {}, hypertable_constraint_name", name("constraint_name")), "dimension_slice_id IS NULL"),

@@ -1,11 +1,12 @@
 -- The indexes and constraints of hypertables and their chunks, with all that TimescaleDB finds them by. Names are without what depends on the
--- order of making: numbers from sequences, those that tell equal names apart, and where both push a long name's end out.
+-- order of making: numbers from sequences, those that tell equal names apart, where both push a long name's end out, and of the two
+-- indexes whose names are cut to the same all that is cut.
 WITH relation AS (
     SELECT c.* FROM pg_class c
     WHERE c.oid IN (SELECT inhrelid FROM pg_inherits UNION SELECT inhparent FROM pg_inherits)
 ),
 index AS (
-    SELECT i.*, left(regexp_replace(regexp_replace(i.relname, '^(\d+)_\d+_', '\1_N_'), '_\d+$', ''), 56) AS name
+    SELECT i.*, left(regexp_replace(regexp_replace(i.relname, '^(\d+)_\d+_', '\1_N_'), '^(.{30})[^_]*_an_index.*|_\d+$', '\1'), 56) AS name
     FROM pg_class i WHERE i.relkind = 'i'
 )
 SELECT string_agg(line, E'\n' ORDER BY line)
