@@ -1,10 +1,9 @@
 //! One copy task: a relation's rows from the source into one relation here, counted on both
 //! sides, committed together with the task's `done`.
 
-use super::state;
 use super::tasks::{self, Outcome};
 use super::worker::Context;
-use super::{attach, routed};
+use super::{attach, routed, state};
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;

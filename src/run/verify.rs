@@ -2,12 +2,11 @@
 
 use super::crew::Crew;
 use super::launch::Block;
-use super::scope;
-use super::state;
 use super::tasks::{self, Claim, Outcome};
 use super::worker::Context;
+use super::{scope, state};
 use crate::core::checksum;
-use crate::core::inventory::{Inventory, Slices};
+use crate::core::inventory::{Column, Inventory, Slices};
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level};
 use crate::core::plan::{self, Task, Verify};
@@ -16,6 +15,7 @@ use crate::pg::{catch::transaction, spi};
 use crate::source::inventory::{self, Here};
 use crate::source::snapshot;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// Adds a comparison for every relation that the run has copied, under the run's own snapshot
 /// or, where a count is enough, against the rows that the source said it sent.
@@ -35,7 +35,7 @@ fn forget(run: i64) -> Result<()> {
 /// What one side holds, by what makes it the same thing on the other side.
 struct Relation {
     name: Name,
-    columns: Vec<String>,
+    columns: Arc<[String]>,
     condition: Option<String>,
     query: Option<String>,
     root: bool,
@@ -49,7 +49,7 @@ struct Relation {
 type Key = (Name, Option<Slices>);
 
 fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
-    let names = |columns: &[crate::core::inventory::Column]| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+    let names = |columns: &[Column]| columns.iter().map(|c| c.name.clone()).collect::<Arc<[String]>>();
     let mut all = BTreeMap::new();
     let read = inventory.of_chunks();
     for table in inventory.plain_tables() {
@@ -69,9 +69,10 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
     for hypertable in &inventory.hypertables {
         let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
+        let columns = names(&root.columns);
         let relation = |name: Name, rows, bytes| Relation {
             name,
-            columns: names(&root.columns),
+            columns: columns.clone(),
             condition: None,
             query: None,
             root: false,
@@ -167,6 +168,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
         inventory::read(&mut Here, server)
     })?;
     let tasks = tasks(&source, &target, level);
+    drop((source, target));
     transaction(|| {
         forget(id)?;
         tasks::add(id, &tasks)
@@ -174,9 +176,9 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
     crew.work("verify")?;
-    crew.dismiss()?;
     tasks::failures(id)?;
-    judge(id)
+    judge(id)?;
+    crew.dismiss()
 }
 
 /// Fails if any comparison of the run failed.

@@ -1,9 +1,8 @@
 //! A copy worker: takes one task after the other, each in a transaction of its own.
 
 use super::launch::Block;
-use super::state;
 use super::tasks::{self, Claim, Outcome, Places};
-use super::{attach, coordinator, copy, recompute, resume, verify};
+use super::{attach, coordinator, copy, recompute, resume, state, verify};
 use crate::core::name::Name;
 use crate::core::options::OnError;
 use crate::core::plan::{Sql, Stage, Work};

@@ -116,7 +116,8 @@ fn faults_at_random(edition: Edition) {
     let source = Arc::new(of_edition(edition, &[]));
     let target = Arc::new(of_edition_on_small_disk(edition, 1500, &[("max_wal_size", "128MB")]));
     let proxy = Proxy::new(source.port);
-    let source = Db::create(source, "chaos");
+    // By its name its pg_dump processes are told from those of others.
+    let source = Db::create(source, &format!("chaos_{}", std::process::id()));
     fill(&source, edition);
     let empty = |source: &Db, number: u64| {
         let db = Db::create(target.clone(), &format!("chaos_{number}"));
@@ -197,10 +198,10 @@ fn left_over(pair: &Pair) -> Vec<String> {
         ("internal relations", pair.source.value(internal), pair.target.value(internal)),
         ("unfinished tasks", "0".into(), pair.target.value(unfinished)),
         ("snapshots of the source", "0".into(), pair.source.value("SELECT count(*) FROM pg_ls_dir('pg_snapshots')")),
-        ("pg_dump processes", "0".into(), faults::dumps_of(&pair.source.name).to_string()),
+        ("pg_dump processes", String::new(), faults::dumps_of(&pair.source.name).join("; ")),
     ] {
         if source != target {
-            found.push(format!("{what}: {target} instead of {source}"));
+            found.push(format!("{what}: \"{target}\" instead of \"{source}\""));
         }
     }
     found

@@ -10,6 +10,7 @@ pub use copy::{Compressed, Copy, Form, Into};
 use super::inventory::Inventory;
 use super::name::{Name, literal};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Stages that workers work on, in the order of a run. A stage begins when the one before it
 /// has no open task left.
@@ -149,7 +150,7 @@ pub struct Verify {
     /// More than one where a tiered chunk's rows are in several.
     pub targets: Vec<Name>,
     /// All columns, generated ones included.
-    pub columns: Vec<String>,
+    pub columns: Arc<[String]>,
     pub condition: Option<String>,
     /// What gives the source's rows in place of the relation.
     pub query: Option<String>,

@@ -196,14 +196,18 @@ fn restart(cluster: &Cluster) -> bool {
     true
 }
 
-/// How many pg_dump processes read a database of this name.
-pub fn dumps_of(database: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let titles = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    titles
-        .filter(|title| {
-            let title = String::from_utf8_lossy(title);
-            title.split('\0').next().is_some_and(|program| program.ends_with("pg_dump")) && title.contains(&format!("dbname='{database}'"))
-        })
-        .count()
+/// The pg_dump processes that read a database of this name, each with its state and its parent.
+pub fn dumps_of(database: &str) -> Vec<String> {
+    let of = format!("dbname='{database}'");
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |file| String::from_utf8_lossy(&std::fs::read(process.path().join(file)).unwrap_or_default()).into_owned();
+        let title = read("cmdline");
+        if title.split('\0').next().is_some_and(|program| program.ends_with("pg_dump")) && title.contains(&of) {
+            let status = read("status");
+            let lines = status.lines().filter(|line| ["Pid", "PPid", "State"].iter().any(|name| line.starts_with(name)));
+            found.push(lines.collect::<Vec<_>>().join(", "));
+        }
+    }
+    found
 }
