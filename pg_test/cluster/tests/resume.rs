@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("as many rows, but others", same_count),
     Test::community("compressed chunks are written to in between", compressed_change),
     Test::community("frozen chunks are written to after they were frozen here", frozen_change),
+    Test::community("after the last transaction, from which the target lives by itself", lives),
     Test::apache("a table in parts", parts),
     Test::apache("chunks come and go in between", chunks_change),
     Test::apache("the schema is another on the source", changed_schema),
@@ -197,6 +198,29 @@ fn frozen_change(edition: Edition) {
     assert_same(&pair);
     let copied_again = pair.messages().matches("it is copied again").count();
     assert_eq!(copied_again, 2, "{}", pair.messages());
+}
+
+fn lives(edition: Edition) {
+    let pair = Pair::new("resume_lives", edition);
+    pair.source.sql("SELECT _timescaledb_functions.stop_background_workers()");
+    pair.source.sql(
+        "CREATE TABLE h (t timestamptz NOT NULL, n int);
+         SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h VALUES ('2024-01-01 UTC', 1);
+         ALTER TABLE h SET (timescaledb.compress);
+         SELECT add_compression_policy('h', INTERVAL '90 years', initial_start => '2100-01-01 UTC'),
+                add_retention_policy('h', INTERVAL '100 years', initial_start => '2100-01-01 UTC')",
+    );
+    let summary = pair.migrate();
+    let run = summary.get("run").unwrap();
+    // As a crash before the run's end is entered leaves it, and what came since.
+    pair.target.sql(&format!("UPDATE timescale_migrate.run_log SET state = 'failed', phase = 'jobs' WHERE id = {run}"));
+    pair.target.sql("INSERT INTO h VALUES ('2024-01-01 UTC', 2), ('2025-01-01 UTC', 3)");
+    pair.source.sql("INSERT INTO h VALUES ('2024-01-01 UTC', 4)");
+    resume(&pair, run);
+    assert_eq!(pair.target.value("SELECT string_agg(n::text, ' ' ORDER BY n) FROM h"), "1 2 3");
+    let jobs = "SELECT string_agg(proc_name, ' ' ORDER BY proc_name) FROM timescaledb_information.jobs WHERE job_id >= 1000";
+    assert_eq!(pair.target.value(jobs), "policy_compression policy_retention");
 }
 
 fn parts(edition: Edition) {
