@@ -302,15 +302,20 @@ pub fn removable(run: i64) -> Result<(String, String)> {
 
 fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
     let found = source_of(run)?;
-    let kind_and_state = spi::json_rows::<(String, String)>(
-        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
+    let known = spi::json_rows::<(String, String, bool)>(
+        "SELECT json_build_array(r.kind, r.state, 'jobs' = ANY (l.steps_done))::text
+         FROM timescale_migrate.run r JOIN timescale_migrate.run_log l USING (id) WHERE id = $1",
         &[run.into()],
     )?;
-    let refused = match kind_and_state.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
-        Some(("migrate", state)) if states.contains(&state) => return Ok(found),
-        Some(("migrate", "running")) => "is running",
-        Some(("migrate", "removed")) => "was removed",
-        Some(("migrate", _)) => "is done",
+    let refused = match known.first().map(|(kind, state, lives)| (kind.as_str(), state.as_str(), *lives)) {
+        // Since a run's last transaction the database lives by itself.
+        Some(("migrate", state, lives)) if states.contains(&state) && !(lives && what == "removed") => {
+            return Ok(found);
+        }
+        Some(("migrate", "failed" | "cancelled" | "interrupted", _)) => "is done but for the entry of its end",
+        Some(("migrate", "running", _)) => "is running",
+        Some(("migrate", "removed", _)) => "was removed",
+        Some(("migrate", ..)) => "is done",
         _ => "is no migration",
     };
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be {what}")))
