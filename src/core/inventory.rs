@@ -188,6 +188,12 @@ pub struct Raw {
     pub cagg: bool,
 }
 
+impl Raw {
+    pub fn qualified(&self) -> Name {
+        Name::new(&self.schema, &self.name)
+    }
+}
+
 /// `chunk_column_stats.sql`: a column that chunks are skipped by. Its ranges are what
 /// `timescale_migrate.set_chunk_ranges` takes.
 #[derive(Clone, Debug, Deserialize)]
@@ -369,6 +375,8 @@ pub struct Inventory {
     pub locked: HashSet<u32>,
 }
 
+/// The bit of a frozen chunk's status, the same in every version (TimescaleDB's chunk.h).
+pub const FROZEN: i32 = 4;
 /// The extension that keeps tiered chunks; no server but its vendor's has it.
 pub const OSM: &str = "timescaledb_osm";
 /// The access method of chunks that read their compressed relation by themselves, in TimescaleDB
@@ -380,6 +388,27 @@ pub const PG_CLASS: u32 = 1259;
 pub const PG_CONSTRAINT: u32 = 2606;
 
 impl Inventory {
+    /// Of a server of which nothing more is known yet.
+    pub fn new(server: Server) -> Inventory {
+        Inventory {
+            server,
+            relations: Vec::new(),
+            hypertables: Vec::new(),
+            chunks: Vec::new(),
+            caggs: Vec::new(),
+            compressions: Vec::new(),
+            compressed_chunks: Vec::new(),
+            jobs: Vec::new(),
+            cagg_ranges: Vec::new(),
+            skipping: Vec::new(),
+            collations: Vec::new(),
+            sequences: Vec::new(),
+            matviews: Vec::new(),
+            excluded: Vec::new(),
+            locked: HashSet::new(),
+        }
+    }
+
     /// Tables that are neither hypertables nor TimescaleDB's own.
     pub fn plain_tables(&self) -> impl Iterator<Item = &Relation> {
         let left_out: HashSet<u32> = self
@@ -397,7 +426,7 @@ impl Inventory {
         self.relations.iter().chain(caggs).find(|r| r.oid == hypertable.oid)
     }
 
-    pub fn chunks_of(&self, hypertable: &Hypertable) -> impl Iterator<Item = &Chunk> {
+    pub fn chunks_of(&self, hypertable: &Hypertable) -> impl Iterator<Item = &Chunk> + Clone {
         self.chunks.iter().filter(|chunk| chunk.hypertable_id == hypertable.id)
     }
 

@@ -1,7 +1,7 @@
 //! Continuous aggregates that are made anew from what they read, instead of being copied.
 
 use super::inventory::{Cagg, Inventory};
-use super::name::{Name, quoted};
+use super::name::quoted;
 use super::plan::{Recompute, Stage, Task, Work, task};
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ pub fn levels(inventory: &Inventory) -> Vec<Vec<Task>> {
     let mut levels: Vec<Vec<Task>> = Vec::new();
     let mut level_of = HashMap::new();
     for cagg in &inventory.caggs {
-        let below = cagg.raw.cagg.then(|| level_of.get(&read_by(cagg))).flatten();
+        let below = cagg.raw.cagg.then(|| level_of.get(&cagg.raw.qualified())).flatten();
         let level = below.map_or(0, |level| level + 1);
         let name = cagg.qualified();
         level_of.insert(name.clone(), level);
@@ -22,22 +22,17 @@ pub fn levels(inventory: &Inventory) -> Vec<Vec<Task>> {
     levels
 }
 
-fn read_by(cagg: &Cagg) -> Name {
-    Name::new(&cagg.raw.schema, &cagg.raw.name)
-}
-
 /// A query for the first and the last bucket that begin where the raw hypertable has no chunk;
 /// of such, a refresh cannot bring what dropped chunks gave to them.
 pub fn lost(inventory: &Inventory, cagg: &Cagg) -> Option<String> {
     let mut lowest = cagg;
     while lowest.raw.cagg {
-        lowest = inventory.caggs.iter().find(|other| other.qualified() == read_by(lowest))?;
+        lowest = inventory.caggs.iter().find(|other| other.qualified() == lowest.raw.qualified())?;
     }
-    let raw = read_by(lowest);
+    let raw = lowest.raw.qualified();
     let raw = inventory.hypertables.iter().find(|h| h.cagg.is_none() && h.qualified() == raw)?;
     let dimension = &raw.dimensions.first()?.column;
-    let chunks = inventory.chunks.iter().filter(|c| c.hypertable_id == raw.id);
-    let gaps = gaps(chunks.filter_map(|c| c.slices.get(dimension).copied()).collect());
+    let gaps = gaps(inventory.chunks_of(raw).filter_map(|c| c.slices.get(dimension).copied()).collect());
     let bucket = quoted(&cagg.time_column);
     let type_name = &cagg.relation.columns.iter().find(|c| c.name == cagg.time_column)?.type_name;
     let conditions: Vec<String> = gaps.iter().map(|[start, end]| within(&bucket, type_name, *start, *end)).collect();

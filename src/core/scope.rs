@@ -22,6 +22,13 @@ pub struct Left {
     pub refused: bool,
 }
 
+impl Left {
+    /// Said, and no more.
+    fn told(subject: String, detail: String) -> Left {
+        Left { subject, detail, hint: String::new(), refused: false }
+    }
+}
+
 /// `unsupported_timescaledb.sql`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Found {
@@ -112,7 +119,7 @@ impl Scope {
             "Its buckets from {first} to {last} begin where there is no raw chunk. Left out: what dropped chunks gave to them."
         );
         let subject = format!("continuous aggregate {}", cagg.shown());
-        self.left.push(Left { subject, detail, hint: String::new(), refused: false });
+        self.left.push(Left::told(subject, detail));
     }
 
     /// A tiered chunk, and why its rows cannot be read if so.
@@ -127,7 +134,7 @@ impl Scope {
             }
             None => {
                 let detail = "Its rows are in tiered storage. They arrive in ordinary chunks.".to_string();
-                self.left.push(Left { subject, detail, hint: String::new(), refused: false });
+                self.left.push(Left::told(subject, detail));
             }
         }
     }
@@ -152,7 +159,7 @@ impl Scope {
             let hint = match kind.as_str() {
                 // There is nothing that could arrive.
                 "chunk without relation" | "hypertable without relation" => {
-                    self.left.push(Left { subject, detail, hint: String::new(), refused: false });
+                    self.left.push(Left::told(subject, detail));
                     continue;
                 }
                 "dependence on a chunk" => "Let it use the hypertable or the continuous aggregate.",
@@ -170,7 +177,7 @@ impl Scope {
     fn caggs(&mut self, community: bool, unwanted: bool) {
         let mut gone = HashSet::new();
         for cagg in self.inventory.caggs.clone() {
-            let raw = Name::new(&cagg.raw.schema, &cagg.raw.name);
+            let raw = cagg.raw.qualified();
             let shows_bucket = cagg.relation.columns.iter().any(|column| column.name == cagg.time_column);
             let (why, hint, follows) = if unwanted {
                 ("The option caggs says so.".to_string(), "", true)
@@ -225,15 +232,12 @@ impl Scope {
         let own = chunks.filter(|c| c.access_method.as_deref() == Some(HYPERCORE)).map(|c| c.oid);
         let own: HashSet<u32> = own.collect();
         for hypertable in &self.inventory.hypertables {
-            let of = |c: &&Chunk| c.hypertable_id == hypertable.id && own.contains(&c.oid);
-            let count = self.inventory.chunks.iter().filter(of).count();
+            let count = self.inventory.chunks_of(hypertable).filter(|c| own.contains(&c.oid)).count();
             if count > 0 || hypertable.access_method.as_deref() == Some(HYPERCORE) {
-                self.left.push(Left {
-                    subject: format!("access method {HYPERCORE} of {}", hypertable.known_as().shown()),
-                    detail: format!("{count} of its chunks have it; only TimescaleDB 2.18 to 2.21 know it. Left out."),
-                    hint: String::new(),
-                    refused: false,
-                });
+                self.left.push(Left::told(
+                    format!("access method {HYPERCORE} of {}", hypertable.known_as().shown()),
+                    format!("{count} of its chunks have it; only TimescaleDB 2.18 to 2.21 know it. Left out."),
+                ));
             }
         }
     }
@@ -244,7 +248,7 @@ impl Scope {
         let enabled: HashSet<i32> = self.inventory.compressions.drain(..).map(|c| c.hypertable_id).collect();
         for hypertable in self.inventory.hypertables.clone() {
             let name = hypertable.known_as().shown();
-            let chunks = self.inventory.chunks.iter().filter(|c| c.hypertable_id == hypertable.id);
+            let chunks = self.inventory.chunks_of(&hypertable);
             let compressed = chunks.clone().filter(|c| packed.contains(&c.oid)).count();
             let frozen = chunks.filter(|c| c.frozen).count();
             if enabled.contains(&hypertable.id) {

@@ -3,7 +3,6 @@
 use super::ffi;
 use crate::error::{Error, Result, Side, SqlState};
 use libpq_sys::PGresult;
-use serde::de::DeserializeOwned;
 use std::ffi::c_char;
 
 /// A result, cleared when dropped.
@@ -89,15 +88,5 @@ impl Rows {
         text.parse().map_err(|_| {
             Error::internal(format!("unexpected answer from the source: \"{text}\" is no number")).on(Side::Source)
         })
-    }
-
-    /// Every row's first column, a JSON text, as a `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
-        (0..self.0.len())
-            .map(|row| {
-                serde_json::from_str(self.text(row, 0)?)
-                    .map_err(|e| Error::internal(format!("unexpected answer from the source: {e}")).on(Side::Source))
-            })
-            .collect()
     }
 }

@@ -2,11 +2,10 @@
 //! brought becomes a compressed chunk of its hypertable, or is frozen.
 
 use super::tasks::{self, Claim, Outcome};
-use crate::core::inventory::Spec;
+use crate::core::inventory::{FROZEN, Spec};
 use crate::core::plan::{Attach, Copy, Form, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
-use pgrx::JsonB;
 use pgrx::pg_sys::Oid;
 
 /// Adds a task for every chunk that is still to be compressed or frozen.
@@ -55,8 +54,7 @@ pub fn compress(chunk: Oid, spec: &Spec) -> Result<()> {
 }
 
 fn freeze(chunk: Oid) -> Result<()> {
-    // The bit of a frozen chunk, the same in every version (TimescaleDB's chunk.h).
-    spi::execute("SELECT timescale_migrate.set_chunk_status($1, 4)", &[chunk.into()]).map(drop)
+    spi::execute("SELECT timescale_migrate.set_chunk_status($1, $2)", &[chunk.into(), FROZEN.into()]).map(drop)
 }
 
 /// The ranges of columns that chunks are skipped by; compressing a chunk finds its own.
@@ -64,6 +62,6 @@ pub fn set_ranges(chunk: Oid, work: &Copy) -> Result<()> {
     if work.ranges.is_empty() {
         return Ok(());
     }
-    let ranges = JsonB(work.ranges.clone().into());
-    spi::execute("SELECT timescale_migrate.set_chunk_ranges($1, $2)", &[chunk.into(), ranges.into()]).map(drop)
+    spi::execute("SELECT timescale_migrate.set_chunk_ranges($1, $2)", &[chunk.into(), spi::json(&work.ranges)?])
+        .map(drop)
 }

@@ -11,7 +11,6 @@ use crate::pg::catch::transaction;
 use crate::pg::{deletion, spi};
 use crate::source::inventory::Here;
 use crate::target::database::{self, Database};
-use pgrx::JsonB;
 use pgrx::pg_sys::Oid;
 
 /// Chunks, or other objects, dropped in one transaction: each takes a few locks.
@@ -27,10 +26,9 @@ pub fn entering<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
 
 /// Keeps how the database itself is, before a run changes that, in the current transaction.
 pub fn keep_database(run: i64) -> Result<()> {
-    let before = serde_json::to_value(database::read(&mut Here)?).map_err(|e| Error::internal(e.to_string()))?;
     spi::execute(
         "UPDATE timescale_migrate.run_log SET database_before = $2 WHERE id = $1",
-        &[run.into(), JsonB(before).into()],
+        &[run.into(), spi::json(&database::read(&mut Here)?)?],
     )
     .map(drop)
 }

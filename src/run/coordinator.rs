@@ -3,7 +3,7 @@
 use super::launch::{Block, Kind};
 use super::{cleanup, migrate, state, verify};
 use crate::core::retry::Pauses;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Result, SqlState};
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, shared::Segment, spi, worker};
 use std::time::{Duration, Instant};
@@ -61,14 +61,13 @@ pub fn main(handle: u32) {
 /// False if another coordinator has the run, whose state is then not ours to write.
 fn work(block: &Block) -> Result<bool> {
     settings()?;
-    let options = serde_json::to_value(&block.options).map_err(|e| Error::internal(e.to_string()))?;
     let kind = match block.kind {
         Kind::Migrate => "migrate",
         Kind::Verify(_) => "verify",
         Kind::Cleanup(_) => "cleanup",
     };
     match block.resume {
-        false => state::begin(block.run, kind, &block.source, options)?,
+        false => state::begin(block.run, kind, &block.source, &block.options)?,
         true if state::begin_again(block.run)? => {}
         true => return Ok(false),
     }

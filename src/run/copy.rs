@@ -137,15 +137,14 @@ fn target(work: &Copy) -> Result<String> {
             spi::value(&name, &[])?.ok_or_else(|| Error::internal("no hypertable"))
         }
         Into::Chunk { hypertable, cagg, slices, tablespace, creation_time } => {
-            let slices = serde_json::to_string(slices).map_err(|e| Error::internal(e.to_string()))?;
             let root = plan::hypertable(hypertable, *cagg);
             // Qualified and quoted, because no schema of a chunk is in the search path.
             let name = spi::value::<String>(
                 &format!(
-                    "SELECT timescale_migrate.create_chunk({root}, $1::pg_catalog.jsonb, $2::pg_catalog.name,
+                    "SELECT timescale_migrate.create_chunk({root}, $1, $2::pg_catalog.name,
                                                            $3::pg_catalog.timestamptz)::pg_catalog.text"
                 ),
-                &[slices.into(), tablespace.clone().into(), creation_time.clone().into()],
+                &[spi::json(slices)?, tablespace.clone().into(), creation_time.clone().into()],
             )?;
             name.ok_or_else(|| Error::internal("no chunk was made"))
         }

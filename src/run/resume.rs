@@ -13,7 +13,6 @@ use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Doubt, Form, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
-use pgrx::JsonB;
 use std::collections::BTreeMap;
 
 struct Known {
@@ -161,10 +160,9 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             state::say_here(run, "notice", &message)?;
         } else if work.guards != guards {
             // A comparison of the values reads under the same locks as this.
-            let guards = serde_json::to_value(&guards).map_err(|e| Error::internal(e.to_string()))?;
             spi::execute(
                 "UPDATE timescale_migrate.task_log SET work = jsonb_set(work, '{guards}', $2) WHERE id = ANY ($1)",
-                &[copies.into(), JsonB(guards).into()],
+                &[copies.into(), spi::json(&guards)?],
             )?;
         }
         tasks::done(id, &tasks::Outcome::default())

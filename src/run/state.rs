@@ -7,10 +7,10 @@
 
 use super::cleanup;
 use crate::core::inventory::Inventory;
+use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
-use pgrx::JsonB;
 use std::time::Duration;
 
 /// The first key of the two-key advisory lock; the second is the run's id. The views know it too.
@@ -30,12 +30,12 @@ pub(super) fn fields(error: &Error) -> [Option<String>; 7] {
 
 /// Makes the run known, and takes the one place for a run that a database has. Both locks
 /// last until this process ends.
-pub fn begin(run: i64, kind: &str, source: &str, options: serde_json::Value) -> Result<()> {
+pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()> {
     transaction(|| {
         spi::execute(
             "INSERT INTO timescale_migrate.run_log (id, kind, source, options)
              OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)",
-            &[run.into(), kind.into(), source.into(), JsonB(options).into()],
+            &[run.into(), kind.into(), source.into(), spi::json(options)?],
         )
         .map(drop)
     })?;

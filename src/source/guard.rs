@@ -3,6 +3,7 @@
 //! what the run's snapshot knows. What was truncated or rewritten since, as compressing does it,
 //! has lost its rows for the snapshot; read all the same, it would be empty.
 
+use super::inventory::Ask;
 use crate::core::name::{Name, literal};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
@@ -52,7 +53,7 @@ pub fn lock_statement(names: &[Name]) -> String {
 fn state(source: &mut Connection, name: &Name) -> Result<(bool, bool)> {
     let relation = format!("{}, {}", literal(&name.schema), literal(&name.name));
     let sql = include_str!("../../sql/source/kept.sql").replace("(:relation)", &format!("({relation})"));
-    source.query(&sql)?.json()?.pop().ok_or_else(|| rewritten(name))
+    source.ask(&sql)?.pop().ok_or_else(|| rewritten(name))
 }
 
 fn rewritten(name: &Name) -> Error {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, Side};
 use crate::libpq::Connection;
 use crate::pg::spi;
 use serde::de::DeserializeOwned;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Something that answers inventory queries with JSON rows.
 pub trait Ask {
@@ -30,7 +30,7 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
 
 impl Ask for Connection {
     fn each(&mut self, sql: &str, row: impl FnMut(&str) -> Result<()>) -> Result<()> {
-        Connection::each(self, sql, row)
+        Connection::each(self, sql, row).map_err(|e| e.on(Side::Source))
     }
 }
 
@@ -95,24 +95,11 @@ const PORTABLE: &str = include_str!("../../sql/inventory/portable_types.sql");
 
 /// Everything that is copied, in one read.
 pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
-    let mut inventory = Inventory {
-        relations: db
-            .ask(&format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/relations.sql")))?,
-        sequences: db.ask(include_str!("../../sql/inventory/sequences.sql"))?,
-        matviews: db.ask(include_str!("../../sql/inventory/matviews.sql"))?,
-        hypertables: Vec::new(),
-        chunks: Vec::new(),
-        caggs: Vec::new(),
-        compressions: Vec::new(),
-        compressed_chunks: Vec::new(),
-        jobs: Vec::new(),
-        cagg_ranges: Vec::new(),
-        skipping: Vec::new(),
-        collations: Vec::new(),
-        excluded: Vec::new(),
-        locked: HashSet::new(),
-        server,
-    };
+    let mut inventory = Inventory::new(server);
+    let text = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/relations.sql"));
+    inventory.relations = db.ask(&text)?;
+    inventory.sequences = db.ask(include_str!("../../sql/inventory/sequences.sql"))?;
+    inventory.matviews = db.ask(include_str!("../../sql/inventory/matviews.sql"))?;
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
     inventory.hypertables =
         specs(db, include_str!("../../sql/inventory/hypertables.sql"), |h: &mut Hypertable, spec| {

@@ -7,7 +7,8 @@
 //! says), and then reads the inventory again. What came in between, and the chunks if the
 //! source's lock table has no room for them all, is locked by who reads it ([`super::guard`]).
 
-use super::{guard, inventory, session};
+use super::inventory::{self, Ask};
+use super::{guard, session};
 use crate::core::inventory::{Inventory, Server};
 use crate::core::name::Name;
 use crate::core::options::Options;
@@ -91,8 +92,8 @@ pub(super) fn name_blockers(connection: &mut Connection, error: Error) -> Error 
         return error;
     }
     let blockers =
-        connection.query("ROLLBACK").and_then(|_| connection.query(include_str!("../../sql/source/blockers.sql")));
-    let lines = blockers.and_then(|rows| rows.json::<String>()).unwrap_or_default();
+        connection.query("ROLLBACK").and_then(|_| connection.ask(include_str!("../../sql/source/blockers.sql")));
+    let lines: Vec<String> = blockers.unwrap_or_default();
     let error = Error::new(error.code, "source: a table could not be locked within lock_timeout").on(Side::Source);
     let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };
     error.hint("Wait for the session that holds the lock, or raise the option lock_timeout.")

@@ -10,7 +10,6 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::subtransaction;
 use crate::pg::spi;
 use crate::source::inventory::{self, Here};
-use pgrx::JsonB;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
@@ -237,7 +236,7 @@ pub fn cagg(cagg: &Cagg, maker: &Maker) -> Result<()> {
 /// Calls a function of this extension that makes an object out of its description.
 fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
     announce(&object.shown(), function);
-    spi::execute(&format!("SELECT timescale_migrate.{function}($1)"), &[JsonB(spec.clone()).into()]).map(drop)
+    spi::execute(&format!("SELECT timescale_migrate.{function}($1)"), &[spi::json(spec)?]).map(drop)
 }
 
 /// An expression for a hypertable here.
@@ -273,11 +272,11 @@ fn enable(root: &Hypertable, spec: &serde_json::Value, interval: Option<i64>) ->
     announce(&name.shown(), "enable_compression");
     spi::execute(
         &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", expression(root)),
-        &[JsonB(spec["settings"].clone()).into(), interval.into()],
+        &[spi::json(&spec["settings"])?, interval.into()],
     )?;
     // ALTER TABLE makes policies by itself along with certain settings.
     let named = serde_json::json!([{"schema": name.schema, "name": name.name, "cagg": root.cagg.is_some()}]);
-    spi::execute("SELECT timescale_migrate.delete_policies($1)", &[JsonB(named).into()]).map(drop)
+    spi::execute("SELECT timescale_migrate.delete_policies($1)", &[spi::json(&named)?]).map(drop)
 }
 
 /// Names the columns that chunks are skipped by.
@@ -302,7 +301,7 @@ pub fn cagg_state(inventory: &Inventory) -> Result<()> {
     let specs: Vec<&serde_json::Value> = inventory.caggs.iter().map(|cagg| &cagg.spec).collect();
     spi::execute(
         "SELECT timescale_migrate.set_cagg_state($1, $2)",
-        &[JsonB(serde_json::json!(specs)).into(), JsonB(serde_json::json!(inventory.cagg_ranges)).into()],
+        &[spi::json(&specs)?, spi::json(&inventory.cagg_ranges)?],
     )
     .map(drop)
 }
@@ -319,7 +318,7 @@ pub fn jobs(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<
         }
         announce(job["application_name"].as_str().unwrap_or("job"), "create_job");
         let paused = policies == Policies::Paused;
-        spi::execute("SELECT timescale_migrate.create_job($1, $2)", &[JsonB(spec).into(), paused.into()])?;
+        spi::execute("SELECT timescale_migrate.create_job($1, $2)", &[spi::json(&spec)?, paused.into()])?;
     }
     spi::execute("SELECT timescale_migrate.activate_jobs()", &[]).map(drop)
 }

@@ -6,6 +6,7 @@ use crate::core::name::literal;
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
 use crate::pg::spi;
+use crate::source::inventory::Ask;
 
 /// Sequences in one query.
 const BATCH: usize = 200;
@@ -23,7 +24,7 @@ pub fn carry(source: &mut Connection, inventory: &Inventory) -> Result<usize> {
                 )
             })
             .collect();
-        for (name, last, called) in source.query(&parts.join(" UNION ALL "))?.json::<(String, i64, bool)>()? {
+        for (name, last, called) in source.ask::<(String, i64, bool)>(&parts.join(" UNION ALL "))? {
             crate::pg::catch::transaction(|| {
                 spi::execute(
                     "SELECT pg_catalog.setval($1::pg_catalog.regclass, $2, $3)",

@@ -1,7 +1,7 @@
 //! A relation's rows on their way: from where, to where, in which form.
 
 use crate::core::checksum;
-use crate::core::inventory::{Column, CompressedColumn, Layout, Slices, Spec};
+use crate::core::inventory::{Column, CompressedColumn, FROZEN, Layout, Slices, Spec};
 use crate::core::name::{Name, column_list, quoted};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -75,8 +75,7 @@ impl Compressed {
 
     /// The source refuses a plain COPY from a frozen chunk's relations.
     fn frozen(&self) -> bool {
-        // The bit of a frozen chunk, the same in every version (TimescaleDB's chunk.h).
-        self.spec.status & 4 != 0
+        self.spec.status & FROZEN != 0
     }
 
     /// What `timescale_migrate.create_compressed_relation` takes.

@@ -180,13 +180,12 @@ pub fn sql(stage: Stage, object: String, bytes: i64, statements: Vec<String>) ->
 /// continuous aggregate whose rows it holds.
 pub fn hypertable(name: &Name, cagg: bool) -> String {
     match cagg {
-        true => materialization_hypertable(name),
+        true => {
+            let (schema, name) = (literal(&name.schema), literal(&name.name));
+            format!("timescale_migrate.materialization_hypertable({schema}, {name})")
+        }
         false => format!("{}::pg_catalog.regclass", literal(&name.to_string())),
     }
-}
-
-fn materialization_hypertable(view: &Name) -> String {
-    format!("timescale_migrate.materialization_hypertable({}, {})", literal(&view.schema), literal(&view.name))
 }
 
 /// The indexes of continuous aggregates, each with the expression that makes it on the root and

@@ -33,8 +33,7 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
     if server.superuser {
         return Ok(());
     }
-    let rows = source.query(include_str!("../../../sql/inventory/unreadable.sql"))?;
-    for (subject, detail) in rows.json::<(String, String)>()? {
+    for (subject, detail) in source.ask::<(String, String)>(include_str!("../../../sql/inventory/unreadable.sql"))? {
         report.add(
             "rights",
             Status::Error,

@@ -126,23 +126,7 @@ fn read(text: &str) -> Option<(Inventory, Target)> {
     let (first, rest) = text.split_once('\n')?;
     let server: Server = row(first)?;
     let mut target = Target { server: server.clone(), collations: Vec::new(), tablespaces: Default::default() };
-    let mut source = Inventory {
-        server,
-        relations: Vec::new(),
-        hypertables: Vec::new(),
-        chunks: Vec::new(),
-        caggs: Vec::new(),
-        compressions: Vec::new(),
-        compressed_chunks: Vec::new(),
-        jobs: Vec::new(),
-        cagg_ranges: Vec::new(),
-        skipping: Vec::new(),
-        collations: Vec::new(),
-        sequences: Vec::new(),
-        matviews: Vec::new(),
-        excluded: Vec::new(),
-        locked: Default::default(),
-    };
+    let mut source = Inventory::new(server);
     for line in rest.lines() {
         let (kind, json) = line.split_at_checked(1)?;
         match kind {
