@@ -49,7 +49,7 @@ pub fn main(handle: u32) {
     let result = catch::everything(|| work(&block));
     worker::await_dependants();
     let ended = match &result {
-        Ok(true) => state::finish(block.run),
+        Ok(true) => catch::transaction(|| state::finish(block.run)),
         Ok(false) => Ok(()),
         Err(error) => state::fail(block.run, error),
     };

@@ -30,11 +30,6 @@ struct Migration<'a> {
 /// again, and each task that was done stays done.
 pub fn run(block: &Block) -> Result<()> {
     let (id, options) = (block.run, &block.options);
-    // The last transaction is committed, only the run's end was not entered. What lives by itself
-    // since then is not touched again.
-    if state::step_done(id, "jobs")? {
-        return Ok(());
-    }
     let begun = state::step_done(id, "tasks")?;
     state::set_phase(id, "preflight")?;
     let name = format!("timescale_migrate run {id} keeper");
@@ -246,12 +241,13 @@ impl Migration<'_> {
         self.make_pieces(&format!("{} roots", to.name()), all, || Ok(()))
     }
 
-    /// The last transaction: from its commit on this database lives by itself.
+    /// The last transaction: from its commit on this database lives by itself, and the run is done.
     fn finish(&self) -> Result<()> {
         state::set_phase(self.block.run, "jobs")?;
-        state::step(self.block.run, "jobs", || {
+        transaction(|| {
             schema::rollup(&self.inventory)?;
-            schema::jobs(&self.inventory, &self.maker, self.block.options.policies)
+            schema::jobs(&self.inventory, &self.maker, self.block.options.policies)?;
+            state::finish(self.block.run)
         })
         .map_err(schema::describe)
     }

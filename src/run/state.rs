@@ -146,18 +146,17 @@ pub fn progress(run: i64) -> Result<(bool, i64)> {
     row.into_iter().next().ok_or_else(|| Error::internal(format!("run {run} is gone")))
 }
 
-/// running -> done
+/// running -> done, in the current transaction
 pub fn finish(run: i64) -> Result<()> {
-    transaction(|| {
-        // All commits of the workers before this one are flushed with it: they ran with
-        // synchronous_commit off.
-        spi::set_local("synchronous_commit", "on")?;
-        spi::execute(
-            "UPDATE timescale_migrate.run_log SET state = 'done', phase = 'done', ended_at = clock_timestamp() WHERE id = $1",
-            &[run.into()],
-        )
-        .map(drop)
-    })
+    // All commits of the workers before this one are flushed with it: they ran with
+    // synchronous_commit off.
+    spi::set_local("synchronous_commit", "on")?;
+    spi::execute(
+        "UPDATE timescale_migrate.run_log SET state = 'done', phase = 'done', ended_at = clock_timestamp()
+         WHERE id = $1 AND state = 'running'",
+        &[run.into()],
+    )
+    .map(drop)
 }
 
 /// running -> failed | cancelled
@@ -169,7 +168,8 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
         let [side, sqlstate, message, detail, hint, context, object] = fields(error);
         spi::execute(
             "UPDATE timescale_migrate.run_log SET state = $2, ended_at = clock_timestamp(), sqlstate = $3, error = $4,
-                    detail = $5, hint = $6, context = $7, object = $8, side = $9 WHERE id = $1",
+                    detail = $5, hint = $6, context = $7, object = $8, side = $9
+             WHERE id = $1 AND state = 'running'",
             &[
                 run.into(),
                 state.into(),
@@ -302,20 +302,15 @@ pub fn removable(run: i64) -> Result<(String, String)> {
 
 fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
     let found = source_of(run)?;
-    let known = spi::json_rows::<(String, String, bool)>(
-        "SELECT json_build_array(r.kind, r.state, 'jobs' = ANY (l.steps_done))::text
-         FROM timescale_migrate.run r JOIN timescale_migrate.run_log l USING (id) WHERE id = $1",
+    let known = spi::json_rows::<(String, String)>(
+        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
         &[run.into()],
     )?;
-    let refused = match known.first().map(|(kind, state, lives)| (kind.as_str(), state.as_str(), *lives)) {
-        // Since a run's last transaction the database lives by itself.
-        Some(("migrate", state, lives)) if states.contains(&state) && !(lives && what == "removed") => {
-            return Ok(found);
-        }
-        Some(("migrate", "failed" | "cancelled" | "interrupted", _)) => "is done but for the entry of its end",
-        Some(("migrate", "running", _)) => "is running",
-        Some(("migrate", "removed", _)) => "was removed",
-        Some(("migrate", ..)) => "is done",
+    let refused = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
+        Some(("migrate", state)) if states.contains(&state) => return Ok(found),
+        Some(("migrate", "running")) => "is running",
+        Some(("migrate", "removed")) => "was removed",
+        Some(("migrate", _)) => "is done",
         _ => "is no migration",
     };
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be {what}")))

@@ -12,7 +12,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("as many rows, but others", same_count),
     Test::community("compressed chunks are written to in between", compressed_change),
     Test::community("frozen chunks are written to after they were frozen here", frozen_change),
-    Test::community("after the last transaction, from which the target lives by itself", lives),
+    Test::community("jobs come with the run's end, not before", last_transaction),
     Test::apache("a table in parts", parts),
     Test::apache("chunks come and go in between", chunks_change),
     Test::apache("the schema is another on the source", changed_schema),
@@ -200,8 +200,8 @@ fn frozen_change(edition: Edition) {
     assert_eq!(copied_again, 2, "{}", pair.messages());
 }
 
-fn lives(edition: Edition) {
-    let pair = Pair::new("resume_lives", edition);
+fn last_transaction(edition: Edition) {
+    let pair = Pair::new("resume_last", edition);
     pair.source.sql("SELECT _timescaledb_functions.stop_background_workers()");
     pair.source.sql(
         "CREATE TABLE h (t timestamptz NOT NULL, n int);
@@ -211,16 +211,20 @@ fn lives(edition: Edition) {
          SELECT add_compression_policy('h', INTERVAL '90 years', initial_start => '2100-01-01 UTC'),
                 add_retention_policy('h', INTERVAL '100 years', initial_start => '2100-01-01 UTC')",
     );
-    let summary = pair.migrate();
-    let run = summary.get("run").unwrap();
-    // As a crash before the run's end is entered leaves it, and what came since.
-    pair.target.sql(&format!("UPDATE timescale_migrate.run_log SET state = 'failed', phase = 'jobs' WHERE id = {run}"));
-    pair.target.sql("INSERT INTO h VALUES ('2024-01-01 UTC', 2), ('2025-01-01 UTC', 3)");
-    pair.source.sql("INSERT INTO h VALUES ('2024-01-01 UTC', 4)");
-    pair.target.refuses(&format!("SELECT migrate_cleanup({run})"), &["is done but for the entry of its end and cannot be removed"]);
-    resume(&pair, run);
-    assert_eq!(pair.target.value("SELECT string_agg(n::text, ' ' ORDER BY n) FROM h"), "1 2 3");
+    pair.target.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
+         CREATE TRIGGER refuse BEFORE UPDATE ON timescale_migrate.run_log FOR EACH ROW WHEN (NEW.state = 'done')
+         EXECUTE FUNCTION refuse()",
+    );
     let jobs = "SELECT string_agg(proc_name, ' ' ORDER BY proc_name) FROM timescaledb_information.jobs WHERE job_id >= 1000";
+    let run = pair.start("");
+    pair.wait_for_state(&run, "failed");
+    pair.wait_for_silence();
+    assert!(pair.target.is("SELECT error = 'not yet' AND phase = 'jobs' FROM timescale_migrate.run_log"));
+    assert_eq!(pair.target.value(&format!("SELECT coalesce(({jobs}), 'none')")), "none");
+    pair.target.sql("DROP TRIGGER refuse ON timescale_migrate.run_log; DROP FUNCTION refuse");
+    resume(&pair, &run);
+    assert_same(&pair);
     assert_eq!(pair.target.value(jobs), "policy_compression policy_retention");
 }
 
