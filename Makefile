@@ -9,6 +9,7 @@
 # PG_CONFIG            the installation to build for; default: Debian's PostgreSQL 17, else the one in PATH
 # COMMUNITY_PG_CONFIG  an installation with TimescaleDB's Community edition; default: the path below
 # NEXT_PG_CONFIG       an installation of a newer PostgreSQL with that edition, a target for tests; default: as below
+# PREVIOUS_PG_CONFIG   an installation of an older PostgreSQL with that edition, a source for tests; default: as below
 # TESTS                cluster tests to run, by a part of their names; default: all
 
 PACKAGED = /usr/lib/postgresql/17/bin/pg_config
@@ -16,6 +17,7 @@ PACKAGED = /usr/lib/postgresql/17/bin/pg_config
 PG_CONFIG ?= $(shell test -x $(PACKAGED) && echo $(PACKAGED) || echo pg_config)
 COMMUNITY_PG_CONFIG ?= /opt/timescaledb-community/bin/pg_config
 NEXT_PG_CONFIG ?= /opt/postgresql-18/bin/pg_config
+PREVIOUS_PG_CONFIG ?= /opt/timescaledb-previous/bin/pg_config
 
 major = $(shell $(1) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 MAJOR = $(call major,$(PG_CONFIG))
@@ -99,7 +101,7 @@ installcheck:
 
 cluster: $(DATA)
 	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) NEXT_PG_CONFIG=$(NEXT_PG_CONFIG) \
-	    cargo test --package cluster -- $(TESTS)
+	    PREVIOUS_PG_CONFIG=$(PREVIOUS_PG_CONFIG) cargo test --package cluster -- $(TESTS)
 
 # The test of that name once more, for longer; CHAOS_SEED repeats an earlier time's choices.
 chaos: setup

@@ -1,6 +1,7 @@
 -- What belongs to the database itself rather than to an object in it, and the tablespaces that it uses.
 -- Run on: source and target. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one row, one JSON object. `acl` is null where it was never changed; a null grantee is PUBLIC. A setting's null role is every role.
+-- `schemas` are those of users, `public` too.
 SELECT json_build_object(
     'name', d.datname,
     'owner', pg_get_userbyid(d.datdba),
@@ -20,6 +21,18 @@ SELECT json_build_object(
             'role', CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END,
             'settings', s.setconfig)), '[]'::json)
         FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid),
+    'schemas', (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', n.nspname,
+            'owner', pg_get_userbyid(n.nspowner),
+            'comment', obj_description(n.oid, 'pg_namespace'),
+            'acl', CASE WHEN n.nspacl IS NOT NULL THEN (
+                SELECT coalesce(json_agg(json_build_object(
+                    'grantee', CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END,
+                    'privilege', a.privilege_type,
+                    'grantable', a.is_grantable)), '[]'::json)
+                FROM aclexplode(n.nspacl) a) END)), '[]'::json)
+        FROM pg_catalog.pg_namespace n WHERE n.oid >= 16384 OR n.nspname = 'public'),
     'tablespaces', (
         SELECT coalesce(json_agg(json_build_object(
             'name', t.spcname,

@@ -15,7 +15,7 @@ WITH RECURSIVE used(role) AS (
     UNION SELECT setrole FROM pg_catalog.pg_db_role_setting s
           JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = current_database() WHERE s.setrole <> 0
     UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid >= 16384
-    UNION SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid >= 16384
+    UNION SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid >= 16384 OR nspname = 'public'
     UNION SELECT proowner FROM pg_catalog.pg_proc WHERE oid >= 16384
     UNION SELECT typowner FROM pg_catalog.pg_type WHERE oid >= 16384
     UNION SELECT oprowner FROM pg_catalog.pg_operator WHERE oid >= 16384

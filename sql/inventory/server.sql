@@ -30,7 +30,8 @@ SELECT json_build_object(
             -- 'timescale' can only be set where the Community library is present.
             'tsl', coalesce(current_setting('timescaledb.license', true) = 'timescale', false),
             'restoring', coalesce(current_setting('timescaledb.restoring', true)::bool, false),
-            'functions_schema', CASE WHEN to_regnamespace('_timescaledb_functions') IS NULL
+            -- 2.11 has the other schema already, with few of the functions.
+            'functions_schema', CASE WHEN to_regproc('_timescaledb_functions.stop_background_workers') IS NULL
                                      THEN '_timescaledb_internal' ELSE '_timescaledb_functions' END,
             'catalog', (
                 SELECT json_build_object(

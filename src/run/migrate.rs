@@ -169,7 +169,7 @@ impl Migration<'_> {
     fn make_schema(&self, keeper: &mut snapshot::Keeper, early: &HashSet<Name>) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
         state::set_phase(id, "schema")?;
-        let mut all = Vec::new();
+        let mut all = vec![Piece::new(None, || cleanup::keep_database(id).map(|()| Vec::new()))];
         if options.roles == Roles::Used {
             let roles = transaction(|| roles::missing(&mut keeper.connection, options))?;
             let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
@@ -189,7 +189,6 @@ impl Migration<'_> {
         all.push(Piece::new(None, move || {
             schema::compression(&self.inventory, |name| early.contains(name))?;
             schema::chunk_skipping(&self.inventory)?;
-            cleanup::keep_database(id)?;
             database::make(&database, options)
         }));
         self.make_pieces("schema", all, || pieces::settle(id, &self.digests))

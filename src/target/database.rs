@@ -16,6 +16,7 @@ pub struct Database {
     pub comment: Option<String>,
     pub acl: Option<Vec<Grant>>,
     pub settings: Vec<Settings>,
+    pub schemas: Vec<Schema>,
     pub tablespaces: Vec<Tablespace>,
     pub large_objects: LargeObjects,
 }
@@ -26,6 +27,14 @@ pub struct Grant {
     pub grantee: Option<String>,
     pub privilege: String,
     pub grantable: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schema {
+    pub name: String,
+    pub owner: String,
+    pub comment: Option<String>,
+    pub acl: Option<Vec<Grant>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,26 +77,21 @@ pub fn grants(object: &str, acl: &[Grant], owner: Option<&str>) -> Vec<String> {
     statements
 }
 
-/// Puts settings, privileges and comment back as they were, in the current transaction.
+/// Puts settings, privileges and comments back as they were, and the owners of schemas, in the
+/// current transaction.
 pub fn restore(before: &Database) -> Result<()> {
     let now = read(&mut Here)?;
     let object = this_database()?;
-    let comment = before.comment.as_deref().map_or("NULL".to_string(), literal);
-    spi::execute(&format!("COMMENT ON {object} IS {comment}"), &[])?;
-    if now.acl != before.acl {
-        for grantee in now.acl.iter().flatten().filter_map(|grant| grant.grantee.as_deref()) {
-            spi::execute(&format!("REVOKE ALL ON {object} FROM {}", quoted(grantee)), &[])?;
-        }
-        // As it is where it was never changed: PostgreSQL's manual, "Privileges".
-        let grant = |grantee: Option<&String>, privilege: &str| Grant {
-            grantee: grantee.cloned(),
-            privilege: privilege.to_string(),
-            grantable: false,
-        };
-        let initial = || vec![grant(None, "CONNECT"), grant(None, "TEMPORARY"), grant(Some(&before.owner), "ALL")];
-        for statement in grants(&object, &before.acl.clone().unwrap_or_else(initial), None) {
-            spi::execute(&statement, &[])?;
-        }
+    comment(&object, before.comment.as_deref())?;
+    // As it is where it was never changed: PostgreSQL's manual, "Privileges".
+    let initial = [(None, "CONNECT"), (None, "TEMPORARY"), (Some(before.owner.as_str()), "ALL")];
+    give_back(&object, &now.acl, &before.acl, &initial)?;
+    for schema in before.schemas.iter().filter(|schema| !now.schemas.contains(schema)) {
+        let Some(now) = now.schemas.iter().find(|other| other.name == schema.name) else { continue };
+        let object = format!("SCHEMA {}", quoted(&schema.name));
+        spi::execute(&format!("ALTER {object} OWNER TO {}", quoted(&schema.owner)), &[])?;
+        comment(&object, schema.comment.as_deref())?;
+        give_back(&object, &now.acl, &schema.acl, &[(Some(schema.owner.as_str()), "ALL")])?;
     }
     let of = |role: &Option<String>| match role {
         Some(role) => format!("ROLE {} IN {object}", quoted(role)),
@@ -104,6 +108,34 @@ pub fn restore(before: &Database) -> Result<()> {
     Ok(())
 }
 
+fn comment(object: &str, comment: Option<&str>) -> Result<()> {
+    let comment = comment.map_or("NULL".to_string(), literal);
+    spi::execute(&format!("COMMENT ON {object} IS {comment}"), &[]).map(drop)
+}
+
+/// Takes the privileges that there are now, and grants those of before: the `initial` ones, each
+/// with its grantee, where they were never changed.
+fn give_back(
+    object: &str,
+    now: &Option<Vec<Grant>>,
+    before: &Option<Vec<Grant>>,
+    initial: &[(Option<&str>, &str)],
+) -> Result<()> {
+    if now == before {
+        return Ok(());
+    }
+    for grantee in now.iter().flatten().filter_map(|grant| grant.grantee.as_deref()) {
+        spi::execute(&format!("REVOKE ALL ON {object} FROM {}", quoted(grantee)), &[])?;
+    }
+    let grant = |(grantee, privilege): &(Option<&str>, &str)| Grant {
+        grantee: grantee.map(str::to_string),
+        privilege: privilege.to_string(),
+        grantable: false,
+    };
+    let before = before.clone().unwrap_or_else(|| initial.iter().map(grant).collect());
+    grants(object, &before, None).iter().try_for_each(|statement| spi::execute(statement, &[]).map(drop))
+}
+
 fn this_database() -> Result<String> {
     let name: String = spi::value("SELECT pg_catalog.current_database()::text", &[])?.unwrap_or_default();
     Ok(format!("DATABASE {}", quoted(&name)))
@@ -113,8 +145,8 @@ fn this_database() -> Result<String> {
 pub fn make(database: &Database, options: &Options) -> Result<Vec<String>> {
     let object = this_database()?;
     let mut warnings = Vec::new();
-    if let Some(comment) = &database.comment {
-        spi::execute(&format!("COMMENT ON {object} IS {}", literal(comment)), &[])?;
+    if database.comment.is_some() {
+        comment(&object, database.comment.as_deref())?;
     }
     if let (Keep::Keep, Some(acl)) = (options.privileges, &database.acl) {
         for statement in grants(&object, acl, None) {

@@ -75,9 +75,15 @@ impl Maker {
     pub fn wants(&self, entry: &Entry) -> bool {
         match entry.desc.as_str() {
             "ACL" | "DEFAULT ACL" => self.privileges,
-            "SCHEMA" => !self.schemas.contains(&entry.tag),
+            "SCHEMA" => self.owners || !self.is_here(entry),
             _ => true,
         }
+    }
+
+    /// A schema that was here before, as `public` always is: it gets the source's owner, like its
+    /// privileges and its comment.
+    fn is_here(&self, entry: &Entry) -> bool {
+        entry.desc == "SCHEMA" && self.schemas.contains(&entry.tag)
     }
 
     /// The statements that make an entry, in order.
@@ -97,7 +103,9 @@ impl Maker {
             let (setting, value) = (literal(setting), literal(value));
             statements.push(format!("SELECT pg_catalog.set_config({setting}, {value}, true)"));
         }
-        statements.push(definition);
+        if !self.is_here(entry) {
+            statements.push(definition);
+        }
         statements.extend(entry.access_method_statement());
         if self.owners {
             statements.extend(entry.owner_statement());

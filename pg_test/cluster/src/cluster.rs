@@ -1,6 +1,6 @@
 //! A throw-away database cluster and its server.
 
-use crate::edition::{Edition, has_library, postgres_15};
+use crate::edition::{Edition, has_library, major, postgres_15};
 use crate::poll;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,6 +22,7 @@ pub const PASSWORD: &str = "it's a \"secret\"";
 /// this process ends in any other way.
 pub struct Cluster {
     pub bindir: PathBuf,
+    major: u32,
     /// Holds the data, the socket and the log.
     pub dir: PathBuf,
     pub port: u16,
@@ -99,7 +100,8 @@ impl Cluster {
             arguments.extend(["-c".into(), format!("{name}={value}").into()]);
         }
         let guard = Mutex::new(guard(bindir, &dir, &arguments));
-        let cluster = Cluster { bindir: bindir.into(), dir, mounted: false, port, arguments, guard };
+        let major = major(&bindir.join("pg_config")).expect("no pg_config");
+        let cluster = Cluster { bindir: bindir.into(), major, dir, mounted: false, port, arguments, guard };
         cluster.wait_until_ready();
         cluster
     }
@@ -162,7 +164,12 @@ impl Cluster {
         let mut config = postgres::Config::new();
         config.host_path(&self.dir).port(self.port).user("postgres").dbname(database);
         // A hang is a failure as well, and is to be seen before the whole run is given up.
-        config.options("-c statement_timeout=180s -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0").application_name("test");
+        let mut options =
+            "-c statement_timeout=180s -c lock_timeout=0 -c idle_in_transaction_session_timeout=0".to_owned();
+        if self.major >= 14 {
+            options += " -c idle_session_timeout=0";
+        }
+        config.options(&options).application_name("test");
         config
     }
 
@@ -243,6 +250,7 @@ pub fn shared_source(edition: Edition) -> Arc<Cluster> {
         Edition::Apache => shared("Apache source", || of_edition(edition, &[])),
         Edition::Community => shared("Community source", || of_edition(edition, &[])),
         Edition::Next => shared("Next source", || of_edition(edition, &[])),
+        Edition::Previous => shared("Previous source", || of_edition(edition, &[])),
     }
 }
 
@@ -251,6 +259,7 @@ pub fn shared_target(edition: Edition) -> Arc<Cluster> {
         Edition::Apache => shared("Apache target", || of_edition(edition, &[])),
         Edition::Community => shared("Community target", || of_edition(edition, &[])),
         Edition::Next => shared("Next target", || of_edition(edition, &[])),
+        Edition::Previous => panic!("a source only"),
     }
 }
 
@@ -278,7 +287,7 @@ fn edition_settings<'a>(edition: Edition, settings: &[(&'a str, &'a str)]) -> (P
     let bindir = edition.bindir().expect("no such installation");
     let license = match edition {
         Edition::Apache => "apache",
-        Edition::Community | Edition::Next => "timescale",
+        Edition::Community | Edition::Next | Edition::Previous => "timescale",
     };
     let mut all = vec![("timescaledb.license", license)];
     all.extend(settings);

@@ -65,6 +65,19 @@ impl Db {
         }
     }
 
+    /// The server's major version.
+    pub fn major(&self) -> u32 {
+        self.value("SELECT current_setting('server_version_num')::int / 10000").parse().unwrap()
+    }
+
+    /// The schema of TimescaleDB's own functions.
+    pub fn functions(&self) -> &'static str {
+        match self.is("SELECT extversion < '2.12' FROM pg_extension WHERE extname = 'timescaledb'") {
+            true => "_timescaledb_internal",
+            false => "_timescaledb_functions",
+        }
+    }
+
     /// The first column of the first row.
     #[track_caller]
     pub fn value(&self, query: &str) -> String {

@@ -12,6 +12,9 @@ pub enum Edition {
     Community,
     /// NEXT_PG_CONFIG's installation, which has that edition too, on a newer PostgreSQL.
     Next,
+    /// PREVIOUS_PG_CONFIG's installation, which has versions of that edition that the newer
+    /// PostgreSQL knows no more, on an older one; a source only.
+    Previous,
 }
 
 impl Edition {
@@ -33,6 +36,11 @@ impl Edition {
                 let bindir = ask(&next, "--bindir").filter(|_| major(&next) > major(&own)).map(PathBuf::from);
                 bindir.filter(|dir| has_library(dir, "-tsl-"))
             }
+            Edition::Previous => {
+                let previous = pg_config("PREVIOUS_PG_CONFIG", "/opt/timescaledb-previous/bin/pg_config");
+                let bindir = ask(&previous, "--bindir").filter(|_| major(&previous) < major(&own)).map(PathBuf::from);
+                bindir.filter(|dir| has_library(dir, "-tsl-"))
+            }
         }
     }
 
@@ -43,6 +51,9 @@ impl Edition {
             Edition::Community => "no installation with TimescaleDB's Community edition; COMMUNITY_PG_CONFIG names one",
             Edition::Next => {
                 "no installation with TimescaleDB's Community edition on a newer PostgreSQL; NEXT_PG_CONFIG names one"
+            }
+            Edition::Previous => {
+                "no installation with TimescaleDB's Community edition on an older PostgreSQL; PREVIOUS_PG_CONFIG names one"
             }
         };
         self.bindir().is_none().then_some(lack)
@@ -59,6 +70,7 @@ impl Edition {
             Edition::Apache => "apache",
             Edition::Community => "community",
             Edition::Next => "next",
+            Edition::Previous => "previous",
         }
     }
 }
@@ -68,13 +80,17 @@ impl Edition {
 pub struct Versions {
     pub source: &'static str,
     pub target: &'static str,
-    /// Where the target is; the source is [`Edition::Community`].
+    /// Where the source is.
+    pub from: Edition,
+    /// Where the target is.
     pub to: Edition,
 }
 
 impl Versions {
-    /// From older to newer catalogs, within each, and to the next PostgreSQL.
-    pub const ALL: [Versions; 5] = [
+    /// From the oldest PostgreSQL, from older to newer catalogs, within each, and to the next PostgreSQL.
+    pub const ALL: [Versions; 7] = [
+        Versions { from: Edition::Previous, ..Versions::new("2.11.2", "2.29.2") },
+        Versions { from: Edition::Previous, ..Versions::new("2.15.3", "2.29.2") },
         Versions::new("2.17.2", "2.29.2"),
         Versions::new("2.19.3", "2.19.3"),
         Versions::new("2.19.3", "2.29.2"),
@@ -84,7 +100,7 @@ impl Versions {
 
     /// Both on the same PostgreSQL.
     pub const fn new(source: &'static str, target: &'static str) -> Versions {
-        Versions { source, target, to: Edition::Community }
+        Versions { source, target, from: Edition::Community, to: Edition::Community }
     }
 
     /// What is missing here to run tests between them.
@@ -92,9 +108,9 @@ impl Versions {
         let has = |edition: Edition, version: &str| {
             edition.bindir().is_some_and(|dir| has_library(&dir, &format!("-tsl-{version}.so")))
         };
-        let both = has(Edition::Community, self.source) && has(self.to, self.target);
+        let both = has(self.from, self.source) && has(self.to, self.target);
         let lack = "their versions of TimescaleDB's Community edition are not there";
-        Edition::Community.lacks().or(self.to.lacks()).or((!both).then_some(lack))
+        self.from.lacks().or(self.to.lacks()).or((!both).then_some(lack))
     }
 
     pub fn same(self) -> bool {
@@ -134,7 +150,7 @@ fn ask(pg_config: &Path, what: &str) -> Option<String> {
 }
 
 /// "PostgreSQL 17.6 (Debian ...)" to 17; "PostgreSQL 18beta1" to 18.
-fn major(pg_config: &Path) -> Option<u32> {
+pub fn major(pg_config: &Path) -> Option<u32> {
     let version = ask(pg_config, "--version")?;
     let number = version.split_whitespace().nth(1)?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

@@ -39,12 +39,12 @@ impl Pair {
     /// Both with the Community edition, of these versions. No job runs on the source by itself.
     pub fn of(name: &str, versions: Versions) -> Pair {
         let name = format!("{name} {}", versions.suffix());
-        let source = Db::create(shared_source(Edition::Community), &name);
+        let source = Db::create(shared_source(versions.from), &name);
         let target = Db::create(shared_target(versions.to), &name);
         for (side, version) in [(&source, versions.source), (&target, versions.target)] {
             side.sql(&format!("CREATE EXTENSION timescaledb VERSION '{version}'"));
         }
-        source.sql("SELECT _timescaledb_functions.stop_background_workers()");
+        source.sql(&format!("SELECT {}.stop_background_workers()", source.functions()));
         let target = Pair::server(&source, target);
         Pair { source, target }
     }

@@ -17,6 +17,7 @@ enum On {
     Community,
     Postgres15,
     Next,
+    Previous,
     Since18,
     Richest,
 }
@@ -63,6 +64,11 @@ impl Test {
         Test { name, run: Run::Edition(On::Next, run) }
     }
 
+    /// Needs an older PostgreSQL beside PG_CONFIG's.
+    pub const fn previous(name: &'static str, run: fn(Edition)) -> Test {
+        Test { name, run: Run::Edition(On::Previous, run) }
+    }
+
     /// Needs PostgreSQL 18 or newer with the Community edition on both sides.
     pub const fn since_18(name: &'static str, run: fn(Edition)) -> Test {
         Test { name, run: Run::Edition(On::Since18, run) }
@@ -87,6 +93,7 @@ impl Test {
                     On::Apache | On::Postgres15 => &[Edition::Apache],
                     On::Community => &[Edition::Community],
                     On::Next => &[Edition::Next],
+                    On::Previous => &[Edition::Previous],
                     On::Since18 => &[Edition::since_18().unwrap_or(Edition::Next)],
                     On::Richest if Edition::Community.bindir().is_some() => &[Edition::Community],
                     On::Richest => &[Edition::Apache],
@@ -109,8 +116,9 @@ impl Test {
             Run::Versions(versions, run) => {
                 let trial = |versions: &Versions| {
                     let versions = *versions;
+                    let older = if versions.from == Edition::Previous { " on an older PostgreSQL" } else { "" };
                     let newer = if versions.to == Edition::Next { " on a newer PostgreSQL" } else { "" };
-                    let name = format!("{name}, {} to {}{newer}", versions.source, versions.target);
+                    let name = format!("{name}, {}{older} to {}{newer}", versions.source, versions.target);
                     Trial::test(name, move || guarded(|| run(versions)))
                         .with_kind(versions.to.name())
                         .with_ignored_flag(left_out.count(versions.lacks()))

@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
 const RAW: &str = "
     CREATE FUNCTION heavy(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n; END';
     CREATE TABLE reading (t timestamptz NOT NULL, device int NOT NULL, n int);
-    SELECT create_hypertable('reading', by_range('t', INTERVAL '10 days'));
+    SELECT create_hypertable('reading', 't', chunk_time_interval => INTERVAL '10 days');
     INSERT INTO reading SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '50 minutes', i % 7, i FROM generate_series(0, 3000) i";
 
 const CAGGS: [(&str, &str); 6] = [

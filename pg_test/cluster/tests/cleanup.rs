@@ -22,6 +22,9 @@ fn state(pair: &Pair) -> Vec<String> {
                   WHERE datname = current_database()
         UNION ALL SELECT 'database ' || coalesce(shobj_description(oid, 'pg_database'), '') || coalesce(datacl, acldefault('d', datdba))::text
                   FROM pg_database WHERE datname = current_database()
+        UNION ALL SELECT concat_ws(' ', nspname, nspowner::regrole, obj_description(oid, 'pg_namespace'),
+                                   (SELECT string_agg(acl::text, ' ' ORDER BY acl::text) FROM unnest(coalesce(nspacl, acldefault('n', nspowner))) acl))
+                  FROM pg_namespace WHERE nspname IN ('public', 'mine', 'common')
         ORDER BY 1";
     pair.target.rows(list).iter().map(|row| row.get(0).unwrap().to_owned()).collect()
 }
@@ -45,7 +48,9 @@ fn fill(pair: &Pair, edition: Edition, role: &str) {
          CREATE DOMAIN \"S x\".little AS int CHECK (VALUE < 9); CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
          ALTER TABLE hen OWNER TO {role}; ALTER DEFAULT PRIVILEGES FOR ROLE {role} GRANT SELECT ON TABLES TO PUBLIC;
          ALTER DATABASE {database} SET work_mem = '8MB'; COMMENT ON DATABASE {database} IS 'of the source';
-         GRANT CREATE ON DATABASE {database} TO {role}; SELECT lo_from_bytea(0, 'large')"
+         GRANT CREATE ON DATABASE {database} TO {role}; SELECT lo_from_bytea(0, 'large');
+         ALTER SCHEMA public OWNER TO {role}; GRANT CREATE ON SCHEMA public TO PUBLIC; COMMENT ON SCHEMA public IS 'theirs';
+         CREATE SCHEMA common AUTHORIZATION {role}; GRANT USAGE ON SCHEMA common TO PUBLIC"
     ));
     if edition == Edition::Community {
         for statement in [
@@ -69,7 +74,7 @@ fn fill(pair: &Pair, edition: Edition, role: &str) {
     }
     // What was here before and looks as if it were the run's.
     pair.target.sql(&format!(
-        "DROP ROLE IF EXISTS {role}; CREATE SCHEMA mine; CREATE TABLE mine.own (n int); CREATE VIEW mine.seen AS SELECT * FROM mine.own;
+        "DROP ROLE IF EXISTS {role}; CREATE SCHEMA mine; CREATE TABLE mine.own (n int); CREATE VIEW mine.seen AS SELECT * FROM mine.own; CREATE SCHEMA common;
          ALTER DATABASE {} SET statement_timeout = '7min'", quote(&pair.target.name)
     ));
 }

@@ -90,7 +90,7 @@ fn others(edition: Edition) {
          CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER away FOREIGN DATA WRAPPER nothing OPTIONS (a 'b');
          CREATE FOREIGN TABLE far (n int) SERVER away;
          COMMENT ON COLUMN t.a IS 'a column'; COMMENT ON TRIGGER up ON t IS 'a trigger'; COMMENT ON FUNCTION close(int, int) IS 'a function';
-         COMMENT ON SCHEMA public IS 'ours'; COMMENT ON RULE noted ON t IS 'a rule'; COMMENT ON CONSTRAINT t_pkey ON t IS 'a key'",
+         COMMENT ON SCHEMA public IS 'ours'; ALTER SCHEMA public OWNER TO CURRENT_USER; COMMENT ON RULE noted ON t IS 'a rule'; COMMENT ON CONSTRAINT t_pkey ON t IS 'a key'",
     );
     pair.migrate();
     assert_same(&pair);

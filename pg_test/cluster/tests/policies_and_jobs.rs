@@ -20,14 +20,14 @@ fn make(pair: &Pair) {
     let source = &pair.source;
     source.sql(&format!("CREATE ROLE {owner} LOGIN; CREATE ROLE {other} LOGIN; CREATE SCHEMA \"Job Schema\"; GRANT USAGE ON SCHEMA \"Job Schema\" TO {owner}, {other}"));
     source.sql(
-        "CREATE TABLE tick (at bigint NOT NULL, v int); SELECT create_hypertable('tick', by_range('at', 1000));
+        "CREATE TABLE tick (at bigint NOT NULL, v int); SELECT create_hypertable('tick', 'at', chunk_time_interval => 1000);
          CREATE FUNCTION now_tick() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT bigint ''10000''';
          SELECT set_integer_now_func('tick', 'now_tick');
          ALTER TABLE tick SET (timescaledb.compress, timescaledb.compress_segmentby = '', timescaledb.compress_orderby = 'at');
          CREATE INDEX tick_v ON tick (v);
-         CREATE TABLE \"Kept\" (at bigint NOT NULL, v int); SELECT create_hypertable('\"Kept\"', by_range('at', 1000)); SELECT set_integer_now_func('\"Kept\"', 'now_tick');
+         CREATE TABLE \"Kept\" (at bigint NOT NULL, v int); SELECT create_hypertable('\"Kept\"', 'at', chunk_time_interval => 1000); SELECT set_integer_now_func('\"Kept\"', 'now_tick');
          CREATE INDEX \"Kept v\" ON \"Kept\" (v);
-         CREATE TABLE metric (t timestamptz NOT NULL, v int); SELECT create_hypertable('metric', by_range('t', INTERVAL '1 day'));
+         CREATE TABLE metric (t timestamptz NOT NULL, v int); SELECT create_hypertable('metric', 't', chunk_time_interval => INTERVAL '1 day');
          INSERT INTO tick SELECT i, i % 100 FROM generate_series(0, 9999, 7) i; INSERT INTO \"Kept\" SELECT * FROM tick;
          INSERT INTO metric SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '3 hours', i FROM generate_series(0, 99) i",
     );
@@ -45,9 +45,13 @@ fn make(pair: &Pair) {
     // One is paused, one has no field as it comes.
     source.sql("SELECT alter_job(id, scheduled => false) FROM _timescaledb_config.bgw_job WHERE proc_name = 'policy_compression'");
     source.sql(
-        "SELECT alter_job(j.id, schedule_interval => '2 days 04:05:06', max_runtime => '07:00:00', max_retries => 8, retry_period => '00:09:10', fixed_schedule => true,
-                          initial_start => '2100-02-01 11:12:13 UTC', timezone => 'Asia/Kathmandu', next_start => '2100-02-03 UTC')
+        "SELECT alter_job(j.id, schedule_interval => '2 days 04:05:06', max_runtime => '07:00:00', max_retries => 8, retry_period => '00:09:10', next_start => '2100-02-03 UTC')
          FROM _timescaledb_config.bgw_job j WHERE j.schedule_interval = '2 months'",
+    );
+    // As alter_job sets them too, since 2.12.
+    source.sql(
+        "UPDATE _timescaledb_config.bgw_job SET fixed_schedule = true, initial_start = '2100-02-01 11:12:13 UTC', timezone = 'Asia/Kathmandu'
+         WHERE schedule_interval = '2 days 04:05:06'",
     );
     source.sql(&format!(
         "CREATE TABLE \"Job Schema\".done (what text, who name DEFAULT current_user); GRANT ALL ON \"Job Schema\".done TO {owner}, {other};
@@ -63,7 +67,8 @@ fn make(pair: &Pair) {
          SET ROLE {other};
          SELECT add_job('\"Job Schema\".act_too', '1 month', initial_start => '2100-03-02 UTC', fixed_schedule => false);
          RESET ROLE;
-         SELECT alter_job(3, max_runtime => '02:03:04', schedule_interval => '11 days', timezone => NULL); SELECT alter_job(1, scheduled => false)"
+         SELECT alter_job(id, max_runtime => '02:03:04', schedule_interval => '11 days') FROM _timescaledb_config.bgw_job WHERE id = 3;
+         SELECT alter_job(1, scheduled => false)"
     ));
 }
 
@@ -84,8 +89,12 @@ fn every_field(versions: Versions) {
     assert_same_jobs(&pair, versions);
     let next = "SELECT string_agg(s.next_start::text, ' ' ORDER BY s.next_start) FROM _timescaledb_internal.bgw_job_stat s WHERE s.job_id >= 1000";
     assert_eq!(pair.source.value(next), pair.target.value(next));
-    let own = "SELECT string_agg(concat_ws(' ', id, max_runtime, CASE id WHEN 3 THEN schedule_interval END, scheduled), ', ' ORDER BY id) FROM _timescaledb_config.bgw_job WHERE id IN (1, 3)";
-    assert_eq!(pair.source.value(own), pair.target.value(own));
+    // The third is new in 2.15.
+    let own = format!(
+        "SELECT string_agg(concat_ws(' ', id, max_runtime, CASE id WHEN 3 THEN schedule_interval END, scheduled), ', ' ORDER BY id)
+         FROM _timescaledb_config.bgw_job WHERE id IN (1, {})", if versions.source >= "2.15" { 3 } else { 1 }
+    );
+    assert_eq!(pair.source.value(&own), pair.target.value(&own));
     // Each is the job that it was: altered and checked alike, and it does the same.
     for side in [&pair.source, &pair.target] {
         let act = side.value("SELECT id FROM _timescaledb_config.bgw_job WHERE proc_name = 'Act'");
@@ -147,7 +156,7 @@ fn paused_and_skipped(versions: Versions) {
     make(&pair);
     pair.migrate_with(r#"'{"policies": "paused"}', jobs => 2"#);
     assert!(pair.target.is("SELECT count(*) = 8 AND every(NOT scheduled) FROM _timescaledb_config.bgw_job WHERE id >= 1000"));
-    let fields = "SELECT string_agg((to_jsonb(j) - '{id,application_name,hypertable_id,config,owner,scheduled}'::text[])::text, ' ' ORDER BY j.initial_start)
+    let fields = "SELECT string_agg((to_jsonb(j) - '{id,application_name,hypertable_id,config,owner,scheduled,proc_schema,check_schema}'::text[])::text, ' ' ORDER BY j.initial_start)
         FROM _timescaledb_config.bgw_job j WHERE j.id >= 1000";
     assert_eq!(pair.source.value(fields), pair.target.value(fields));
 

@@ -7,13 +7,13 @@ pub const TESTS: &[Test] =
     &[Test::versions("policies that run or are due", policies)];
 
 const NONE: [&str; 1] = ["ok | policies of the source | none runs or is due within the hour"];
-const HINT: &str =
-    "SELECT _timescaledb_functions.stop_background_workers(); on the source, and start_background_workers() after the run.";
 
 fn policies(versions: Versions) {
     let pair = Pair::of("preflight_jobs", versions);
+    let schema = pair.source.functions();
+    let hint = format!("SELECT {schema}.stop_background_workers(); on the source, and start_background_workers() after the run.");
     pair.source.sql(
-        "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+        "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', 't', chunk_time_interval => INTERVAL '1 day');
          INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', n FROM generate_series(1, 9) n;
          SELECT add_retention_policy('h', INTERVAL '100 years'); ALTER TABLE h SET (timescaledb.compress)",
     );
@@ -25,12 +25,12 @@ fn policies(versions: Versions) {
     let mut reader = pair.source.connect();
     reader.batch_execute("BEGIN; SELECT * FROM h").unwrap();
     pair.source.sql("SELECT alter_job(job_id, next_start => now() + interval '30 minutes') FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'");
-    pair.source.sql("SELECT _timescaledb_functions.start_background_workers()");
+    pair.source.sql(&format!("SELECT {schema}.start_background_workers()"));
     let name = |procedure: &str| {
         pair.source.value(&format!("SELECT application_name FROM _timescaledb_config.bgw_job WHERE proc_name = '{procedure}'"))
     };
     let running = format!(
-        "warning | {} | on public.h is running; it and the run may wait for each other's locks | {HINT}",
+        "warning | {} | on public.h is running; it and the run may wait for each other's locks | {hint}",
         name("policy_compression")
     );
     // It keeps off whoever reads that chunk next, the preflight too.
@@ -48,6 +48,6 @@ fn policies(versions: Versions) {
     assert_eq!(jobs(), [running]);
 
     // As the hint says.
-    pair.source.sql("SELECT _timescaledb_functions.stop_background_workers()");
+    pair.source.sql(&format!("SELECT {schema}.stop_background_workers()"));
     poll("the jobs to end", || pair.preflight("jobs") == NONE);
 }

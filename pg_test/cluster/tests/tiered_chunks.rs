@@ -20,7 +20,8 @@ fn make(pair: &Pair) -> Db {
         "CREATE TABLE stored (t timestamptz NOT NULL, device int, n int, twice int, number int);
          INSERT INTO stored SELECT timestamptz '2023-11-30 13:00 UTC' + i * INTERVAL '1 hour', i % 5, i, 2 * i, -i FROM generate_series(1, 754) i",
     );
-    source.sql("SELECT _timescaledb_functions.stop_background_workers(); CREATE EXTENSION postgres_fdw");
+    let functions = source.functions();
+    source.sql(&format!("SELECT {functions}.stop_background_workers(); CREATE EXTENSION postgres_fdw"));
     source.sql(&format!(
         "CREATE SERVER storage FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{}', port '{}', dbname '{}');
          CREATE USER MAPPING FOR postgres SERVER storage OPTIONS (user 'postgres')",
@@ -28,19 +29,19 @@ fn make(pair: &Pair) -> Db {
         source.cluster.port,
         store.name
     ));
-    source.sql(
+    source.sql(&format!(
         "CREATE TABLE reading (gone int, t timestamptz NOT NULL, device int, n int, twice int GENERATED ALWAYS AS (2 * n) STORED,
                                number int GENERATED ALWAYS AS IDENTITY, UNIQUE (t, device));
          ALTER TABLE reading DROP COLUMN gone;
-         SELECT create_hypertable('reading', by_range('t', INTERVAL '1 day'));
+         SELECT create_hypertable('reading', 't', chunk_time_interval => INTERVAL '1 day');
          CREATE INDEX ON reading (n);
          INSERT INTO reading (t, device, n) SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '1 hour', i % 5, i FROM generate_series(0, 99) i;
          SELECT set_chunk_time_interval('reading', INTERVAL '8 days');
          ALTER TABLE reading SET (timescaledb.compress, timescaledb.compress_segmentby = 'device');
          SELECT compress_chunk(c) FROM show_chunks('reading') c LIMIT 2;
          CREATE FOREIGN TABLE tiered (t timestamptz NOT NULL, device int, n int, twice int GENERATED ALWAYS AS (2 * n) STORED, number int NOT NULL) SERVER storage OPTIONS (table_name 'stored');
-         SELECT _timescaledb_functions.attach_osm_table_chunk('reading', 'tiered')",
-    );
+         SELECT {functions}.attach_osm_table_chunk('reading', 'tiered')"
+    ));
     assert_eq!(source.value("SELECT count(*) FROM reading"), "854");
     store
 }

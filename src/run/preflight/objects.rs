@@ -160,7 +160,7 @@ pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory
     let excluded: HashSet<u32> = inventory.excluded.iter().map(|e| e.oid).collect();
     for object in source.ask::<Object>(text)? {
         let left_out = excluded.contains(&object.oid) || object.table_oid.is_some_and(|t| excluded.contains(&t));
-        // A schema that is here already is used as it is.
+        // A schema may be here already.
         if !left_out && object.kind != "schema" && here.contains(&(object.kind, object.identity.clone())) {
             report.add(
                 "target",

@@ -1,4 +1,4 @@
--- Run on either side, TimescaleDB 2.16 and newer. Continuous aggregates, with names in place of numbers.
+-- Run on either side. Continuous aggregates, with names in place of numbers.
 WITH hypertable AS (
     SELECT h.id, format('%I.%I', h.schema_name, h.table_name)::regclass AS oid,
            format('%I.%I', coalesce(a.user_view_schema, h.schema_name), coalesce(a.user_view_name, h.table_name)) AS name
@@ -13,13 +13,10 @@ cagg AS (
 )
 SELECT 'continuous aggregate ' || a.name AS key,
        concat_ws(E'\n',
-           a.definition,
            'on ' || (SELECT h.name FROM hypertable h WHERE h.id = a.raw_hypertable_id),
            'materialized only ' || a.materialized_only,
            'columns ' || (SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
                           FROM pg_attribute WHERE attrelid = a.view AND attnum > 0 AND NOT attisdropped),
-           (SELECT (to_jsonb(b) - 'mat_hypertable_id')::text
-            FROM _timescaledb_catalog.continuous_aggs_bucket_function b WHERE b.mat_hypertable_id = a.mat_hypertable_id),
            'interval ' || (SELECT d.interval_length FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = a.mat_hypertable_id),
            (SELECT string_agg(concat_ws(' ', c.relkind, pg_get_userbyid(c.relowner), (SELECT string_agg(acl::text, ' ' ORDER BY acl::text)
                                         FROM unnest(c.relacl) acl), c.reloptions, obj_description(c.oid)), E'\n' ORDER BY c.relkind)
@@ -30,6 +27,12 @@ SELECT 'continuous aggregate ' || a.name AS key,
                               ORDER BY regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', 'USING '))
             FROM pg_index i JOIN pg_class n ON n.oid = i.indexrelid WHERE i.indrelid = a.oid)) AS value
 FROM cagg a
+UNION ALL
+SELECT 'definition of ' || a.name, a.definition
+FROM cagg a
+UNION ALL
+SELECT 'bucket of ' || a.name, (to_jsonb(b) - 'mat_hypertable_id')::text
+FROM cagg a JOIN (:buckets) b ON b.mat_hypertable_id = a.mat_hypertable_id
 UNION ALL
 SELECT 'watermark of ' || a.name, w.watermark::text
 FROM cagg a JOIN _timescaledb_catalog.continuous_aggs_watermark w ON w.mat_hypertable_id = a.mat_hypertable_id

@@ -1,6 +1,7 @@
 -- Run on either side. Compressed chunks: key, the chunk, its columns, the relation with its batches, that one's columns, and how it
 -- was compressed. Left out is what a bloom filter holds, which depends on how TimescaleDB was built.
-WITH chunk AS (:chunks)
+WITH chunk AS (:chunks),
+settings AS (:settings)
 SELECT chunk.hypertable || ' chunk ' || chunk.slices AS key,
        chunk.oid::regclass AS name,
        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attname)
@@ -12,8 +13,9 @@ SELECT chunk.hypertable || ' chunk ' || chunk.slices AS key,
        concat_ws(E'\n',
            -- Until 2.18 settings belonged to the relation with the batches.
            (SELECT concat_ws(' ', 'segmentby', s.segmentby, 'orderby', s.orderby, s.orderby_desc, s.orderby_nullsfirst)
-            FROM _timescaledb_catalog.compression_settings s WHERE s.relid IN (chunk.oid, chunk.compressed)),
-           (SELECT (to_jsonb(z) - 'chunk_id' - 'compressed_chunk_id')::text
+            FROM settings s WHERE s.relid IN (chunk.oid, chunk.compressed)),
+           -- One field is new in 2.13.
+           (SELECT ('{"numrows_frozen_immediately": 0}' || to_jsonb(z) - '{chunk_id,compressed_chunk_id}'::text[])::text
             FROM _timescaledb_catalog.compression_chunk_size z WHERE z.chunk_id = chunk.id),
            'owner ' || pg_get_userbyid(c.relowner),
            'access ' || (SELECT string_agg(acl::text, ' ' ORDER BY acl::text) FROM unnest(c.relacl) acl),

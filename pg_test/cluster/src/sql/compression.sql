@@ -1,6 +1,8 @@
--- Run on either side, TimescaleDB 2.16 and newer. The state of each chunk, what chunks are skipped by, and the settings that the next
+-- Run on either side. The state of each chunk, what chunks are skipped by, and the settings that the next
 -- chunk is compressed with.
 WITH chunk AS (:chunks),
+settings AS (:settings),
+skipping AS (:skipping),
 hypertable AS (
     SELECT h.*, format('%I.%I', h.schema_name, h.table_name)::regclass AS oid,
            format('%I.%I', coalesce(a.user_view_schema, h.schema_name), coalesce(a.user_view_name, h.table_name)) AS name
@@ -12,10 +14,10 @@ FROM chunk
 UNION ALL
 SELECT format('range of %s in %s chunk %s', s.column_name, chunk.hypertable, chunk.slices),
        format('[%s, %s) %s', s.range_start, s.range_end, s.valid)
-FROM _timescaledb_catalog.chunk_column_stats s JOIN chunk ON chunk.id = s.chunk_id
+FROM skipping s JOIN chunk ON chunk.id = s.chunk_id
 UNION ALL
 SELECT 'skipping of ' || h.name, string_agg(s.column_name, ' ' ORDER BY s.column_name)
-FROM _timescaledb_catalog.chunk_column_stats s JOIN hypertable h ON h.id = s.hypertable_id
+FROM skipping s JOIN hypertable h ON h.id = s.hypertable_id
 WHERE coalesce(s.chunk_id, 0) = 0
 GROUP BY h.name
 UNION ALL
@@ -23,11 +25,10 @@ SELECT 'compression of ' || h.name,
        concat_ws(' ', 'segmentby', s.segmentby, 'orderby', s.orderby, s.orderby_desc, s.orderby_nullsfirst,
            'interval', (SELECT d.compress_interval_length FROM _timescaledb_catalog.dimension d
                         WHERE d.hypertable_id = h.id AND d.num_slices IS NULL))
-FROM _timescaledb_catalog.compression_settings s JOIN hypertable h ON h.oid = s.relid
+FROM settings s JOIN hypertable h ON h.oid = s.relid
 UNION ALL
--- Listed since 2.22.
-SELECT 'sparse indexes of ' || h.name, jsonb_pretty(to_jsonb(s)->'index')
-FROM _timescaledb_catalog.compression_settings s JOIN hypertable h ON h.oid = s.relid
+SELECT 'sparse indexes of ' || h.name, jsonb_pretty(s.index)
+FROM settings s JOIN hypertable h ON h.oid = s.relid
 UNION ALL
-SELECT format('sparse indexes of %s chunk %s', chunk.hypertable, chunk.slices), jsonb_pretty(to_jsonb(s)->'index')
-FROM _timescaledb_catalog.compression_settings s JOIN chunk ON chunk.oid = s.relid;
+SELECT format('sparse indexes of %s chunk %s', chunk.hypertable, chunk.slices), jsonb_pretty(s.index)
+FROM settings s JOIN chunk ON chunk.oid = s.relid;

@@ -7,6 +7,9 @@ WITH hypertable AS (
 SELECT format('job %s on %s %s', regexp_replace(j.application_name, ' \[\d+\]$', ''), h.name, j.initial_start) AS key,
        (to_jsonb(j) - '{id,application_name,hypertable_id}'::text[] || jsonb_build_object(
            'owner', pg_get_userbyid(j.owner),
+           -- Until 2.11 TimescaleDB's own were in another schema.
+           'proc_schema', replace(j.proc_schema, '_timescaledb_internal', '_timescaledb_functions'),
+           'check_schema', replace(j.check_schema, '_timescaledb_internal', '_timescaledb_functions'),
            'config', CASE WHEN j.proc_schema LIKE '\_timescaledb\_%'
                THEN j.config || jsonb_strip_nulls(jsonb_build_object(
                    'hypertable_id', (SELECT x.name FROM hypertable x WHERE x.id = (j.config->>'hypertable_id')::int),
