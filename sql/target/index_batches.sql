@@ -1,5 +1,6 @@
 -- Enters what makes an index of a hypertable on its chunks, in batches of up to 100 chunks and about 64 MB; a larger one is alone.
--- Run on: target. $1 run, $2 stage, $3 how the index is named to users, $4 the index on the root.
+-- Run on: target. $1 run, $2 stage, $3 how the index is named to users, $4 the index on the root, $5 how many locks a batch may take:
+-- a chunk, the index, and what a constraint reads.
 INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
 SELECT $1, $2, format('%s on %s', $3, CASE count(*) WHEN 1 THEN min(b.chunk) ELSE count(*) || ' chunks' END), 'SQL',
        jsonb_build_object('kind', 'sql', 'chunks', count(*), 'statements', jsonb_build_array(
@@ -16,6 +17,6 @@ FROM (
         JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid
         WHERE x.indexrelid = $4::pg_catalog.regclass
     ) c,
-    LATERAL (SELECT c.bytes + 67108864 / 100) w(weight)
+    LATERAL (SELECT c.bytes + 67108864 * greatest(0.01, 4.0 / $5)) w(weight)
 ) b
 GROUP BY b.batch

@@ -266,6 +266,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends the transaction that is open, if one is.
+    pub fn roll_back(&mut self) -> Result<()> {
+        // SAFETY: an open connection.
+        match unsafe { ffi::transaction_status(self.raw) } {
+            ffi::IDLE => Ok(()),
+            _ => self.query("ROLLBACK").map(drop),
+        }
+    }
+
     /// Runs a statement that may fail, and returns its error; a transaction that is open goes on.
     pub fn probe(&mut self, sql: &str) -> Result<Option<Error>> {
         // SAFETY: an open connection.

@@ -11,7 +11,7 @@ use crate::core::options::{Caggs, Level, Roles};
 use crate::core::{self, analyze, plan, progress};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, spi};
-use crate::source::{inventory, schema as source_schema, session, snapshot};
+use crate::source::{inventory, schema as source_schema, snapshot};
 use crate::target::schema::Maker;
 use crate::target::{database, large_objects, roles, schema, sequences};
 use std::collections::HashSet;
@@ -32,8 +32,7 @@ pub fn run(block: &Block) -> Result<()> {
     let (id, options) = (block.run, &block.options);
     let begun = state::step_done(id, "tasks")?;
     state::set_phase(id, "preflight")?;
-    let name = format!("timescale_migrate run {id} keeper");
-    let mut source = session::open(&block.params, &name, options)?;
+    let mut source = snapshot::reader(&block.params, id, options)?;
     let server = inventory::server(&mut source)?;
     let mut report = transaction(|| preflight::check_servers(&mut source, &block.params, &server, options))?;
     report.refuse()?;
@@ -46,8 +45,9 @@ pub fn run(block: &Block) -> Result<()> {
         Ok(scope.inventory)
     })?;
     report.refuse()?;
-    let (mut keeper, inventory) = snapshot::hold(source, before)?;
-    let mut scope = transaction(|| scope::of(&mut keeper.connection, inventory, options))?;
+    let (mut keeper, inventory) = snapshot::hold(&mut source, &block.params, id, options, before)?;
+    let mut scope = transaction(|| scope::of(&mut source, inventory, options))?;
+    drop(source);
     state::set_source(id, &scope.inventory, &keeper.snapshot)?;
     let archive = source_schema::dump(&block.params, &scope.inventory.server, Some(&keeper.snapshot), options)?;
     let plan = schema::sorted(&archive, &scope.inventory);
@@ -136,7 +136,7 @@ pub fn run(block: &Block) -> Result<()> {
         recompute::all(id, &mut crew, &core::recompute::levels(&migration.inventory))?;
     }
     migration.finish_schema()?;
-    batches::add_analyze(id)?;
+    batches::add_analyze(id, migration.locks_of_a_worker())?;
     verify::add_copied(id, checksum)?;
     crew.work("analyze")?;
     crew.work("verify")?;
@@ -152,6 +152,11 @@ fn say_warning(id: i64, message: &str) -> Result<()> {
 }
 
 impl Migration<'_> {
+    /// All workers together may take half of the lock table.
+    fn locks_of_a_worker(&self) -> i64 {
+        (self.locks * 2 / i64::from(self.block.options.jobs)).max(1)
+    }
+
     fn tasks(&self, target: &plan::Target) -> Vec<plan::Task> {
         let mut tasks = plan::copies(&self.inventory, target, &self.block.options);
         for (from, to) in [
@@ -216,8 +221,9 @@ impl Migration<'_> {
 
     /// The indexes of hypertables on their roots, which hold no rows, and the tasks for the chunks.
     fn make_roots(&self, from: Stage, to: plan::Stage) -> Result<()> {
-        let run = self.block.run;
-        let add = move |object: &str, index: &str| batches::add_index(run, to, object, index).map(|()| Vec::new());
+        let (run, locks) = (self.block.run, self.locks_of_a_worker());
+        let add =
+            move |object: &str, index: &str| batches::add_index(run, to, object, index, locks).map(|()| Vec::new());
         let mut all = Vec::new();
         for (entry, index) in self.maker.hypertable_indexes(&self.plan, from) {
             all.push(Piece::new(self.plan.name(entry).to_string(), move || {

@@ -154,10 +154,13 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
 pub fn run(block: &Block, level: Level) -> Result<()> {
     let (id, options) = (block.run, &block.options);
     state::set_phase(id, "snapshot")?;
-    let name = format!("timescale_migrate run {id} keeper");
-    let (mut keeper, inventory) = snapshot::keep(&block.params, &name, options)?;
+    let mut reader = snapshot::reader(&block.params, id, options)?;
+    let server = inventory::server(&mut reader)?;
+    let before = snapshot::read(&mut reader, server)?;
+    let (keeper, inventory) = snapshot::hold(&mut reader, &block.params, id, options, before)?;
     // What the options of a run left out is not looked for.
-    let mut source = transaction(|| scope::of(&mut keeper.connection, inventory, options))?.inventory;
+    let mut source = transaction(|| scope::of(&mut reader, inventory, options))?.inventory;
+    drop(reader);
     if options.caggs == Caggs::Recompute {
         // They hold what the raw rows give, which the source's may not, or no more.
         source.hypertables.retain(|h| h.cagg.is_none());

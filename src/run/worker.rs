@@ -7,7 +7,7 @@ use crate::core::name::Name;
 use crate::core::options::OnError;
 use crate::core::plan::{Sql, Stage, Work};
 use crate::core::retry::Pauses;
-use crate::error::{Error, Result, Side, SqlState};
+use crate::error::{Result, SqlState};
 use crate::libpq::Connection;
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
@@ -56,14 +56,7 @@ impl Context {
         let name = format!("timescale_migrate run {} task {task}", self.block.run);
         let snapshot = self.block.snapshot.clone();
         let source = self.source()?;
-        match guard::begin(source, &snapshot, &name, guards) {
-            Ok(there) => Ok(there.then_some(source)),
-            Err(error) if error.code == SqlState::UNDEFINED_OBJECT => {
-                let gone = "the session on the source that held the run's snapshot is gone";
-                Err(Error::new(SqlState::SNAPSHOT_GONE, gone).hint("Continue with migrate_resume.").on(Side::Source))
-            }
-            Err(error) => Err(error),
-        }
+        Ok(guard::begin(source, &snapshot, &name, guards)?.then_some(source))
     }
 }
 

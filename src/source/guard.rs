@@ -31,6 +31,11 @@ pub fn begin(source: &mut Connection, snapshot: &str, name: &str, guards: &[Name
             source.query("ROLLBACK")?;
             if gone { Ok(false) } else { Err(rewritten(&guards[0])) }
         }
+        // The first since PostgreSQL 17, the other before.
+        Err(error) if [SqlState::UNDEFINED_OBJECT, SqlState::INVALID_PARAMETER].contains(&error.code) => {
+            let gone = "the session on the source that held the run's snapshot is gone";
+            Err(Error::new(SqlState::SNAPSHOT_GONE, gone).hint("Continue with migrate_resume.").on(Side::Source))
+        }
         Err(error) => Err(error),
         Ok(_) => {
             for guard in guards {

@@ -4,8 +4,11 @@
 //! TRUNCATE is not MVCC-safe: a compression or retention job on the source empties a chunk
 //! under an older snapshot, and rows vanish silently. So the keeper first takes ACCESS SHARE
 //! locks on what is read, then opens the snapshot (LOCK TABLE takes none, as its manual page
-//! says), and then reads the inventory again. What came in between, and the chunks if the
-//! source's lock table has no room for them all, is locked by who reads it ([`super::guard`]).
+//! says). Under that the inventory is read again, by another session: what a server keeps in a
+//! session's memory for each table that it has told of (some 40 kB) is there until that session
+//! ends, and the keeper stays as long as there are rows to read. What came in between, and the
+//! chunks if the source's lock table has no room for them all, is locked by who reads it
+//! ([`super::guard`]).
 
 use super::inventory::{self, Ask};
 use super::{guard, session};
@@ -28,12 +31,9 @@ pub struct Keeper {
     pub changes: HashMap<Name, String>,
 }
 
-/// Connects, reads the inventory, locks, and takes the snapshot; with what there is under it.
-pub fn keep(params: &Params, name: &str, options: &Options) -> Result<(Keeper, Inventory)> {
-    let mut connection = session::open(params, name, options)?;
-    let server = inventory::server(&mut connection)?;
-    let inventory = read(&mut connection, server)?;
-    hold(connection, inventory)
+/// The session that reads what there is in the source.
+pub fn reader(params: &Params, run: i64, options: &Options) -> Result<Connection> {
+    session::open(params, &reader_name(run), options)
 }
 
 /// The inventory as it is now. Sizes and definitions are read under locks too, so this can wait
@@ -47,21 +47,34 @@ pub fn read(connection: &mut Connection, server: Server) -> Result<Inventory> {
     read.map_err(|error| name_blockers(connection, error))
 }
 
-/// Locks what was read, and takes the snapshot; with what there is under it.
-pub fn hold(mut connection: Connection, inventory: Inventory) -> Result<(Keeper, Inventory)> {
-    let changes = inventory::changes(&mut connection)?;
-    let (mut before, mut chunks) = (inventory, true);
+fn reader_name(run: i64) -> String {
+    format!("timescale_migrate run {run} reader")
+}
+
+/// Locks what the reader has read `before`, and takes the snapshot; with what there is under it,
+/// which the reader goes on to see.
+pub fn hold(
+    reader: &mut Connection,
+    params: &Params,
+    run: i64,
+    options: &Options,
+    mut before: Inventory,
+) -> Result<(Keeper, Inventory)> {
+    let mut keeper = session::open(params, &format!("timescale_migrate run {run} keeper"), options)?;
+    let changes = inventory::changes(reader)?;
+    let mut chunks = true;
     for _ in 0..5 {
-        match attempt(&mut connection, &before, chunks) {
-            Ok((snapshot, inventory)) => return Ok((Keeper { connection, snapshot, changes }, inventory)),
+        match attempt(&mut keeper, reader, &reader_name(run), &before, chunks) {
+            Ok((snapshot, inventory)) => return Ok((Keeper { connection: keeper, snapshot, changes }, inventory)),
             // Dropped after it was listed, as retention does.
             Err(error) if error.code == SqlState::UNDEFINED_TABLE => {}
             // Others hold more locks than were to be seen.
             Err(error) if error.code == SqlState::OUT_OF_MEMORY && chunks => chunks = false,
-            Err(error) => return Err(name_blockers(&mut connection, error)),
+            Err(error) => return Err(name_blockers(reader, error)),
         }
-        connection.query("ROLLBACK")?;
-        before = read(&mut connection, before.server)?;
+        keeper.roll_back()?;
+        reader.roll_back()?;
+        before = read(reader, before.server)?;
     }
     Err(Error::new(SqlState::OBJECT_IN_USE, "the source's tables or chunks kept changing while they were being locked")
         .hint("Pause the jobs on the source that create, compress or drop chunks, and start again.")
@@ -69,20 +82,27 @@ pub fn hold(mut connection: Connection, inventory: Inventory) -> Result<(Keeper,
 }
 
 /// The snapshot, and what there is under it; with `chunks` these are locked too, if there is room.
-fn attempt(connection: &mut Connection, before: &Inventory, chunks: bool) -> Result<(String, Inventory)> {
+fn attempt(
+    keeper: &mut Connection,
+    reader: &mut Connection,
+    name: &str,
+    before: &Inventory,
+    chunks: bool,
+) -> Result<(String, Inventory)> {
     let of_chunks = before.of_chunks();
     let mut names: Vec<(u32, Name)> = before.tables().map(|r| (r.oid, r.qualified())).collect();
-    let held = connection.query("SELECT count(*) FROM pg_catalog.pg_locks")?.number(0, 0)?;
+    let held = keeper.query("SELECT count(*) FROM pg_catalog.pg_locks")?.number(0, 0)?;
     if chunks && before.server.has_room(held + before.locks()) {
         names.extend(of_chunks.into_values().flatten());
     }
-    connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    keeper.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     let (locked, names): (HashSet<u32>, Vec<Name>) = names.into_iter().unzip();
     for batch in names.chunks(LOCK_BATCH) {
-        connection.query(&guard::lock_statement(batch))?;
+        keeper.query(&guard::lock_statement(batch))?;
     }
-    let snapshot = connection.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
-    let inventory = Inventory { locked, ..inventory::read(connection, before.server.clone())? };
+    let snapshot = keeper.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
+    guard::begin(reader, &snapshot, name, &[])?;
+    let inventory = Inventory { locked, ..inventory::read(reader, before.server.clone())? };
     Ok((snapshot, inventory))
 }
 
@@ -91,8 +111,7 @@ pub(super) fn name_blockers(connection: &mut Connection, error: Error) -> Error 
     if error.code != SqlState::LOCK_NOT_AVAILABLE {
         return error;
     }
-    let blockers =
-        connection.query("ROLLBACK").and_then(|_| connection.ask(include_str!("../../sql/source/blockers.sql")));
+    let blockers = connection.roll_back().and_then(|_| connection.ask(include_str!("../../sql/source/blockers.sql")));
     let lines: Vec<String> = blockers.unwrap_or_default();
     let error = Error::new(error.code, "source: a table could not be locked within lock_timeout").on(Side::Source);
     let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };

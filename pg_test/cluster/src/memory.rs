@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
-/// Looks several times a second at the processes of runs in a database.
+/// Looks several times a second at the processes and sessions of runs in a database.
 pub struct Watch {
     stop: Arc<AtomicBool>,
     peaks: JoinHandle<BTreeMap<String, u64>>,
@@ -20,8 +20,11 @@ impl Watch {
         let peaks = spawn(move || {
             let own: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
             let bare = private_memory(own).unwrap();
-            let processes = "SELECT backend_type, pid FROM pg_stat_activity
-                             WHERE datname = current_database() AND backend_type LIKE 'timescale\\_migrate %'";
+            // Sessions on a source are named by their run, and those that read by what they read.
+            let processes = "SELECT regexp_replace(name, ' run \\d+', ''), pid
+                             FROM (SELECT CASE backend_type WHEN 'client backend' THEN application_name ELSE backend_type END, pid
+                                   FROM pg_stat_activity WHERE datname = current_database()) a(name, pid)
+                             WHERE name ~ '^timescale_migrate (coordinator|worker|run \\d+ keeper)$'";
             let mut peaks = BTreeMap::new();
             while !stopped.load(Ordering::Relaxed) {
                 for row in client.query(processes, &[]).unwrap() {

@@ -122,7 +122,7 @@ fn all_rows_arrive(_: Edition) {
     assert_eq!(pair.target.value(&made), "0");
     // Everything else is here, with each row, in the source's own chunks.
     let states = [
-        "batches of ", "compress", "continuous aggregate ", "invalidations of ", "job ", "range of ", "sparse indexes of ", "status of ",
+        "batches of ", "bucket of ", "compress", "continuous aggregate ", "definition of ", "invalidations of ", "job ", "range of ", "sparse indexes of ", "status of ",
         "threshold of ", "watermark of ", "schema TABLE daily", "schema VIEW daily",
     ];
     let mut left_out: Vec<String> = states.map(String::from).into();

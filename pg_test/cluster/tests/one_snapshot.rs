@@ -22,7 +22,7 @@ fn while_dropped(edition: Edition) {
     let run = pair.start("");
     cluster::poll("the run to wait for the chunk", || {
         pair.source.is("SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-            WHERE NOT l.granted AND a.application_name LIKE 'timescale_migrate run % keeper')")
+            WHERE NOT l.granted AND a.application_name LIKE 'timescale_migrate run % reader')")
     });
     retention.batch_execute("COMMIT").unwrap();
     pair.wait_for_state(&run, "done");

@@ -50,7 +50,8 @@ fn collations(edition: Edition) {
 
     // Another library under the same name.
     pair.source.sql("UPDATE pg_collation SET collversion = '1' WHERE collname = 'de-x-icu'");
-    pair.target.sql("UPDATE pg_collation SET colllocale = 'sv' WHERE collname = 'de-x-icu'");
+    let column = if pair.target.major() < 17 { "colliculocale" } else { "colllocale" };
+    pair.target.sql(&format!("UPDATE pg_collation SET {column} = 'sv' WHERE collname = 'de-x-icu'"));
     assert_eq!(
         pair.preflight("collation"),
         [

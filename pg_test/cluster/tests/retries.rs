@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub const TESTS: &[Test] = &[
     Test::apache("a worker's session on the source ends", session_ends),
     Test::apache("the snapshot's session on the source ends", keeper_ends),
+    Test::previous("the snapshot's session on the source ends", keeper_ends),
     Test::both("the source restarts", source_restarts),
     Test::apache("a lock is not to be had for a while", lock_timeout),
     Test::apache("no more attempts than asked for", limit),
@@ -69,7 +70,8 @@ fn session_ends(edition: Edition) {
 }
 
 fn keeper_ends(edition: Edition) {
-    let pair = Pair::new("retry_keeper", edition);
+    let target = if edition == Edition::Previous { Edition::Apache } else { edition };
+    let pair = Pair::across(&format!("retry_keeper {}", edition.name()), edition, target);
     slow::fill(&pair);
     let run = pair.start(", jobs => 2");
     slow::wait_for_the_middle(&pair);

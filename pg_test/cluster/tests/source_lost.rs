@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("when all rows are here, which changes nothing", afterwards),
 ];
 
+const READER: &str = "timescale_migrate run % reader";
 const KEEPER: &str = "timescale_migrate run % keeper";
 const DUMP: &str = "timescale_migrate schema %";
 const TASK: &str = "timescale_migrate run % task %";
@@ -64,7 +65,7 @@ fn preflight(edition: Edition) {
     pair.source.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
     let held = hold(pair.source.connect(), "LOCK TABLE t");
     let run = start(&pair);
-    end(&pair, KEEPER, WAITS);
+    end(&pair, READER, WAITS);
     drop(held);
     failed_then_resumed(&pair, &run, LOST, ENDED);
 }

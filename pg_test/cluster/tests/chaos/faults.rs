@@ -15,6 +15,7 @@ pub const FAULTS: &[Fault] = &[
     ("end of a worker", |under| under.end_here("backend_type = 'timescale_migrate worker'")),
     ("end of the coordinator", |under| under.end_here("backend_type = 'timescale_migrate coordinator'")),
     ("end of the caller's backend", |under| under.end_here("application_name = 'chaos caller'")),
+    ("end of the reader's session", |under| under.end_there("application_name LIKE 'timescale_migrate run % reader'")),
     ("end of the keeper's session", |under| under.end_there("application_name LIKE 'timescale_migrate run % keeper'")),
     ("end of a worker's session", |under| under.end_there("application_name ~ '^timescale_migrate run .* (worker|task)'")),
     ("end of pg_dump's session", |under| under.end_there("application_name LIKE 'timescale_migrate schema %'")),
