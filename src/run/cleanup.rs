@@ -24,7 +24,8 @@ pub fn entering<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
     Ok(result)
 }
 
-/// Keeps how the database itself and its schemas are, before a run changes that, in the current transaction.
+/// Keeps how the database itself and its schemas are, before a run changes them, in the current
+/// transaction.
 pub fn keep_database(run: i64) -> Result<()> {
     spi::execute(
         "UPDATE timescale_migrate.run_log SET database_before = coalesce(database_before, $2) WHERE id = $1",
