@@ -149,7 +149,7 @@ fn old_forms(versions: Versions) {
 
 fn distributed(edition: Edition) {
     let cluster = Arc::new(of_edition(edition, &[("max_prepared_transactions", "10")]));
-    let pair = Pair::between("distributed", cluster.clone(), shared_target(Edition::Community));
+    let pair = Pair::between("distributed", cluster.clone(), shared_target(Edition::Apache));
     pair.source.sql("CREATE EXTENSION timescaledb VERSION '2.13.1'");
     pair.source.sql("CREATE ROLE nodes SUPERUSER LOGIN PASSWORD 'x'");
     let (data, passfile) = (cluster.data().metadata().unwrap(), cluster.data().join("passfile"));
