@@ -1,13 +1,28 @@
 -- The same run as a scheduled database job: TimescaleDB's add_job, or pg_cron with job_id 0. `config` holds "source" and any option.
+--
+-- A database is migrated into once, so each call brings that on: a run that failed or was interrupted is resumed, with the options that it
+-- began with; after one that is done or was cancelled, or beside one that is running, there is nothing to do.
 CREATE PROCEDURE @extschema@.migrate_job(job_id integer, config jsonb)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    last record;
 BEGIN
     IF (config ? 'source') IS NOT TRUE THEN
         RAISE EXCEPTION 'the job''s config has no "source"'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass {"source": "server name", ...}.';
     END IF;
-    PERFORM @extschema@.migrate_from(config ->> 'source', config - 'source');
+    SELECT r.id, r.state, EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = r.id) AS has_made INTO last
+    FROM timescale_migrate.run r WHERE r.kind = 'migrate' ORDER BY r.id DESC LIMIT 1;
+    IF last.state IN ('running', 'done', 'cancelled') THEN
+        RAISE NOTICE 'run % is %: there is nothing to do', last.id, last.state;
+    ELSIF last.state IN ('failed', 'interrupted') AND last.has_made THEN
+        PERFORM @extschema@.migrate_resume(last.id, config ->> 'source', jobs => (config ->> 'jobs')::integer,
+                                           wait => (config ->> 'wait')::boolean);
+    ELSE
+        PERFORM @extschema@.migrate_from(config ->> 'source', config - 'source');
+    END IF;
 END
 $$;
+COMMENT ON PROCEDURE @extschema@.migrate_job(integer, jsonb) IS 'migrate_from, or migrate_resume, as a scheduled job; config holds "source" and options';

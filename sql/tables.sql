@@ -25,6 +25,8 @@ CREATE TABLE timescale_migrate.run_log (
     database_before jsonb,
     pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    spent interval NOT NULL DEFAULT '0',
     ended_at timestamptz,
     source_version text,
     snapshot text,
@@ -41,7 +43,9 @@ CREATE TABLE timescale_migrate.run_log (
 );
 COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
 COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
-COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'settings, privileges and comment of the database, as migrate_cleanup puts them back';
+COMMENT ON COLUMN timescale_migrate.run_log.begun_at IS 'the newest of its starts';
+COMMENT ON COLUMN timescale_migrate.run_log.spent IS 'by the starts before that';
+COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'the database and its schemas, as migrate_cleanup puts them back';
 COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 

@@ -194,13 +194,15 @@ fn summary(run: i64) -> Result<Summary> {
 
 /// Continues a run that failed, was cancelled or was interrupted, at the tasks that are not done,
 /// under a new snapshot. `source` is to be given again only where it was a connection string
-/// with a password, which is stored nowhere.
+/// with a password, which is stored nowhere; of `options`, what is to be another than at the
+/// run's beginning and may be ([`Options::changed`]).
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
 fn migrate_resume(
     run: Option<i64>,
     source: default!(Option<&str>, "NULL"),
+    options: default!(Option<JsonB>, "'{}'"),
     jobs: default!(Option<i32>, "NULL"),
     wait: default!(Option<bool>, "NULL"),
 ) -> TableIterator<
@@ -222,11 +224,25 @@ fn migrate_resume(
         session::require_startable("migrate_resume")?;
         let run = given("run", run)?;
         let (stored, json) = state::resumable(run)?;
-        let options = with_jobs(Options::parse(&json)?, jobs)?;
+        let changes = options.map_or(serde_json::json!({}), |json| json.0);
+        let wait = wait.or(changes["wait"].as_bool()).unwrap_or(true);
+        let options = with_jobs(Options::changed(&json, changes)?, jobs)?;
         let started = launch::start(source.unwrap_or(&stored), Kind::Migrate, options, Some(run))?;
-        summary(if wait.unwrap_or(true) { started.wait()? } else { started.detach() })
+        let run =
+            if wait { started.wait().map_err(|e| without_password(e, source, &stored))? } else { started.detach() };
+        summary(run)
     };
     TableIterator::once(or_raise(call()))
+}
+
+/// What a run's connection string, as it is stored, may lack.
+fn without_password(error: Error, given: Option<&str>, stored: &str) -> Error {
+    match given {
+        None if error.code == SqlState::CANNOT_CONNECT && stored.contains('=') => {
+            error.hint("No password is stored: if the connection string held one, pass it again as source.")
+        }
+        _ => error,
+    }
 }
 
 /// Stops a run: `graceful` after the tasks in flight, `immediate` at once. False if it was
@@ -294,7 +310,7 @@ fn verify(source: &str, level: Option<&str>, jobs: Option<i32>, options: Options
     Ok(TableIterator::new(rows))
 }
 
-/// Compares this database with a source, or with the source of an earlier run.
+/// Compares this database with a source.
 #[pg_extern(name = "migrate_verify")]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
@@ -317,6 +333,8 @@ fn migrate_verify_source(
     or_raise(given("source", source).and_then(|source| verify(source, level, jobs, Options::default())))
 }
 
+/// The same, with the source of a run and without what its options left out; `source` as in
+/// [`migrate_resume`].
 #[pg_extern(name = "migrate_verify")]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
@@ -324,6 +342,7 @@ fn migrate_verify_run(
     run: Option<i64>,
     level: default!(Option<&str>, "'checksum'"),
     jobs: default!(Option<i32>, "NULL"),
+    source: default!(Option<&str>, "NULL"),
 ) -> TableIterator<
     'static,
     (
@@ -337,9 +356,9 @@ fn migrate_verify_run(
     ),
 > {
     let call = || {
-        let (source, json) = state::source_of(given("run", run)?)?;
-        let options = Options::parse(&json)?;
-        verify(&source, level, jobs, options)
+        let (stored, json) = state::source_of(given("run", run)?)?;
+        verify(source.unwrap_or(&stored), level, jobs, Options::parse(&json)?)
+            .map_err(|e| without_password(e, source, &stored))
     };
     or_raise(call())
 }

@@ -20,6 +20,20 @@ pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["table
 pgrx::extension_sql_file!("../sql/target/made.sql", name = "made", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/wrapper.sql", name = "wrapper", requires = [api::validator]);
 pgrx::extension_sql_file!("../sql/job.sql", name = "job", requires = [api::migrate_from]);
+pgrx::extension_sql_file!(
+    "../sql/comments.sql",
+    name = "comments",
+    requires = [
+        api::migrate_preflight,
+        api::migrate_plan,
+        api::migrate_from,
+        api::migrate_resume,
+        api::migrate_cancel,
+        api::migrate_cleanup,
+        api::migrate_verify_source,
+        api::migrate_verify_run
+    ]
+);
 pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk.sql", name = "chunk", requires = ["chunk_parts"]);

@@ -67,9 +67,6 @@ SELECT json_build_object(
         'schema', m.nspname,
         'name', m.relname,
         'where', NULL,
-        'pages', coalesce(pg_relation_size(m.oid), 0) / current_setting('block_size')::int,
-        'bytes', coalesce(pg_table_size(m.oid), 0),
-        'rows', 0,
         'columns', col.list),
     'indexes', (
         -- `head` INDEX `name` ON `materialization hypertable` `tail`
@@ -127,7 +124,6 @@ CROSS JOIN LATERAL (
                'name', t.attname,
                'type', format_type(t.atttypid, t.atttypmod),
                'generated', t.attgenerated <> '',
-               'identity', nullif(t.attidentity, ''),
                'binary', EXISTS (SELECT FROM portable p WHERE p.type = t.atttypid)
            ) ORDER BY t.attnum) AS list
     FROM pg_catalog.pg_attribute t

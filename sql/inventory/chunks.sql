@@ -7,12 +7,9 @@
 --
 -- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27, and since 2.28, where a slice
 -- belongs to one chunk, a view that keeps this join true. Chunks that were dropped but are remembered (until 2.25) are skipped, and
--- so are rows whose relation is gone. One that goes meanwhile has no size.
+-- so are rows whose relation is gone.
 WITH hypertable AS (
-    SELECT h.id, c.oid,
-           (SELECT array_agg(a.attname ORDER BY a.attnum)
-            FROM pg_catalog.pg_attribute a
-            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+    SELECT h.id
     FROM _timescaledb_catalog.hypertable h
     JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
@@ -54,25 +51,12 @@ SELECT json_build_object(
     'hypertable_id', k.hypertable_id,
     'schema', n.nspname,
     'name', c.relname,
-    'relkind', c.relkind,
     'slices', s.slices,
     'query', old.query,
-    'status', k.status,
-    'compressed', k.status & 1 <> 0,
     'frozen', k.status & 4 <> 0,
     'osm', k.osm_chunk,
     'creation_time', k.creation_time,
-    'tablespace', t.spcname,
-    'publications', (
-        SELECT coalesce(json_agg(p.pubname ORDER BY p.pubname), '[]'::json)
-        FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
-        WHERE r.prrelid = c.oid),
-    'column_order_differs', col.list IS DISTINCT FROM h.columns,
-    'filenode', pg_relation_filenode(c.oid)::int8,
-    'pages', size.pages,
-    'bytes', coalesce(pg_table_size(c.oid), 0),
-    'rows', CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::float8 / c.relpages * size.pages
-                 ELSE size.pages * (current_setting('block_size')::float8 / col.width) END::bigint
+    'tablespace', t.spcname
 )::text
 FROM chunk k
 JOIN hypertable h ON h.id = k.hypertable_id
@@ -98,12 +82,4 @@ LEFT JOIN LATERAL (
     WHERE o.id = h.id
     GROUP BY o.view
 ) old ON true
-CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int AS pages) size
-CROSS JOIN LATERAL (
-    SELECT array_agg(a.attname ORDER BY a.attnum) AS list,
-           -- The planner's assumption for a table it knows nothing of, as in relations.sql.
-           28 + coalesce(sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE 32 END), 0) AS width
-    FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-) col
 ORDER BY k.hypertable_id, s.first_start, k.id

@@ -9,8 +9,8 @@
 -- server for the types that are portable (portable_types.sql comes before this), and not for what holds OIDs; of what extensions define,
 -- it depends on their version. Both are in `unportable`.
 , compressed AS (
-    SELECT k.id, k.hypertable_id, k.status, k.oid, c.relname AS name, c.relnamespace, c.relam,
-           r.oid AS relation, r.relname AS relation_name, r.relnamespace AS relation_namespace, r.reloptions, r.relpages, r.reltuples,
+    SELECT k.id, k.hypertable_id, k.status, k.oid, c.relam,
+           r.oid AS relation, r.relname AS relation_name, r.relnamespace AS relation_namespace, r.reloptions,
            s.segmentby, s.orderby, s.orderby_desc, s.orderby_nullsfirst, s.index
     FROM chunk k
     JOIN pg_catalog.pg_class c ON c.oid = k.oid
@@ -19,15 +19,9 @@
     WHERE k.status & 1 <> 0
 )
 SELECT json_build_object(
-    'id', k.id,
     'oid', k.oid::int8,
-    'hypertable_id', k.hypertable_id,
-    'schema', (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = k.relnamespace),
-    'name', k.name,
     -- 1 compressed, 2 unordered, 4 frozen, 8 partial: has rows of its own as well.
     'status', k.status,
-    'has_rows', coalesce(pg_relation_size(k.oid) > 0, false),
-    'filenode', pg_relation_filenode(k.oid)::int8,
     -- 'hypercore' (2.18 to 2.21) reads its compressed relation by itself.
     'access_method', (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = k.relam),
     'settings', json_build_object(
@@ -46,12 +40,7 @@ SELECT json_build_object(
     'unportable', (
         SELECT coalesce(json_agg(json_build_object(
                    'column', a.attname,
-                   'type', format_type(a.atttypid, a.atttypmod),
-                   'extension', (
-                       SELECT e.extname
-                       FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-                       WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = a.atttypid
-                         AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e')
+                   'type', format_type(a.atttypid, a.atttypmod)
                ) ORDER BY a.attnum), '[]'::json)
         FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = k.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -72,13 +61,7 @@ SELECT json_build_object(
     'relation', CASE WHEN k.relation IS NOT NULL THEN json_build_object(
         'oid', k.relation::int8,
         'schema', (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = k.relation_namespace),
-        'name', k.relation_name,
-        'filenode', pg_relation_filenode(k.relation)::int8,
-        'bytes', coalesce(pg_table_size(k.relation), 0),
-        'pages', size.pages,
-        -- Batches, not rows of the chunk.
-        'rows', CASE WHEN k.relpages > 0 AND k.reltuples >= 0 THEN k.reltuples::float8 / k.relpages * size.pages
-                     ELSE size.pages * (current_setting('block_size')::float8 / col.width) END::bigint) END,
+        'name', k.relation_name) END,
     -- Of the relation, without what is its own: the same for all chunks that were compressed alike.
     'reloptions', coalesce(k.reloptions, '{}'),
     'columns', col.list,
@@ -96,7 +79,6 @@ SELECT json_build_object(
 )::text
 FROM compressed k
 LEFT JOIN _timescaledb_catalog.compression_chunk_size z ON z.chunk_id = k.id
-CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(k.relation), 0) / current_setting('block_size')::int AS pages) size
 CROSS JOIN LATERAL (
     SELECT coalesce(json_agg(json_build_object(
                'name', a.attname,
@@ -116,8 +98,7 @@ CROSS JOIN LATERAL (
                'storage', CASE WHEN a.attstorage <> t.typstorage THEN
                    CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
                'statistics', nullif(a.attstattarget, -1)
-           ) ORDER BY a.attnum), '[]'::json) AS list,
-           28 + coalesce(sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE 32 END), 0) AS width
+           ) ORDER BY a.attnum), '[]'::json) AS list
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = k.relation AND a.attnum > 0 AND NOT a.attisdropped

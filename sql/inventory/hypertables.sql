@@ -6,10 +6,7 @@
 --
 -- Columns that not every version has are read through JSON, which gives NULL where they are missing.
 WITH hypertable AS (
-    SELECT h.*, c.oid, c.relowner, c.reltablespace, c.relam,
-           coalesce((to_jsonb(h)->>'status')::int, 0) AS flags,
-           coalesce((to_jsonb(h)->>'compression_state')::int, 0) AS state,
-           (to_jsonb(h)->>'replication_factor')::int AS replication
+    SELECT h.*, c.oid, c.relam, coalesce((to_jsonb(h)->>'compression_state')::int, 0) AS state
     FROM _timescaledb_catalog.hypertable h
     JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
@@ -22,18 +19,10 @@ SELECT json_build_object(
         FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id),
     'schema', h.schema_name,
     'name', h.table_name,
-    'owner', pg_get_userbyid(h.relowner),
-    'tablespace', s.spcname,
     'access_method', (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = h.relam),
     'associated_schema_name', h.associated_schema_name,
     'associated_table_prefix', h.associated_table_prefix,
-    'status', h.flags,
-    'replication_factor', h.replication,
-    -- Kept in compression_state until 2.28, and as bit 4 of status since 2.29.
-    'compression_enabled', h.state = 1 OR h.flags & 4 <> 0,
     'root_may_have_rows', coalesce(pg_relation_size(h.oid) > 0, false),
-    'chunks', chunk.total,
-    'compressed_chunks', chunk.compressed,
     'tablespaces', (
         SELECT coalesce(json_agg(t.tablespace_name ORDER BY t.id), '[]'::json)
         FROM _timescaledb_catalog.tablespace t WHERE t.hypertable_id = h.id),
@@ -53,11 +42,5 @@ SELECT json_build_object(
         FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = h.id)
 )::text
 FROM hypertable h
-LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = h.reltablespace
-CROSS JOIN LATERAL (
-    SELECT count(*) AS total, count(*) FILTER (WHERE k.status & 1 <> 0) AS compressed
-    FROM _timescaledb_catalog.chunk k
-    WHERE k.hypertable_id = h.id AND NOT coalesce((to_jsonb(k)->>'dropped')::bool, false)
-) chunk
 WHERE h.state <> 2
 ORDER BY h.id

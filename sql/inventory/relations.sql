@@ -22,8 +22,7 @@ extension_table(oid, owner, condition) AS (
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
 ),
 relation AS (
-    SELECT c.*, n.nspname, x.owner AS extension, nullif(x.condition, '') AS condition,
-           coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int AS pages
+    SELECT c.*, n.nspname, x.owner AS extension, nullif(x.condition, '') AS condition
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN extension_table x ON x.oid = c.oid
@@ -36,35 +35,16 @@ SELECT json_build_object(
     'oid', r.oid::int8,
     'schema', r.nspname,
     'name', r.relname,
-    'persistence', r.relpersistence,
-    'owner', pg_get_userbyid(r.relowner),
-    'tablespace', s.spcname,
-    'is_partition', r.relispartition,
-    'has_children', EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = r.oid),
-    'row_security', r.relrowsecurity,
-    'force_row_security', r.relforcerowsecurity,
-    'extension', r.extension,
     'where', r.condition,
-    'filenode', pg_relation_filenode(r.oid)::int8,
-    'pages', r.pages,
-    'bytes', coalesce(pg_table_size(r.oid), 0),
-    'rows', CASE WHEN r.relpages > 0 AND r.reltuples >= 0 THEN r.reltuples::float8 / r.relpages * r.pages
-                 ELSE r.pages * (current_setting('block_size')::float8 / col.width) END::bigint,
-    'columns', col.list
+    'columns', (
+        SELECT coalesce(json_agg(json_build_object(
+                   'name', a.attname,
+                   'type', format_type(a.atttypid, a.atttypmod),
+                   'generated', a.attgenerated <> '',
+                   'binary', EXISTS (SELECT FROM portable p WHERE p.type = a.atttypid)
+               ) ORDER BY a.attnum), '[]'::json)
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped)
 )::text
 FROM relation r
-LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = r.reltablespace
-CROSS JOIN LATERAL (
-    SELECT coalesce(json_agg(json_build_object(
-               'name', a.attname,
-               'type', format_type(a.atttypid, a.atttypmod),
-               'generated', a.attgenerated <> '',
-               'identity', nullif(a.attidentity, ''),
-               'binary', EXISTS (SELECT FROM portable p WHERE p.type = a.atttypid)
-           ) ORDER BY a.attnum), '[]'::json) AS list,
-           -- Row header and line pointer, and 32 bytes for a column of unknown width, as the planner assumes.
-           28 + coalesce(sum(CASE WHEN a.attlen > 0 THEN a.attlen ELSE 32 END), 0) AS width
-    FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-) col
 ORDER BY r.oid

@@ -1,5 +1,6 @@
 -- The roles that this database needs: those that own or are granted anything in it, are named by its policies, default privileges,
--- user mappings or settings, and every role those are members of, with the grantors of these memberships.
+-- user mappings or settings, the members of these, who have their rights by that alone, and every role those are members of, with the
+-- grantors of these memberships.
 -- Run on: source and target. PostgreSQL 13 and later.
 -- Returns: one JSON object per role, by name. Passwords are in role_passwords.sql.
 --
@@ -35,8 +36,14 @@ WITH RECURSIVE used(role) AS (
     UNION SELECT defaclrole FROM pg_catalog.pg_default_acl
     UNION SELECT lomowner FROM pg_catalog.pg_largeobject_metadata
 ),
-needed(role) AS (
+-- Members of predefined roles are those of the whole server.
+entitled(role) AS (
     SELECT role FROM used
+    UNION
+    SELECT m.member FROM entitled e JOIN pg_catalog.pg_auth_members m ON m.roleid = e.role WHERE e.role >= 16384
+),
+needed(role) AS (
+    SELECT role FROM entitled
     UNION
     SELECT unnest(ARRAY[m.roleid, m.grantor]) FROM needed n JOIN pg_catalog.pg_auth_members m ON m.member = n.role
 )

@@ -3,10 +3,8 @@
 -- Returns: one JSON object per sequence. last_value and is_called are read from the sequence itself.
 -- Sequences of extensions are left out, except those that the extension marks as configuration.
 SELECT json_build_object(
-    'oid', c.oid::int8,
     'schema', n.nspname,
-    'name', c.relname,
-    'extension', x.extname
+    'name', c.relname
 )::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -10,10 +10,11 @@ SELECT json_build_array(
     END)::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'S') AND c.relpersistence <> 't'
+-- Partitioned tables are locked by pg_dump.
+WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   AND (NOT has_schema_privilege(n.oid, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
-       OR row_security_active(c.oid))
+       OR (c.relkind = 'r' AND row_security_active(c.oid)))
 -- Chunks after the hypertables that their rights come from.
 ORDER BY n.nspname LIKE '\_timescaledb\_%', n.nspname, c.relname

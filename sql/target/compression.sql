@@ -7,8 +7,9 @@
 
 -- Enables compression on a hypertable with exactly these settings, an object `settings` of inventory/compression.sql. Can be repeated.
 --
--- compress_chunk_time_interval is for the end of a run: while it is set, compressing a chunk adds it to the one before.
-CREATE FUNCTION timescale_migrate.enable_compression(hypertable regclass, settings jsonb, compress_chunk_time_interval bigint DEFAULT NULL)
+-- `late` of the same is for the end of a run: with the one, compressing a chunk adds it to the one before; with the other, rows are
+-- compressed as they come in.
+CREATE FUNCTION timescale_migrate.enable_compression(hypertable regclass, settings jsonb, late jsonb DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -30,9 +31,12 @@ BEGIN
                               ',' ORDER BY n)
             FROM unnest(wanted.orderby, wanted.orderby_desc, wanted.orderby_nullsfirst) WITH ORDINALITY x(o, d, f, n)));
     END IF;
-    IF compress_chunk_time_interval IS NOT NULL THEN
+    IF late ? 'compress_chunk_time_interval' THEN
         -- An interval even where the dimension is of integers.
-        options := options || format(', timescaledb.compress_chunk_time_interval = ''%s microseconds''', compress_chunk_time_interval);
+        options := options || format(', timescaledb.compress_chunk_time_interval = %L', (late->>'compress_chunk_time_interval') || ' microseconds');
+    END IF;
+    IF late ? 'direct_compress' THEN
+        options := options || ', timescaledb.direct_compress';
     END IF;
     EXECUTE format('ALTER TABLE %s SET (%s)', hypertable, options);
 

@@ -1,7 +1,7 @@
 -- Making policies, user-defined actions and changed jobs of TimescaleDB's own as they are on the source.
 -- Run at CREATE EXTENSION; called on the target by the coordinator. TimescaleDB 2.19 and later, Community edition.
 --
--- Jobs are made last, all in one transaction with activate_jobs(): none of them can run before it commits. Rows are inserted into the
+-- Jobs are made last, all in one transaction: none of them can run before it commits. Rows are inserted into the
 -- catalog, as TimescaleDB's functions do not take every field, call the check function, and check what a source may have got past.
 
 -- The hypertable that inventory/jobs.sql names: {schema, name, cagg}.
@@ -137,13 +137,4 @@ BEGIN
     JOIN jsonb_array_elements(spec->'chunk_stats') s ON s->'slices' = k.slices;
     RETURN new_id;
 END
-$$;
-
--- Makes the scheduler of this database read its jobs anew once this transaction is over; of what is inserted into the catalog it hears nothing.
-CREATE FUNCTION timescale_migrate.activate_jobs()
-RETURNS void
-LANGUAGE sql
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT _timescaledb_functions.restart_background_workers()
 $$;

@@ -16,6 +16,7 @@ SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count'
            'query', t.work -> 'query',
            'root', t.work -> 'root',
            'chunk', t.work -> 'into' ?| '{chunk,routed}',
+           'batches', CASE WHEN t.work -> 'query' = 'null' THEN t.work -> 'kept' -> 'compressed' END,
            'checksum', $2,
            'source_rows', CASE WHEN NOT $2 THEN sum(t.rows) END,
            'guards', coalesce(t.work -> 'guards', '[]')),
@@ -24,5 +25,5 @@ FROM timescale_migrate.task_log t
 JOIN pg_catalog.pg_class c ON c.oid = t.target::pg_catalog.regclass
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE t.run = $1 AND t.stage IN ('copy', 'tiered')
-GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'query', t.work -> 'root', t.work -> 'guards', t.work -> 'into' ?| '{chunk,routed}',
+GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'query', t.work -> 'root', t.work -> 'guards', t.work -> 'kept', t.work -> 'into' ?| '{chunk,routed}',
          t.work -> 'into' ? 'routed', c.oid, n.nspname, c.relname

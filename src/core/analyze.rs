@@ -2,7 +2,7 @@
 //! in batches, which are entered once they are there (`sql/target/analyze_copied.sql`), and
 //! the root with its statistics over all chunks.
 
-use super::inventory::{Hypertable, Inventory};
+use super::inventory::{Chunk, Hypertable, Inventory, Server};
 use super::plan::{Stage, Target, Task, hypertable, sql};
 
 /// What ANALYZE reads at most of whatever it is given, with the default statistics target.
@@ -18,10 +18,10 @@ pub enum Whole {
 }
 
 /// One transaction may fill half of the lock table, all the others together the other half.
-pub fn whole(chunks: i64, capacity: i64, jobs: u16) -> Whole {
-    match capacity / 2 {
-        half if chunks > half => Whole::LeftOut,
-        half if chunks > half / i64::from(jobs) => Whole::Alone,
+pub fn whole(chunks: i64, server: &Server, jobs: u16) -> Whole {
+    match chunks {
+        _ if chunks > server.lock_share(1) => Whole::LeftOut,
+        _ if chunks > server.lock_share(jobs) => Whole::Alone,
         _ => Whole::Freely,
     }
 }
@@ -30,18 +30,19 @@ pub fn whole(chunks: i64, capacity: i64, jobs: u16) -> Whole {
 pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16) -> Vec<Task> {
     let tables = inventory.plain_tables().map(|table| {
         let name = table.qualified();
-        sql(Stage::Analyze, name.shown(), table.bytes, vec![format!("ANALYZE {name}")])
+        sql(Stage::Analyze, name.shown(), inventory.size(table.oid).bytes, vec![format!("ANALYZE {name}")])
     });
     let root = |root: &Hypertable| {
-        let whole = whole(inventory.chunks_of(root).count() as i64, target.server.lock_capacity(), jobs);
+        let whole = whole(inventory.chunks_of(root).count() as i64, &target.server, jobs);
         if whole == Whole::LeftOut {
             return None;
         }
         let (name, alone) = (root.known_as(), whole == Whole::Alone);
         let statement =
             format!("SELECT timescale_migrate.analyze_root({}, {alone})", hypertable(&name, root.cagg.is_some()));
-        let bytes: i64 = inventory.chunks_of(root).map(|chunk| chunk.bytes).sum();
-        Some(sql(Stage::Analyze, name.shown(), bytes.min(SAMPLE), vec![statement]))
+        let add = |sum: i64, chunk: &Chunk| sum.saturating_add(inventory.size(chunk.oid).bytes);
+        let bytes = inventory.chunks_of(root).fold(0, add).min(SAMPLE);
+        Some(sql(Stage::Analyze, name.shown(), bytes, vec![statement]))
     };
     tables.chain(inventory.hypertables.iter().filter_map(root)).collect()
 }
@@ -53,9 +54,11 @@ mod tests {
     #[test]
     fn no_more_locks_than_there_are() {
         // The defaults: 64 locks for each of 100 connections.
-        assert_eq!(whole(800, 6400, 4), Whole::Freely);
-        assert_eq!(whole(801, 6400, 4), Whole::Alone);
-        assert_eq!(whole(3200, 6400, 4), Whole::Alone);
-        assert_eq!(whole(3201, 6400, 4), Whole::LeftOut);
+        let seed = include_str!("../../pg_test/fuzz/seeds/catalog/plain");
+        let server: Server = serde_json::from_str(seed.lines().next().unwrap()).unwrap();
+        assert_eq!(whole(800, &server, 4), Whole::Freely);
+        assert_eq!(whole(801, &server, 4), Whole::Alone);
+        assert_eq!(whole(3200, &server, 4), Whole::Alone);
+        assert_eq!(whole(3201, &server, 4), Whole::LeftOut);
     }
 }

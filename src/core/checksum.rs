@@ -29,6 +29,11 @@ pub fn table(relation: &Name, only: bool, condition: Option<&str>) -> String {
     format!("{}{relation} t {}", if only { "ONLY " } else { "" }, condition.unwrap_or_default())
 }
 
+/// A query for the number of rows that a chunk and its batches hold, whatever reads them.
+pub fn held(chunk: &Name, batches: &Name) -> String {
+    format!("SELECT (SELECT count(*) FROM ONLY {chunk}) + (SELECT coalesce(sum(_ts_meta_count), 0) FROM {batches})")
+}
+
 /// The rows of several chunks.
 pub fn chunks(relations: &[Name], columns: &[String]) -> String {
     let columns = column_list(columns);

@@ -80,7 +80,8 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
     let left_out = layout.columns.iter().filter(|c| !known(&c.kind)).map(|c| c.name.clone()).collect();
     Ok(Compressed {
         relation: Name::new(&relation.schema, &relation.name),
-        has_rows: chunk.has_rows,
+        // That are not compressed, or not yet.
+        has_rows: source.size(chunk.oid).pages > 0,
         null_blocks,
         left_out,
         spec: chunk.spec.clone(),

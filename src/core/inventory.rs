@@ -2,6 +2,7 @@
 //! and, where the two are compared, for the target.
 
 use super::name::Name;
+use super::plan::Kept;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -79,6 +80,11 @@ impl Server {
         i64::from(self.max_locks_per_transaction) * sessions
     }
 
+    /// Locks that one of so many workers may take: all together half of the lock table.
+    pub fn lock_share(&self, jobs: u16) -> i64 {
+        (self.lock_capacity() / 2 / i64::from(jobs)).max(1)
+    }
+
     /// Whether so many locks leave a quarter of the lock table to others.
     pub fn has_room(&self, locks: i64) -> bool {
         locks <= self.lock_capacity() / 4 * 3
@@ -104,9 +110,6 @@ pub struct Relation {
     /// An extension's condition on which rows of its table are the user's.
     #[serde(rename = "where")]
     pub condition: Option<String>,
-    pub pages: u32,
-    pub bytes: i64,
-    pub rows: i64,
     pub columns: Vec<Column>,
 }
 
@@ -114,6 +117,14 @@ impl Relation {
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
+}
+
+/// `sizes.sql`: pages of the table alone, bytes with those of its TOAST, and about how many rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Size {
+    pub pages: u32,
+    pub bytes: i64,
+    pub rows: i64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -237,8 +248,6 @@ pub struct Compression {
 #[derive(Clone, Debug, Deserialize)]
 pub struct CompressedChunk {
     pub oid: u32,
-    /// Rows that are not compressed, or not yet.
-    pub has_rows: bool,
     pub access_method: Option<String>,
     /// Rows that are, if known.
     pub rows: Option<i64>,
@@ -292,7 +301,6 @@ pub struct CompressedRelation {
     pub oid: u32,
     pub schema: String,
     pub name: String,
-    pub bytes: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -324,8 +332,6 @@ pub struct Chunk {
     pub query: Option<String>,
     pub creation_time: Option<String>,
     pub tablespace: Option<String>,
-    pub bytes: i64,
-    pub rows: i64,
 }
 
 impl Chunk {
@@ -371,6 +377,8 @@ pub struct Inventory {
     pub sequences: Vec<Sequence>,
     pub matviews: Vec<Matview>,
     pub excluded: Vec<Excluded>,
+    /// By OID.
+    pub sizes: HashMap<u32, Size>,
     /// What the keeper has a lock on, by OID. The rest is locked by who reads it.
     pub locked: HashSet<u32>,
 }
@@ -405,6 +413,7 @@ impl Inventory {
             sequences: Vec::new(),
             matviews: Vec::new(),
             excluded: Vec::new(),
+            sizes: HashMap::new(),
             locked: HashSet::new(),
         }
     }
@@ -424,6 +433,11 @@ impl Inventory {
     pub fn root(&self, hypertable: &Hypertable) -> Option<&Relation> {
         let caggs = self.caggs.iter().map(|cagg| &cagg.relation);
         self.relations.iter().chain(caggs).find(|r| r.oid == hypertable.oid)
+    }
+
+    /// Of a table by its OID; nothing if it is empty, or unknown.
+    pub fn size(&self, oid: u32) -> Size {
+        self.sizes.get(&oid).copied().unwrap_or_default()
     }
 
     pub fn chunks_of(&self, hypertable: &Hypertable) -> impl Iterator<Item = &Chunk> + Clone {
@@ -454,6 +468,19 @@ impl Inventory {
             }
         }
         all
+    }
+
+    /// Where the rows of a chunk lie that may be a compressed one.
+    pub fn kept(&self, compressed: Option<&CompressedChunk>) -> Kept {
+        match compressed {
+            None => Kept::Rows,
+            Some(CompressedChunk { relation: Some(relation), access_method, .. })
+                if access_method.as_deref() != Some(HYPERCORE) =>
+            {
+                Kept::Compressed(Name::new(&relation.schema, &relation.name))
+            }
+            Some(_) => Kept::Elsewhere,
+        }
     }
 
     /// These relations, unless the keeper has a lock on each.

@@ -155,6 +155,9 @@ impl Default for Options {
     }
 }
 
+const CHANGEABLE: [&str; 8] =
+    ["jobs", "wait", "verify", "lock_timeout", "connect_timeout", "source_timeout", "retries", "on_error"];
+
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER, message)
 }
@@ -166,7 +169,13 @@ fn refused(key: &str, said: &str) -> Error {
     // Words are quoted so, and numbers; strings are in quotes already.
     let said = said.replace('`', if said.starts_with("invalid") { "" } else { "\"" });
     let (wrong, expected) = said.split_once(", expected ").unwrap_or((&said, "a string"));
-    let expected = if matches!(expected, "u16" | "u32" | "i64") { "a whole number in range" } else { expected };
+    let expected = match (key, expected) {
+        ("jobs", "u16") => "a whole number from 1 to 1000",
+        (_, "u16") => "a whole number from 0 to 65535",
+        (_, "u32") => "a whole number of seconds",
+        (_, "i64") => "a whole number of bytes",
+        _ => expected,
+    };
     let value = wrong.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
     let message = match wrong.strip_prefix("unknown field ") {
         Some(name) => format!("unknown option {name}"),
@@ -188,6 +197,24 @@ impl Options {
             .map_err(|e| refused(&e.path().to_string(), &e.inner().to_string()))?;
         options.check()?;
         Ok(options)
+    }
+
+    /// Stored options with some of them changed, for a run that goes on: those that say how it does
+    /// its work, not what it makes, which is partly made.
+    pub fn changed(stored: &str, changes: serde_json::Value) -> Result<Options> {
+        let serde_json::Value::Object(changes) = changes else {
+            return Err(invalid("options must be a JSON object"));
+        };
+        let mut options: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(stored).map_err(|e| Error::internal(format!("stored options: {e}")))?;
+        for key in changes.keys() {
+            if options.contains_key(key) && !CHANGEABLE.contains(&key.as_str()) {
+                return Err(invalid(format!("option \"{key}\" cannot be changed for a run that has begun"))
+                    .hint(format!("These can: {}.", CHANGEABLE.join(", "))));
+            }
+        }
+        options.extend(changes);
+        Options::parse(&serde_json::Value::Object(options).to_string())
     }
 
     /// The ranges that the types do not express.
@@ -222,6 +249,24 @@ mod tests {
     }
 
     #[test]
+    fn changes() {
+        let stored = serde_json::to_string(&Options { jobs: 8, caggs: Caggs::Skip, ..Options::default() }).unwrap();
+        let changed = |changes| Options::changed(&stored, changes);
+        let options = changed(serde_json::json!({"lock_timeout": 5, "verify": "checksum"})).unwrap();
+        assert_eq!((options.jobs, options.caggs), (8, Caggs::Skip));
+        assert_eq!((options.lock_timeout, options.verify), (5, Level::Checksum));
+        assert_eq!(CHANGEABLE.iter().filter(|key| stored.contains(&format!("\"{key}\":"))).count(), CHANGEABLE.len());
+        for (changes, message) in [
+            (serde_json::json!({"caggs": "copy"}), "option \"caggs\" cannot be changed for a run that has begun"),
+            (serde_json::json!({"job": 3}), "unknown option \"job\""),
+            (serde_json::json!({"jobs": 0}), "jobs must be between 1 and 1000, not 0"),
+            (serde_json::json!([1]), "options must be a JSON object"),
+        ] {
+            assert_eq!(changed(changes).unwrap_err().message, message);
+        }
+    }
+
+    #[test]
     fn refusals_name_the_key() {
         for (json, message, hint) in [
             (r#"{"job": 8}"#, "unknown option \"job\"", "Expected one of \"jobs\", \"wait\","),
@@ -229,14 +274,14 @@ mod tests {
             (
                 r#"{"jobs": "2"}"#,
                 "invalid value for option \"jobs\": string \"2\"",
-                "Expected a whole number in range.",
+                "Expected a whole number from 1 to 1000.",
             ),
             (
                 r#"{"jobs": 70000}"#,
                 "invalid value for option \"jobs\": integer 70000",
-                "Expected a whole number in range.",
+                "Expected a whole number from 1 to 1000.",
             ),
-            (r#"{"jobs": null}"#, "invalid value for option \"jobs\": null", "Expected a whole number in range."),
+            (r#"{"jobs": null}"#, "invalid value for option \"jobs\": null", "Expected a whole number from 1 to 1000."),
             (r#"{"wait": 1}"#, "invalid value for option \"wait\": integer 1", "Expected a boolean."),
             (r#"{"roles": "all"}"#, "invalid value for option \"roles\": \"all\"", "Expected \"used\" or \"none\"."),
             (r#"{"roles": 3}"#, "invalid value for option \"roles\"", "Expected a string."),

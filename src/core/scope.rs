@@ -145,7 +145,7 @@ impl Scope {
         let (detail, hint, refused) = match consequence(kind) {
             Some(then) if follows || self.skip => (format!("{why} Left out: {then}."), String::new(), false),
             Some(_) => {
-                (why, format!("{hint} Or leave it out: on_unsupported => 'skip'.").trim_start().to_string(), true)
+                (why, format!("{hint} Or leave it out: \"on_unsupported\": \"skip\".").trim_start().to_string(), true)
             }
             None => (why, hint.to_string(), true),
         };

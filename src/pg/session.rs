@@ -57,6 +57,13 @@ pub fn forget_relations() -> Result<()> {
     })
 }
 
+/// Makes every process of this database look at a relation anew once the current transaction is
+/// over.
+pub fn invalidate(relation: pg_sys::Oid) {
+    // SAFETY: in a transaction, of a relation that there is.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
+}
+
 pub fn pid() -> i32 {
     // SAFETY: set once at process start.
     unsafe { pg_sys::MyProcPid }

@@ -9,8 +9,7 @@ use super::state;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{deletion, spi};
-use crate::source::inventory::Here;
-use crate::target::database::{self, Database};
+use crate::target::database::{self, Before};
 use pgrx::pg_sys::Oid;
 
 /// Chunks, or other objects, dropped in one transaction: each takes a few locks.
@@ -29,7 +28,7 @@ pub fn entering<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
 pub fn keep_database(run: i64) -> Result<()> {
     spi::execute(
         "UPDATE timescale_migrate.run_log SET database_before = coalesce(database_before, $2) WHERE id = $1",
-        &[run.into(), spi::json(&database::read(&mut Here)?)?],
+        &[run.into(), spi::json(&database::before()?)?],
     )
     .map(drop)
 }
@@ -56,8 +55,9 @@ pub fn run(run: i64, of: i64) -> Result<()> {
     if left.is_empty() && open.is_empty() {
         return Ok(());
     }
-    Err(Error::new(SqlState(*b"2BP01"), format!("{} objects that run {of} made are still in use", open.len()))
-        .detail([open, left].concat().join("\n"))
+    let left = [open, left].concat();
+    Err(Error::new(SqlState(*b"2BP01"), format!("{} objects that run {of} made are still in use", left.len()))
+        .detail(left.join("\n"))
         .hint("Drop what depends on them, then call migrate_cleanup again."))
 }
 
@@ -158,7 +158,7 @@ fn database_as_before(of: i64) -> Result<()> {
     transaction(|| {
         let query =
             "SELECT database_before::text FROM timescale_migrate.run_log WHERE id = $1 AND database_before IS NOT NULL";
-        let Some(before) = spi::json_rows::<Database>(query, &[of.into()])?.pop() else { return Ok(()) };
+        let Some(before) = spi::json_rows::<Before>(query, &[of.into()])?.pop() else { return Ok(()) };
         database::restore(&before)?;
         spi::execute("UPDATE timescale_migrate.run_log SET database_before = NULL WHERE id = $1", &[of.into()])
             .map(drop)

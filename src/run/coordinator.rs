@@ -9,7 +9,7 @@ use crate::pg::{catch, report, session, shared::Segment, spi, worker};
 use std::time::{Duration, Instant};
 
 /// Settings of every process of a run, each with its reason.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 18] = [
     ("search_path", "pg_catalog, pg_temp"),
     // The same text forms as on the source's side.
     ("datestyle", "ISO"),
@@ -21,6 +21,10 @@ const SETTINGS: [(&str, &str); 15] = [
     // Nothing may cut a long copy off.
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
+    // What the database has for its users, the writes of a run are not meant by.
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_deferrable", "off"),
+    ("default_transaction_isolation", "read committed"),
     // Functions may name what is made only later, as in pg_restore.
     ("check_function_bodies", "off"),
     // A task's data and its state are in one transaction: both are lost, or neither. The
@@ -34,8 +38,14 @@ const SETTINGS: [(&str, &str); 15] = [
     ("xmloption", "content"),
 ];
 
+/// The same since PostgreSQL 17.
+#[cfg(not(any(feature = "pg15", feature = "pg16")))]
+const NEWER_SETTINGS: &[(&str, &str)] = &[("transaction_timeout", "0")];
+#[cfg(any(feature = "pg15", feature = "pg16"))]
+const NEWER_SETTINGS: &[(&str, &str)] = &[];
+
 pub fn settings() -> Result<()> {
-    catch::transaction(|| SETTINGS.iter().try_for_each(|(name, value)| spi::set(name, value)))
+    catch::transaction(|| SETTINGS.iter().chain(NEWER_SETTINGS).try_for_each(|(name, value)| spi::set(name, value)))
 }
 
 /// The main function of the coordinator's process; the caller's block is wiped once read.
@@ -68,7 +78,7 @@ fn work(block: &Block) -> Result<bool> {
     };
     match block.resume {
         false => state::begin(block.run, kind, &block.source, &block.options)?,
-        true if state::begin_again(block.run)? => {}
+        true if state::begin_again(block.run, &block.options)? => {}
         true => return Ok(false),
     }
     attempts(block)?;

@@ -8,11 +8,12 @@ use crate::core::plan::{self, Compressed, Copy, Form, Into};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, copy, spi};
+use crate::source::guard;
 use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let run = context.block.run;
-    let Some(source) = context.begin(id, &work.guards)? else { return gone(run, id, work) };
+    let Some(source) = context.begin(id, &work.guards)? else { return gone(context, id, work) };
     let target = transaction(|| target(work))?;
     transaction(|| {
         // User triggers have fired on the source, and the rows are as they left them.
@@ -24,6 +25,9 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
             _ if matches!(work.into, Into::Routed { .. }) => routed::rows(source, work, run, &target)?,
             _ => rows(source, work, relation)?,
         };
+        if let Some(batches) = work.decompressed() {
+            guard::check_decompressed(source, &work.source, batches, rows as i64)?;
+        }
         if let Form::Recompressed { spec, late: false, .. } = &work.form {
             attach::compress(relation, spec)?;
         }
@@ -38,17 +42,23 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     Ok(())
 }
 
-/// What the snapshot knows was dropped. A chunk, as retention does, is left out; without a table
-/// the others need not fit together any more.
-fn gone(run: i64, id: i32, work: &Copy) -> Result<()> {
+/// What the snapshot knows was dropped. A chunk, as retention does, is left out, unless its rows
+/// are in another one by now; without a table the others need not fit together any more.
+fn gone(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
+    let run = context.block.run;
     let message = format!("{} was dropped on the source since the snapshot", work.source.shown());
-    match work.into {
-        Into::Table(_) => Err(Error::new(SqlState::SNAPSHOT_GONE, message).on(Side::Source)),
-        Into::Chunk { .. } | Into::Routed { .. } => transaction(|| {
-            state::say_here(run, "notice", &format!("{message}: it is left out"))?;
-            tasks::done(id, &Outcome::default())
-        }),
+    let merged = match &work.into {
+        Into::Table(_) => true,
+        Into::Chunk { hypertable, slices, .. } => guard::is_covered(context.source()?, hypertable, slices)?,
+        Into::Routed { .. } => false,
+    };
+    if merged {
+        return Err(Error::new(SqlState::SNAPSHOT_GONE, message).on(Side::Source));
     }
+    transaction(|| {
+        state::say_here(run, "notice", &format!("{message}: it is left out"))?;
+        tasks::done(id, &Outcome::default())
+    })
 }
 
 /// Copies what the statement on the source gives into the relation; returns rows and bytes.

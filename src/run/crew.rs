@@ -85,6 +85,8 @@ impl Crew {
             let failure = failure.or(state::stop_requested(self.run)?);
             if let Some(failure) = failure {
                 self.dismiss()?;
+                // Where the run ended, for who asks afterwards.
+                state::set_phase(self.run, stage)?;
                 return Err(failure);
             }
             if !open {

@@ -22,8 +22,10 @@ struct Migration<'a> {
     maker: Maker,
     plan: Plan<'a>,
     digests: Digests,
-    /// How many locks one transaction may take here, so that the server has room for others.
+    /// How many locks one transaction may take here while no worker does, so that the server has
+    /// room for others.
     locks: i64,
+    locks_of_a_worker: i64,
 }
 
 /// Makes a run from its beginning, or what is left of it: each step that was done is not done
@@ -65,13 +67,13 @@ pub fn run(block: &Block) -> Result<()> {
     let inventory = scope.inventory;
     let maker = transaction(|| Maker::new(&inventory, options))?;
     let target = transaction(|| maker.target())?;
-    let locks = target.server.lock_capacity() / 4;
-    let migration = Migration { block, inventory, maker, plan, digests, locks };
+    let (locks, locks_of_a_worker) = (target.server.lock_share(2), target.server.lock_share(options.jobs));
+    let migration = Migration { block, inventory, maker, plan, digests, locks, locks_of_a_worker };
 
     let mut tasks = migration.tasks(&target);
     for task in &mut tasks {
         if let plan::Work::Copy(copy) = &mut task.work {
-            copy.seen = copy.evidence(&keeper.changes);
+            copy.horizon = keeper.horizon;
         }
     }
     let copies = tasks.iter().filter(|t| t.stage == plan::Stage::Copy);
@@ -111,6 +113,7 @@ pub fn run(block: &Block) -> Result<()> {
     crew.work("tiered")?;
     state::set_phase(id, "sequences")?;
     sequences::carry(&mut keeper.connection, &migration.inventory)?;
+    state::set_phase(id, "large_objects")?;
     state::step(id, "large_objects", || large_objects::carry(&mut keeper.connection, options))?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
     let recompute = options.caggs == Caggs::Recompute;
@@ -136,7 +139,7 @@ pub fn run(block: &Block) -> Result<()> {
         recompute::all(id, &mut crew, &core::recompute::levels(&migration.inventory))?;
     }
     migration.finish_schema()?;
-    batches::add_analyze(id, migration.locks_of_a_worker())?;
+    batches::add_analyze(id, migration.locks_of_a_worker)?;
     verify::add_copied(id, checksum)?;
     crew.work("analyze")?;
     crew.work("verify")?;
@@ -152,11 +155,6 @@ fn say_warning(id: i64, message: &str) -> Result<()> {
 }
 
 impl Migration<'_> {
-    /// All workers together may take half of the lock table.
-    fn locks_of_a_worker(&self) -> i64 {
-        (self.locks * 2 / i64::from(self.block.options.jobs)).max(1)
-    }
-
     fn tasks(&self, target: &plan::Target) -> Vec<plan::Task> {
         let mut tasks = plan::copies(&self.inventory, target, &self.block.options);
         for (from, to) in [
@@ -221,7 +219,7 @@ impl Migration<'_> {
 
     /// The indexes of hypertables on their roots, which hold no rows, and the tasks for the chunks.
     fn make_roots(&self, from: Stage, to: plan::Stage) -> Result<()> {
-        let (run, locks) = (self.block.run, self.locks_of_a_worker());
+        let (run, locks) = (self.block.run, self.locks_of_a_worker);
         let add =
             move |object: &str, index: &str| batches::add_index(run, to, object, index, locks).map(|()| Vec::new());
         let mut all = Vec::new();
@@ -250,7 +248,7 @@ impl Migration<'_> {
     fn finish(&self) -> Result<()> {
         state::set_phase(self.block.run, "jobs")?;
         transaction(|| {
-            schema::rollup(&self.inventory)?;
+            schema::late_compression(&self.inventory)?;
             schema::jobs(&self.inventory, &self.maker, self.block.options.policies)?;
             state::finish(self.block.run)
         })

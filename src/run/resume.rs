@@ -1,16 +1,15 @@
 //! Continuing a run under a new snapshot.
 //!
-//! What is done stays, unless the source's statistics or the number of its rows show that it was
-//! written to since: then it is copied anew. What was not done is planned anew, for the source
+//! What is done stays, unless the number of the source's rows or the age of one of them shows that
+//! it was written to since: then it is copied anew. What was not done is planned anew, for the source
 //! may have compressed or dropped it meanwhile. A table that was being copied in parts begins
 //! from nothing: between two snapshots a row may have moved from one part to another, and would
 //! be lost or doubled.
 
 use super::worker::Context;
 use super::{copy, routed, state, tasks};
-use crate::core::checksum;
 use crate::core::name::Name;
-use crate::core::plan::{self, Copy, Doubt, Form, Into, Recheck, Stage, Task, Work};
+use crate::core::plan::{self, Copy, Doubt, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use std::collections::BTreeMap;
@@ -46,14 +45,21 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
                     SqlState::NOT_IN_PREREQUISITE_STATE,
                     format!("{} is new on the source since the run began", task.object),
                 )
-                .hint("Start a new run with migrate_from, into an empty database."));
+                .hint(format!("migrate_cleanup({run}), then migrate_from.")));
             }
             added.extend(tasks.into_iter().map(|(task, _)| task.clone()));
             continue;
         };
+        let (first, now) = (&before[0].work, tasks[0].1);
+        if first.columns != now.columns || first.types != now.types {
+            return Err(Error::new(
+                SqlState::NOT_IN_PREREQUISITE_STATE,
+                format!("the columns of {} are others on the source than when the run began", before[0].object),
+            )
+            .hint(format!("migrate_cleanup({run}), then migrate_from.")));
+        }
         if before.iter().all(|task| task.done) {
-            let first = &before[0].work;
-            let doubt = match first.seen == tasks[0].1.seen && first.form.same_kind(&tasks[0].1.form) {
+            let doubt = match first.form.same_kind(&now.form) && first.into.same_place(&now.into) {
                 true => Doubt::None,
                 false => Doubt::Changed,
             };
@@ -61,7 +67,7 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
             continue;
         }
         if before.len() > 1 {
-            empty(&before[0].work.into)?;
+            empty(first)?;
         }
         delete(before.iter().map(|task| task.id).collect())?;
         added.extend(tasks.into_iter().map(|(task, _)| task.clone()));
@@ -108,11 +114,16 @@ fn delete(ids: Vec<i32>) -> Result<()> {
     spi::execute("DELETE FROM timescale_migrate.task_log WHERE id = ANY ($1)", &[ids.into()]).map(drop)
 }
 
-/// Takes back the parts of a table that are here.
-fn empty(into: &Into) -> Result<()> {
-    match into {
-        Into::Table(name) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
-        Into::Chunk { .. } | Into::Routed { .. } => Ok(()),
+/// Takes the rows of a table back that are here.
+fn empty(work: &Copy) -> Result<()> {
+    match (&work.into, &work.condition) {
+        (Into::Table(name), None) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
+        // Others are the extension's own.
+        (Into::Table(name), Some(condition)) => {
+            spi::set_local("session_replication_role", "replica")?;
+            spi::execute(&format!("DELETE FROM ONLY {name} {condition}"), &[]).map(drop)
+        }
+        (Into::Chunk { .. } | Into::Routed { .. }, _) => Ok(()),
     }
 }
 
@@ -135,21 +146,27 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         Some(Task { work: Work::Copy(again), .. }) => again.guards.clone(),
         _ => Vec::new(),
     };
+    let changed = format!("{name} was written to on the source since it was copied: it is copied again");
     let other = match recheck.doubt {
-        Doubt::Changed => Some(format!("{name} was written to on the source since it was copied: it is copied again")),
+        Doubt::Changed => Some(changed),
         Doubt::Gone => Some(format!("{name} is no longer on the source: its copy is dropped")),
         Doubt::None => {
-            let Some(now) = count(context, id, &work, &guards)? else {
+            let Some((now, newer)) = since(context, id, &work, &guards)? else {
                 return transaction(|| tasks::done(id, &tasks::Outcome::default()));
             };
-            let again = format!("{name} has {now} rows on the source now, {rows} were copied: it is copied again");
-            (now != rows).then_some(again)
+            match (transaction(|| emptied(&target, rows))?, newer) {
+                (true, _) => Some(format!("{target} was emptied by a crash of this server: it is copied again")),
+                (_, true) => Some(changed),
+                _ => (now != rows).then(|| {
+                    format!("{name} has {now} rows on the source now, {rows} were copied: it is copied again")
+                }),
+            }
         }
     };
     let run = context.block.run;
     transaction(|| {
         if let Some(message) = other {
-            take_back(run, &work, &target, batches.as_deref(), recheck.doubt == Doubt::Gone)?;
+            take_back(run, &work, &target, batches.as_deref())?;
             spi::execute(
                 "DELETE FROM timescale_migrate.task_log
                  WHERE run = $1 AND stage = 'compression' AND (work ->> 'copy')::integer = ANY ($2)",
@@ -169,34 +186,41 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     })
 }
 
-/// How many rows the source has of what a task copied; `None` if it was dropped meanwhile.
-fn count(context: &mut Context, id: i32, work: &Copy, guards: &[Name]) -> Result<Option<i64>> {
+/// How many rows the source has of what a task copied, and whether any of them is newer; `None` if
+/// it was dropped meanwhile.
+fn since(context: &mut Context, id: i32, work: &Copy, guards: &[Name]) -> Result<Option<(i64, bool)>> {
     let Some(source) = context.begin(id, guards)? else { return Ok(None) };
-    let all = match &work.query {
-        Some(query) => checksum::result(query),
-        None => checksum::table(&work.source, !matches!(work.into, Into::Chunk { .. }), work.condition.as_deref()),
-    };
-    let now = source.query(&checksum::query(&all, &[], false))?.number(0, 0)?;
+    if work.root {
+        source.query("SET LOCAL timescaledb.restoring = on")?;
+    }
+    let answer = source.query(&work.since())?;
+    let found = (answer.number(0, 0)?, answer.text(0, 1)? == "t");
     source.query("COMMIT")?;
-    Ok(Some(now))
+    Ok(Some(found))
 }
 
-/// Takes back as much of a copy as the next one cannot begin with.
-fn take_back(run: i64, work: &Copy, target: &str, batches: Option<&str>, gone: bool) -> Result<()> {
-    let compressed = matches!(work.form, Form::Compressed(_) | Form::Recompressed { .. });
-    // A chunk that has become a compressed one cannot be filled again: it is made anew.
-    if matches!(work.into, Into::Chunk { .. }) && (gone || compressed) {
-        spi::execute(&format!("DROP TABLE {target}"), &[])?;
-        // As long as it was not attached to the chunk, it does not go with it.
-        if let Some(batches) = batches {
-            spi::execute(&format!("DROP TABLE IF EXISTS {batches}"), &[])?;
+/// Whether an unlogged relation here has lost its rows, as such do in a crash.
+fn emptied(target: &str, rows: i64) -> Result<bool> {
+    let unlogged = "SELECT relpersistence = 'u' FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.regclass";
+    if rows == 0 || spi::value::<bool>(unlogged, &[target.into()])? != Some(true) {
+        return Ok(false);
+    }
+    Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM ONLY {target})"), &[])?.unwrap_or(false))
+}
+
+/// Takes a copy back, so that what comes next begins with nothing.
+fn take_back(run: i64, work: &Copy, target: &str, batches: Option<&str>) -> Result<()> {
+    match work.into {
+        Into::Table(_) => empty(work),
+        // Made anew: it may be compressed by now, and another is not to find it in its way.
+        Into::Chunk { .. } => {
+            spi::execute(&format!("DROP TABLE {target}"), &[])?;
+            // As long as it was not attached to the chunk, it does not go with it.
+            match batches {
+                Some(batches) => spi::execute(&format!("DROP TABLE IF EXISTS {batches}"), &[]).map(drop),
+                None => Ok(()),
+            }
         }
-    }
-    if matches!(work.into, Into::Routed { .. }) {
-        routed::drop(run, target)?;
-    }
-    match work.pages {
-        Some(_) => empty(&work.into),
-        None => Ok(()),
+        Into::Routed { .. } => routed::drop(run, target),
     }
 }

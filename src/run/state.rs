@@ -45,18 +45,22 @@ pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()
 
 /// failed | cancelled | interrupted -> running. False if the run has a coordinator: then nothing
 /// was changed.
-pub fn begin_again(run: i64) -> Result<bool> {
+pub fn begin_again(run: i64, options: &Options) -> Result<bool> {
     let ours = transaction(|| {
         if !lock(RUN_LOCK, run as i32)? {
             return Ok(false);
         }
         spi::execute(
             "UPDATE timescale_migrate.run_log
-             SET state = 'running', phase = 'start', stop_requested = false, snapshot = NULL, starts = starts + 1, pid = pg_backend_pid(),
+             SET state = 'running', phase = 'start', options = $2, stop_requested = false, snapshot = NULL, starts = starts + 1,
+                 pid = pg_backend_pid(), begun_at = clock_timestamp(),
+                 -- Of a start that has not said when it ended the last task tells.
+                 spent = spent + (SELECT coalesce(run_log.ended_at, greatest(run_log.begun_at, max(t.ended_at))) - run_log.begun_at
+                                  FROM timescale_migrate.task_log t WHERE t.run = $1),
                  ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL,
                  object = NULL
              WHERE id = $1 AND state <> 'done'",
-            &[run.into()],
+            &[run.into(), spi::json(options)?],
         )
         .map(|touched| touched == 1)
     })?;
@@ -115,7 +119,9 @@ pub fn set_source(run: i64, inventory: &Inventory, snapshot: &str) -> Result<()>
                 SqlState::INVALID_PARAMETER,
                 "the source is not the database that the run began with",
             )
-            .hint("Start a new run with migrate_from."));
+            .hint(format!(
+                "migrate_resume({run}) with the first source, or migrate_cleanup({run}) and migrate_from."
+            )));
         }
         spi::execute(
             "UPDATE timescale_migrate.run_log
@@ -225,6 +231,7 @@ pub fn from_fields([side, sqlstate, message, detail, hint, context, object]: [Op
 /// Asks a run to stop. Graceful: no task is begun any more; immediate: its coordinator is
 /// interrupted, and its workers end with it.
 pub fn request_cancel(run: i64, graceful: bool) -> Result<bool> {
+    source_of(run)?;
     let Some(pid) =
         spi::value::<i32>("SELECT pid FROM timescale_migrate.run WHERE id = $1 AND state = 'running'", &[run.into()])?
     else {
@@ -254,7 +261,8 @@ pub fn stop_requested(run: i64) -> Result<Option<Error>> {
         spi::value::<bool>("SELECT stop_requested FROM timescale_migrate.run_log WHERE id = $1", &[run.into()])
     })?;
     Ok(asked.unwrap_or(false).then(|| {
-        Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled")).hint("Its finished tasks stay.")
+        Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled"))
+            .hint(format!("Its finished tasks stay; migrate_resume({run}) goes on."))
     }))
 }
 
@@ -306,14 +314,15 @@ fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
         "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
         &[run.into()],
     )?;
-    let refused = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
+    let (refused, hint) = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
         Some(("migrate", state)) if states.contains(&state) => return Ok(found),
-        Some(("migrate", "running")) => "is running",
-        Some(("migrate", "removed")) => "was removed",
-        Some(("migrate", _)) => "is done",
-        _ => "is no migration",
+        Some(("migrate", "running")) => ("is running", format!("migrate_cancel({run}) stops it.")),
+        Some(("migrate", "removed")) => ("was removed", "migrate_from begins a new one.".to_string()),
+        Some(("migrate", _)) => ("is done", "To begin again, migrate into another database.".to_string()),
+        _ => ("is no migration", "timescale_migrate.run lists all runs.".to_string()),
     };
-    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {refused} and cannot be {what}")))
+    let message = format!("run {run} {refused} and cannot be {what}");
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(hint))
 }
 
 /// failed | cancelled | interrupted -> removed

@@ -6,15 +6,15 @@ use super::tasks::{self, Claim, Outcome};
 use super::worker::Context;
 use super::{scope, state};
 use crate::core::checksum;
-use crate::core::inventory::{Column, Inventory, Slices};
+use crate::core::inventory::{Column, CompressedChunk, Inventory, Size, Slices};
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level};
-use crate::core::plan::{self, Task, Verify};
+use crate::core::plan::{self, Kept, Task, Verify};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::source::inventory::{self, Here};
-use crate::source::snapshot;
-use std::collections::{BTreeMap, HashSet};
+use crate::source::{guard, snapshot};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Adds a comparison for every relation that the run has copied, under the run's own snapshot
@@ -40,9 +40,9 @@ struct Relation {
     query: Option<String>,
     root: bool,
     tiered: bool,
+    batches: Option<Name>,
     guards: Vec<Name>,
-    rows: i64,
-    bytes: i64,
+    size: Size,
 }
 
 /// A table by its name, a chunk by its hypertable's name and its slices.
@@ -52,6 +52,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
     let names = |columns: &[Column]| columns.iter().map(|c| c.name.clone()).collect::<Arc<[String]>>();
     let mut all = BTreeMap::new();
     let read = inventory.of_chunks();
+    let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
     for table in inventory.plain_tables() {
         let relation = Relation {
             name: table.qualified(),
@@ -60,9 +61,9 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             query: None,
             root: false,
             tiered: false,
+            batches: None,
             guards: inventory.guards(&[(table.oid, table.qualified())]),
-            rows: table.rows,
-            bytes: table.bytes,
+            size: inventory.size(table.oid),
         };
         all.insert((table.qualified(), None), relation);
     }
@@ -70,27 +71,31 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
         let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
         let columns = names(&root.columns);
-        let relation = |name: Name, rows, bytes| Relation {
+        let relation = |name: Name, oid| Relation {
             name,
             columns: columns.clone(),
             condition: None,
             query: None,
             root: false,
             tiered: false,
+            batches: None,
             guards: Vec::new(),
-            rows,
-            bytes,
+            size: inventory.size(oid),
         };
         if hypertable.root_may_have_rows {
             let guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
-            let own = Relation { root: true, guards, ..relation(name.clone(), root.rows, root.bytes) };
+            let own = Relation { root: true, guards, ..relation(name.clone(), hypertable.oid) };
             all.insert((name.clone(), None), own);
         }
         for chunk in inventory.chunks_of(hypertable) {
             let key = (name.clone(), Some(chunk.slices.clone()));
-            let own = relation(chunk.qualified(), chunk.rows, chunk.bytes);
+            let own = relation(chunk.qualified(), chunk.oid);
             let guards = inventory.guards(&read[&chunk.oid]);
-            all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, guards, ..own });
+            let batches = match (inventory.kept(compressed.get(&chunk.oid).copied()), &chunk.query) {
+                (Kept::Compressed(batches), None) => Some(batches),
+                _ => None,
+            };
+            all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, batches, guards, ..own });
         }
     }
     all
@@ -124,11 +129,12 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             query: from.query.clone(),
             root: from.root,
             chunk: key.1.is_some(),
+            batches: from.batches.clone(),
             checksum,
             source_rows: None,
             guards: from.guards.clone(),
         };
-        tasks.push(plan::verify(key.0.shown(), from.rows, from.bytes, work));
+        tasks.push(plan::verify(key.0.shown(), from.size, work));
     }
     // What only the target has in one of these hypertables must be empty; other tables there are
     // none of our business.
@@ -141,11 +147,12 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             query: None,
             root: to.root,
             chunk: key.1.is_some(),
+            batches: None,
             checksum,
             source_rows: Some(0),
             guards: Vec::new(),
         };
-        tasks.push(plan::verify(key.0.shown(), to.rows, to.bytes, work));
+        tasks.push(plan::verify(key.0.shown(), to.size, work));
     }
     tasks
 }
@@ -168,7 +175,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     state::set_source(id, &source, &keeper.snapshot)?;
     let target = transaction(|| {
         let server = inventory::server(&mut Here)?;
-        inventory::read(&mut Here, server)
+        inventory::tables(&mut Here, server)
     })?;
     let tasks = tasks(&source, &target, level);
     drop((source, target));
@@ -184,24 +191,32 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     crew.dismiss()
 }
 
+/// Of the differences as many are named.
+const SHOWN: usize = 100;
+
 /// Fails if any comparison of the run failed.
 pub fn judge(run: i64) -> Result<()> {
-    let different: Vec<String> = transaction(|| {
+    let mut different: Vec<String> = transaction(|| {
         spi::json_rows(
             "SELECT to_json(pg_catalog.format('%s: %s rows on the source, %s here%s', concat_ws(' of ', part, object), coalesce(source_rows::text, 'no table, so no'),
                     coalesce(target_rows::text, 'no table'),
                     CASE WHEN source_checksum IS DISTINCT FROM target_checksum THEN ', checksums differ' ELSE '' END))::text
-             FROM timescale_migrate.verification_log WHERE run = $1 AND NOT same ORDER BY object, part LIMIT 100",
+             FROM timescale_migrate.verification_log WHERE run = $1 AND NOT same ORDER BY object, part",
             &[run.into()],
         )
     })?;
     if different.is_empty() {
         return Ok(());
     }
+    let count = different.len();
+    if count > SHOWN {
+        different.truncate(SHOWN);
+        different.push(format!("and {} more", count - SHOWN));
+    }
     for line in &different {
         state::say(run, "warning", &format!("not the same: {line}"))?;
     }
-    Err(Error::new(SqlState::DATA_CORRUPTED, format!("source and target differ in {} places", different.len()))
+    Err(Error::new(SqlState::DATA_CORRUPTED, format!("source and target differ in {count} places"))
         .detail(different.join("\n"))
         .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
 }
@@ -245,6 +260,9 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
     let theirs = if asked {
         let source = context.source()?;
         let rows = source.answer()?;
+        if let (Some(name), Some(batches)) = (&work.source, &work.batches) {
+            guard::check_decompressed(source, name, batches, rows.number(0, 0)?)?;
+        }
         source.query("COMMIT")?;
         Some((rows.number(0, 0)?, rows.0[0][1].clone()))
     } else {

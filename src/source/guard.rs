@@ -4,6 +4,8 @@
 //! has lost its rows for the snapshot; read all the same, it would be empty.
 
 use super::inventory::Ask;
+use crate::core::checksum;
+use crate::core::inventory::Slices;
 use crate::core::name::{Name, literal};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
@@ -48,10 +50,31 @@ pub fn begin(source: &mut Connection, snapshot: &str, name: &str, guards: &[Name
     }
 }
 
+/// Looks whether a query has read all rows of a compressed chunk, in the same transaction.
+///
+/// TimescaleDB plans such a query by the chunk's state as it is now, whatever the snapshot: once
+/// a compressed chunk's further rows have been compressed too, without rewriting it, it does not
+/// look for them where the snapshot has them.
+pub fn check_decompressed(source: &mut Connection, chunk: &Name, batches: &Name, rows: i64) -> Result<()> {
+    match source.query(&checksum::held(chunk, batches))?.number(0, 0)? == rows {
+        true => Ok(()),
+        false => Err(rewritten(chunk)),
+    }
+}
+
 /// LOCK TABLE, in the mode of reading.
 pub fn lock_statement(names: &[Name]) -> String {
     let list: Vec<String> = names.iter().map(|name| format!("ONLY {name}")).collect();
     format!("LOCK TABLE {} IN ACCESS SHARE MODE", list.join(", "))
+}
+
+/// Whether a hypertable has a chunk now for what these slices cover.
+pub fn is_covered(source: &mut Connection, hypertable: &Name, slices: &Slices) -> Result<bool> {
+    let slices = serde_json::to_string(slices).map_err(|e| Error::internal(e.to_string()))?;
+    let sql = include_str!("../../sql/source/covered.sql")
+        .replace("(:hypertable)", &format!("({}, {})", literal(&hypertable.schema), literal(&hypertable.name)))
+        .replace(":slices", &literal(&slices));
+    Ok(source.ask(&sql)?.pop().unwrap_or(true))
 }
 
 /// Whether a relation is the same as under the snapshot, and whether it is gone.

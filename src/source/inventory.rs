@@ -1,13 +1,11 @@
 //! Reading a database's inventory, from the source over its connection or from the target
 //! through SPI.
 
-use crate::core::inventory::{Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server};
-use crate::core::name::Name;
+use crate::core::inventory::{Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server, Size};
 use crate::error::{Error, Result, Side};
 use crate::libpq::Connection;
 use crate::pg::spi;
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
 
 /// Something that answers inventory queries with JSON rows.
 pub trait Ask {
@@ -53,12 +51,6 @@ pub fn collations(db: &mut impl Ask) -> Result<Vec<Collation>> {
     db.ask(include_str!("../../sql/inventory/collations.sql"))
 }
 
-/// `changes.sql`: evidence of each table's last change.
-pub fn changes(db: &mut impl Ask) -> Result<HashMap<Name, String>> {
-    let rows = db.ask::<(String, String, String)>(include_str!("../../sql/source/changes.sql"))?;
-    Ok(rows.into_iter().map(|(schema, name, evidence)| (Name::new(&schema, &name), evidence)).collect())
-}
-
 /// Rows that are read in part here and passed on whole to a function on the target.
 fn specs<T: DeserializeOwned>(
     db: &mut impl Ask,
@@ -93,13 +85,11 @@ fn compressed_chunks(db: &mut impl Ask, sql: &str) -> Result<Vec<CompressedChunk
 /// What several queries begin with.
 const PORTABLE: &str = include_str!("../../sql/inventory/portable_types.sql");
 
-/// Everything that is copied, in one read.
-pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
+/// The tables and chunks, and nothing else of them.
+pub fn tables(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     let mut inventory = Inventory::new(server);
     let text = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/relations.sql"));
     inventory.relations = db.ask(&text)?;
-    inventory.sequences = db.ask(include_str!("../../sql/inventory/sequences.sql"))?;
-    inventory.matviews = db.ask(include_str!("../../sql/inventory/matviews.sql"))?;
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
     inventory.hypertables =
         specs(db, include_str!("../../sql/inventory/hypertables.sql"), |h: &mut Hypertable, spec| {
@@ -107,6 +97,22 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
         })?;
     let text = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/caggs.sql"));
     inventory.caggs = specs(db, &text, |c: &mut Cagg, spec| c.spec = spec)?;
+    inventory.chunks = db.ask(include_str!("../../sql/inventory/chunks.sql"))?;
+    inventory.excluded = db.ask(include_str!("../../sql/inventory/excluded.sql"))?;
+    if timescaledb.catalog.compress_relid {
+        inventory.excluded.extend(db.ask(include_str!("../../sql/inventory/excluded_compressed.sql"))?);
+    }
+    Ok(inventory)
+}
+
+/// Everything that is copied, in one read.
+pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
+    let mut inventory = tables(db, server)?;
+    let sizes = db.ask::<(u32, u32, i64, i64)>(include_str!("../../sql/inventory/sizes.sql"))?;
+    inventory.sizes = sizes.into_iter().map(|(oid, pages, bytes, rows)| (oid, Size { pages, bytes, rows })).collect();
+    inventory.sequences = db.ask(include_str!("../../sql/inventory/sequences.sql"))?;
+    inventory.matviews = db.ask(include_str!("../../sql/inventory/matviews.sql"))?;
+    let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
     // These two begin with the same clause, which depends on the version.
     let head = match timescaledb.catalog.compression_settings {
         true => include_str!("../../sql/inventory/compression_settings.sql"),
@@ -125,11 +131,6 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     }
     if timescaledb.catalog.chunk_column_stats {
         inventory.skipping = db.ask(include_str!("../../sql/inventory/chunk_column_stats.sql"))?;
-    }
-    inventory.chunks = db.ask(include_str!("../../sql/inventory/chunks.sql"))?;
-    inventory.excluded = db.ask(include_str!("../../sql/inventory/excluded.sql"))?;
-    if timescaledb.catalog.compress_relid {
-        inventory.excluded.extend(db.ask(include_str!("../../sql/inventory/excluded_compressed.sql"))?);
     }
     Ok(inventory)
 }

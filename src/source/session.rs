@@ -54,9 +54,10 @@ pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection
         }
     }
     sql.push_str(&format!("SET lock_timeout = '{}s';", options.lock_timeout));
-    // Where there is tiered storage, it may be left out by default.
+    // What TimescaleDB may leave out by default: rows in tiered storage, and compressed ones.
     sql.push_str(
-        "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'timescaledb.enable_tiered_reads'",
+        "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('timescaledb.enable_tiered_reads',
+             'timescaledb.enable_transparent_decompression', 'timescaledb.enable_columnarscan')",
     );
     connection.query(&sql)?;
     Ok(connection)

@@ -17,7 +17,7 @@ use crate::core::name::Name;
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Params};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// Names in one LOCK TABLE statement.
 const LOCK_BATCH: usize = 500;
@@ -26,9 +26,8 @@ pub struct Keeper {
     pub connection: Connection,
     /// What `SET TRANSACTION SNAPSHOT` takes.
     pub snapshot: String,
-    /// Evidence of each table's last change, from before the snapshot: what changes in between
-    /// looks as if it had changed after it, never the other way round.
-    pub changes: HashMap<Name, String>,
+    /// The oldest transaction that was not over under it.
+    pub horizon: u64,
 }
 
 /// The session that reads what there is in the source.
@@ -61,11 +60,12 @@ pub fn hold(
     mut before: Inventory,
 ) -> Result<(Keeper, Inventory)> {
     let mut keeper = session::open(params, &format!("timescale_migrate run {run} keeper"), options)?;
-    let changes = inventory::changes(reader)?;
     let mut chunks = true;
     for _ in 0..5 {
         match attempt(&mut keeper, reader, &reader_name(run), &before, chunks) {
-            Ok((snapshot, inventory)) => return Ok((Keeper { connection: keeper, snapshot, changes }, inventory)),
+            Ok((snapshot, horizon, inventory)) => {
+                return Ok((Keeper { connection: keeper, snapshot, horizon }, inventory));
+            }
             // Dropped after it was listed, as retention does.
             Err(error) if error.code == SqlState::UNDEFINED_TABLE => {}
             // Others hold more locks than were to be seen.
@@ -81,14 +81,14 @@ pub fn hold(
         .on(Side::Source))
 }
 
-/// The snapshot, and what there is under it; with `chunks` these are locked too, if there is room.
+/// The snapshot with its horizon, and what there is under it; with `chunks` these are locked too, if there is room.
 fn attempt(
     keeper: &mut Connection,
     reader: &mut Connection,
     name: &str,
     before: &Inventory,
     chunks: bool,
-) -> Result<(String, Inventory)> {
+) -> Result<(String, u64, Inventory)> {
     let of_chunks = before.of_chunks();
     let mut names: Vec<(u32, Name)> = before.tables().map(|r| (r.oid, r.qualified())).collect();
     let held = keeper.query("SELECT count(*) FROM pg_catalog.pg_locks")?.number(0, 0)?;
@@ -100,10 +100,13 @@ fn attempt(
     for batch in names.chunks(LOCK_BATCH) {
         keeper.query(&guard::lock_statement(batch))?;
     }
-    let snapshot = keeper.query("SELECT pg_catalog.pg_export_snapshot()")?.text(0, 0)?.to_string();
+    let answer = keeper.query(
+        "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())",
+    )?;
+    let (snapshot, horizon) = (answer.text(0, 0)?.to_string(), answer.number(0, 1)? as u64);
     guard::begin(reader, &snapshot, name, &[])?;
     let inventory = Inventory { locked, ..inventory::read(reader, before.server.clone())? };
-    Ok((snapshot, inventory))
+    Ok((snapshot, horizon, inventory))
 }
 
 /// Says which tables a lock that was waited for in vain is on, and who holds it.

@@ -1,4 +1,5 @@
-//! What belongs to the database itself: its comment, privileges and settings.
+//! What belongs to the database itself: its owner, comment, privileges, connection
+//! limit and settings.
 
 use super::roles::attempt;
 use crate::core::name::{literal, quoted};
@@ -14,11 +15,20 @@ use serde::{Deserialize, Serialize};
 pub struct Database {
     pub owner: String,
     pub comment: Option<String>,
+    /// -1 is none.
+    pub connection_limit: i32,
     pub acl: Option<Vec<Grant>>,
     pub settings: Vec<Settings>,
-    pub schemas: Vec<Schema>,
-    pub tablespaces: Vec<Tablespace>,
+    pub tablespaces: Vec<String>,
     pub large_objects: LargeObjects,
+}
+
+/// What a run may change of this database and its schemas.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Before {
+    #[serde(flatten)]
+    database: Database,
+    schemas: Vec<Schema>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,12 +39,13 @@ pub struct Grant {
     pub grantable: bool,
 }
 
+/// `schemas.sql`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Schema {
-    pub name: String,
-    pub owner: String,
-    pub comment: Option<String>,
-    pub acl: Option<Vec<Grant>>,
+struct Schema {
+    name: String,
+    owner: String,
+    comment: Option<String>,
+    acl: Option<Vec<Grant>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,14 +55,11 @@ pub struct Settings {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Tablespace {
-    pub name: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LargeObjects {
     pub count: i64,
     pub bytes: i64,
+    /// By the role that asks.
+    pub readable: bool,
 }
 
 pub fn read(source: &mut impl Ask) -> Result<Database> {
@@ -59,6 +67,11 @@ pub fn read(source: &mut impl Ask) -> Result<Database> {
         .ask(include_str!("../../sql/inventory/database.sql"))?
         .pop()
         .ok_or_else(|| Error::internal("the source did not describe its database").on(Side::Source))
+}
+
+/// How this database and its schemas are now.
+pub fn before() -> Result<Before> {
+    Ok(Before { database: read(&mut Here)?, schemas: Here.ask(include_str!("../../sql/target/schemas.sql"))? })
 }
 
 /// `REVOKE` of the defaults and `GRANT` of what the source has, on any kind of object.
@@ -77,17 +90,20 @@ pub fn grants(object: &str, acl: &[Grant], owner: Option<&str>) -> Vec<String> {
     statements
 }
 
-/// Puts settings, privileges and comments back as they were, and the owners of schemas, in the
+/// Puts owners, comments, privileges, settings and the connection limit back as they were, in the
 /// current transaction.
-pub fn restore(before: &Database) -> Result<()> {
-    let now = read(&mut Here)?;
+pub fn restore(before: &Before) -> Result<()> {
+    let Before { database: now, schemas } = self::before()?;
+    let Before { database: before, schemas: schemas_before } = before;
     let object = this_database()?;
+    spi::execute(&format!("ALTER {object} OWNER TO {}", quoted(&before.owner)), &[])?;
+    limit_connections(&object, before.connection_limit)?;
     comment(&object, before.comment.as_deref())?;
     // As it is where it was never changed: PostgreSQL's manual, "Privileges".
     let initial = [(None, "CONNECT"), (None, "TEMPORARY"), (Some(before.owner.as_str()), "ALL")];
     give_back(&object, &now.acl, &before.acl, &initial)?;
-    for schema in before.schemas.iter().filter(|schema| !now.schemas.contains(schema)) {
-        let Some(now) = now.schemas.iter().find(|other| other.name == schema.name) else { continue };
+    for schema in schemas_before.iter().filter(|schema| !schemas.contains(schema)) {
+        let Some(now) = schemas.iter().find(|other| other.name == schema.name) else { continue };
         let object = format!("SCHEMA {}", quoted(&schema.name));
         spi::execute(&format!("ALTER {object} OWNER TO {}", quoted(&schema.owner)), &[])?;
         comment(&object, schema.comment.as_deref())?;
@@ -111,6 +127,10 @@ pub fn restore(before: &Database) -> Result<()> {
 fn comment(object: &str, comment: Option<&str>) -> Result<()> {
     let comment = comment.map_or("NULL".to_string(), literal);
     spi::execute(&format!("COMMENT ON {object} IS {comment}"), &[]).map(drop)
+}
+
+fn limit_connections(object: &str, limit: i32) -> Result<()> {
+    spi::execute(&format!("ALTER {object} CONNECTION LIMIT {limit}"), &[]).map(drop)
 }
 
 /// Takes the privileges that there are now, and grants those of before: the `initial` ones, each
@@ -145,8 +165,15 @@ fn this_database() -> Result<String> {
 pub fn make(database: &Database, options: &Options) -> Result<Vec<String>> {
     let object = this_database()?;
     let mut warnings = Vec::new();
+    if options.owners == Keep::Keep {
+        let statement = format!("ALTER {object} OWNER TO {}", quoted(&database.owner));
+        attempt(&statement, &mut warnings, "the database's owner stays another")?;
+    }
     if database.comment.is_some() {
         comment(&object, database.comment.as_deref())?;
+    }
+    if database.connection_limit != -1 {
+        limit_connections(&object, database.connection_limit)?;
     }
     if let (Keep::Keep, Some(acl)) = (options.privileges, &database.acl) {
         for statement in grants(&object, acl, None) {
@@ -157,6 +184,11 @@ pub fn make(database: &Database, options: &Options) -> Result<Vec<String>> {
         for setting in &group.settings {
             // Left behind by an unfinished restore, it would switch TimescaleDB off here.
             if setting.starts_with("timescaledb.restoring=") {
+                continue;
+            }
+            // It keeps writers from the source while it is migrated, and would from its successor.
+            if group.role.is_none() && setting.starts_with("default_transaction_read_only=") {
+                warnings.push(format!("setting {setting} of the database was left out: it would refuse writes here"));
                 continue;
             }
             let what = match &group.role {

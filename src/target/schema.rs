@@ -8,7 +8,7 @@ use crate::core::options::{Keep, Options, Policies};
 use crate::core::plan::{self, Task};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::subtransaction;
-use crate::pg::spi;
+use crate::pg::{session, spi};
 use crate::source::inventory::{self, Here};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -256,16 +256,15 @@ fn expression(hypertable: &Hypertable) -> String {
 pub fn compression(inventory: &Inventory, wanted: impl Fn(&Name) -> bool) -> Result<()> {
     compressions(inventory)
         .filter(|(root, _)| wanted(&root.known_as()))
-        .try_for_each(|(root, spec)| enable(root, spec, None))
+        .try_for_each(|(root, spec)| enable(root, spec, &serde_json::Value::Null))
 }
 
-/// The interval up to which compressing a chunk adds it to the one before: for when nothing is
-/// compressed any more that is to stay a chunk of its own.
-pub fn rollup(inventory: &Inventory) -> Result<()> {
-    compressions(inventory).try_for_each(|(root, spec)| match spec["compress_chunk_time_interval"].as_i64() {
-        Some(interval) => enable(root, spec, Some(interval)),
-        None => Ok(()),
-    })
+/// What changes how rows come in and are compressed: for when all are here as they are on the
+/// source.
+pub fn late_compression(inventory: &Inventory) -> Result<()> {
+    compressions(inventory)
+        .filter(|(_, spec)| spec["late"].as_object().is_some_and(|late| !late.is_empty()))
+        .try_for_each(|(root, spec)| enable(root, spec, &spec["late"]))
 }
 
 fn compressions(inventory: &Inventory) -> impl Iterator<Item = (&Hypertable, &serde_json::Value)> {
@@ -275,12 +274,12 @@ fn compressions(inventory: &Inventory) -> impl Iterator<Item = (&Hypertable, &se
     })
 }
 
-fn enable(root: &Hypertable, spec: &serde_json::Value, interval: Option<i64>) -> Result<()> {
+fn enable(root: &Hypertable, spec: &serde_json::Value, late: &serde_json::Value) -> Result<()> {
     let name = root.known_as();
     announce(&name.shown(), "enable_compression");
     spi::execute(
         &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", expression(root)),
-        &[spi::json(&spec["settings"])?, interval.into()],
+        &[spi::json(&spec["settings"])?, spi::json(late)?],
     )?;
     // ALTER TABLE makes policies by itself along with certain settings.
     let named = serde_json::json!([{"schema": name.schema, "name": name.name, "cagg": root.cagg.is_some()}]);
@@ -314,7 +313,9 @@ pub fn cagg_state(inventory: &Inventory) -> Result<()> {
     .map(drop)
 }
 
-/// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit.
+/// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit. Of
+/// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
+/// invalidation. Restarting it would end the jobs that are running, as one that waits for this run.
 pub fn jobs(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<()> {
     if inventory.jobs.is_empty() {
         return Ok(());
@@ -328,7 +329,8 @@ pub fn jobs(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<
         let paused = policies == Policies::Paused;
         spi::execute("SELECT timescale_migrate.create_job($1, $2)", &[spi::json(&spec)?, paused.into()])?;
     }
-    spi::execute("SELECT timescale_migrate.activate_jobs()", &[]).map(drop)
+    session::invalidate(spi::relation_oid("_timescaledb_cache.cache_inval_bgw_job")?);
+    Ok(())
 }
 
 /// Attaches the tablespaces that hypertables spread their future chunks over, as far as they

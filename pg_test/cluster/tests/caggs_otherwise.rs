@@ -62,7 +62,7 @@ fn computed_anew(versions: Versions) {
     assert!(planned.ends_with("public.never_refreshed 1, public.daily 2, public.weekly 3"), "{planned}");
     pair.migrate_with(RECOMPUTE);
     // None of it was copied, all of it is here, and what was made of it.
-    let copied = "SELECT count(*) FROM timescale_migrate.task WHERE stage = 'copy' AND object LIKE '%materialized_hypertable%'";
+    let copied = "SELECT count(*) FROM timescale_migrate.task WHERE phase = 'copy' AND object LIKE '%materialized_hypertable%'";
     assert_eq!(pair.target.value(copied), "0");
     assert!(pair.target.is("SELECT (SELECT sum(n) FROM hourly) = (SELECT sum(n) FROM reading) AND (SELECT n FROM kept) = (SELECT sum(n) FROM reading)"));
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify((SELECT max(id) FROM timescale_migrate.run))"));
@@ -115,7 +115,7 @@ fn interrupted(edition: Edition) {
     let heavy = |body: &str| format!("CREATE OR REPLACE FUNCTION heavy(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN {body} RETURN n; END'");
     pair.source.sql(&heavy("PERFORM pg_sleep(0.05);"));
     let run = pair.start(r#", options => '{"caggs": "recompute"}'"#);
-    let state = |cagg: &str| pair.target.value(&format!("SELECT coalesce(max(state), '') FROM timescale_migrate.task WHERE stage = 'recompute' AND object = 'public.{cagg}'"));
+    let state = |cagg: &str| pair.target.value(&format!("SELECT coalesce(max(state), '') FROM timescale_migrate.task WHERE phase = 'recompute' AND object = 'public.{cagg}'"));
     poll("a refresh to be under way, another to be done", || state("hourly") == "running" && state("monthly") == "done");
     assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
     pair.wait_for_state(&run, "cancelled");

@@ -173,8 +173,8 @@ fn stopped(edition: Edition) {
     );
     pair.source.sql(&slowly("PERFORM pg_sleep(0.005);"));
     let run = pair.start(", jobs => 2");
-    let done = "FROM timescale_migrate.task WHERE stage = 'index' AND state = 'done'";
-    cluster::poll("some chunks to have their index", || pair.target.is("SELECT count(*) FILTER (WHERE state = 'done') BETWEEN 1 AND count(*) - 2 FROM timescale_migrate.task WHERE stage = 'index'"));
+    let done = "FROM timescale_migrate.task WHERE phase = 'index' AND state = 'done'";
+    cluster::poll("some chunks to have their index", || pair.target.is("SELECT count(*) FILTER (WHERE state = 'done') BETWEEN 1 AND count(*) - 2 FROM timescale_migrate.task WHERE phase = 'index'"));
     assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
     pair.wait_for_state(&run, "cancelled");
     pair.wait_for_silence();
@@ -227,7 +227,7 @@ fn statistics(versions: Versions) {
     }
     assert_eq!(ours, pair.target.value(found));
     // Each chunk has been taken once, and roots and chunks in tasks of their own.
-    let tasks = "SELECT string_agg(regexp_replace(object, '^.*_chunk of', '1 of'), ', ' ORDER BY object) FROM timescale_migrate.task WHERE stage = 'analyze'";
+    let tasks = "SELECT string_agg(regexp_replace(object, '^.*_chunk of', '1 of'), ', ' ORDER BY object) FROM timescale_migrate.task WHERE phase = 'analyze'";
     let expected = "4 chunks of public.\"Odd h\", 6 chunks of public.h, 1 of public.daily, public.\"Odd h\", public.daily, public.h";
     assert_eq!(pair.target.value(tasks), expected);
 }

@@ -20,7 +20,7 @@ fn state(pair: &Pair) -> Vec<String> {
         UNION ALL SELECT 'job ' || job_id FROM timescaledb_information.jobs
         UNION ALL SELECT 'setting ' || setconfig::text FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase
                   WHERE datname = current_database()
-        UNION ALL SELECT 'database ' || coalesce(shobj_description(oid, 'pg_database'), '') || coalesce(datacl, acldefault('d', datdba))::text
+        UNION ALL SELECT concat_ws(' ', 'database', datconnlimit, shobj_description(oid, 'pg_database'), coalesce(datacl, acldefault('d', datdba)))
                   FROM pg_database WHERE datname = current_database()
         UNION ALL SELECT concat_ws(' ', nspname, nspowner::regrole, obj_description(oid, 'pg_namespace'),
                                    (SELECT string_agg(acl::text, ' ' ORDER BY acl::text) FROM unnest(coalesce(nspacl, acldefault('n', nspowner))) acl))
@@ -47,7 +47,7 @@ fn fill(pair: &Pair, edition: Edition, role: &str) {
          CREATE PUBLICATION told FOR TABLE hen; CREATE STATISTICS known ON id, egg FROM hen; CREATE EXTENSION hstore;
          CREATE DOMAIN \"S x\".little AS int CHECK (VALUE < 9); CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
          ALTER TABLE hen OWNER TO {role}; ALTER DEFAULT PRIVILEGES FOR ROLE {role} GRANT SELECT ON TABLES TO PUBLIC;
-         ALTER DATABASE {database} SET work_mem = '8MB'; COMMENT ON DATABASE {database} IS 'of the source';
+         ALTER DATABASE {database} SET work_mem = '8MB'; ALTER DATABASE {database} CONNECTION LIMIT 77; COMMENT ON DATABASE {database} IS 'of the source';
          GRANT CREATE ON DATABASE {database} TO {role}; SELECT lo_from_bytea(0, 'large');
          ALTER SCHEMA public OWNER TO {role}; GRANT CREATE ON SCHEMA public TO PUBLIC; COMMENT ON SCHEMA public IS 'theirs';
          CREATE SCHEMA common AUTHORIZATION {role}; GRANT USAGE ON SCHEMA common TO PUBLIC"

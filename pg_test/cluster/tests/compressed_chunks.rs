@@ -1,7 +1,7 @@
 //! Compressed chunks arrive compressed, with their settings and states, and both sides go on alike.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, Versions, assert_same_but};
+use cluster::{Edition, Pair, Versions, assert_same, assert_same_but};
 
 pub const TESTS: &[Test] = &[
     Test::versions("every state", every_state),
@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     Test::versions("every setting", every_setting),
     Test::community("compressed again, one chunk a worker", one_chunk_a_worker),
     Test::between("of the access method hypercore", &HYPERCORE, hypercore),
+    Test::between("compressed as they come in", &DIRECT, direct),
 ];
 
 /// 2.18 to 2.21 have it.
@@ -16,6 +17,9 @@ const HYPERCORE: [Versions; 2] = [
     Versions::new("2.19.3", "2.19.3"),
     Versions::new("2.19.3", "2.29.2"),
 ];
+
+/// 2.29 has brought it.
+const DIRECT: [Versions; 1] = [Versions::new("2.29.2", "2.29.2")];
 
 /// Migrates, and compares all that is comparable between these versions. The chunks of the tables
 /// named cannot travel compressed, each for its reason; all others do.
@@ -407,4 +411,28 @@ fn hypercore(versions: Versions) {
         "DELETE FROM by_default WHERE device = 'd2'",
     ]);
     same();
+}
+
+fn direct(versions: Versions) {
+    let pair = Pair::of("compressed_directly", versions);
+    let fill = |day: usize| {
+        format!("INSERT INTO direct SELECT timestamptz '2024-01-0{day} UTC' + i * INTERVAL '1 second', i FROM generate_series(1, 5000) i")
+    };
+    pair.source.sql(
+        "CREATE TABLE direct (t timestamptz NOT NULL, v int); SELECT create_hypertable('direct', 't', chunk_time_interval => INTERVAL '1 day');
+         ALTER TABLE direct SET (timescaledb.compress, timescaledb.compress_segmentby = '', timescaledb.compress_orderby = 't',
+                                 timescaledb.direct_compress)",
+    );
+    // Of the policies that come with it, one stays as it is, and none is due.
+    pair.source.sql(
+        "SELECT remove_columnstore_policy('direct');
+         SELECT alter_job(job_id, next_start => '2100-01-01 UTC') FROM timescaledb_information.jobs WHERE job_id >= 1000",
+    );
+    pair.source.sql(&fill(1));
+    pair.migrate();
+    assert_same(&pair);
+    pair.both(&[fill(2)]);
+    assert_same(&pair);
+    let compressed = "SELECT count(*) = 2 AND every(is_compressed) FROM timescaledb_information.chunks WHERE hypertable_name = 'direct'";
+    assert!(pair.target.is(compressed));
 }

@@ -2,13 +2,14 @@
 
 use crate::slow;
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same};
+use cluster::{Edition, Pair, assert_same, assert_same_but};
 
 pub const TESTS: &[Test] = &[
     Test::both("preflight and plan change nothing", preflight_and_plan),
     Test::apache("notices while the caller waits", notices),
     Test::apache("wait => false", without_waiting),
     Test::apache("as a job", as_a_job),
+    Test::community("as a job of the scheduler", as_a_job_of_the_scheduler),
     Test::apache("the source sees run and task", seen_by_the_source),
     Test::apache("by connection string", by_connection_string),
 ];
@@ -69,10 +70,49 @@ fn without_waiting(edition: Edition) {
 
 fn as_a_job(edition: Edition) {
     let pair = Pair::plain("as_a_job", edition);
-    pair.source.sql("CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 100)");
-    pair.target.sql(r#"CALL migrate_job(1, '{"source": "old", "jobs": 1}')"#);
+    pair.source.sql(
+        "CREATE FUNCTION at_home(int) RETURNS boolean LANGUAGE sql AS
+             'SELECT NOT EXISTS (SELECT FROM pg_extension WHERE extname = ''timescale_migrate'')';
+         CREATE TABLE t (n int CHECK (public.at_home(n))); INSERT INTO t SELECT generate_series(1, 100)",
+    );
+    let call = r#"CALL migrate_job(1, '{"source": "old", "jobs": 1}')"#;
+    let runs = "SELECT string_agg(id || ' ' || state, ', ') FROM timescale_migrate.run";
+    pair.target.refuses(call, &["t_n_check"]);
+    assert_eq!(pair.target.value(runs), "1 failed");
+    pair.both(&["CREATE OR REPLACE FUNCTION at_home(int) RETURNS boolean LANGUAGE sql AS 'SELECT true'"]);
+    // It goes on with the same run, and lets it be once it is done.
+    for _ in 0..2 {
+        pair.target.sql(call);
+        assert_eq!(pair.target.value(runs), "1 done");
+    }
     assert_same(&pair);
     pair.target.refuses(r#"CALL migrate_job(1, '{"jobs": 1}')"#, &["source"]);
+}
+
+/// The run makes jobs itself, of which the scheduler has to hear while this one is waiting.
+fn as_a_job_of_the_scheduler(edition: Edition) {
+    let pair = Pair::new("scheduled", edition);
+    pair.source.each(&[
+        "SELECT _timescaledb_functions.stop_background_workers()",
+        "CREATE TABLE t (t timestamptz NOT NULL, n int)",
+        "SELECT create_hypertable('t', 't')",
+        "INSERT INTO t SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 day', n FROM generate_series(1, 100) n",
+        "CREATE TABLE told (n int)",
+        "CREATE PROCEDURE tell(job_id int, config jsonb) LANGUAGE sql AS 'INSERT INTO public.told VALUES (1)'",
+        "SELECT add_job('tell', '1 day', config => '{\"a\": 1}')",
+    ]);
+    let job = pair.target.value(r#"SELECT add_job('migrate_job', '1 day', config => '{"source": "old", "jobs": 1}')"#);
+    let of_job = |value: &str| {
+        pair.target.value(&format!("SELECT {value} FROM timescaledb_information.job_stats WHERE job_id = {job}"))
+    };
+    cluster::poll("the job to end", || of_job("count(*) FILTER (WHERE last_run_status IS NOT NULL)") == "1");
+    assert_eq!(of_job("concat_ws(' ', last_run_status, total_runs, total_failures)"), "Success 1 0");
+    assert_eq!(pair.target.value("SELECT string_agg(state, ' ') FROM timescale_migrate.run"), "done");
+    cluster::poll("the source's job to run", || pair.target.value("SELECT count(*) FROM told") == "1");
+    pair.target.sql("TRUNCATE told");
+    assert_same_but(&pair, &["job "]);
+    pair.target.sql(&format!("CALL run_job({job})"));
+    assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run"), "1");
 }
 
 fn seen_by_the_source(edition: Edition) {

@@ -24,7 +24,7 @@ pub const TESTS: &[Test] = &[
 
 const SLOW: &str = "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_sleep(0.01); RETURN true; END'";
-const COPIED: &str = "FROM timescale_migrate.task WHERE stage = 'copy' AND state = 'done'";
+const COPIED: &str = "FROM timescale_migrate.task WHERE phase = 'copy' AND state = 'done'";
 
 /// Cancels the run; what is left of it will not take long.
 fn cancel(pair: &Pair, run: &str) {
@@ -39,7 +39,7 @@ fn cancelled(pair: &Pair, arguments: &str) -> String {
     let run = pair.start(arguments);
     slow::wait_for_the_middle(pair);
     cancel(pair, &run);
-    let open = "SELECT count(*) FROM timescale_migrate.task WHERE stage = 'copy' AND state = 'pending'";
+    let open = "SELECT count(*) FROM timescale_migrate.task WHERE phase = 'copy' AND state = 'pending'";
     assert_ne!(pair.target.value(open), "0", "everything was copied already");
     run
 }
@@ -182,7 +182,7 @@ fn frozen_change(edition: Edition) {
     let run = pair.start("");
     pair.wait_for_state(&run, "failed");
     pair.wait_for_silence();
-    assert!(pair.target.is("SELECT count(*) = 4 FROM timescale_migrate.task WHERE stage = 'compression' AND state = 'done'"));
+    assert!(pair.target.is("SELECT count(*) = 4 FROM timescale_migrate.task WHERE phase = 'compression' AND state = 'done'"));
     pair.target.sql("DROP EVENT TRIGGER refuse; DROP FUNCTION refuse");
     // The first of either kind; the others stay as they were.
     for day in [1, 3] {

@@ -197,10 +197,10 @@ fn on_error(edition: Edition) {
     slow::hurry(&pair);
     pair.wait_for_state(&run, "failed");
     pair.wait_for_silence();
-    let failed = "SELECT string_agg(stage || ' ' || object, ', ' ORDER BY id) FROM timescale_migrate.task WHERE state <> 'done'";
+    let failed = "SELECT string_agg(phase || ' ' || object, ', ' ORDER BY id) FROM timescale_migrate.task WHERE state <> 'done'";
     assert_eq!(pair.target.value(failed), "index INDEX public.late_index, constraint CONSTRAINT public.slow_too late_constraint");
     assert!(pair.target.is("SELECT count(*) = 1 FROM pg_class WHERE relname = 'other_index'"));
-    assert!(pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE stage = 'verify' AND state = 'done'"));
+    assert!(pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE phase = 'verify' AND state = 'done'"));
     let error = format!("SELECT concat_ws(E'\\n', sqlstate, error, detail) FROM timescale_migrate.run WHERE id = {run}");
     assert_eq!(
         pair.target.value(&error),

@@ -1,8 +1,8 @@
 //! The copy tasks of everything that an inventory lists.
 
-use super::{Copy, Form, Into, Stage, Task, Work, task};
+use super::{Copy, Form, Into, Kept, Stage, Task, Work, task};
 use crate::core::compression;
-use crate::core::inventory::{Collation, CompressedChunk, Inventory, Relation, Server};
+use crate::core::inventory::{Collation, CompressedChunk, Inventory, Server, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
 use std::collections::{HashMap, HashSet};
@@ -12,7 +12,7 @@ const MOST_PARTS: i64 = 100_000;
 
 /// The parts of a table: page ranges of about `split` bytes each, by the table's whole size.
 /// Its TOAST counts, so that a small heap with large values is split too.
-fn parts(table: &Relation, split: i64) -> Vec<(i64, Option<i64>)> {
+fn parts(table: Size, split: i64) -> Vec<(i64, Option<i64>)> {
     let pages = i64::from(table.pages);
     let count = if split == 0 { 1 } else { (table.bytes / split).clamp(0, MOST_PARTS - 1) + 1 };
     let count = count.min(pages.max(1));
@@ -37,16 +37,17 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         let mut copy = Copy::new(name.clone(), Into::Table(name.clone()), &table.columns);
         copy.condition = table.condition.clone();
         copy.guards = inventory.guards(&[(table.oid, name.clone())]);
-        let parts = parts(table, options.split_bytes);
+        let size = inventory.size(table.oid);
+        let parts = parts(size, options.split_bytes);
         if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
-            tasks.push(task(Stage::Copy, name.shown(), table.rows, table.bytes, Work::Copy(copy)));
+            tasks.push(task(Stage::Copy, name.shown(), size.rows, size.bytes, Work::Copy(copy)));
             continue;
         }
         let count = parts.len() as i64;
         for (i, pages) in parts.into_iter().enumerate() {
             let object = format!("{} part {} of {count}", name.shown(), i + 1);
             let part = Copy { pages: Some(pages), ..copy.clone() };
-            tasks.push(task(Stage::Copy, object, table.rows / count, table.bytes / count, Work::Copy(part)));
+            tasks.push(task(Stage::Copy, object, size.rows / count, size.bytes / count, Work::Copy(part)));
         }
     }
     let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
@@ -65,13 +66,15 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             let mut copy = Copy { root: true, ..of_root.clone() };
             copy.guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
             let object = format!("{} (its own rows)", name.shown());
-            tasks.push(task(Stage::Copy, object, root.rows, root.bytes, Work::Copy(copy)));
+            let size = inventory.size(hypertable.oid);
+            tasks.push(task(Stage::Copy, object, size.rows, size.bytes, Work::Copy(copy)));
         }
         for chunk in inventory.chunks_of(hypertable) {
             if chunk.osm {
                 let into = Into::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
                 let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
                 copy.form = Form::Queried { reason: "in tiered storage on the source".to_string() };
+                copy.kept = Kept::Elsewhere;
                 let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
                 tasks.push(task(Stage::Tiered, object, 0, 0, Work::Copy(copy)));
                 continue;
@@ -85,11 +88,12 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             };
             let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
             copy.guards = inventory.guards(&read[&chunk.oid]);
-            let (mut rows, mut bytes) = (chunk.rows, chunk.bytes);
+            let Size { mut rows, mut bytes, .. } = inventory.size(chunk.oid);
+            copy.kept = inventory.kept(compressed.get(&chunk.oid).copied());
             match (compressed.get(&chunk.oid), &chunk.query) {
                 (Some(chunk), None) => {
                     copy.form = compression::form(chunk, inventory, target);
-                    bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| r.bytes));
+                    bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| inventory.size(r.oid).bytes));
                     rows = rows.saturating_add(chunk.rows.unwrap_or(0));
                 }
                 (None, None) if chunk.frozen => copy.form = compression::frozen(target),
@@ -125,15 +129,6 @@ pub fn compressed_early(tasks: &[Task]) -> HashSet<Name> {
 mod tests {
     use super::*;
 
-    fn table(pages: u32, bytes: i64) -> Relation {
-        serde_json::from_value(serde_json::json!({
-            "oid": 1, "schema": "public", "name": "t", "has_children": false, "row_security": false,
-            "force_row_security": false, "owner": "o", "pages": pages, "bytes": bytes, "rows": 10,
-            "columns": []
-        }))
-        .unwrap()
-    }
-
     #[test]
     fn parts_cover_every_page_once() {
         for (pages, bytes, split) in [
@@ -146,7 +141,7 @@ mod tests {
             (50, -1000, 10),
             (u32::MAX, i64::MAX, 1),
         ] {
-            let parts = parts(&table(pages, bytes), split);
+            let parts = parts(Size { pages, bytes, rows: 10 }, split);
             assert!(parts.len() <= MOST_PARTS as usize);
             assert_eq!(parts[0].0, 0);
             assert_eq!(parts.last().unwrap().1, None);
@@ -155,6 +150,6 @@ mod tests {
             }
         }
         // A small heap with a large TOAST is split by its whole size.
-        assert_eq!(parts(&table(10, 10_000), 1_000).len(), 10);
+        assert_eq!(parts(Size { pages: 10, bytes: 10_000, rows: 10 }, 1_000).len(), 10);
     }
 }

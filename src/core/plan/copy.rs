@@ -4,7 +4,6 @@ use crate::core::checksum;
 use crate::core::inventory::{Column, CompressedColumn, FROZEN, Layout, Slices, Spec};
 use crate::core::name::{Name, column_list, quoted};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Where a copy's rows go.
@@ -18,6 +17,16 @@ pub enum Into {
     Chunk { hypertable: Name, cagg: bool, slices: Slices, tablespace: Option<String>, creation_time: Option<String> },
     /// Chunks of this hypertable that TimescaleDB finds or makes, row by row.
     Routed { hypertable: Name, cagg: bool },
+}
+
+impl Into {
+    /// Whether a chunk covers the same range.
+    pub fn same_place(&self, other: &Into) -> bool {
+        match (self, other) {
+            (Into::Chunk { slices, .. }, Into::Chunk { slices: others, .. }) => slices == others,
+            _ => true,
+        }
+    }
 }
 
 /// In which form a relation's rows travel.
@@ -47,6 +56,19 @@ impl Form {
     pub fn same_kind(&self, other: &Form) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
+}
+
+/// Where the rows lie that a relation's name stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// In itself.
+    Rows,
+    /// In itself and, in batches, in this one.
+    Compressed(Name),
+    /// Where nothing is known of them but by a query: in tiered storage, or in an access method of
+    /// its own.
+    Elsewhere,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,6 +134,8 @@ pub struct Copy {
     /// Named on both sides: their order and dropped columns may differ. None means that there
     /// is no column that could be named.
     pub columns: Arc<[String]>,
+    /// Their types, so that a resume notices others.
+    pub types: Arc<str>,
     pub binary: bool,
     /// `WHERE ...` of an extension's configuration table.
     pub condition: Option<String>,
@@ -123,9 +147,11 @@ pub struct Copy {
     /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
     #[serde(default)]
     pub root: bool,
-    /// Evidence of the source's last change before the run's snapshot.
+    pub kept: Kept,
+    /// The oldest transaction that was not over under the snapshot: what those before it wrote,
+    /// the snapshot knows.
     #[serde(default)]
-    pub seen: Option<String>,
+    pub horizon: u64,
     /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
     pub pages: Option<(i64, Option<i64>)>,
     /// What it reads without the keeper having a lock on it; the relation itself is the first.
@@ -142,22 +168,59 @@ impl Copy {
             form: Form::Rows,
             binary: sent.iter().all(|c| c.binary),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
+            types: sent.iter().map(|c| c.type_name.as_str()).collect::<Vec<_>>().join(",").into(),
             condition: None,
             query: None,
             ranges: Vec::new(),
             root: false,
-            seen: None,
+            kept: Kept::Rows,
+            horizon: 0,
             pages: None,
             guards: Vec::new(),
         }
     }
 
-    /// The evidence of the last change of all that the task reads.
-    pub fn evidence(&self, changes: &HashMap<Name, String>) -> Option<String> {
-        let own = changes.get(&self.source)?;
-        match &self.form {
-            Form::Compressed(chunk) => Some(format!("{own} {}", changes.get(&chunk.relation)?)),
-            _ => Some(own.clone()),
+    /// A query on the source, later on, for how many rows there are and whether any of them may
+    /// have been written since. If neither says so, they are the same: each that is older than
+    /// the horizon was there then, and as many were.
+    ///
+    /// Transaction ids of rows have 32 bits, and `age()` compares such, as VACUUM keeps them within
+    /// half of that range (PostgreSQL's manual, "Preventing Transaction ID Wraparound Failures").
+    pub fn since(&self) -> String {
+        let horizon = self.horizon as u32;
+        let newer = format!("coalesce(bool_or(age(t.xmin) <= (SELECT age('{horizon}'::xid))), false)");
+        let own = checksum::table(&self.source, true, self.condition.as_deref());
+        let own = format!("SELECT count(*) AS rows, {newer} AS newer FROM {own}");
+        match (&self.kept, &self.query) {
+            (Kept::Elsewhere, _) => {
+                let tiered = matches!(self.into, Into::Routed { .. });
+                format!("SELECT count(*), {} FROM {}", !tiered, checksum::table(&self.source, false, None))
+            }
+            (Kept::Rows, None) => own,
+            (Kept::Rows, Some(query)) => {
+                format!("SELECT (SELECT count(*) FROM {}), o.newer FROM ({own}) o", checksum::result(query))
+            }
+            (Kept::Compressed(batches), query) => {
+                let batches = checksum::table(batches, true, None);
+                let rows = match query {
+                    Some(query) => format!("(SELECT count(*) FROM {})", checksum::result(query)),
+                    None => "o.rows + b.rows".to_string(),
+                };
+                format!(
+                    "SELECT {rows}, o.newer OR b.newer FROM ({own}) o,
+                     (SELECT coalesce(sum(t._ts_meta_count), 0) AS rows, {newer} AS newer FROM {batches}) b"
+                )
+            }
+        }
+    }
+
+    /// The relation whose batches a query decompresses on the source.
+    pub fn decompressed(&self) -> Option<&Name> {
+        match (&self.kept, &self.form) {
+            (Kept::Compressed(batches), Form::Recompressed { .. } | Form::Queried { .. }) if self.query.is_none() => {
+                Some(batches)
+            }
+            _ => None,
         }
     }
 

@@ -5,9 +5,9 @@ mod copies;
 mod copy;
 
 pub use copies::{Target, compressed_early, copies};
-pub use copy::{Compressed, Copy, Form, Into};
+pub use copy::{Compressed, Copy, Form, Into, Kept};
 
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Size};
 use super::name::{Name, literal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -125,9 +125,9 @@ pub struct Recompute {
 /// Why a finished copy is looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Doubt {
-    /// The source's statistics show no change, but may have been reset: rows are counted.
+    /// Its rows are counted, and looked at for newer ones.
     None,
-    /// Something was written, or the chunk is compressed now and was not, or the other way round.
+    /// The chunk is compressed now and was not, or the other way round, or covers another range.
     Changed,
     /// The chunk is no longer on the source.
     Gone,
@@ -158,6 +158,9 @@ pub struct Verify {
     pub root: bool,
     /// A chunk, whose compressed rows are no rows of its own.
     pub chunk: bool,
+    /// The relation whose batches reading the source's chunk decompresses.
+    #[serde(default)]
+    pub batches: Option<Name>,
     pub checksum: bool,
     /// The source's count where it is known already: what the copy was told by the source.
     pub source_rows: Option<i64>,
@@ -207,6 +210,6 @@ pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String)> {
     indexes.collect()
 }
 
-pub fn verify(object: String, rows: i64, bytes: i64, work: Verify) -> Task {
-    task(Stage::Verify, object, rows, bytes, Work::Verify(work))
+pub fn verify(object: String, size: Size, work: Verify) -> Task {
+    task(Stage::Verify, object, size.rows, size.bytes, Work::Verify(work))
 }

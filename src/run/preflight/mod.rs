@@ -171,13 +171,16 @@ pub fn check(
     objects::needed_roles(report, source, &inventory.server, options)?;
     objects::extensions(report, source)?;
     let database = database::read(source)?;
-    if database.large_objects.count > 0 && !inventory.server.superuser {
+    if database.large_objects.count > 0 && !database.large_objects.readable {
         report.add(
             "rights",
             Status::Error,
             "large objects",
-            format!("{} of them, and only a superuser may read pg_largeobject", database.large_objects.count),
-            "Connect to the source as a superuser.",
+            format!(
+                "{} of them, and {} may not read pg_largeobject",
+                database.large_objects.count, inventory.server.user
+            ),
+            "Since PostgreSQL 14 a member of pg_read_all_data may; else connect to the source as a superuser.",
         );
     }
     objects::tablespaces(report, &database, options)?;

@@ -83,7 +83,7 @@ pub(super) fn needed_roles(
                     Status::Error,
                     role,
                     "does not exist here",
-                    "Create it, or use the option roles => 'used'.",
+                    "Create it, or set the option \"roles\": \"used\".",
                 );
             }
         }
@@ -139,11 +139,11 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection) -> Result
 pub(super) fn tablespaces(report: &mut Report, database: &database::Database, options: &Options) -> Result<()> {
     if options.tablespaces == Keep::Keep {
         let here: Vec<String> = spi::json_rows("SELECT to_json(spcname)::text FROM pg_catalog.pg_tablespace", &[])?;
-        for tablespace in database.tablespaces.iter().filter(|t| !here.contains(&t.name)) {
+        for tablespace in database.tablespaces.iter().filter(|t| !here.contains(t)) {
             report.add(
                 "tablespaces",
                 Status::Warning,
-                tablespace.name.clone(),
+                tablespace.clone(),
                 "does not exist here; its objects go to the default",
                 "",
             );
@@ -157,6 +157,14 @@ pub(super) fn tablespaces(report: &mut Report, database: &database::Database, op
 pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
     let text = include_str!("../../../sql/inventory/objects.sql");
     let here: HashSet<(String, String)> = Here.ask::<Object>(text)?.into_iter().map(|o| (o.kind, o.identity)).collect();
+    let unfinished = spi::value::<i64>(
+        "SELECT max(id) FROM timescale_migrate.run r WHERE kind = 'migrate' AND state IN ('failed', 'cancelled', 'interrupted')
+             AND EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = r.id)",
+        &[],
+    )?;
+    let hint = unfinished.map_or("Drop it, or migrate into an empty database.".to_string(), |run| {
+        format!("Run {run} was not finished: migrate_resume({run}) goes on with it, migrate_cleanup({run}) removes what it made.")
+    });
     let excluded: HashSet<u32> = inventory.excluded.iter().map(|e| e.oid).collect();
     for object in source.ask::<Object>(text)? {
         let left_out = excluded.contains(&object.oid) || object.table_oid.is_some_and(|t| excluded.contains(&t));
@@ -167,7 +175,7 @@ pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory
                 Status::Error,
                 format!("{} {}", object.type_name, object.identity),
                 "already exists here",
-                "Drop it, or migrate into an empty database.",
+                hint.clone(),
             );
         }
     }
@@ -200,7 +208,7 @@ pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb
             name,
             format!("on {relation} {when}; it and the run may wait for each other's locks"),
             format!(
-                "SELECT {schema}.stop_background_workers(); on the source, and start_background_workers() after the run."
+                "SELECT {schema}.stop_background_workers(); on the source, as a superuser, and start_background_workers() after the run."
             ),
         );
     }

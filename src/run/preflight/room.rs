@@ -57,7 +57,7 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
         };
         let hint = match status {
             Status::Error => {
-                "Make room, or use the option disk => 'ignore': bloat stays behind, and a file system may compress."
+                "Make room, or set the option \"disk\": \"ignore\": bloat stays behind, and a file system may compress."
             }
             Status::Warning => "Make room, or watch the run; after a full disk it can be resumed.",
             Status::Ok => "",
@@ -83,7 +83,7 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
     }
     for root in &inventory.hypertables {
         let chunks = inventory.chunks_of(root).count() as i64;
-        if analyze::whole(chunks, here, options.jobs) == analyze::Whole::LeftOut {
+        if analyze::whole(chunks, target, options.jobs) == analyze::Whole::LeftOut {
             report.add(
                 "locks",
                 Status::Warning,

@@ -24,7 +24,8 @@ UNION ALL
 SELECT 'compression of ' || h.name,
        concat_ws(' ', 'segmentby', s.segmentby, 'orderby', s.orderby, s.orderby_desc, s.orderby_nullsfirst,
            'interval', (SELECT d.compress_interval_length FROM _timescaledb_catalog.dimension d
-                        WHERE d.hypertable_id = h.id AND d.num_slices IS NULL))
+                        WHERE d.hypertable_id = h.id AND d.num_slices IS NULL),
+           'direct', coalesce((to_jsonb(h)->>'status')::int & 8, 0))
 FROM settings s JOIN hypertable h ON h.oid = s.relid
 UNION ALL
 SELECT 'sparse indexes of ' || h.name, jsonb_pretty(s.index)

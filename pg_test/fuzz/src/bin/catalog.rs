@@ -3,7 +3,8 @@
 #![no_main]
 
 use fuzz::core::inventory::{
-    Cagg, Chunk, Collation, CompressedChunk, Compression, Excluded, Hypertable, Inventory, Relation, Server, Skipping,
+    Cagg, Chunk, Collation, CompressedChunk, Compression, Excluded, Hypertable, Inventory, Relation, Server, Size,
+    Skipping,
 };
 use fuzz::core::name::Name;
 use fuzz::core::options::Options;
@@ -16,7 +17,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: DOCUMENTS.iter().for_each(|good| assert!(read(good).is_some(), "cannot be read: {good}")), |bytes: &[u8]| {
     // Either text as it is, or what is to be changed in good text.
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if text.starts_with('{') => text.to_owned(),
@@ -139,6 +140,10 @@ fn read(text: &str) -> Option<(Inventory, Target)> {
             "s" => source.skipping.push(row::<Skipping>(json)?),
             "l" => source.collations.push(row::<Collation>(json)?),
             "L" => target.collations.push(row::<Collation>(json)?),
+            "z" => {
+                let (oid, pages, bytes, rows) = row(json)?;
+                source.sizes.insert(oid, Size { pages, bytes, rows });
+            }
             "x" => source.excluded.push(row::<Excluded>(json)?),
             "t" => target.server = row(json)?,
             "g" => is_setting(json),
@@ -153,7 +158,7 @@ fn planned(source: &Inventory, target: &Target, options: &Options) {
     assert!(source.server.major() <= source.server.version_num.max(0) && source.server.lock_capacity() < i64::MAX);
     let tasks = plan::copies(source, target, options);
     for table in source.plain_tables() {
-        is_whole(table, &tasks);
+        is_whole(table, source.size(table.oid).pages, &tasks);
     }
     for hypertable in &source.hypertables {
         let chunks = source.chunks.iter().filter(|chunk| chunk.hypertable_id == hypertable.id);
@@ -184,11 +189,11 @@ fn copies(tasks: &[Task]) -> impl Iterator<Item = &Copy> {
 }
 
 fn is_chunk(copy: &Copy) -> bool {
-    matches!(copy.into, Into::Chunk { .. })
+    matches!(copy.into, Into::Chunk { .. } | Into::Routed { .. })
 }
 
 /// The table's pages are copied, each once.
-fn is_whole(table: &Relation, tasks: &[Task]) {
+fn is_whole(table: &Relation, pages: u32, tasks: &[Task]) {
     let parts = copies(tasks).filter(|copy| copy.source == table.qualified() && !is_chunk(copy) && !copy.root);
     let mut at = Some(0);
     for part in parts {
@@ -197,7 +202,7 @@ fn is_whole(table: &Relation, tasks: &[Task]) {
             Some((from, to)) => {
                 // A name may be on several rows: then it starts anew.
                 assert!(at.is_none() || at == Some(from) || from == 0, "a gap before page {from}");
-                assert!(to.is_none_or(|to| to > from || table.pages == 0), "pages {from} to {to:?}");
+                assert!(to.is_none_or(|to| to > from || pages == 0), "pages {from} to {to:?}");
                 at = to;
             }
         }

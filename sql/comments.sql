@@ -1,0 +1,9 @@
+-- What psql's \df+ says of the functions that users call; those of the views and the job stand with them.
+COMMENT ON FUNCTION @extschema@.migrate_preflight(text, jsonb) IS 'checks what has to be right before a migration; changes nothing';
+COMMENT ON FUNCTION @extschema@.migrate_plan(text, jsonb) IS 'every step that a migration would take, with the source''s estimates; changes nothing';
+COMMENT ON FUNCTION @extschema@.migrate_from(text, jsonb, integer, boolean) IS 'migrates the source''s database into this one; jobs and wait go before the same keys of options';
+COMMENT ON FUNCTION @extschema@.migrate_resume(bigint, text, jsonb, integer, boolean) IS 'goes on with a run that failed, was cancelled or interrupted, under a new snapshot';
+COMMENT ON FUNCTION @extschema@.migrate_cancel(bigint, text) IS 'stops a run: graceful (after the tasks in flight) or immediate; false if it was not running';
+COMMENT ON FUNCTION @extschema@.migrate_cleanup(bigint) IS 'removes what an unfinished run made, and only that; the number of objects that are gone';
+COMMENT ON FUNCTION @extschema@.migrate_verify(text, text, integer) IS 'compares this database with a source, count or checksum; a difference is an error';
+COMMENT ON FUNCTION @extschema@.migrate_verify(bigint, text, integer, text) IS 'the same with a run''s source, without what its options left out';
