@@ -1,7 +1,7 @@
 -- The roles that this database needs: those that own or are granted anything in it, are named by its policies, default privileges,
--- user mappings or settings, the members of these, who have their rights by that alone, and every role those are members of, with the
+-- user mappings or settings, own one of its jobs, the members of these, who have their rights by that alone, and every role those are members of, with the
 -- grantors of these memberships.
--- Run on: source and target. PostgreSQL 13 and later.
+-- Run on: source. PostgreSQL 13 and later. :owners stands for an array of the names of the jobs' owners.
 -- Returns: one JSON object per role, by name. Passwords are in role_passwords.sql.
 --
 -- `bootstrap` is the superuser that initdb made; `predefined` are the pg_* roles that every server of that version has. Dependencies on
@@ -35,6 +35,7 @@ WITH RECURSIVE used(role) AS (
     UNION SELECT pubowner FROM pg_catalog.pg_publication
     UNION SELECT defaclrole FROM pg_catalog.pg_default_acl
     UNION SELECT lomowner FROM pg_catalog.pg_largeobject_metadata
+    UNION SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ANY (:owners)
 ),
 -- Members of predefined roles are those of the whole server.
 entitled(role) AS (
@@ -68,15 +69,14 @@ SELECT json_build_object(
     'settings', coalesce(
         (SELECT to_json(s.setconfig) FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '[]'::json),
     'member_of', (
+        -- Since PostgreSQL 16 there is one for each grantor; here there is one grantor.
         SELECT coalesce(json_agg(json_build_object(
-            'role', pg_get_userbyid(m.roleid),
-            'admin', m.admin_option,
-            -- Options of a membership exist since PostgreSQL 16.
-            'inherit', (to_jsonb(m)->>'inherit_option')::bool,
-            'set', (to_jsonb(m)->>'set_option')::bool,
-            'grantor', (SELECT g.rolname FROM pg_catalog.pg_roles g WHERE g.oid = m.grantor)
-        ) ORDER BY m.roleid, m.grantor), '[]'::json)
-        FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid)
+            'role', pg_get_userbyid(m.roleid), 'admin', m.admin, 'inherit', m.inherit, 'set', m.set) ORDER BY m.roleid), '[]'::json)
+        FROM (
+            SELECT m.roleid, bool_or(m.admin_option) AS admin,
+                   -- Options of a membership exist since PostgreSQL 16.
+                   bool_or((to_jsonb(m)->>'inherit_option')::bool) AS inherit, bool_or((to_jsonb(m)->>'set_option')::bool) AS set
+            FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid GROUP BY m.roleid) m)
 )::text
 FROM pg_catalog.pg_roles r
 WHERE r.oid IN (SELECT role FROM needed)

@@ -134,6 +134,8 @@ BEGIN
         EXECUTE format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', key.schema, key."table", key.name, key.definition);
     END LOOP;
 
+    -- It would be attached to the hypertable, for all chunks to come.
+    PERFORM set_config('default_tablespace', '', true);
     IF EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'timescaledb.enable_cagg_window_functions') THEN
         PERFORM set_config('timescaledb.enable_cagg_window_functions', 'on', true);
     END IF;

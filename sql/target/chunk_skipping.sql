@@ -18,8 +18,9 @@ BEGIN
 END
 $$;
 
--- Gives a chunk exactly these ranges: an array of the objects in `chunks` of inventory/chunk_column_stats.sql. Compressing a chunk finds its
--- ranges; a chunk that arrives compressed has those of the source.
+-- Gives a chunk exactly these ranges, if there are any: an array of the objects in `chunks` of inventory/chunk_column_stats.sql. Compressing a chunk finds its
+-- ranges; a chunk that arrives compressed has those of the source. In a column for which there is none any value may lie: TimescaleDB does
+-- not look into a chunk without an entry.
 CREATE FUNCTION timescale_migrate.set_chunk_ranges(chunk regclass, ranges jsonb)
 RETURNS void
 LANGUAGE plpgsql
@@ -28,10 +29,17 @@ AS $$
 DECLARE
     number constant integer := timescale_migrate.chunk_id(chunk);
 BEGIN
-    DELETE FROM _timescaledb_catalog.chunk_column_stats s WHERE s.chunk_id = number;
+    DELETE FROM _timescaledb_catalog.chunk_column_stats s WHERE s.chunk_id = number AND ranges <> '[]';
     INSERT INTO _timescaledb_catalog.chunk_column_stats (hypertable_id, chunk_id, column_name, range_start, range_end, valid)
     SELECT k.hypertable_id, k.id, r->>'column', (r->>'range_start')::bigint, (r->>'range_end')::bigint, (r->>'valid')::boolean
     FROM _timescaledb_catalog.chunk k, jsonb_array_elements(ranges) r
     WHERE k.id = number;
+    INSERT INTO _timescaledb_catalog.chunk_column_stats (hypertable_id, chunk_id, column_name, range_start, range_end, valid)
+    SELECT s.hypertable_id, number, s.column_name, '-9223372036854775808', '9223372036854775807', true
+    FROM _timescaledb_catalog.chunk_column_stats s
+    JOIN _timescaledb_catalog.chunk k ON k.id = number AND k.hypertable_id = s.hypertable_id
+    WHERE coalesce(s.chunk_id, 0) = 0
+      AND NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk_column_stats own
+                      WHERE own.chunk_id = number AND own.column_name = s.column_name);
 END
 $$;

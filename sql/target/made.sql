@@ -32,12 +32,15 @@ FROM (
     UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_ts_parser
     UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_ts_template
     UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_default_acl
-    UNION ALL SELECT 'pg_catalog.pg_largeobject'::pg_catalog.regclass, oid, xmin FROM pg_catalog.pg_largeobject_metadata
     UNION ALL SELECT tableoid, oid, xmin FROM pg_catalog.pg_authid
 ) o
 WHERE o.objid >= 16384
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                  WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype IN ('e', 'i'));
+                  WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype IN ('e', 'i'))
+UNION ALL
+-- Their numbers are the user's to choose.
+SELECT l.classid, l.oid, l.xmin, (l.classid::bigint << 32) | l.oid::bigint
+FROM (SELECT 'pg_catalog.pg_largeobject'::pg_catalog.regclass::oid AS classid, oid, xmin FROM pg_catalog.pg_largeobject_metadata) l;
 
 -- Enters what the current transaction has made beyond what was there before (keys of the view above). A row that is seen
 -- although the transaction that wrote it is in progress is the current transaction's own.

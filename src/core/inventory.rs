@@ -25,6 +25,9 @@ pub struct Server {
     pub max_worker_processes: i32,
     pub max_locks_per_transaction: i32,
     pub max_prepared_transactions: i32,
+    /// What a session has by default of what a value's text form depends on.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     pub timescaledb: Option<Timescaledb>,
 }
 

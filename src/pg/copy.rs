@@ -4,7 +4,7 @@
 
 use super::catch;
 use crate::error::{Error, Result, SqlState};
-use pgrx::{PgRelation, pg_guard, pg_sys};
+use pgrx::{pg_guard, pg_sys};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 
@@ -71,13 +71,13 @@ pub fn into_relation(relation: pg_sys::Oid, options: &Options, source: &mut dyn 
     FEED.set(Some(source));
     let _guard = FeedGuard;
     // SAFETY: the sequence of tablesync.c's copy_table(); every allocation is in the
-    // current memory context, the relation is closed by `PgRelation` or the abort.
+    // current memory context. The relation stays locked until the transaction's end.
     unsafe {
-        let rel = PgRelation::with_lock(relation, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+        let rel = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
         let state = pg_sys::make_parsestate(std::ptr::null_mut());
         pg_sys::addRangeTableEntryForRelation(
             state,
-            rel.as_ptr(),
+            rel,
             pg_sys::RowExclusiveLock as c_int,
             std::ptr::null_mut(),
             false,
@@ -95,7 +95,7 @@ pub fn into_relation(relation: pg_sys::Oid, options: &Options, source: &mut dyn 
         }
         let copy = pg_sys::BeginCopyFrom(
             state,
-            rel.as_ptr(),
+            rel,
             std::ptr::null_mut(),
             std::ptr::null(),
             false,
@@ -106,6 +106,7 @@ pub fn into_relation(relation: pg_sys::Oid, options: &Options, source: &mut dyn 
         let rows = pg_sys::CopyFrom(copy);
         pg_sys::EndCopyFrom(copy);
         pg_sys::free_parsestate(state);
+        pg_sys::table_close(rel, pg_sys::NoLock as pg_sys::LOCKMODE);
         Ok(rows)
     }
 }

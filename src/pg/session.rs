@@ -20,6 +20,12 @@ mod handlers {
     }
 }
 
+/// A role that the caller has become by SET ROLE may be none that can log in.
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+const FLAGS: u32 = pg_sys::BGWORKER_BYPASS_ROLELOGINCHECK;
+#[cfg(not(any(feature = "pg17", feature = "pg18")))]
+const FLAGS: u32 = 0;
+
 /// Connects this worker to a database as a role: SIGTERM ends it as it ends any backend,
 /// SIGINT cancels what it does.
 pub fn connect(database: pg_sys::Oid, role: pg_sys::Oid) {
@@ -27,7 +33,7 @@ pub fn connect(database: pg_sys::Oid, role: pg_sys::Oid) {
     unsafe {
         pqsignal(libc::SIGTERM, Some(handlers::die));
         pg_sys::BackgroundWorkerUnblockSignals();
-        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, 0);
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, FLAGS);
     }
 }
 
@@ -55,6 +61,15 @@ pub fn forget_relations() -> Result<()> {
         unsafe { pg_sys::InvalidateSystemCaches() };
         Ok(())
     })
+}
+
+/// What is left to do takes no time, and is done whatever is asked: a cancel has been heard.
+pub fn ignore_interrupts() {
+    // SAFETY: a plain change of a signal's disposition, and of this process's own flag.
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_IGN);
+        std::ptr::addr_of_mut!(pg_sys::QueryCancelPending).write_volatile(0);
+    }
 }
 
 /// Makes every process of this database look at a relation anew once the current transaction is

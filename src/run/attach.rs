@@ -59,7 +59,7 @@ fn freeze(chunk: Oid) -> Result<()> {
 
 /// The ranges of columns that chunks are skipped by; compressing a chunk finds its own.
 pub fn set_ranges(chunk: Oid, work: &Copy) -> Result<()> {
-    if work.ranges.is_empty() {
+    if work.ranges.is_empty() && !work.skipping {
         return Ok(());
     }
     spi::execute("SELECT timescale_migrate.set_chunk_ranges($1, $2)", &[chunk.into(), spi::json(&work.ranges)?])

@@ -178,6 +178,9 @@ fn roles(of: i64) -> Result<Vec<String>> {
     let mut left = Vec::new();
     for role in roles {
         if let Err(error) = transaction(|| spi::execute(&format!("DROP ROLE {role}"), &[]).map(drop)) {
+            if error.code == SqlState::QUERY_CANCELED {
+                return Err(error);
+            }
             left.push(format!("role {role}: {error}"));
         }
     }

@@ -9,7 +9,7 @@ use crate::pg::{catch, report, session, shared::Segment, spi, worker};
 use std::time::{Duration, Instant};
 
 /// Settings of every process of a run, each with its reason.
-const SETTINGS: [(&str, &str); 18] = [
+const SETTINGS: [(&str, &str); 20] = [
     ("search_path", "pg_catalog, pg_temp"),
     // The same text forms as on the source's side.
     ("datestyle", "ISO"),
@@ -17,6 +17,9 @@ const SETTINGS: [(&str, &str); 18] = [
     ("timezone", "UTC"),
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
+    // What COPY takes its input for, which the source is asked to send.
+    ("client_encoding", "UTF8"),
+    ("array_nulls", "on"),
     ("lc_monetary", "C"),
     // Nothing may cut a long copy off.
     ("statement_timeout", "0"),
@@ -57,6 +60,7 @@ pub fn main(handle: u32) {
     session::connect(block.database.into(), block.user.into());
     // The one place where everything is caught, an interrupted wait included.
     let result = catch::everything(|| work(&block));
+    session::ignore_interrupts();
     worker::await_dependants();
     let ended = match &result {
         Ok(true) => catch::transaction(|| state::finish(block.run)),

@@ -19,6 +19,11 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
         let relation = spi::relation_oid(&target)?;
+        // On a resume there may be some that fire all the same.
+        let triggers = always(relation)?;
+        for (name, _) in &triggers {
+            spi::execute(&format!("ALTER TABLE ONLY {target} DISABLE TRIGGER {name}"), &[])?;
+        }
         let mut outcome = Outcome { target: Some(target.clone()), ..Outcome::default() };
         let (rows, bytes) = match &work.form {
             Form::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
@@ -32,6 +37,9 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
             attach::compress(relation, spec)?;
         }
         attach::set_ranges(relation, work)?;
+        for (name, when) in &triggers {
+            spi::execute(&format!("ALTER TABLE ONLY {target} ENABLE {when} TRIGGER {name}"), &[])?;
+        }
         (outcome.rows, outcome.bytes) = (Some(rows as i64), Some(bytes as i64));
         tasks::done(id, &outcome)
     })?;
@@ -59,6 +67,15 @@ fn gone(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         state::say_here(run, "notice", &format!("{message}: it is left out"))?;
         tasks::done(id, &Outcome::default())
     })
+}
+
+/// The triggers of a relation that fire for a replica as well, and when.
+fn always(relation: Oid) -> Result<Vec<(String, String)>> {
+    spi::json_rows(
+        "SELECT json_build_array(pg_catalog.quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END)::text
+         FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') AND NOT tgisinternal",
+        &[relation.into()],
+    )
 }
 
 /// Copies what the statement on the source gives into the relation; returns rows and bytes.
@@ -95,11 +112,11 @@ pub fn clear(relation: Oid) -> Result<bool> {
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = $1 AND contype = 'f')",
         &[relation.into()],
     )?;
+    spi::set_local("session_replication_role", "replica")?;
     if referenced != Some(true) {
         copy::truncate(relation)?;
         return Ok(true);
     }
-    spi::set_local("session_replication_role", "replica")?;
     let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[relation.into()])?;
     let name = name.ok_or_else(|| Error::internal("a relation is gone"))?;
     spi::execute(&format!("DELETE FROM ONLY {name}"), &[])?;

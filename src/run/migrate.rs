@@ -9,7 +9,7 @@ use crate::core::inventory::Inventory;
 use crate::core::name::{Name, literal};
 use crate::core::options::{Caggs, Level, Roles};
 use crate::core::{self, analyze, plan, progress};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::source::{inventory, schema as source_schema, snapshot};
 use crate::target::schema::Maker;
@@ -113,8 +113,7 @@ pub fn run(block: &Block) -> Result<()> {
     crew.work("tiered")?;
     state::set_phase(id, "sequences")?;
     sequences::carry(&mut keeper.connection, &migration.inventory)?;
-    state::set_phase(id, "large_objects")?;
-    state::step(id, "large_objects", || large_objects::carry(&mut keeper.connection, options))?;
+    migration.large_objects(&mut keeper)?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
     let recompute = options.caggs == Caggs::Recompute;
     if !recompute {
@@ -174,7 +173,7 @@ impl Migration<'_> {
         state::set_phase(id, "schema")?;
         let mut all = vec![Piece::new(None, || cleanup::keep_database(id).map(|()| Vec::new()))];
         if options.roles == Roles::Used {
-            let roles = transaction(|| roles::missing(&mut keeper.connection, options))?;
+            let roles = transaction(|| roles::needed(&mut keeper.connection, &self.inventory.jobs, options))?;
             let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
             all.push(Piece::new(None, move || roles::make(&roles, &passwords)));
         }
@@ -195,6 +194,24 @@ impl Migration<'_> {
             database::make(&database, options)
         }));
         self.make_pieces("schema", all, || pieces::settle(id, &self.digests))
+    }
+
+    /// All of them, in place of those that an earlier start has brought: whether the source has
+    /// written to one since, nothing tells.
+    fn large_objects(&self, keeper: &mut snapshot::Keeper) -> Result<()> {
+        let (run, source) = (self.block.run, &mut keeper.connection);
+        state::set_phase(run, "large_objects")?;
+        while transaction(|| large_objects::remove(run, self.locks))? > 0 {}
+        let objects = large_objects::read(source)?;
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let about = |error: Error| error.about("large objects");
+        transaction(|| cleanup::entering(run, || large_objects::copy(source, &objects))).map_err(about)?;
+        for batch in objects.chunks(self.locks as usize) {
+            transaction(|| batch.iter().try_for_each(|object| object.describe(&self.block.options))).map_err(about)?;
+        }
+        Ok(())
     }
 
     fn entries(&self, stage: Stage) -> impl Iterator<Item = Piece<'_>> {
@@ -250,6 +267,11 @@ impl Migration<'_> {
         transaction(|| {
             schema::late_compression(&self.inventory)?;
             schema::jobs(&self.inventory, &self.maker, self.block.options.policies)?;
+            for entry in self.plan.stage(Stage::Last) {
+                if let Some(warning) = self.maker.make(entry, &self.plan)? {
+                    state::say_here(self.block.run, "warning", &warning)?;
+                }
+            }
             state::finish(self.block.run)
         })
         .map_err(schema::describe)
@@ -262,8 +284,24 @@ impl Migration<'_> {
             state::set_phase(self.block.run, "refresh")?;
         }
         for (name, statement) in refreshes {
-            transaction(|| spi::execute(&statement, &[]).map(drop))
-                .map_err(|e: Error| e.about(format!("materialized view {}", name.shown())))?;
+            let refreshed = transaction(|| {
+                // Its query may depend on these, as a day does on the time zone.
+                for (setting, value) in &self.inventory.server.settings {
+                    spi::set_local(setting, value)?;
+                }
+                spi::execute(&statement, &[]).map(drop)
+            });
+            match refreshed {
+                Err(error) if error.is_transient() || error.code == SqlState::QUERY_CANCELED => {
+                    return Err(error.about(format!("materialized view {}", name.shown())));
+                }
+                // It may read what only its users reach, as another server: no reason to end here.
+                Err(error) => {
+                    let message = format!("materialized view {} could not be refreshed: {error}", name.shown());
+                    say_warning(self.block.run, &message)?;
+                }
+                Ok(()) => {}
+            }
         }
         Ok(())
     }

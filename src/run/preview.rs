@@ -61,7 +61,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let mut steps: Vec<Step> = scope.left.into_iter().map(left).collect();
 
     if options.roles == Roles::Used {
-        for role in roles::missing(&mut source, options)? {
+        for role in roles::needed(&mut source, &inventory.jobs, options)?.into_iter().filter(|role| !role.here) {
             steps.push(step("schema", format!("ROLE {}", role.name), "CREATE ROLE", "missing here"));
         }
     }
@@ -143,5 +143,6 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         let paused = options.policies == Policies::Paused || job["scheduled"] == false;
         steps.push(step("jobs", format!("JOB {name}"), "create_job", if paused { "paused" } else { "" }));
     }
+    steps.extend(made(Stage::Last).map(|entry| step("jobs", entry.object(), "SQL", "")));
     Ok(steps)
 }

@@ -155,7 +155,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
                 return transaction(|| tasks::done(id, &tasks::Outcome::default()));
             };
             match (transaction(|| emptied(&target, rows))?, newer) {
-                (true, _) => Some(format!("{target} was emptied by a crash of this server: it is copied again")),
+                (true, _) => Some(format!("{name} was emptied here by a crash of this server: it is copied again")),
                 (_, true) => Some(changed),
                 _ => (now != rows).then(|| {
                     format!("{name} has {now} rows on the source now, {rows} were copied: it is copied again")

@@ -2,6 +2,7 @@
 //! or makes the chunk of each: by INSERT into the hypertable, from a temporary table, as COPY
 //! inside this process fills the relation that it is given and no other.
 
+use super::attach;
 use super::copy::stream;
 use crate::core::name::column_list;
 use crate::core::plan::Copy;
@@ -31,6 +32,7 @@ pub fn rows(source: &mut Connection, work: &Copy, run: i64, hypertable: &str) ->
     }
     for chunk in chunks(run, hypertable)? {
         spi::execute(&format!("ANALYZE {chunk}"), &[])?;
+        attach::set_ranges(spi::relation_oid(&chunk)?, work)?;
     }
     Ok((sent, bytes))
 }

@@ -59,7 +59,7 @@ pub fn begin_again(run: i64, options: &Options) -> Result<bool> {
                                   FROM timescale_migrate.task_log t WHERE t.run = $1),
                  ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL,
                  object = NULL
-             WHERE id = $1 AND state <> 'done'",
+             WHERE id = $1 AND state NOT IN ('done', 'removed')",
             &[run.into(), spi::json(options)?],
         )
         .map(|touched| touched == 1)
@@ -325,9 +325,10 @@ fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(hint))
 }
 
-/// failed | cancelled | interrupted -> removed
+/// failed | cancelled | interrupted -> removed; not what a resume has finished meanwhile.
 pub fn set_removed(run: i64) -> Result<()> {
     transaction(|| {
+        removable(run)?;
         spi::execute("UPDATE timescale_migrate.run_log SET state = 'removed' WHERE id = $1", &[run.into()]).map(drop)
     })
 }

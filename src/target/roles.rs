@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::pg::catch::subtransaction;
 use crate::pg::spi;
 use crate::source::inventory::Ask;
+use crate::target::schema;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +31,9 @@ pub struct Role {
     comment: Option<String>,
     settings: Vec<String>,
     member_of: Vec<Membership>,
+    /// It exists here, and only becomes a member of roles that do not.
+    #[serde(skip)]
+    pub here: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -46,13 +50,25 @@ struct Password {
     password: String,
 }
 
-/// The roles that the source's database needs under these options and that this server lacks.
-pub fn missing(source: &mut impl Ask, options: &Options) -> Result<Vec<Role>> {
-    let roles: Vec<Role> = source.ask(include_str!("../../sql/inventory/roles.sql"))?;
+/// The roles that the source's database and these jobs of it need under these options and that
+/// this server lacks, and those here that are members of one.
+pub fn needed(source: &mut impl Ask, jobs: &[serde_json::Value], options: &Options) -> Result<Vec<Role>> {
+    let owners: Vec<String> = jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
+    let sql = include_str!("../../sql/inventory/roles.sql")
+        .replace("(:owners)", &format!("(ARRAY[{}]::name[])", owners.join(", ")));
+    let mut roles: Vec<Role> = source.ask(&sql)?;
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
+    roles.retain(|role| (all || role.named) && !role.predefined);
     let here: HashSet<String> =
         spi::json_rows::<String>("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?.into_iter().collect();
-    Ok(roles.into_iter().filter(|r| (all || r.named) && !r.predefined && !here.contains(&r.name)).collect())
+    let missing: HashSet<String> =
+        roles.iter().filter(|role| !here.contains(&role.name)).map(|role| role.name.clone()).collect();
+    for role in &mut roles {
+        role.here = here.contains(&role.name);
+        role.member_of.retain(|of| !role.here || missing.contains(&of.role));
+    }
+    roles.retain(|role| !role.here || !role.member_of.is_empty());
+    Ok(roles)
 }
 
 /// Password verifiers, where the source's user may read them.
@@ -70,21 +86,25 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>) -> Result<Vec<S
     // A verifier must not reach the server's log with a statement that fails.
     spi::set_local("log_min_error_statement", "panic")?;
     spi::set_local("log_statement", "none")?;
-    for role in roles {
+    spi::set_local("log_error_verbosity", "terse")?;
+    #[cfg(feature = "pg18")]
+    spi::set_local("md5_password_warnings", "off")?;
+    for role in roles.iter().filter(|role| !role.here) {
+        schema::announce_secret(&format!("role {}", role.name));
         spi::execute(&role.create(passwords.get(&role.name)), &[])
             .map_err(|e: Error| e.about(format!("role {}", role.name)))?;
     }
     let mut warnings = Vec::new();
     for role in roles {
         let name = quoted(&role.name);
-        if let Some(comment) = &role.comment {
+        if let (Some(comment), false) = (&role.comment, role.here) {
             spi::execute(&format!("COMMENT ON ROLE {name} IS {}", literal(comment)), &[])?;
         }
         for membership in &role.member_of {
             let statement = membership.grant(&name);
             attempt(&statement, &mut warnings, &format!("role {} is no member of {}", role.name, membership.role))?;
         }
-        for setting in &role.settings {
+        for setting in role.settings.iter().filter(|_| !role.here) {
             if let Some(statement) = settings::statement(&format!("ROLE {name}"), setting) {
                 attempt(&statement, &mut warnings, &format!("setting {setting} of role {} was left out", role.name))?;
             }

@@ -117,19 +117,23 @@ impl Maker {
     /// TimescaleDB refuses ONLY on a hypertable, whose chunks have to follow.
     fn definition(&self, entry: &Entry) -> String {
         let definition = entry.portable_definition();
+        // A publication's name comes before the table's, any other after it.
+        let publication = entry.desc == "PUBLICATION TABLE";
         let of_hypertable = |(schema, name): &(String, String)| {
-            let rest = entry.tag.strip_prefix(name.as_str());
-            entry.namespace.as_ref() == Some(schema)
-                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+            let (rest, space) = match publication {
+                true => (entry.tag.strip_suffix(name.as_str()), str::ends_with as fn(&str, char) -> bool),
+                false => (entry.tag.strip_prefix(name.as_str()), str::starts_with as fn(&str, char) -> bool),
+            };
+            entry.namespace.as_ref() == Some(schema) && rest.is_some_and(|rest| rest.is_empty() || space(rest, ' '))
         };
-        // Where ONLY stands at the statement's head, before any name of the user's.
-        let heads = ["ALTER TABLE ", "ALTER PUBLICATION "];
+        // Where ONLY stands before the table's name, and not in what the user has written.
+        let is_head = |head: &str| match publication {
+            true => head.starts_with("ALTER PUBLICATION ") && head.ends_with(" ADD TABLE "),
+            false => head.trim_start() == "ALTER TABLE ",
+        };
         match definition.split_once("ONLY ") {
-            Some((before, after))
-                if heads.iter().any(|head| before.trim_start().starts_with(head))
-                    && self.hypertables.iter().any(of_hypertable) =>
-            {
-                format!("{before}{after}")
+            Some((head, rest)) if is_head(head) && self.hypertables.iter().any(of_hypertable) => {
+                format!("{head}{rest}")
             }
             _ => definition.into_owned(),
         }
@@ -197,26 +201,35 @@ impl Maker {
 /// Runs a statement of the dump. PostgreSQL's errors unwind past this frame to the transaction's
 /// end, where [`describe`] adds what was being made.
 fn run(entry: &Entry, statement: &str) -> Result<()> {
-    // A user mapping's options hold a password.
-    let shown = if entry.desc == "USER MAPPING" { "CREATE USER MAPPING ..." } else { statement };
-    announce(&entry.object(), shown);
+    match entry.desc.as_str() {
+        // Its options hold a password.
+        "USER MAPPING" => announce_secret(&entry.object()),
+        _ => announce(&entry.object(), statement),
+    }
     spi::execute(statement, &[]).map(drop)
 }
 
 thread_local! {
-    /// The object that is being made, and the statement for it.
-    static CURRENT: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+    /// The object that is being made, and the statement for it, unless it is nobody's to see.
+    static CURRENT: RefCell<Option<(String, Option<String>)>> = const { RefCell::new(None) };
 }
 
 /// Remembers what is being made, for an error's context.
 pub fn announce(object: &str, statement: &str) {
-    CURRENT.set(Some((object.to_string(), statement.trim().to_string())));
+    CURRENT.set(Some((object.to_string(), Some(statement.trim().to_string()))));
+}
+
+/// The same, where an error must not show the statement.
+pub fn announce_secret(object: &str) {
+    CURRENT.set(Some((object.to_string(), None)));
 }
 
 /// Adds to an error what was being made when it was raised.
 pub fn describe(error: Error) -> Error {
     match CURRENT.take() {
-        Some((object, statement)) => error.about(object).within(format!("statement: {statement}")),
+        Some((object, Some(statement))) => error.about(object).within(format!("statement: {statement}")),
+        // PostgreSQL's own context has it.
+        Some((object, None)) => Error { context: None, ..error }.about(object),
         None => error,
     }
 }
@@ -341,8 +354,11 @@ pub fn tablespaces(inventory: &Inventory, maker: &Maker) -> Result<()> {
             hypertable.tablespaces.iter().filter(|t| maker.tablespaces.contains(*t)).cloned().collect();
         if !kept.is_empty() {
             spi::execute(
-                "SELECT timescale_migrate.attach_tablespaces($1::pg_catalog.regclass, $2::pg_catalog.name[])",
-                &[hypertable.qualified().to_string().into(), kept.into()],
+                &format!(
+                    "SELECT timescale_migrate.attach_tablespaces({}, $1::pg_catalog.name[])",
+                    expression(hypertable)
+                ),
+                &[kept.into()],
             )?;
         }
     }

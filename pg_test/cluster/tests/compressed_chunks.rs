@@ -425,7 +425,7 @@ fn direct(versions: Versions) {
     );
     // Of the policies that come with it, one stays as it is, and none is due.
     pair.source.sql(
-        "SELECT remove_columnstore_policy('direct');
+        "SELECT remove_compression_policy('direct');
          SELECT alter_job(job_id, next_start => '2100-01-01 UTC') FROM timescaledb_information.jobs WHERE job_id >= 1000",
     );
     pair.source.sql(&fill(1));

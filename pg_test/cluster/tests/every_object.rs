@@ -1,7 +1,7 @@
 //! What is neither table nor role: sequences, views, functions, rules, large objects and more.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same};
+use cluster::{Edition, Pair, assert_same, quote};
 
 pub const TESTS: &[Test] = &[
     Test::apache("sequences keep their values", sequences),
@@ -41,9 +41,18 @@ fn materialized_views(edition: Edition) {
          CREATE MATERIALIZED VIEW unready AS SELECT * FROM a WITH NO DATA;
          CREATE MATERIALIZED VIEW old AS SELECT count(*) FROM h;
          CREATE FUNCTION biggest() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT max FROM public.y';
-         CREATE MATERIALIZED VIEW by_function AS SELECT biggest()",
+         CREATE MATERIALIZED VIEW by_function AS SELECT biggest();
+         CREATE FUNCTION at_home() RETURNS int LANGUAGE plpgsql AS
+             'BEGIN IF EXISTS (SELECT FROM pg_extension WHERE extname = ''timescale_migrate'') THEN RAISE ''not here''; END IF; RETURN 1; END';
+         CREATE MATERIALIZED VIEW hopeless AS SELECT at_home()",
     );
+    // What a day is depends on the session that refreshes it.
+    pair.source.sql(&format!("ALTER DATABASE {} SET timezone = 'Asia/Kathmandu'", quote(&pair.source.name)));
+    pair.source.sql("CREATE MATERIALIZED VIEW local AS SELECT date_trunc('day', t) AS day, count(*) FROM h GROUP BY 1");
     pair.migrate();
+    assert!(pair.messages().contains("materialized view public.hopeless could not be refreshed: not here"), "{}", pair.messages());
+    pair.target.sql("CREATE OR REPLACE FUNCTION at_home() RETURNS int LANGUAGE sql AS 'SELECT 1'; REFRESH MATERIALIZED VIEW hopeless");
+    pair.source.sql("CREATE OR REPLACE FUNCTION at_home() RETURNS int LANGUAGE sql AS 'SELECT 1'");
     // One that was never filled cannot be read on either side.
     for side in [&pair.source, &pair.target] {
         assert_eq!(side.value("SELECT relispopulated FROM pg_class WHERE relname = 'unready'"), "f");
@@ -85,13 +94,23 @@ fn others(edition: Edition) {
          CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple);
          CREATE PUBLICATION part FOR TABLE t WHERE (n > 1);
          CREATE VIEW guarded WITH (security_barrier) AS SELECT n FROM t WHERE n > 0 WITH CHECK OPTION;
-         CREATE FUNCTION seen() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE TABLE ddl (tag text); CREATE MATERIALIZED VIEW filled AS SELECT count(*) FROM t;
+         CREATE FUNCTION seen() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.ddl VALUES (tg_tag); END';
          CREATE EVENT TRIGGER seen ON ddl_command_end EXECUTE FUNCTION seen();
+         COMMENT ON EVENT TRIGGER seen IS 'an event trigger';
          CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER away FOREIGN DATA WRAPPER nothing OPTIONS (a 'b');
          CREATE FOREIGN TABLE far (n int) SERVER away;
          COMMENT ON COLUMN t.a IS 'a column'; COMMENT ON TRIGGER up ON t IS 'a trigger'; COMMENT ON FUNCTION close(int, int) IS 'a function';
          COMMENT ON SCHEMA public IS 'ours'; ALTER SCHEMA public OWNER TO CURRENT_USER; COMMENT ON RULE noted ON t IS 'a rule'; COMMENT ON CONSTRAINT t_pkey ON t IS 'a key'",
     );
+    pair.source.sql(
+        "CREATE TABLE h (t timestamptz NOT NULL, mode text); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', 'm' FROM generate_series(1, 9) n;
+         ALTER TABLE h ADD CONSTRAINT worded CHECK (mode <> 'READ ONLY MODE') NOT VALID;
+         CREATE PUBLICATION whole FOR TABLE h",
+    );
     pair.migrate();
     assert_same(&pair);
+    let published = "SELECT count(*) FROM pg_publication_tables WHERE pubname = 'whole'";
+    assert_eq!((pair.source.value(published), pair.target.value(published)), ("5".into(), "5".into()));
 }

@@ -50,6 +50,7 @@ scenarios!(
     community_to_apache,
     tiered_chunks,
     resume,
+    resume_late,
     retries,
     cleanup,
     malformed_copy,

@@ -2,7 +2,7 @@
 //! they name, unless the options say otherwise.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same, differences};
+use cluster::{Edition, Pair, assert_same, differences, quote};
 
 pub const TESTS: &[Test] = &[
     Test::both("kept, with the roles", kept),
@@ -20,6 +20,7 @@ fn fill(pair: &Pair, prefix: &str) {
         CREATE ROLE \"@_Rea der\" NOINHERIT;
         CREATE ROLE @_unused;
         ALTER ROLE @_owner SET work_mem = '8MB';
+        CREATE ROLE @_member LOGIN IN ROLE @_group;
         CREATE SCHEMA app AUTHORIZATION @_owner;
         GRANT USAGE ON SCHEMA app TO \"@_Rea der\", @_group WITH GRANT OPTION;
         SET ROLE @_owner;
@@ -42,6 +43,7 @@ fn fill(pair: &Pair, prefix: &str) {
         ALTER TABLE app.h ENABLE ROW LEVEL SECURITY;
         CREATE POLICY theirs ON app.h USING (who <> 'w3') WITH CHECK (who IS NOT NULL)";
     pair.source.sql(&script.replace('@', prefix));
+    pair.source.sql(&format!("ALTER DATABASE {} OWNER TO {prefix}_owner", quote(&pair.source.name)));
 }
 
 /// The roles of a prefix with attributes, password, settings and memberships.
@@ -62,6 +64,8 @@ fn kept(edition: Edition) {
     pair.migrate();
     assert_same(&pair);
     assert_eq!(roles(&pair.source, &prefix), roles(&pair.target, &prefix));
+    let owner = |db: &cluster::Db| db.value("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()");
+    assert_eq!(owner(&pair.target), format!("{prefix}_owner"));
     let unused = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{prefix}_unused'");
     assert_eq!(pair.target.value(&unused), "0");
     // Row security hides the same rows from the same role.
@@ -104,6 +108,8 @@ fn existing_roles(edition: Edition) {
     fill(&pair, "existing_roles");
     pair.target.sql("CREATE ROLE existing_roles_owner NOLOGIN CONNECTION LIMIT 77");
     pair.migrate();
+    // But for what they are members of that was not here.
+    assert!(pair.target.is("SELECT pg_has_role('existing_roles_owner', 'existing_roles_group', 'MEMBER')"));
     let role = "SELECT rolcanlogin || ' ' || rolconnlimit FROM pg_roles WHERE rolname = 'existing_roles_owner'";
     assert_eq!(pair.target.value(role), "false 77");
     assert_same(&pair);

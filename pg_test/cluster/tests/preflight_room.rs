@@ -60,7 +60,7 @@ fn disk(edition: Edition) {
     assert!(error.message().starts_with(&start) && error.message().ends_with(" are free"), "{error:?}");
     assert_eq!(
         error.hint(),
-        Some("Make room, or use the option disk => 'ignore': bloat stays behind, and a file system may compress.")
+        Some("Make room, or set the option \"disk\": \"ignore\": bloat stays behind, and a file system may compress.")
     );
     assert_eq!(pair.target.value("SELECT to_regclass('t') IS NULL"), "t");
 

@@ -62,7 +62,7 @@ fn second_run(edition: Edition) {
     pair.target.refuses_with("SELECT * FROM migrate_verify('old')", &busy);
     pair.target.refuses_with(
         &format!("SELECT * FROM migrate_resume({run})"),
-        &format!("ERROR: run {run} is running and cannot be resumed (SQLSTATE 55000)"),
+        &format!("ERROR: run {run} is running and cannot be resumed (SQLSTATE 55000)\nHINT: migrate_cancel({run}) stops it."),
     );
     assert_eq!(pair.state(&run), "running");
     slow::hurry(&pair);
@@ -76,15 +76,15 @@ fn finished(edition: Edition) {
     pair.migrate();
     pair.target.rows("SELECT * FROM migrate_verify('old')");
     let runs = pair.target.rows("SELECT id, kind FROM timescale_migrate.run ORDER BY id");
-    let refused = |row: usize, why: &str| {
+    let refused = |row: usize, why: &str, hint: &str| {
         let run = runs[row].get(0).unwrap();
         pair.target.refuses_with(
             &format!("SELECT * FROM migrate_resume({run})"),
-            &format!("ERROR: run {run} {why} and cannot be resumed (SQLSTATE 55000)"),
+            &format!("ERROR: run {run} {why} and cannot be resumed (SQLSTATE 55000)\nHINT: {hint}"),
         );
     };
-    refused(0, "is done");
-    refused(1, "is no migration");
+    refused(0, "is done", "To begin again, migrate into another database.");
+    refused(1, "is no migration", "timescale_migrate.run lists all runs.");
 }
 
 fn into_itself(edition: Edition) {

@@ -15,8 +15,10 @@ pub enum Stage {
     ForeignKey,
     /// One by one, in pg_restore's order: extended statistics, rules, triggers, policies, row
     /// security, publications, comments, security labels, what pg_dump postponed; then
-    /// privileges; then event triggers.
+    /// privileges.
     Rest,
+    /// Event triggers: any sooner, they would meddle with what the run still makes.
+    Last,
     /// Not run from the archive: its own settings, the database as a whole, data (large objects
     /// included), subscriptions.
     Skip,
@@ -24,7 +26,7 @@ pub enum Stage {
 
 impl Stage {
     /// All that is run, in order.
-    pub const MADE: [Stage; 7] = [
+    pub const MADE: [Stage; 8] = [
         Stage::PreData,
         Stage::OnProvided,
         Stage::Index,
@@ -32,18 +34,18 @@ impl Stage {
         Stage::Attach,
         Stage::ForeignKey,
         Stage::Rest,
+        Stage::Last,
     ];
 }
 
 /// pg_restore runs an archive in three passes; triggers have one of their own here, because
 /// TimescaleDB makes them on each chunk as the hypertable's owner, who needs the privileges. Privileges come late so that they cannot hinder
-/// the owner, event triggers last so that they cannot meddle with the rest.
+/// the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pass {
     Main,
     Privileges,
     Triggers,
-    EventTriggers,
 }
 
 impl Entry {
@@ -63,6 +65,8 @@ impl Entry {
             "INDEX ATTACH" => Stage::Attach,
             "FK CONSTRAINT" => Stage::ForeignKey,
             _ if self.is_annotation() && self.is_on(&["DATABASE ", "SUBSCRIPTION ", "LARGE OBJECT"]) => Stage::Skip,
+            "EVENT TRIGGER" => Stage::Last,
+            _ if self.is_annotation() && self.is_on(&["EVENT TRIGGER "]) => Stage::Last,
             _ => Stage::Rest,
         }
     }
@@ -72,8 +76,6 @@ impl Entry {
             "ACL" | "DEFAULT ACL" => Pass::Privileges,
             "TRIGGER" => Pass::Triggers,
             "COMMENT" if self.is_on(&["TRIGGER "]) => Pass::Triggers,
-            "EVENT TRIGGER" => Pass::EventTriggers,
-            "COMMENT" | "SECURITY LABEL" if self.is_on(&["EVENT TRIGGER "]) => Pass::EventTriggers,
             _ => Pass::Main,
         }
     }

@@ -61,7 +61,8 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     for hypertable in &inventory.hypertables {
         let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
-        let of_root = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
+        let mut of_root = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
+        of_root.skipping = inventory.skipping.iter().any(|s| s.hypertable_id == hypertable.id);
         if hypertable.root_may_have_rows {
             let mut copy = Copy { root: true, ..of_root.clone() };
             copy.guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);

@@ -144,6 +144,9 @@ pub struct Copy {
     /// Ranges of columns that chunks are skipped by.
     #[serde(default)]
     pub ranges: Vec<serde_json::Value>,
+    /// There are such columns.
+    #[serde(default)]
+    pub skipping: bool,
     /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
     #[serde(default)]
     pub root: bool,
@@ -172,6 +175,7 @@ impl Copy {
             condition: None,
             query: None,
             ranges: Vec::new(),
+            skipping: false,
             root: false,
             kept: Kept::Rows,
             horizon: 0,

@@ -167,8 +167,9 @@ pub fn check(
     collations::collations(report, source, &inventory.server, &target)?;
     objects::rights(report, source, &inventory.server)?;
     objects::not_carried(report, source)?;
+    objects::hashes(report, source, &inventory.server)?;
     report.left("objects", &scope.left);
-    objects::needed_roles(report, source, &inventory.server, options)?;
+    objects::needed_roles(report, source, inventory, options)?;
     objects::extensions(report, source)?;
     let database = database::read(source)?;
     if database.large_objects.count > 0 && !database.large_objects.readable {

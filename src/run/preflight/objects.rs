@@ -55,13 +55,38 @@ pub(super) fn not_carried(report: &mut Report, source: &mut Connection) -> Resul
     Ok(())
 }
 
+/// Rows that would belong to another partition or chunk here, because a value's hash is another.
+pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
+    let head = include_str!("../../../sql/inventory/hashed_types.sql");
+    let mut queries = vec![include_str!("../../../sql/source/hash_partitions.sql")];
+    if server.timescaledb.is_some() {
+        queries.push(include_str!("../../../sql/source/hash_dimensions.sql"));
+    }
+    for query in queries {
+        for (subject, column, type_name) in source.ask::<(String, String, String)>(&format!("{head}{query}"))? {
+            report.add(
+                "objects",
+                Status::Error,
+                subject,
+                format!(
+                    "is partitioned by the hash of {column}, which for type {type_name} is another on every server"
+                ),
+                "Partition it by something else on the source, for instance by the value's text.",
+            );
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn needed_roles(
     report: &mut Report,
     source: &mut Connection,
-    server: &Server,
+    inventory: &Inventory,
     options: &Options,
 ) -> Result<()> {
-    let missing = roles::missing(source, options)?;
+    let server = &inventory.server;
+    let mut missing = roles::needed(source, &inventory.jobs, options)?;
+    missing.retain(|role| !role.here);
     let unknown = missing.iter().filter(|role| role.login && !server.superuser);
     let unknown: Vec<&str> = unknown.map(|role| role.name.as_str()).collect();
     if options.roles == Roles::Used && !unknown.is_empty() {

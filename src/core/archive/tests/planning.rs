@@ -38,6 +38,7 @@ fn each_kind_has_its_stage() {
             Stage::Attach,
             Stage::ForeignKey,
             Stage::Rest,
+            Stage::Last,
             Stage::Skip,
         ];
         stages.into_iter().find(|&stage| !plan.stage(stage).is_empty()).unwrap()
@@ -49,7 +50,8 @@ fn each_kind_has_its_stage() {
         (Stage::Attach, "INDEX ATTACH"),
         (Stage::ForeignKey, "FK CONSTRAINT"),
         (Stage::Rest, "TRIGGER,RULE,POLICY,ROW SECURITY,STATISTICS,PUBLICATION,PUBLICATION TABLE"),
-        (Stage::Rest, "EVENT TRIGGER,DEFAULT ACL,ACL,COMMENT,SECURITY LABEL"),
+        (Stage::Rest, "DEFAULT ACL,ACL,COMMENT,SECURITY LABEL"),
+        (Stage::Last, "EVENT TRIGGER"),
         (Stage::Skip, "ENCODING,STDSTRINGS,SEARCHPATH,DATABASE,DATABASE PROPERTIES,SUBSCRIPTION"),
         (Stage::Skip, "TABLE DATA,SEQUENCE SET,BLOB,BLOB METADATA,BLOBS,SUBSCRIPTION TABLE"),
     ] {
