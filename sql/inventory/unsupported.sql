@@ -18,6 +18,18 @@ FROM (
     FROM pg_catalog.pg_prepared_xacts x
     WHERE x.database = current_database()
     UNION ALL
+    -- Whether there are any, others than superusers are not shown.
+    SELECT 'user mapping', format('of %s for server %s', u.usename, u.srvname),
+           'Its options, such as a password, are shown to superusers only: it arrives without any.'
+    FROM pg_catalog.pg_user_mappings u
+    WHERE u.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
+    UNION ALL
+    SELECT 'security label', format('%s on %s', s.provider, pg_describe_object(s.classoid, s.objoid, 0)),
+           'Labels on roles and databases are not carried.'
+    FROM pg_catalog.pg_shseclabel s
+    WHERE s.classoid <> 'pg_catalog.pg_database'::regclass
+       OR s.objoid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+    UNION ALL
     SELECT 'invalid index', format('%I.%I', n.nspname, c.relname),
            'pg_dump leaves invalid indexes out, so the target will not have it.'
     FROM pg_catalog.pg_index i

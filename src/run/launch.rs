@@ -70,14 +70,6 @@ pub struct Started {
     seen: i64,
 }
 
-/// The source as it may be stored and shown.
-fn label(source: &str, params: &Params) -> String {
-    match source.contains('=') || source.contains("://") {
-        true => params.public_conninfo(),
-        false => source.to_string(),
-    }
-}
-
 /// Removes what a run has made; the number of objects that are gone.
 pub fn cleanup(run: i64) -> Result<i64> {
     let (label, _) = state::removable(run)?;
@@ -97,7 +89,7 @@ pub fn cleanup(run: i64) -> Result<i64> {
 /// from [`Started::wait`].
 pub fn start(source: &str, kind: Kind, options: Options, resume: Option<i64>) -> Result<Started> {
     let params = address::resolve(source)?;
-    let label = label(source, &params);
+    let label = address::shown(source)?;
     if label != source && params.has_secret() {
         report::warning(
             "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity; use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead",

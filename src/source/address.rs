@@ -14,8 +14,7 @@ pub fn resolve(source: &str) -> Result<Params> {
     if source.trim().is_empty() {
         return Err(Error::new(SqlState::INVALID_PARAMETER, "source must not be empty").hint(HINT));
     }
-    let mut params =
-        if source.contains('=') || source.contains("://") { libpq::parse_conninfo(source)? } else { server(source)? };
+    let mut params = if is_conninfo(source) { libpq::parse_conninfo(source)? } else { server(source)? };
     if let Some(name) = NOT_TAKEN.into_iter().find(|name| params.get(name).is_some()) {
         return Err(Error::new(
             SqlState::INVALID_PARAMETER,
@@ -31,6 +30,16 @@ pub fn resolve(source: &str) -> Result<Params> {
     params.set_default("keepalives_count", "3");
     params.set_default("tcp_user_timeout", "60000");
     Ok(params)
+}
+
+fn is_conninfo(source: &str) -> bool {
+    source.contains('=') || source.contains("://")
+}
+
+/// The source as it may be stored and shown; it can be given to [`resolve`] again, but for what is
+/// secret.
+pub fn shown(source: &str) -> Result<String> {
+    if is_conninfo(source) { Ok(libpq::parse_conninfo(source)?.public_conninfo()) } else { Ok(source.to_string()) }
 }
 
 fn server(name: &str) -> Result<Params> {

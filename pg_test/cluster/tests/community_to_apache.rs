@@ -133,6 +133,7 @@ fn all_rows_arrive(_: Edition) {
         left_out.extend(["rows of public.", "rows seen in public.", "public.", "schema "].map(|what| format!("{what}{name}")));
     }
     assert_same_but(&pair, &left_out.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(pair.target.value("SET timescaledb.enable_chunk_skipping = on; SELECT count(*) FROM part WHERE n >= 0"), "200");
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify((SELECT max(id) FROM timescale_migrate.run))"));
     pair.target.refuses("SELECT * FROM migrate_verify('old')", &["public.daily"]);
     assert_eq!(pair.target.value("SELECT count(*) FROM grown WHERE added = 42"), "100");

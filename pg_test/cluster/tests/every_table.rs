@@ -1,7 +1,7 @@
 //! Tables of every kind arrive with their rows where they were.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same};
+use cluster::{Edition, Pair, assert_same, quote};
 
 pub const TESTS: &[Test] = &[
     Test::apache("partitioned", partitioned),
@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     Test::both("rows in a hypertable's root", rows_in_the_root),
     Test::both("empty hypertables", empty_hypertables),
     Test::apache("large, copied in parts", in_parts),
+    Test::apache("whatever this database's clients are used to", settings),
 ];
 
 fn partitioned(edition: Edition) {
@@ -102,5 +103,38 @@ fn in_parts(edition: Edition) {
     assert_eq!(summary.get("rows"), Some("85715"));
     let tasks = "SELECT count(*) > 3 FROM timescale_migrate.task WHERE task::text LIKE '%large%'";
     assert!(pair.target.is(tasks), "the table was not split");
+    assert_same(&pair);
+}
+
+/// What a database or a source has for its users must not change what a run reads and writes.
+fn settings(edition: Edition) {
+    let pair = Pair::plain("settings", edition);
+    pair.source.sql("CREATE TABLE words (t text, list text[], x oid); INSERT INTO words VALUES ('Größe \u{20ac}', '{NULL,\"NULL\"}', 7)");
+    // It takes longer than a transaction may.
+    pair.source.sql(
+        "CREATE FUNCTION slowly(int) RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN IF EXISTS (SELECT FROM pg_extension WHERE extname = ''timescale_migrate'') THEN PERFORM pg_sleep(0.01); END IF; RETURN true; END';
+         CREATE TABLE slow (n int CHECK (public.slowly(n))); INSERT INTO slow SELECT generate_series(1, 400)",
+    );
+    pair.source.sql(&format!(
+        "ALTER DATABASE {0} SET default_transaction_read_only = on; ALTER DATABASE {0} SET array_nulls = off",
+        quote(&pair.source.name)
+    ));
+    for setting in ["client_encoding = 'LATIN1'", "array_nulls = off", "default_transaction_isolation = 'serializable'", "transaction_timeout = '3s'"] {
+        // The last is new in PostgreSQL 17.
+        if pair.target.major() >= 17 || !setting.starts_with("transaction_timeout") {
+            pair.target.sql(&format!("ALTER DATABASE {} SET {setting}", quote(&pair.target.name)));
+        }
+    }
+    pair.target.each(&[
+        "SET default_transaction_isolation = 'read committed'",
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",
+        "SELECT * FROM migrate_from('old')",
+    ]);
+    let settings = |db: &cluster::Db| format!("ALTER DATABASE {} RESET ALL", quote(&db.name));
+    assert!(pair.messages().contains("default_transaction_read_only=on of the database was left out"), "{}", pair.messages());
+    for side in [&pair.source, &pair.target] {
+        side.each(&["SET default_transaction_read_only = off", &settings(side)]);
+    }
     assert_same(&pair);
 }

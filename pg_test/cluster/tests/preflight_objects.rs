@@ -12,6 +12,8 @@ pub const TESTS: &[Test] = &[
     Test::apache("foreign keys that are not valid", foreign_keys),
     Test::apache("event triggers", event_triggers),
     Test::apache("a source user's rights", rights),
+    Test::apache("partitions and chunks by a hash that is another here", hashes),
+    Test::both("what chunks have of their own", chunks_of_their_own),
 ];
 
 /// Each check says one thing, and each is made.
@@ -217,4 +219,49 @@ fn rights(edition: Edition) {
     assert_eq!(pair.preflight("rights"), ["ok | preflight_few | may read everything that is copied"]);
     pair.migrate_with(r#"'{"owners": "drop", "privileges": "drop"}'"#);
     assert_eq!(pair.target.value("SELECT count(*) FROM h"), "30");
+}
+
+fn hashes(edition: Edition) {
+    let pair = Pair::new("preflight_hashes", edition);
+    pair.source.sql(
+        "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN moods AS mood[];
+         CREATE TABLE parted (m moods, t text) PARTITION BY HASH (t, m);
+         CREATE TABLE fine (t text) PARTITION BY HASH (t); CREATE TABLE listed (m mood) PARTITION BY LIST (m);
+         CREATE TABLE h (t timestamptz NOT NULL, m mood, d text); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         SELECT add_dimension('h', by_hash('m', 4)); SELECT add_dimension('h', by_hash('d', 4))",
+    );
+    let refused = |subject: &str, type_name: &str| {
+        format!(
+            "error | {subject} | is partitioned by the hash of m, which for type {type_name} is another on every server | \
+             Partition it by something else on the source, for instance by the value's text."
+        )
+    };
+    let expected = [refused("partitioned table public.parted", "public.moods"), refused("hypertable public.h", "public.mood")];
+    assert_eq!(pair.preflight("objects"), expected);
+    assert_eq!(pair.target.error("SELECT * FROM migrate_from('old')").code().code(), "0A000");
+}
+
+fn chunks_of_their_own(edition: Edition) {
+    let pair = Pair::new("preflight_own", edition);
+    let roles = ["preflight_own", edition.name()].join("_");
+    pair.source.sql(&format!("DROP ROLE IF EXISTS {roles}; CREATE ROLE {roles}"));
+    pair.source.sql(
+        "CREATE TABLE h (t timestamptz NOT NULL, n int, v text); CREATE INDEX ON h (n, lower(v)); CREATE INDEX ON h (n DESC) WHERE n > 1;
+         SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 day', n FROM generate_series(1, 3) n",
+    );
+    let chunks = pair.source.rows("SELECT c FROM show_chunks('h') c");
+    let [first, second] = [0, 1].map(|n| chunks[n].get(0).unwrap());
+    pair.source.sql(&format!(
+        "GRANT SELECT ON {first}, {second} TO {roles}; CREATE INDEX ON {first} (v); CREATE STATISTICS own ON n, v FROM {first};
+         CREATE PUBLICATION own FOR TABLE ONLY {second};
+         ALTER DEFAULT PRIVILEGES IN SCHEMA _timescaledb_internal GRANT SELECT ON TABLES TO {roles}"
+    ));
+    let own = |count: u8, what: &str| {
+        format!("warning | chunks of public.h | {count} of them have {what} of their own. Those that are made here have the hypertable's.")
+    };
+    let default = "warning | default privileges in schema _timescaledb_internal | They are not carried: the schema is TimescaleDB's.";
+    let expected =
+        [own(1, "a place in a publication"), own(1, "an index"), own(1, "extended statistics"), own(2, "privileges"), default.into()];
+    assert_eq!(pair.preflight("objects"), expected);
 }

@@ -63,6 +63,13 @@ fn leave_no_trace(edition: Edition) {
         let found = format!("SELECT count(*) FROM {} AS t WHERE t::text LIKE '%{SECRET}%'", table.get(0).unwrap());
         assert_eq!(pair.target.value(&found), "0", "{:?}", table.get(0));
     }
+    // Nor does the run know it any more.
+    slow::hurry(&pair);
+    pair.wait_for_silence();
+    pair.target.refuses("SELECT * FROM migrate_resume(1)", &["No password is stored"]);
+    client.simple_query(&format!("SELECT * FROM migrate_resume(1, '{source}')")).unwrap();
+    pair.target.refuses("SELECT * FROM migrate_verify(1)", &["No password is stored"]);
+    client.simple_query(&format!("SELECT * FROM migrate_verify(1, source => '{source}')")).unwrap();
     let log = pair.target.cluster.log_since(before);
     assert!(!log.contains(SECRET), "{log}");
 }

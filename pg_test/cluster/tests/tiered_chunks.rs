@@ -114,7 +114,8 @@ fn resumed(edition: Edition) {
     let store = make(&pair);
     let slowly = |body: &str| format!("CREATE OR REPLACE FUNCTION slowly(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN {body} RETURN n; END'");
     pair.source.sql(&slowly(""));
-    pair.source.sql("CREATE TABLE plain (n int); INSERT INTO plain SELECT generate_series(1, 2000); CREATE INDEX ON plain (slowly(n))");
+    // Nothing else is to wait for the function.
+    pair.source.sql("CREATE TABLE plain (n int) WITH (autovacuum_enabled = off); INSERT INTO plain SELECT generate_series(1, 2000); CREATE INDEX ON plain (slowly(n))");
     pair.source.sql(&slowly("PERFORM pg_sleep(0.1);"));
     let run = pair.start("");
     let state = |stage: &str| pair.target.value(&format!("SELECT coalesce(string_agg(DISTINCT state, ' '), '') FROM timescale_migrate.task WHERE phase = '{stage}'"));

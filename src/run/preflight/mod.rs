@@ -166,7 +166,7 @@ pub fn check(
     let target = inventory::server(&mut Here)?;
     collations::collations(report, source, &inventory.server, &target)?;
     objects::rights(report, source, &inventory.server)?;
-    objects::not_carried(report, source)?;
+    objects::not_carried(report, source, &inventory.server)?;
     objects::hashes(report, source, &inventory.server)?;
     report.left("objects", &scope.left);
     objects::needed_roles(report, source, inventory, options)?;

@@ -46,10 +46,13 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
 }
 
 /// What of PostgreSQL stays behind.
-pub(super) fn not_carried(report: &mut Report, source: &mut Connection) -> Result<()> {
-    for (kind, subject, detail) in
-        source.ask::<(String, String, String)>(include_str!("../../../sql/inventory/unsupported.sql"))?
-    {
+pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
+    let mut found: Vec<(String, String, String)> =
+        source.ask(include_str!("../../../sql/inventory/unsupported.sql"))?;
+    if server.timescaledb.is_some() {
+        found.extend(source.ask::<(String, String, String)>(include_str!("../../../sql/source/of_chunks.sql"))?);
+    }
+    for (kind, subject, detail) in found {
         report.add("objects", Status::Warning, format!("{kind} {subject}"), detail, "");
     }
     Ok(())
