@@ -116,11 +116,11 @@ fn delete(ids: Vec<i32>) -> Result<()> {
 
 /// Takes the rows of a table back that are here.
 fn empty(work: &Copy) -> Result<()> {
+    spi::set_local("session_replication_role", "replica")?;
     match (&work.into, &work.condition) {
         (Into::Table(name), None) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
         // Others are the extension's own.
         (Into::Table(name), Some(condition)) => {
-            spi::set_local("session_replication_role", "replica")?;
             spi::execute(&format!("DELETE FROM ONLY {name} {condition}"), &[]).map(drop)
         }
         (Into::Chunk { .. } | Into::Routed { .. }, _) => Ok(()),
