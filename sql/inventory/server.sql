@@ -22,8 +22,9 @@ SELECT json_build_object(
     'max_worker_processes', current_setting('max_worker_processes')::int,
     'max_locks_per_transaction', current_setting('max_locks_per_transaction')::int,
     'max_prepared_transactions', current_setting('max_prepared_transactions')::int,
-    'settings', (
-        SELECT json_object_agg(name, reset_val) FROM pg_catalog.pg_settings WHERE name IN ('TimeZone', 'DateStyle', 'IntervalStyle')),
+    'defaults', (
+        SELECT json_object_agg(lower(name), reset_val)
+        FROM pg_catalog.pg_settings WHERE name IN ('TimeZone', 'DateStyle', 'IntervalStyle')),
     'timescaledb', (
         SELECT json_build_object(
             'version', e.extversion,

@@ -25,10 +25,18 @@ pub struct Server {
     pub max_worker_processes: i32,
     pub max_locks_per_transaction: i32,
     pub max_prepared_transactions: i32,
-    /// What a session has by default of what a value's text form depends on.
+    /// What a session has by default.
     #[serde(default)]
-    pub settings: BTreeMap<String, String>,
+    pub defaults: Defaults,
     pub timescaledb: Option<Timescaledb>,
+}
+
+/// What the text form of a time, and the day that it is in, depend on.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Defaults {
+    pub timezone: String,
+    pub datestyle: String,
+    pub intervalstyle: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -284,13 +284,19 @@ impl Migration<'_> {
             state::set_phase(self.block.run, "refresh")?;
         }
         for (name, statement) in refreshes {
+            let mut warnings = Vec::new();
             let refreshed = transaction(|| {
-                // Its query may depend on these, as a day does on the time zone.
-                for (setting, value) in &self.inventory.server.settings {
-                    spi::set_local(setting, value)?;
-                }
+                let defaults = &self.inventory.server.defaults;
+                // Not every server has the names of all.
+                let zone = format!("SET LOCAL timezone = {}", literal(&defaults.timezone));
+                roles::attempt(&zone, &mut warnings, "materialized views are refreshed in UTC")?;
+                spi::set_local("datestyle", &defaults.datestyle)?;
+                spi::set_local("intervalstyle", &defaults.intervalstyle)?;
                 spi::execute(&statement, &[]).map(drop)
             });
+            for warning in warnings {
+                say_warning(self.block.run, &warning)?;
+            }
             match refreshed {
                 Err(error) if error.is_transient() || error.code == SqlState::QUERY_CANCELED => {
                     return Err(error.about(format!("materialized view {}", name.shown())));

@@ -187,7 +187,8 @@ pub fn make(database: &Database, options: &Options) -> Result<Vec<String>> {
                 continue;
             }
             // It keeps writers from the source while it is migrated, and would from its successor.
-            if group.role.is_none() && setting.starts_with("default_transaction_read_only=") {
+            let read_only = setting.strip_prefix("default_transaction_read_only=");
+            if group.role.is_none() && read_only.is_some_and(|on| !["off", "false", "no", "0"].contains(&on)) {
                 warnings.push(format!("setting {setting} of the database was left out: it would refuse writes here"));
                 continue;
             }

@@ -49,7 +49,7 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
     }
     for (path, free, bytes) in systems.into_values() {
         let status = match () {
-            // Options cannot be changed on a resume.
+            // The option cannot be changed on a resume.
             _ if free < bytes && fresh && options.disk == Disk::Check => Status::Error,
             // Temporary files and the write-ahead log need some as well.
             _ if free < bytes.saturating_add(bytes / 4) => Status::Warning,

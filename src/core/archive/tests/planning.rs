@@ -95,10 +95,9 @@ fn a_stage_keeps_the_order_and_the_rest_runs_in_passes() {
         "DEFAULT ACL public.DEFAULT PRIVILEGES FOR TABLES",
         "ACL ON TABLE public.a",
         "TRIGGER public.b t",
-        "EVENT TRIGGER et",
-        "COMMENT ON EVENT TRIGGER et",
     ];
     assert_eq!(staged(&plan, Stage::Rest), rest);
+    assert_eq!(staged(&plan, Stage::Last), ["EVENT TRIGGER et", "COMMENT ON EVENT TRIGGER et"]);
 }
 
 #[test]
