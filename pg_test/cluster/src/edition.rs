@@ -98,6 +98,13 @@ impl Versions {
         Versions { to: Edition::Next, ..Versions::new("2.29.2", "2.29.2") },
     ];
 
+    /// For what depends on the target alone.
+    pub const TARGETS: [Versions; 3] = [
+        Versions::new("2.19.3", "2.19.3"),
+        Versions::new("2.19.3", "2.29.2"),
+        Versions { to: Edition::Next, ..Versions::new("2.29.2", "2.29.2") },
+    ];
+
     /// Both on the same PostgreSQL.
     pub const fn new(source: &'static str, target: &'static str) -> Versions {
         Versions { source, target, from: Edition::Community, to: Edition::Community }

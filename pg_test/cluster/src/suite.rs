@@ -186,7 +186,10 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 
 /// The whole of the test program: modules with their tests.
 pub fn main(modules: &[(&str, &'static [Test])]) -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Much of a test is waiting.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(cores + 1);
     let mut left_out = LeftOut::default();
     let mut trials = Vec::new();
     for (module, tests) in modules {

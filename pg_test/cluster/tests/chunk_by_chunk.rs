@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     Test::apache("indexes and constraints", apache_indexes),
-    Test::versions("indexes and constraints", versions_indexes),
+    Test::between("indexes and constraints", &Versions::TARGETS, versions_indexes),
     Test::both("a stop between the chunks of an index", stopped),
-    Test::versions("statistics", statistics),
+    Test::between("statistics", &Versions::TARGETS, statistics),
     Test::both("more chunks than the lock table holds", many_chunks),
 ];
 

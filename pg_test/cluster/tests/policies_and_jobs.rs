@@ -5,8 +5,8 @@ use cluster::{Db, Pair, Versions, assert_same_but, poll};
 
 pub const TESTS: &[Test] = &[
     Test::versions("every field", every_field),
-    Test::versions("nothing runs before the end", nothing_runs_before),
-    Test::versions("paused, skipped", paused_and_skipped),
+    Test::between("nothing runs before the end", &Versions::TARGETS, nothing_runs_before),
+    Test::between("paused, skipped", &Versions::TARGETS, paused_and_skipped),
 ];
 
 /// A policy of each kind, on hypertables whose time is an integer: what they do is the same
