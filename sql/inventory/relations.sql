@@ -22,7 +22,7 @@ extension_table(oid, owner, condition) AS (
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
 ),
 relation AS (
-    SELECT c.*, n.nspname, x.owner AS extension, nullif(x.condition, '') AS condition
+    SELECT c.*, n.nspname, nullif(x.condition, '') AS condition
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN extension_table x ON x.oid = c.oid

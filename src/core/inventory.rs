@@ -2,7 +2,6 @@
 //! and, where the two are compared, for the target.
 
 use super::name::Name;
-use super::plan::Kept;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -467,6 +466,11 @@ impl Inventory {
         (self.tables().count() + self.chunks.len() + compressed.count()) as i64
     }
 
+    /// The compressed ones among the chunks, by the chunk's OID.
+    pub fn compressed(&self) -> HashMap<u32, &CompressedChunk> {
+        self.compressed_chunks.iter().map(|chunk| (chunk.oid, chunk)).collect()
+    }
+
     /// What is read from chunks: themselves, and what holds their compressed rows; with OIDs. A
     /// tiered one is a foreign table, which cannot be locked.
     pub fn of_chunks(&self) -> HashMap<u32, Vec<(u32, Name)>> {
@@ -479,19 +483,6 @@ impl Inventory {
             }
         }
         all
-    }
-
-    /// Where the rows of a chunk lie that may be a compressed one.
-    pub fn kept(&self, compressed: Option<&CompressedChunk>) -> Kept {
-        match compressed {
-            None => Kept::Rows,
-            Some(CompressedChunk { relation: Some(relation), access_method, .. })
-                if access_method.as_deref() != Some(HYPERCORE) =>
-            {
-                Kept::Compressed(Name::new(&relation.schema, &relation.name))
-            }
-            Some(_) => Kept::Elsewhere,
-        }
     }
 
     /// These relations, unless the keeper has a lock on each.

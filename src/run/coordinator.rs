@@ -42,10 +42,8 @@ const SETTINGS: [(&str, &str); 20] = [
 ];
 
 /// The same since PostgreSQL 17.
-#[cfg(not(any(feature = "pg15", feature = "pg16")))]
-const NEWER_SETTINGS: &[(&str, &str)] = &[("transaction_timeout", "0")];
-#[cfg(any(feature = "pg15", feature = "pg16"))]
-const NEWER_SETTINGS: &[(&str, &str)] = &[];
+const NEWER_SETTINGS: &[(&str, &str)] =
+    if pgrx::pg_sys::PG_VERSION_NUM >= 170_000 { &[("transaction_timeout", "0")] } else { &[] };
 
 pub fn settings() -> Result<()> {
     catch::transaction(|| SETTINGS.iter().chain(NEWER_SETTINGS).try_for_each(|(name, value)| spi::set(name, value)))

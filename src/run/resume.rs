@@ -41,22 +41,16 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
     for (name, tasks) in by_source(planned) {
         let Some(before) = known.remove(&name) else {
             if let Some((task, Copy { into: Into::Table(_), .. })) = tasks.first() {
-                return Err(Error::new(
-                    SqlState::NOT_IN_PREREQUISITE_STATE,
-                    format!("{} is new on the source since the run began", task.object),
-                )
-                .hint(format!("migrate_cleanup({run}), then migrate_from.")));
+                return Err(unfit(run, format!("{} is new on the source since the run began", task.object)));
             }
             added.extend(tasks.into_iter().map(|(task, _)| task.clone()));
             continue;
         };
         let (first, now) = (&before[0].work, tasks[0].1);
         if first.columns != now.columns || first.types != now.types {
-            return Err(Error::new(
-                SqlState::NOT_IN_PREREQUISITE_STATE,
-                format!("the columns of {} are others on the source than when the run began", before[0].object),
-            )
-            .hint(format!("migrate_cleanup({run}), then migrate_from.")));
+            let object = &before[0].object;
+            let message = format!("the columns of {object} are others on the source than when the run began");
+            return Err(unfit(run, message));
         }
         if before.iter().all(|task| task.done) {
             let doubt = match first.form.same_kind(&now.form) && first.into.same_place(&now.into) {
@@ -91,6 +85,11 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
         &[run.into()],
     )?;
     Ok(messages)
+}
+
+/// What cannot be made up for: the schema is here already.
+fn unfit(run: i64, message: String) -> Error {
+    Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(format!("migrate_cleanup({run}), then migrate_from."))
 }
 
 fn recheck(known: &[Known], doubt: Doubt, again: Vec<Task>) -> Task {

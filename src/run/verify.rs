@@ -6,7 +6,7 @@ use super::tasks::{self, Claim, Outcome};
 use super::worker::Context;
 use super::{scope, state};
 use crate::core::checksum;
-use crate::core::inventory::{Column, CompressedChunk, Inventory, Size, Slices};
+use crate::core::inventory::{Column, Inventory, Size, Slices};
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level};
 use crate::core::plan::{self, Kept, Task, Verify};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::source::inventory::{self, Here};
 use crate::source::{guard, snapshot};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Adds a comparison for every relation that the run has copied, under the run's own snapshot
@@ -52,7 +52,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
     let names = |columns: &[Column]| columns.iter().map(|c| c.name.clone()).collect::<Arc<[String]>>();
     let mut all = BTreeMap::new();
     let read = inventory.of_chunks();
-    let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
+    let compressed = inventory.compressed();
     for table in inventory.plain_tables() {
         let relation = Relation {
             name: table.qualified(),
@@ -91,7 +91,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.oid);
             let guards = inventory.guards(&read[&chunk.oid]);
-            let batches = match (inventory.kept(compressed.get(&chunk.oid).copied()), &chunk.query) {
+            let batches = match (Kept::of(compressed.get(&chunk.oid).copied()), &chunk.query) {
                 (Kept::Compressed(batches), None) => Some(batches),
                 _ => None,
             };

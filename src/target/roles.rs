@@ -63,9 +63,10 @@ pub fn needed(source: &mut impl Ask, jobs: &[serde_json::Value], options: &Optio
         spi::json_rows::<String>("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?.into_iter().collect();
     let missing: HashSet<String> =
         roles.iter().filter(|role| !here.contains(&role.name)).map(|role| role.name.clone()).collect();
-    for role in &mut roles {
-        role.here = here.contains(&role.name);
-        role.member_of.retain(|of| !role.here || missing.contains(&of.role));
+    for role in roles.iter_mut().filter(|role| here.contains(&role.name)) {
+        (role.here, role.comment) = (true, None);
+        role.settings.clear();
+        role.member_of.retain(|of| missing.contains(&of.role));
     }
     roles.retain(|role| !role.here || !role.member_of.is_empty());
     Ok(roles)
@@ -97,14 +98,14 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>) -> Result<Vec<S
     let mut warnings = Vec::new();
     for role in roles {
         let name = quoted(&role.name);
-        if let (Some(comment), false) = (&role.comment, role.here) {
+        if let Some(comment) = &role.comment {
             spi::execute(&format!("COMMENT ON ROLE {name} IS {}", literal(comment)), &[])?;
         }
         for membership in &role.member_of {
             let statement = membership.grant(&name);
             attempt(&statement, &mut warnings, &format!("role {} is no member of {}", role.name, membership.role))?;
         }
-        for setting in role.settings.iter().filter(|_| !role.here) {
+        for setting in &role.settings {
             if let Some(statement) = settings::statement(&format!("ROLE {name}"), setting) {
                 attempt(&statement, &mut warnings, &format!("setting {setting} of role {} was left out", role.name))?;
             }

@@ -2,7 +2,7 @@
 
 use super::{Copy, Form, Into, Kept, Stage, Task, Work, task};
 use crate::core::compression;
-use crate::core::inventory::{Collation, CompressedChunk, Inventory, Server, Size};
+use crate::core::inventory::{Collation, Inventory, Server, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
 use std::collections::{HashMap, HashSet};
@@ -50,7 +50,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             tasks.push(task(Stage::Copy, object, size.rows / count, size.bytes / count, Work::Copy(part)));
         }
     }
-    let compressed: HashMap<u32, &CompressedChunk> = inventory.compressed_chunks.iter().map(|c| (c.oid, c)).collect();
+    let compressed = inventory.compressed();
     let read = inventory.of_chunks();
     let mut ranges: HashMap<i32, Vec<serde_json::Value>> = HashMap::new();
     for range in inventory.skipping.iter().flat_map(|column| &column.chunks) {
@@ -90,7 +90,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
             copy.guards = inventory.guards(&read[&chunk.oid]);
             let Size { mut rows, mut bytes, .. } = inventory.size(chunk.oid);
-            copy.kept = inventory.kept(compressed.get(&chunk.oid).copied());
+            copy.kept = Kept::of(compressed.get(&chunk.oid).copied());
             match (compressed.get(&chunk.oid), &chunk.query) {
                 (Some(chunk), None) => {
                     copy.form = compression::form(chunk, inventory, target);

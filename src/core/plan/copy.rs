@@ -1,7 +1,7 @@
 //! A relation's rows on their way: from where, to where, in which form.
 
 use crate::core::checksum;
-use crate::core::inventory::{Column, CompressedColumn, FROZEN, Layout, Slices, Spec};
+use crate::core::inventory::{Column, CompressedChunk, CompressedColumn, FROZEN, HYPERCORE, Layout, Slices, Spec};
 use crate::core::name::{Name, column_list, quoted};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -69,6 +69,21 @@ pub enum Kept {
     /// Where nothing is known of them but by a query: in tiered storage, or in an access method of
     /// its own.
     Elsewhere,
+}
+
+impl Kept {
+    /// Of a chunk, which may be a compressed one.
+    pub fn of(compressed: Option<&CompressedChunk>) -> Kept {
+        match compressed {
+            None => Kept::Rows,
+            Some(CompressedChunk { relation: Some(relation), access_method, .. })
+                if access_method.as_deref() != Some(HYPERCORE) =>
+            {
+                Kept::Compressed(Name::new(&relation.schema, &relation.name))
+            }
+            Some(_) => Kept::Elsewhere,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
