@@ -71,8 +71,9 @@ CREATE TABLE timescale_migrate.task_log (
     estimated_rows bigint NOT NULL,
     estimated_bytes bigint NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed')),
+    relation oid,
     target text,
-    compressed text,
+    compressed oid,
     rows bigint,
     bytes bigint,
     worker integer,
@@ -85,7 +86,8 @@ CREATE TABLE timescale_migrate.task_log (
     hint text,
     context text
 );
-COMMENT ON COLUMN timescale_migrate.task_log.target IS 'the relation here that the rows went to, quoted as in SQL';
+COMMENT ON COLUMN timescale_migrate.task_log.relation IS 'the relation here that the rows went to';
+COMMENT ON COLUMN timescale_migrate.task_log.target IS 'its name then, quoted as in SQL, for users to read; nothing is found by it';
 COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
 -- Largest first: the longest task must not be the last to start.
 CREATE INDEX task_log_open ON timescale_migrate.task_log (run, stage, (-estimated_bytes), id) WHERE state = 'pending';

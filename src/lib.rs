@@ -34,6 +34,7 @@ pgrx::extension_sql_file!(
         api::migrate_verify_run
     ]
 );
+pgrx::extension_sql_file!("../sql/target/names.sql", name = "names", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk.sql", name = "chunk", requires = ["chunk_parts"]);

@@ -11,9 +11,9 @@ FROM (
     SELECT t.*, h.hypertable, div(sum(w.weight) OVER (PARTITION BY h.hypertable ORDER BY t.estimated_bytes DESC, t.id) - w.weight, 67108864) AS batch
     FROM timescale_migrate.task_log t,
          LATERAL (SELECT t.work #> '{into,chunk,hypertable}') h(hypertable),
-         LATERAL (SELECT 4.0 + count(*) FROM pg_catalog.pg_index x WHERE x.indrelid = to_regclass(t.target)) l(locks),
+         LATERAL (SELECT 4.0 + count(*) FROM pg_catalog.pg_index x WHERE x.indrelid = t.relation) l(locks),
          LATERAL (SELECT t.estimated_bytes + 67108864 * greatest(0.01, l.locks / $2)) w(weight)
-    WHERE t.run = $1 AND t.stage = 'copy' AND t.work->'into' ? 'chunk' AND t.target IS NOT NULL
+    WHERE t.run = $1 AND t.stage = 'copy' AND t.work->'into' ? 'chunk' AND t.relation IS NOT NULL
       -- A resume may have them already, and may have copied a chunk again.
       AND t.id NOT IN (
           SELECT c::integer FROM timescale_migrate.task_log a, jsonb_array_elements_text(a.work->'copies') c

@@ -4,7 +4,7 @@ INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estima
 SELECT t.run, 'compression', t.object, CASE WHEN t.work -> 'form' ? 'compressed' THEN 'attach' WHEN t.work -> 'form' ? 'frozen' THEN 'freeze' ELSE 'compress' END,
        jsonb_build_object('kind', 'attach', 'copy', t.id), t.estimated_rows, t.estimated_bytes
 FROM timescale_migrate.task_log t
-WHERE t.run = $1 AND t.stage = 'copy' AND t.target IS NOT NULL
+WHERE t.run = $1 AND t.stage = 'copy' AND t.relation IS NOT NULL
   AND (t.work -> 'form' ?| '{compressed,frozen}' OR t.work #> '{form,recompressed,late}' = 'true'::jsonb)
   -- A resume may have them already.
   AND NOT EXISTS (

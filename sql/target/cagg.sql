@@ -193,11 +193,13 @@ AS $$
 DECLARE
     materialization constant regclass := timescale_migrate.materialization_hypertable(view_schema, view_name);
     default_tablespace constant text := current_setting('default_tablespace');
-    new_name constant name := CASE
-        WHEN starts_with(spec->>'name', source || '_')
-        THEN (SELECT relname FROM pg_catalog.pg_class WHERE oid = materialization) || substr(spec->>'name', length(source) + 1)
-        ELSE spec->>'name' END;
+    new_name name := spec->>'name';
 BEGIN
+    IF starts_with(new_name, source || '_') THEN
+        SELECT timescale_migrate.relation_name(c.relnamespace, c.relname, substr(new_name, length(source) + 2), c.oid::text)
+        INTO STRICT new_name
+        FROM pg_catalog.pg_class c WHERE c.oid = materialization;
+    END IF;
     PERFORM set_config('default_tablespace', coalesce(spec->>'tablespace', ''), true);
     EXECUTE format('CREATE %sINDEX %I ON %s%s', CASE WHEN (spec->>'unique')::boolean THEN 'UNIQUE ' ELSE '' END, new_name,
                    materialization, spec->>'definition');

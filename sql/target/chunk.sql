@@ -23,23 +23,30 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     default_tablespace constant text := current_setting('default_tablespace');
-    chunk_schema constant name := (
-        SELECT h.associated_schema_name
-        FROM _timescaledb_catalog.hypertable h
-        JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
-        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
-        WHERE c.oid = hypertable);
+    root record;
     new record;
     chunk regclass;
 BEGIN
-    IF chunk_schema IS NULL THEN
+    SELECT h.id, h.associated_schema_name AS chunk_schema INTO root
+    FROM _timescaledb_catalog.hypertable h
+    JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+    WHERE c.oid = hypertable;
+    IF NOT FOUND THEN
         RAISE EXCEPTION '"%" is not a hypertable', hypertable USING ERRCODE = 'wrong_object_type';
     END IF;
     -- One chunk at a time, as TimescaleDB itself does it. Without ONLY, all chunks would be locked as well.
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', hypertable);
     PERFORM set_config('default_tablespace', coalesce(tablespace, ''), true);
+    -- TimescaleDB looks the operators up that bound a slice.
+    PERFORM set_config('search_path', concat_ws(', ', 'pg_catalog', (
+        SELECT string_agg(DISTINCT quote_ident(o.schema), ', ')
+        FROM _timescaledb_catalog.dimension d
+        CROSS JOIN unnest(ARRAY['>=', '<']) x(name)
+        CROSS JOIN LATERAL timescale_migrate.operator_schema(x.name, timescale_migrate.compared_type(d.id)) o(schema)
+        WHERE d.hypertable_id = root.id AND o.schema <> 'pg_catalog'), 'pg_temp'), true);
 
-    IF current_setting('timescaledb.license') = 'timescale' AND chunk_schema = '_timescaledb_internal' THEN
+    IF current_setting('timescaledb.license') = 'timescale' AND root.chunk_schema = '_timescaledb_internal' THEN
         SELECT c.chunk_id, c.schema_name, c.table_name, c.created INTO STRICT new
         FROM _timescaledb_functions.create_chunk(hypertable, slices) c;
         chunk := format('%I.%I', new.schema_name, new.table_name)::regclass;
@@ -92,8 +99,9 @@ DECLARE
     changes text[];
 BEGIN
     SELECT h.id, h.associated_schema_name AS schema, h.associated_table_prefix AS prefix, c.relpersistence, c.relowner, a.amname,
-           (SELECT string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
-            FROM unnest(c.reloptions) o) AS options
+           (SELECT string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
+            FROM unnest(array_cat(c.reloptions, ARRAY(
+                SELECT 'toast.' || o FROM pg_catalog.pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid))) o) AS options
     INTO STRICT root
     FROM _timescaledb_catalog.hypertable h
     JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
@@ -194,7 +202,7 @@ BEGIN
         SELECT format('SET STATISTICS %s', a.attstattarget) AS change WHERE a.attstattarget >= 0
         UNION ALL
         SELECT format('SET (%s)', string_agg(format('%I = %L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', '))
-        FROM unnest(a.attoptions) x WHERE a.attoptions IS NOT NULL HAVING count(*) > 0
+        FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\_attver=%' HAVING count(*) > 0
     ) o
     WHERE a.attrelid = hypertable AND a.attnum > 0 AND NOT a.attisdropped;
     IF pg_get_userbyid(root.relowner) <> current_user THEN
@@ -211,6 +219,45 @@ BEGIN
 END
 $$;
 
+-- The type of the values that the slices of a dimension are bounded by.
+CREATE FUNCTION timescale_migrate.compared_type(dimension integer)
+RETURNS regtype
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN d.partitioning_func IS NULL THEN d.column_type
+                WHEN d.num_slices IS NOT NULL THEN 'bigint'::regtype
+                ELSE (SELECT p.prorettype::regtype
+                      FROM pg_proc p
+                      JOIN pg_namespace n ON n.oid = p.pronamespace
+                      WHERE n.nspname = d.partitioning_func_schema AND p.proname = d.partitioning_func AND p.pronargs = 1
+                        AND p.proargtypes[0] IN (d.column_type, 'anyelement'::regtype)) END
+    FROM _timescaledb_catalog.dimension d
+    WHERE d.id = compared_type.dimension
+$$;
+
+-- Where the operator of this name is that compares values of a type; NULL if it has none of its own.
+CREATE FUNCTION timescale_migrate.operator_schema(name name, type regtype)
+RETURNS name
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT n.nspname
+    FROM pg_operator o
+    JOIN pg_namespace n ON n.oid = o.oprnamespace
+    WHERE o.oprname = operator_schema.name AND o.oprleft = operator_schema.type AND o.oprright = operator_schema.type
+    ORDER BY n.nspname <> 'pg_catalog', n.nspname
+    LIMIT 1
+$$;
+
+CREATE FUNCTION timescale_migrate.qualified_operator(name name, type regtype)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(format('OPERATOR(%I.%s)', timescale_migrate.operator_schema(name, type), name), name)
+$$;
+
 -- The condition that TimescaleDB puts on a chunk for a slice in one of its dimensions, or NULL where the slice has no bound.
 CREATE FUNCTION timescale_migrate.slice_condition(dimension integer, range_start bigint, range_end bigint)
 RETURNS text
@@ -223,31 +270,17 @@ DECLARE
     no_end constant bigint := 9223372036854775807;
     d record;
     compared text;
-    compared_type regtype;
+    compared_type constant regtype := timescale_migrate.compared_type(dimension);
     bound bigint;
     bounds text[];
     conditions text[];
 BEGIN
-    SELECT dim.column_name, dim.column_type, dim.num_slices, dim.partitioning_func_schema, dim.partitioning_func
+    SELECT dim.column_name, dim.partitioning_func_schema, dim.partitioning_func
     INTO STRICT d
     FROM _timescaledb_catalog.dimension dim
     WHERE dim.id = slice_condition.dimension;
-
-    IF d.partitioning_func IS NULL THEN
-        compared := format('%I', d.column_name);
-        compared_type := d.column_type;
-    ELSE
-        compared := format('%I.%I(%I)', d.partitioning_func_schema, d.partitioning_func, d.column_name);
-        IF d.num_slices IS NOT NULL THEN
-            compared_type := 'bigint'::regtype;
-        ELSE
-            SELECT p.prorettype INTO STRICT compared_type
-            FROM pg_catalog.pg_proc p
-            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-            WHERE n.nspname = d.partitioning_func_schema AND p.proname = d.partitioning_func AND p.pronargs = 1
-              AND p.proargtypes[0] IN (d.column_type, 'anyelement'::regtype);
-        END IF;
-    END IF;
+    compared := CASE WHEN d.partitioning_func IS NULL THEN format('%I', d.column_name)
+                     ELSE format('%I.%I(%I)', d.partitioning_func_schema, d.partitioning_func, d.column_name) END;
 
     -- Times are stored as microseconds since 1970, everything else as it is.
     FOREACH bound IN ARRAY ARRAY[range_start, range_end] LOOP
@@ -260,6 +293,10 @@ BEGIN
             -- The prefix of version 7: 48 bits of milliseconds, then the microseconds scaled to 12 bits.
             WHEN compared_type = 'uuid'::regtype THEN
                 rpad(lpad(to_hex(bound / 1000), 12, '0') || lpad(to_hex(bound % 1000 * 4096 / 1000), 4, '0'), 32, '0')::uuid::text
+            -- TimescaleDB takes a user's own type if its values are those of bigint.
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_cast c
+                         WHERE c.castsource = compared_type AND c.casttarget = 'bigint'::regtype AND c.castmethod = 'b')
+            THEN timescale_migrate.bigint_as(bound, compared_type)
         END;
     END LOOP;
     IF bounds[1] IS NULL OR bounds[2] IS NULL THEN
@@ -268,10 +305,10 @@ BEGIN
     END IF;
 
     IF range_start <> no_start THEN
-        conditions := conditions || format('%s >= %L', compared, bounds[1]);
+        conditions := conditions || format('%s %s %L', compared, timescale_migrate.qualified_operator('>=', compared_type), bounds[1]);
     END IF;
     IF range_end <> no_end THEN
-        conditions := conditions || format('%s < %L', compared, bounds[2]);
+        conditions := conditions || format('%s %s %L', compared, timescale_migrate.qualified_operator('<', compared_type), bounds[2]);
     END IF;
     RETURN array_to_string(conditions, ' AND ');
 END

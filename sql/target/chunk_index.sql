@@ -5,19 +5,6 @@
 -- for the duration (`timescaledb.restoring`), so that a statement does what it does for any table, and each chunk gets what TimescaleDB would
 -- have given it, under the name and with the catalog rows by which it finds it again.
 
--- The name that PostgreSQL and TimescaleDB make of two and a label, as in PostgreSQL's makeObjectName(): of what is too long, the longer of
--- the two is cut.
-CREATE FUNCTION timescale_migrate.object_name(first text, second text, label text)
-RETURNS name
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT concat_ws('_', left(first, (SELECT max(n) FROM generate_series(0, 63) n WHERE octet_length(left(first, n)) <= room - taken)),
-                          left(second, (SELECT max(n) FROM generate_series(0, 63) n WHERE octet_length(left(second, n)) <= taken)), label)
-    FROM (SELECT 62 - coalesce(octet_length(label) + 1, 0)) r(room),
-         LATERAL (SELECT least(octet_length(second), greatest(room / 2, room - octet_length(first)))) s(taken)
-$$;
-
 -- Gives a chunk its part of an index of the hypertable that belongs to no constraint.
 CREATE FUNCTION timescale_migrate.create_chunk_index(index regclass, chunk regclass)
 RETURNS void
@@ -29,22 +16,13 @@ DECLARE
     root_name constant name := (SELECT relname FROM pg_class WHERE oid = index);
     own record;
     new_name name;
-    number integer;
 BEGIN
     SELECT c.relname AS name, c.relnamespace, s.spcname AS tablespace
     INTO STRICT own
     FROM pg_class c
     LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
     WHERE c.oid = chunk;
-    IF octet_length(own.name) + octet_length(root_name) > 62 THEN
-        -- What is cut may be the same for several, some of which others make at the same time.
-        PERFORM pg_advisory_xact_lock(1414353493, hashtext(timescale_migrate.object_name(own.name, root_name, NULL)));
-    END IF;
-    LOOP
-        new_name := timescale_migrate.object_name(own.name, root_name, number::text);
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = own.relnamespace AND relname = new_name);
-        number := coalesce(number, 0) + 1;
-    END LOOP;
+    new_name := timescale_migrate.relation_name(own.relnamespace, own.name, root_name, format('%s_%s', chunk::oid, index::oid));
 
     -- Unless the hypertable's has one: that of the tablespaces attached which comes after the chunk's.
     PERFORM set_config('default_tablespace', coalesce((
@@ -136,7 +114,7 @@ END
 $$;
 
 -- Gives these chunks, as far as they still exist, their part of an index of the hypertable, or of the constraint that the index belongs to.
-CREATE FUNCTION timescale_migrate.create_on_chunks(index regclass, chunks text[])
+CREATE FUNCTION timescale_migrate.create_on_chunks(index regclass, chunks oid[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -153,7 +131,7 @@ DECLARE
     chunk regclass;
 BEGIN
     PERFORM set_config('timescaledb.restoring', 'on', true);
-    FOR chunk IN SELECT c.oid FROM unnest(chunks) n JOIN pg_class c ON c.oid = to_regclass(n) ORDER BY c.oid LOOP
+    FOR chunk IN SELECT c.oid FROM unnest(chunks) n(oid) JOIN pg_class c ON c.oid = n.oid ORDER BY c.oid LOOP
         IF constraint_oid IS NULL THEN
             PERFORM timescale_migrate.create_chunk_index(index, chunk);
         ELSE

@@ -121,13 +121,13 @@ BEGIN
               AND m.attrelid = compressed AND m.attnum > 0 AND NOT m.attisdropped
             UNION ALL
             SELECT 'orderby', o.position, o.name
-            FROM jsonb_array_elements_text(settings->'orderby') WITH ORDINALITY o(name, position)
+            FROM jsonb_array_elements_text(nullif(settings->'orderby', 'null')) WITH ORDINALITY o(name, position)
         ) x);
 END
 $$;
 
 -- Makes the table for the rows of a chunk's compressed relation and returns it. `layout` is the chunk's object of inventory/compressed_chunks.sql,
--- with the columns that shall be copied. A table that an earlier attempt has left is made anew.
+-- with the columns that shall be copied.
 CREATE FUNCTION timescale_migrate.create_compressed_relation(chunk regclass, layout jsonb)
 RETURNS regclass
 LANGUAGE plpgsql
@@ -136,29 +136,19 @@ AS $$
 DECLARE
     default_tablespace constant text := current_setting('default_tablespace');
     place record;
-    found regclass;
     compressed regclass;
     changes text[];
 BEGIN
     -- Until 2.28 a compressed relation is a chunk, and its schema always this one.
-    SELECT CASE WHEN timescale_migrate.has_chunk_relid() THEN n.nspname ELSE '_timescaledb_internal' END AS schema,
-           left(c.relname, 52) || '_compressed' AS name, c.relpersistence, s.spcname AS tablespace, c.relowner, i.inhparent AS hypertable
+    SELECT n.nspname AS schema, c.relpersistence, s.spcname AS tablespace, c.relowner, i.inhparent AS hypertable,
+           timescale_migrate.relation_name(n.oid, c.relname, 'compressed', c.oid::text) AS name
     INTO STRICT place
     FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_namespace n ON n.oid = CASE WHEN timescale_migrate.has_chunk_relid() THEN c.relnamespace
+                                        ELSE to_regnamespace('_timescaledb_internal') END
     JOIN pg_inherits i ON i.inhrelid = c.oid
     LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
     WHERE c.oid = chunk;
-
-    found := to_regclass(format('%I.%I', place.schema, place.name));
-    IF found IS NOT NULL THEN
-        IF EXISTS (SELECT FROM _timescaledb_catalog.compression_settings s WHERE s.compress_relid = found)
-           OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = found AND a.attname = '_ts_meta_count')
-        THEN
-            RAISE EXCEPTION 'relation "%" already exists', found USING ERRCODE = 'duplicate_table';
-        END IF;
-        EXECUTE format('DROP TABLE %s', found);
-    END IF;
 
     PERFORM set_config('default_tablespace', coalesce(place.tablespace, ''), true);
     EXECUTE format('CREATE %sTABLE %I.%I (%s)%s', CASE WHEN place.relpersistence = 'u' THEN 'UNLOGGED ' END, place.schema, place.name,
@@ -274,6 +264,7 @@ DECLARE
     default_tablespace constant text := current_setting('default_tablespace');
     index jsonb;
     definition text;
+    new_name name;
 BEGIN
     IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = compressed) THEN
         RETURN;
@@ -289,16 +280,19 @@ BEGIN
             SELECT format('USING btree (%s)', string_agg(c.item, ', ' ORDER BY c.part, c.position)) INTO definition
             FROM (
                 SELECT 1 AS part, s.n AS position, quote_ident(s.c) AS item
-                FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(spec #> '{settings,segmentby}') = 'array' THEN spec #> '{settings,segmentby}' END)
-                     WITH ORDINALITY s(c, n)
+                FROM jsonb_array_elements_text(nullif(spec #> '{settings,segmentby}', 'null')) WITH ORDINALITY s(c, n)
                 UNION ALL
                 SELECT 2, 2 * d.n + x.n, format('_ts_meta_%s_%s%s NULLS %s', x.name, d.n, CASE WHEN d.c::boolean THEN ' DESC' END,
                                                 CASE WHEN (spec #>> ARRAY['settings', 'orderby_nullsfirst', (d.n - 1)::text])::boolean THEN 'FIRST' ELSE 'LAST' END)
-                FROM jsonb_array_elements_text(spec #> '{settings,orderby_desc}') WITH ORDINALITY d(c, n)
+                FROM jsonb_array_elements_text(nullif(spec #> '{settings,orderby_desc}', 'null')) WITH ORDINALITY d(c, n)
                 CROSS JOIN (VALUES (1, 'min'), (2, 'max')) x(n, name)
             ) c;
         END IF;
-        EXECUTE format('CREATE INDEX ON %s %s', compressed, definition);
+        -- PostgreSQL would choose a name that another worker's may be equal to once both are cut.
+        SELECT timescale_migrate.relation_name(c.relnamespace, c.relname, 'idx', c.oid::text)
+        INTO STRICT new_name
+        FROM pg_class c WHERE c.oid = compressed;
+        EXECUTE format('CREATE INDEX %I ON %s %s', new_name, compressed, definition);
     END LOOP;
     PERFORM set_config('default_tablespace', default_tablespace, true);
 END
@@ -319,7 +313,13 @@ DECLARE
     common record;
 BEGIN
     IF timescale_migrate.chunk_status(chunk) & 1 = 0 THEN
-        IF jsonb_typeof(own->'orderby') = 'array' AND NOT EXISTS (
+        IF timescale_migrate.has_chunk_relid() THEN
+            -- The compressed relation is named after the chunk, and its index by PostgreSQL, which may cut both to less than tells two apart.
+            PERFORM pg_advisory_xact_lock(1414353493, hashtext(timescale_migrate.object_name(c.relname, repeat('x', 63), 'idx')))
+            FROM pg_class c WHERE c.oid = chunk;
+        END IF;
+        -- There may be nothing to order by.
+        IF 'array' IN (jsonb_typeof(own->'orderby'), jsonb_typeof(own->'segmentby')) AND NOT EXISTS (
             SELECT FROM _timescaledb_catalog.compression_settings s
             WHERE s.relid = hypertable AND to_jsonb(s) - 'relid' - 'compress_relid' - 'index' = own)
         THEN

@@ -80,6 +80,24 @@ BEGIN
 END
 $$;
 
+-- The tables that a run's copies of compressed rows have left and no chunk has taken over, with the statement that drops each.
+CREATE FUNCTION timescale_migrate.made_compressed(run bigint) RETURNS SETOF text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('_timescaledb_catalog.compression_settings') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE
+        'SELECT ''DROP TABLE '' || c.oid::regclass
+         FROM timescale_migrate.task_log t
+         JOIN pg_class c ON c.oid = t.compressed
+         WHERE t.run = $1
+           AND NOT EXISTS (SELECT FROM _timescaledb_catalog.compression_settings s WHERE s.compress_relid = c.oid)' USING run;
+END
+$$;
+
 -- The chunks of such a one.
 CREATE FUNCTION timescale_migrate.chunks_of(relation regclass) RETURNS SETOF regclass
 LANGUAGE plpgsql STABLE

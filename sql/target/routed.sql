@@ -12,6 +12,6 @@ AS $$
     WHERE i.inhparent = routed_chunks.hypertable
       AND NOT EXISTS (
           SELECT FROM timescale_migrate.task_log t
-          WHERE t.run = routed_chunks.run AND t.stage = 'copy' AND to_regclass(t.target) = i.inhrelid)
+          WHERE t.run = routed_chunks.run AND t.stage = 'copy' AND t.relation = i.inhrelid)
     ORDER BY i.inhrelid
 $$;

@@ -22,7 +22,7 @@ SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count'
            'guards', coalesce(t.work -> 'guards', '[]')),
        sum(t.estimated_rows), sum(t.estimated_bytes)
 FROM timescale_migrate.task_log t
-JOIN pg_catalog.pg_class c ON c.oid = t.target::pg_catalog.regclass
+JOIN pg_catalog.pg_class c ON c.oid = t.relation
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE t.run = $1 AND t.stage IN ('copy', 'tiered')
 GROUP BY t.run, t.work -> 'source', t.work -> 'condition', t.work -> 'query', t.work -> 'root', t.work -> 'guards', t.work -> 'kept', t.work -> 'into' ?| '{chunk,routed}',

@@ -14,5 +14,6 @@ pub mod session;
 pub mod shared;
 pub mod spi;
 pub mod top_level;
+mod value;
 pub mod wait;
 pub mod worker;

@@ -15,22 +15,23 @@ pub fn add_tasks(run: i64) -> Result<()> {
 
 pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
     transaction(|| {
-        let (work, target, compressed) = spi::json_rows::<(Work, String, Option<String>)>(
-            "SELECT json_build_array(work, target, compressed)::text FROM timescale_migrate.task_log WHERE id = $1",
+        let (work, relation, compressed) = spi::json_rows::<(Work, u32, Option<u32>)>(
+            "SELECT json_build_array(work, relation::bigint, compressed::bigint)::text
+             FROM timescale_migrate.task_log WHERE id = $1",
             &[attach.copy.into()],
         )?
         .pop()
         .ok_or_else(|| Error::internal("a copy task is gone"))?;
         let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
-        let relation = spi::relation_oid(&target)?;
+        let relation = Oid::from_u32(relation);
         match (&work.form, compressed) {
             (Form::Compressed(chunk), Some(compressed)) => {
                 for missing in &chunk.spec.layout.missing {
                     copy::set_missing_value(relation, &missing.column, &missing.value);
                 }
                 spi::execute(
-                    "SELECT timescale_migrate.attach_compressed($1, $2::pg_catalog.regclass, $3)",
-                    &[relation.into(), compressed.into(), spi::json(&chunk.spec)?],
+                    "SELECT timescale_migrate.attach_compressed($1, $2, $3)",
+                    &[relation.into(), Oid::from_u32(compressed).into(), spi::json(&chunk.spec)?],
                 )?;
                 if !chunk.left_out.is_empty() {
                     spi::execute(
@@ -44,7 +45,7 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
             _ => return Err(Error::internal("nothing to attach")),
         }
         set_ranges(relation, &work)?;
-        tasks::done(claim.id, &Outcome { target: Some(target), ..Outcome::default() })
+        tasks::done(claim.id, &Outcome { relation: Some(relation), ..Outcome::default() })
     })
 }
 

@@ -4,6 +4,7 @@
 use crate::core::plan::Stage;
 use crate::error::Result;
 use crate::pg::{catch::transaction, spi};
+use pgrx::pg_sys::Oid;
 
 /// Adds ANALYZE of every chunk that has been copied.
 pub fn add_analyze(run: i64, locks: i64) -> Result<()> {
@@ -14,7 +15,7 @@ pub fn add_analyze(run: i64, locks: i64) -> Result<()> {
 /// Adds what makes an index of a hypertable, or the constraint that it belongs to, on the chunks,
 /// in the current transaction. `index` is an expression for the root's.
 pub fn add_index(run: i64, stage: Stage, object: &str, index: &str, locks: i64) -> Result<()> {
-    let index = spi::value::<String>(&format!("SELECT ({index})::pg_catalog.text"), &[])?;
+    let index = spi::value::<Oid>(&format!("SELECT ({index})::pg_catalog.regclass::pg_catalog.oid"), &[])?;
     let query = include_str!("../../sql/target/index_batches.sql");
     spi::execute(query, &[run.into(), stage.name().into(), object.into(), index.into(), locks.into()]).map(drop)
 }

@@ -43,11 +43,7 @@ pub fn run(run: i64, of: i64) -> Result<()> {
     each(include_str!("../../sql/target/made_foreign_keys.sql"), of)?;
     while sweep(of)? {}
     // What a copy brought and no chunk has taken over is part of nothing.
-    each(
-        "SELECT to_json('DROP TABLE ' || compressed)::text FROM timescale_migrate.task_log
-         WHERE run = $1 AND pg_catalog.to_regclass(compressed) IS NOT NULL",
-        of,
-    )?;
+    each("SELECT to_json(j)::text FROM timescale_migrate.made_compressed($1) j", of)?;
     database_as_before(of)?;
     let left = roles(of)?;
     let open: Vec<String> =

@@ -14,19 +14,19 @@ use pgrx::pg_sys::Oid;
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let run = context.block.run;
     let Some(source) = context.begin(id, &work.guards)? else { return gone(context, id, work) };
-    let target = transaction(|| target(work))?;
+    let relation = transaction(|| target(work))?;
     transaction(|| {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
         // On a resume there may be triggers that fire all the same.
-        let (relation, triggers) = relation(&target)?;
+        let (target, triggers) = described(relation)?;
         for (name, _) in &triggers {
             spi::execute(&format!("ALTER TABLE ONLY {target} DISABLE TRIGGER {name}"), &[])?;
         }
-        let mut outcome = Outcome { target: Some(target.clone()), ..Outcome::default() };
+        let mut outcome = Outcome { relation: Some(relation), ..Outcome::default() };
         let (rows, bytes) = match &work.form {
             Form::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
-            _ if matches!(work.into, Into::Routed { .. }) => routed::rows(source, work, run, &target)?,
+            _ if matches!(work.into, Into::Routed { .. }) => routed::rows(source, work, run, relation, &target)?,
             _ => rows(source, work, relation)?,
         };
         if let Some(batches) = work.decompressed() {
@@ -68,19 +68,20 @@ fn gone(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     })
 }
 
-/// A relation by its name, with the triggers of it that fire for a replica as well, and when.
-fn relation(name: &str) -> Result<(Oid, Vec<(String, String)>)> {
-    let (oid, triggers) = spi::json_rows::<(u32, Vec<(String, String)>)>(
-        "SELECT json_build_array($1::pg_catalog.regclass::oid::int8, (
+/// A relation's name, quoted and qualified, and the triggers of it that fire for a replica as well,
+/// each with when.
+fn described(relation: Oid) -> Result<(String, Vec<(String, String)>)> {
+    spi::json_rows::<(String, Vec<(String, String)>)>(
+        "SELECT json_build_array(oid::pg_catalog.regclass, (
              SELECT coalesce(json_agg(json_build_array(
                  pg_catalog.quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END)), '[]')
              FROM pg_catalog.pg_trigger
-             WHERE tgrelid = $1::pg_catalog.regclass AND tgenabled IN ('A', 'R') AND NOT tgisinternal))::text",
-        &[name.into()],
+             WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') AND NOT tgisinternal))::text
+         FROM pg_catalog.pg_class WHERE oid = $1",
+        &[relation.into()],
     )?
     .pop()
-    .ok_or_else(|| Error::internal(format!("relation {name} not found")))?;
-    Ok((oid.into(), triggers))
+    .ok_or_else(|| Error::internal("a relation is gone"))
 }
 
 /// Copies what the statement on the source gives into the relation; returns rows and bytes.
@@ -149,15 +150,15 @@ fn compressed(
             (0, 0)
         }
     };
-    let made = spi::value::<String>(
-        "SELECT timescale_migrate.create_compressed_relation($1, $2)::pg_catalog.text",
+    let made = spi::value::<Oid>(
+        "SELECT timescale_migrate.create_compressed_relation($1, $2)::pg_catalog.oid",
         &[relation.into(), spi::json(&chunk.layout())?],
     )?;
     let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
     let sum = format!("SELECT coalesce(sum(_ts_meta_count), 0) FROM {}", chunk.relation);
     total += source.query(&sum)?.number(0, 0)? as u64;
     let options = copy::Options { columns: &chunk.columns(), binary: chunk.binary(), freeze: true };
-    size += stream(source, &chunk.statement(), spi::relation_oid(&made)?, &options, &chunk.relation.shown())?.1;
+    size += stream(source, &chunk.statement(), made, &options, &chunk.relation.shown())?.1;
     outcome.compressed = Some(made);
     Ok((total, size))
 }
@@ -165,24 +166,23 @@ fn compressed(
 /// The relation to fill. A chunk is made here, in a short transaction of its own: making one
 /// locks its hypertable until commit, and would hold the other workers up for as long as the
 /// copy takes.
-fn target(work: &Copy) -> Result<String> {
+fn target(work: &Copy) -> Result<Oid> {
     match &work.into {
-        Into::Table(name) => Ok(name.to_string()),
+        Into::Table(name) => spi::relation_oid(&name.to_string()),
         Into::Routed { hypertable, cagg } => {
-            let name = format!("SELECT {}::pg_catalog.text", plan::hypertable(hypertable, *cagg));
-            spi::value(&name, &[])?.ok_or_else(|| Error::internal("no hypertable"))
+            let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(hypertable, *cagg));
+            spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
         }
         Into::Chunk { hypertable, cagg, slices, tablespace, creation_time } => {
             let root = plan::hypertable(hypertable, *cagg);
-            // Qualified and quoted, because no schema of a chunk is in the search path.
-            let name = spi::value::<String>(
+            let chunk = spi::value::<Oid>(
                 &format!(
                     "SELECT timescale_migrate.create_chunk({root}, $1, $2::pg_catalog.name,
-                                                           $3::pg_catalog.timestamptz)::pg_catalog.text"
+                                                           $3::pg_catalog.timestamptz)::pg_catalog.oid"
                 ),
                 &[spi::json(slices)?, tablespace.clone().into(), creation_time.clone().into()],
             )?;
-            name.ok_or_else(|| Error::internal("no chunk was made"))
+            chunk.ok_or_else(|| Error::internal("no chunk was made"))
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Doubt, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
+use pgrx::pg_sys::Oid;
 use std::collections::BTreeMap;
 
 struct Known {
@@ -24,9 +25,9 @@ struct Known {
 /// Makes the run's tasks fit the source as it is now; returns what there is to say about it.
 pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
     let mut known = BTreeMap::<Name, Vec<Known>>::new();
-    // A task that is done without a target has found nothing to copy.
+    // A task that is done without a relation has found nothing to copy.
     for (id, done, object, work) in spi::json_rows::<(i32, bool, String, Work)>(
-        "SELECT json_build_array(id, state = 'done' AND target IS NOT NULL, object, work)::text
+        "SELECT json_build_array(id, state = 'done' AND relation IS NOT NULL, object, work)::text
          FROM timescale_migrate.task_log WHERE run = $1 AND stage IN ('copy', 'tiered') ORDER BY id",
         &[run.into()],
     )? {
@@ -130,9 +131,9 @@ fn empty(work: &Copy) -> Result<()> {
 /// made again unless the chunk is gone.
 pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
     let copies = recheck.copies.clone();
-    let (work, target, rows, batches) = transaction(|| {
-        spi::json_rows::<(Work, String, i64, Option<String>)>(
-            "SELECT json_build_array((array_agg(work))[1], min(target), sum(rows), min(compressed))::text
+    let (work, relation, rows, batches) = transaction(|| {
+        spi::json_rows::<(Work, u32, i64, Option<u32>)>(
+            "SELECT json_build_array((array_agg(work))[1], min(relation)::bigint, sum(rows), min(compressed)::bigint)::text
              FROM timescale_migrate.task_log WHERE id = ANY ($1) HAVING count(*) > 0",
             &[copies.clone().into()],
         )
@@ -153,7 +154,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             let Some((now, newer)) = since(context, id, &work, &guards)? else {
                 return transaction(|| tasks::done(id, &tasks::Outcome::default()));
             };
-            match (transaction(|| emptied(&target, rows))?, newer) {
+            match (transaction(|| emptied(relation.into(), rows))?, newer) {
                 (true, _) => Some(format!("{name} was emptied here by a crash of this server: it is copied again")),
                 (_, true) => Some(changed),
                 _ => (now != rows).then(|| {
@@ -165,7 +166,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     let run = context.block.run;
     transaction(|| {
         if let Some(message) = other {
-            take_back(run, &work, &target, batches.as_deref())?;
+            take_back(run, &work, relation.into(), batches.map(Oid::from_u32))?;
             spi::execute(
                 "DELETE FROM timescale_migrate.task_log
                  WHERE run = $1 AND stage = 'compression' AND (work ->> 'copy')::integer = ANY ($2)",
@@ -199,27 +200,37 @@ fn since(context: &mut Context, id: i32, work: &Copy, guards: &[Name]) -> Result
 }
 
 /// Whether an unlogged relation here has lost its rows, as such do in a crash.
-fn emptied(target: &str, rows: i64) -> Result<bool> {
-    let unlogged = "SELECT relpersistence = 'u' FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.regclass";
-    if rows == 0 || spi::value::<bool>(unlogged, &[target.into()])? != Some(true) {
-        return Ok(false);
+fn emptied(relation: Oid, rows: i64) -> Result<bool> {
+    let unlogged =
+        "SELECT oid::pg_catalog.regclass::text FROM pg_catalog.pg_class WHERE oid = $1 AND relpersistence = 'u'";
+    match spi::value::<String>(unlogged, &[relation.into()])? {
+        Some(name) if rows > 0 => {
+            let empty = format!("SELECT NOT EXISTS (SELECT FROM ONLY {name})");
+            Ok(spi::value::<bool>(&empty, &[])?.unwrap_or(false))
+        }
+        _ => Ok(false),
     }
-    Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM ONLY {target})"), &[])?.unwrap_or(false))
 }
 
 /// Takes a copy back, so that what comes next begins with nothing.
-fn take_back(run: i64, work: &Copy, target: &str, batches: Option<&str>) -> Result<()> {
+fn take_back(run: i64, work: &Copy, relation: Oid, batches: Option<Oid>) -> Result<()> {
     match work.into {
         Into::Table(_) => empty(work),
         // Made anew: it may be compressed by now, and another is not to find it in its way.
         Into::Chunk { .. } => {
-            spi::execute(&format!("DROP TABLE {target}"), &[])?;
+            drop_table(relation)?;
             // As long as it was not attached to the chunk, it does not go with it.
-            match batches {
-                Some(batches) => spi::execute(&format!("DROP TABLE IF EXISTS {batches}"), &[]).map(drop),
-                None => Ok(()),
-            }
+            batches.map_or(Ok(()), drop_table)
         }
-        Into::Routed { .. } => routed::drop(run, target),
+        Into::Routed { .. } => routed::drop(run, relation),
+    }
+}
+
+/// Drops a table, unless it is gone already.
+fn drop_table(table: Oid) -> Result<()> {
+    let name = "SELECT oid::pg_catalog.regclass::text FROM pg_catalog.pg_class WHERE oid = $1";
+    match spi::value::<String>(name, &[table.into()])? {
+        Some(name) => spi::execute(&format!("DROP TABLE {name}"), &[]).map(drop),
+        None => Ok(()),
     }
 }

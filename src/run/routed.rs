@@ -9,11 +9,12 @@ use crate::core::plan::Copy;
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::{copy, spi};
+use pgrx::pg_sys::Oid;
 
 const TEMPORARY: &str = "pg_temp.timescale_migrate_rows";
 
 /// In the current transaction; returns rows and bytes.
-pub fn rows(source: &mut Connection, work: &Copy, run: i64, hypertable: &str) -> Result<(u64, u64)> {
+pub fn rows(source: &mut Connection, work: &Copy, run: i64, root: Oid, hypertable: &str) -> Result<(u64, u64)> {
     let columns = column_list(&work.columns);
     spi::execute(
         &format!(
@@ -30,21 +31,22 @@ pub fn rows(source: &mut Connection, work: &Copy, run: i64, hypertable: &str) ->
     if inserted != sent {
         return Err(copy::count_mismatch(&name, sent, inserted));
     }
-    for chunk in chunks(run, hypertable)? {
-        spi::execute(&format!("ANALYZE {chunk}"), &[])?;
-        attach::set_ranges(spi::relation_oid(&chunk)?, work)?;
+    for (chunk, name) in chunks(run, root)? {
+        spi::execute(&format!("ANALYZE {name}"), &[])?;
+        attach::set_ranges(chunk.into(), work)?;
     }
     Ok((sent, bytes))
 }
 
 /// Takes the rows back.
-pub fn drop(run: i64, hypertable: &str) -> Result<()> {
-    chunks(run, hypertable)?.iter().try_for_each(|chunk| spi::execute(&format!("DROP TABLE {chunk}"), &[]).map(|_| ()))
+pub fn drop(run: i64, root: Oid) -> Result<()> {
+    chunks(run, root)?.iter().try_for_each(|(_, name)| spi::execute(&format!("DROP TABLE {name}"), &[]).map(|_| ()))
 }
 
-fn chunks(run: i64, hypertable: &str) -> Result<Vec<String>> {
+/// With their names, quoted and qualified.
+fn chunks(run: i64, root: Oid) -> Result<Vec<(u32, String)>> {
     spi::json_rows(
-        "SELECT to_json(c::pg_catalog.text)::text FROM timescale_migrate.routed_chunks($1, $2::pg_catalog.regclass) c",
-        &[run.into(), hypertable.into()],
+        "SELECT json_build_array(c::oid::bigint, c)::text FROM timescale_migrate.routed_chunks($1, $2) c",
+        &[run.into(), root.into()],
     )
 }

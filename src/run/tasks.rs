@@ -11,6 +11,7 @@ use crate::core::plan::{Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
+use pgrx::pg_sys::Oid;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -116,18 +117,19 @@ pub fn release(claim: &Claim) -> Result<()> {
 pub struct Outcome {
     pub rows: Option<i64>,
     pub bytes: Option<i64>,
-    pub target: Option<String>,
+    /// The relation here that it was about, whatever it is called by now.
+    pub relation: Option<Oid>,
     /// The table that holds a chunk's compressed rows until they become its own.
-    pub compressed: Option<String>,
+    pub compressed: Option<Oid>,
 }
 
 /// pending -> done, inside the transaction that did the work.
 pub fn done(id: i32, outcome: &Outcome) -> Result<()> {
     let touched = spi::execute(
-        "UPDATE timescale_migrate.task_log SET state = 'done', ended_at = clock_timestamp(), rows = $2, bytes = $3, target = $4,
-                compressed = $5
+        "UPDATE timescale_migrate.task_log SET state = 'done', ended_at = clock_timestamp(), rows = $2, bytes = $3,
+                relation = $4, target = $4::pg_catalog.regclass::text, compressed = $5
          WHERE id = $1 AND state = 'pending'",
-        &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.target.clone().into(), outcome.compressed.clone().into()],
+        &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.relation.into(), outcome.compressed.into()],
     )?;
     match touched {
         1 => Ok(()),

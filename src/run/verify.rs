@@ -14,6 +14,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::source::inventory::{self, Here};
 use crate::source::{guard, snapshot};
+use pgrx::pg_sys::Oid;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -295,9 +296,10 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
                 same.into(),
             ],
         )?;
-        let outcome =
-            Outcome { rows: own.map(|t| t.0), bytes: None, target: target.map(Name::to_string), ..Outcome::default() };
-        tasks::done(claim.id, &outcome)
+        let relation = target.map_or(Ok(None), |name| {
+            spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::pg_catalog.oid", &[name.to_string().into()])
+        })?;
+        tasks::done(claim.id, &Outcome { rows: own.map(|t| t.0), relation, ..Outcome::default() })
     })
 }
 

@@ -128,7 +128,7 @@ fn picture(db: &Db) -> String {
     let mut picture = db.value(include_str!("sql/chunk_indexes.sql"));
     let name = |column: &str| {
         let numbers = format!("regexp_replace({column}, '^(\\d+)_\\d+_', '\\1_N_')");
-        format!("left(regexp_replace({numbers}, '^(.{{30}})[^_]*_an_index.*|_\\d+$', '\\1'), 56)")
+        format!("left(regexp_replace({numbers}, '^(.{{20}}).*_an_index.*|_\\d+$', '\\1'), 56)")
     };
     let rows = [
         ("chunk_index", format!("chunk_id, {}, hypertable_id, hypertable_index_name", name("index_name")), "true"),

@@ -7,6 +7,7 @@ pub const TESTS: &[Test] = &[
     Test::versions("every state", every_state),
     Test::versions("every type", every_type),
     Test::versions("every setting", every_setting),
+    Test::between("nothing to order by", &UNORDERED, nothing_to_order_by),
     Test::community("compressed again, one chunk a worker", one_chunk_a_worker),
     Test::between("of the access method hypercore", &HYPERCORE, hypercore),
     Test::between("compressed as they come in", &DIRECT, direct),
@@ -16,6 +17,12 @@ pub const TESTS: &[Test] = &[
 const HYPERCORE: [Versions; 2] = [
     Versions::new("2.19.3", "2.19.3"),
     Versions::new("2.19.3", "2.29.2"),
+];
+
+const UNORDERED: [Versions; 3] = [
+    Versions::new("2.19.3", "2.19.3"),
+    Versions::new("2.19.3", "2.29.2"),
+    Versions::new("2.29.2", "2.29.2"),
 ];
 
 /// 2.29 has brought it.
@@ -334,6 +341,30 @@ fn every_setting(versions: Versions) {
         assert_eq!(client.query_one(counts, &[]).unwrap().get::<_, String>(0), fast);
     }
     assert_eq!(pair.source.value(counts), pair.target.value(counts));
+}
+
+/// The time column is the one that segments are made by.
+fn nothing_to_order_by(versions: Versions) {
+    let pair = Pair::of("compressed_unordered", versions);
+    pair.source.sql("CREATE TYPE pair AS (a int, b text)");
+    for (name, more, chunks) in [("step", "", 3), ("step_again", ", p pair", 9)] {
+        pair.source.sql(&format!(
+            "CREATE TABLE {name} (n int NOT NULL, v float8{more}); SELECT create_hypertable('{name}', 'n', chunk_time_interval => 10);
+             ALTER TABLE {name} SET (timescaledb.compress, timescaledb.compress_segmentby = 'n');
+             INSERT INTO {name} SELECT i % 40, i FROM generate_series(1, 4000) i;
+             SELECT count(compress_chunk(c)) FROM (SELECT c FROM show_chunks('{name}') c ORDER BY c LIMIT {chunks}) x;
+             INSERT INTO {name} VALUES (1, 0.5)"
+        ));
+    }
+    migrate(&pair, versions, &[("step_again", "binary form")]);
+    for name in ["step", "step_again"] {
+        pair.both(&[
+            &format!("INSERT INTO {name} SELECT i % 50, -i FROM generate_series(1, 1000) i"),
+            &format!("DELETE FROM {name} WHERE n = 7"),
+            &format!("SELECT count(compress_chunk(c, true)) FROM show_chunks('{name}') c"),
+        ]);
+    }
+    assert_same_contents(&pair, true);
 }
 
 /// Where rows are compressed again, that happens in the transaction that brings them: there are never more chunks uncompressed on disk

@@ -5,6 +5,7 @@ use cluster::{Edition, Pair, assert_same};
 
 pub const TESTS: &[Test] = &[
     Test::both("ranges of every type", ranges_of_every_type),
+    Test::both("ranges of a user's own type", ranges_of_own_type),
     Test::both("hash, three dimensions", three_dimensions),
     Test::both("partitioning functions", partitioning_functions),
     Test::both("integer now function", integer_now_function),
@@ -51,6 +52,50 @@ fn ranges_of_every_type(edition: Edition) {
          INSERT INTO by_bigint VALUES (5, 1); INSERT INTO by_int VALUES (5000, 1);
          INSERT INTO by_smallint VALUES (300, 1)",
     );
+}
+
+/// TimescaleDB takes a type whose values are those of bigint. Its operators are where its user has put them, and nothing but its own
+/// functions makes text of it.
+fn ranges_of_own_type(edition: Edition) {
+    let pair = Pair::new("own_type", edition);
+    let function = |name: &str, arguments: &str, result: &str, of: &str| {
+        pair.source.sql(&format!(
+            "CREATE FUNCTION \"Own types\".{name}({arguments}) RETURNS {result} LANGUAGE internal IMMUTABLE STRICT AS '{of}'"
+        ));
+    };
+    pair.source.sql("CREATE SCHEMA \"Own types\"; CREATE TYPE \"Own types\".tick");
+    function("tick_in", "cstring", "\"Own types\".tick", "timestamptz_in");
+    function("tick_out", "\"Own types\".tick", "cstring", "timestamptz_out");
+    pair.source.sql(
+        "CREATE TYPE \"Own types\".tick (INPUT = \"Own types\".tick_in, OUTPUT = \"Own types\".tick_out, LIKE = bigint);
+         CREATE CAST (\"Own types\".tick AS bigint) WITHOUT FUNCTION",
+    );
+    for (name, operator) in [("lt", "<"), ("le", "<="), ("eq", "="), ("ge", ">="), ("gt", ">")] {
+        function(&format!("tick_{name}"), "\"Own types\".tick, \"Own types\".tick", "bool", &format!("int8{name}"));
+        pair.source.sql(&format!(
+            "CREATE OPERATOR \"Own types\".{operator}
+                 (LEFTARG = \"Own types\".tick, RIGHTARG = \"Own types\".tick, FUNCTION = \"Own types\".tick_{name})"
+        ));
+    }
+    function("tick_cmp", "\"Own types\".tick, \"Own types\".tick", "int", "btint8cmp");
+    let operators = ["<", "<=", "=", ">=", ">"].iter().zip(1..).map(|(o, n)| format!("OPERATOR {n} \"Own types\".{o}"));
+    pair.source.sql(&format!(
+        "CREATE OPERATOR CLASS \"Own types\".tick_ops DEFAULT FOR TYPE \"Own types\".tick USING btree AS {},
+             FUNCTION 1 \"Own types\".tick_cmp(\"Own types\".tick, \"Own types\".tick)",
+        operators.collect::<Vec<_>>().join(", ")
+    ));
+    let rows = |from: &str| {
+        format!(
+            "SET search_path = public, \"Own types\"; SET timezone = 'UTC';
+             INSERT INTO event SELECT (timestamptz '{from}' + n * INTERVAL '5 hours')::text::tick, n FROM generate_series(0, 20) n"
+        )
+    };
+    pair.source.sql(
+        "SET search_path = public, \"Own types\"; CREATE TABLE event (t tick NOT NULL, n int);
+         SELECT create_hypertable('event', 't', chunk_time_interval => 86400000000)",
+    );
+    pair.source.sql(&rows("2024-01-01 UTC"));
+    migrates_and_goes_on(&pair, &rows("2030-01-01 UTC"));
 }
 
 fn three_dimensions(edition: Edition) {

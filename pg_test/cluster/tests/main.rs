@@ -44,6 +44,7 @@ scenarios!(
     placement,
     compressed_chunks,
     chunk_by_chunk,
+    long_names,
     continuous_aggregates,
     caggs_otherwise,
     policies_and_jobs,

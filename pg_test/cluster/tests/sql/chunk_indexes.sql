@@ -6,7 +6,7 @@ WITH relation AS (
     WHERE c.oid IN (SELECT inhrelid FROM pg_inherits UNION SELECT inhparent FROM pg_inherits)
 ),
 index AS (
-    SELECT i.*, left(regexp_replace(regexp_replace(i.relname, '^(\d+)_\d+_', '\1_N_'), '^(.{30})[^_]*_an_index.*|_\d+$', '\1'), 56) AS name
+    SELECT i.*, left(regexp_replace(regexp_replace(i.relname, '^(\d+)_\d+_', '\1_N_'), '^(.{20}).*_an_index.*|_\d+$', '\1'), 56) AS name
     FROM pg_class i WHERE i.relkind = 'i'
 )
 SELECT string_agg(line, E'\n' ORDER BY line)
