@@ -38,6 +38,7 @@ pgrx::extension_sql_file!("../sql/target/names.sql", name = "names", requires = 
 pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/chunk.sql", name = "chunk", requires = ["chunk_parts"]);
+pgrx::extension_sql_file!("../sql/target/chunk_own.sql", name = "chunk_own", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/hypertable.sql", name = "hypertable", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/compression.sql", name = "compression", requires = ["chunk"]);
 pgrx::extension_sql_file!("../sql/target/chunk_skipping.sql", name = "chunk_skipping", requires = ["compression"]);

@@ -61,7 +61,39 @@ SELECT json_build_object(
     'constraints', key.oids,
     'keys', key.definitions,
     'tablespace', ts.spcname,
-    'options', m.reloptions,
+    'options', (SELECT array_cat(c.reloptions, ARRAY(SELECT 'toast.' || o FROM pg_catalog.pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid))
+                FROM pg_catalog.pg_class c WHERE c.oid = m.oid),
+    -- What users have put on the materialization hypertable, and how it can be made on another; what cannot is named by source/of_chunks.sql.
+    'own', json_strip_nulls(json_build_object(
+        'comment', obj_description(m.oid, 'pg_class'),
+        'identity', (SELECT CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' END FROM pg_catalog.pg_class c WHERE c.oid = m.oid),
+        'columns', (
+            SELECT json_object_agg(t.attname, d.description)
+            FROM pg_catalog.pg_description d
+            JOIN pg_catalog.pg_attribute t ON t.attrelid = d.objoid AND t.attnum = d.objsubid
+            WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = m.oid AND d.objsubid > 0),
+        'triggers', (
+            -- `before` ON `materialization hypertable` `after`
+            SELECT json_agg(json_build_object(
+                'name', t.tgname,
+                'function', format('%I.%I()', n.nspname, p.proname),
+                'before', left(x.definition, x.head + strpos(substr(x.definition, x.head + 1), x.place) - 1),
+                'after', substr(x.definition, x.head + strpos(substr(x.definition, x.head + 1), x.place) + length(x.place)),
+                'comment', obj_description(t.oid, 'pg_trigger')
+            ) ORDER BY t.oid)
+            FROM pg_catalog.pg_trigger t
+            JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            CROSS JOIN LATERAL (
+                SELECT pg_get_triggerdef(t.oid) AS definition, format(' ON %I.%I ', m.nspname, m.relname) AS place,
+                       length(format('CREATE %sTRIGGER %I ', CASE WHEN t.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END, t.tgname)) AS head
+            ) x
+            WHERE t.tgrelid = m.oid AND NOT t.tgisinternal AND t.tgenabled = 'O'
+              -- ts_insert_blocker and ts_cagg_invalidation_trigger, until 2.22.
+              AND NOT EXISTS (
+                  SELECT FROM pg_catalog.pg_depend e
+                  WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
+                    AND e.refobjid = (SELECT x.oid FROM pg_catalog.pg_extension x WHERE x.extname = 'timescaledb'))))),
     'relation', json_build_object(
         'oid', m.oid::int8,
         'schema', m.nspname,
@@ -73,8 +105,10 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(json_build_object(
             'name', i.relname,
             'unique', x.indisunique,
-            'definition', substr(pg_get_indexdef(i.oid), strpos(pg_get_indexdef(i.oid), ' USING ')),
-            'tablespace', its.spcname
+            'definition', substr(pg_get_indexdef(i.oid), length(format('CREATE %sINDEX %I ON %I.%I ',
+                CASE WHEN x.indisunique THEN 'UNIQUE ' END, i.relname, m.nspname, m.relname))),
+            'tablespace', its.spcname,
+            'comment', obj_description(i.oid, 'pg_class')
         ) ORDER BY i.oid), '[]'::json)
         FROM pg_catalog.pg_index x
         JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid

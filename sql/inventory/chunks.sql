@@ -5,14 +5,18 @@
 -- `query` is null where the chunk's own rows are what is to be copied. It is a query for continuous aggregates in the format from before
 -- TimescaleDB 2.7 (until 2.24): their chunks hold partial states, so the values come from the user's view, which finishes them.
 --
+-- `own` is what the chunk has otherwise than its hypertable and can be given it here, or null: target/chunk_own.sql takes it as it is. What else
+-- chunks may have of their own is named by source/of_chunks.sql. A name like those that TimescaleDB chooses is none of a user's.
+--
 -- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27, and since 2.28, where a slice
 -- belongs to one chunk, a view that keeps this join true. Chunks that were dropped but are remembered (until 2.25) are skipped, and
 -- so are rows whose relation is gone.
 WITH hypertable AS (
-    SELECT h.id
+    SELECT h.id, c.oid, h.associated_schema_name, h.associated_table_prefix, c.reloptions, t.reloptions AS toast_options
     FROM _timescaledb_catalog.hypertable h
     JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+    LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
     WHERE coalesce((to_jsonb(h)->>'compression_state')::int, 0) <> 2
 ),
 chunk AS (
@@ -35,6 +39,32 @@ old_cagg AS (
     LEFT JOIN _timescaledb_catalog.continuous_aggs_watermark w ON w.mat_hypertable_id = a.mat_hypertable_id
     WHERE NOT coalesce((to_jsonb(a)->>'finalized')::bool, true)
 ),
+own_column AS (
+    SELECT k.oid, json_agg(json_strip_nulls(json_build_object(
+               'name', a.attname,
+               'statistics', CASE WHEN a.attstattarget IS DISTINCT FROM r.attstattarget THEN coalesce(a.attstattarget, -1) END,
+               'options', CASE WHEN ao.list IS DISTINCT FROM ro.list THEN coalesce(ao.list, '{}') END,
+               'storage', CASE WHEN a.attstorage <> r.attstorage THEN
+                   CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
+               'compression', CASE WHEN a.attstorage <> 'p' AND to_jsonb(a)->'attcompression' IS DISTINCT FROM to_jsonb(r)->'attcompression' THEN
+                   CASE to_jsonb(a)->>'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' ELSE 'default' END END,
+               'comment', d.description
+           )) ORDER BY a.attnum) AS columns
+    FROM chunk k
+    JOIN hypertable h ON h.id = k.hypertable_id
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = k.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_catalog.pg_attribute r ON r.attrelid = h.oid AND r.attname = a.attname
+    LEFT JOIN pg_catalog.pg_description d ON d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = k.oid AND d.objsubid = a.attnum
+    -- Servers from PostgreSQL 15.20 and 17.12 on note a number of their own with every column.
+    CROSS JOIN LATERAL (SELECT CASE WHEN cardinality(a.attoptions) > 1 OR a.attoptions[1] NOT LIKE 'pg\_attver=%' THEN
+        ARRAY(SELECT o FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_attver=%' ORDER BY o) END AS list) ao
+    CROSS JOIN LATERAL (SELECT CASE WHEN cardinality(r.attoptions) > 1 OR r.attoptions[1] NOT LIKE 'pg\_attver=%' THEN
+        ARRAY(SELECT o FROM unnest(r.attoptions) o WHERE o NOT LIKE 'pg\_attver=%' ORDER BY o) END AS list) ro
+    WHERE a.attstattarget IS DISTINCT FROM r.attstattarget OR ao.list IS DISTINCT FROM ro.list OR a.attstorage <> r.attstorage
+       OR d.description IS NOT NULL
+       OR a.attstorage <> 'p' AND to_jsonb(a)->'attcompression' IS DISTINCT FROM to_jsonb(r)->'attcompression'
+    GROUP BY k.oid
+),
 slice AS (
     SELECT cc.chunk_id,
            json_object_agg(d.column_name, json_build_array(s.range_start, s.range_end) ORDER BY d.id) AS slices,
@@ -56,7 +86,15 @@ SELECT json_build_object(
     'frozen', k.status & 4 <> 0,
     'osm', k.osm_chunk,
     'creation_time', k.creation_time,
-    'tablespace', t.spcname
+    'tablespace', t.spcname,
+    'own', nullif(json_strip_nulls(json_build_object(
+        'schema', CASE WHEN n.nspname <> h.associated_schema_name THEN n.nspname END,
+        'name', CASE WHEN c.relname !~ '_\d+_chunk$' AND c.relname <> left(format('%s_%s_chunk', h.associated_table_prefix, k.id), 63) THEN c.relname END,
+        'comment', (SELECT d.description FROM pg_catalog.pg_description d
+                    WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = k.oid AND d.objsubid = 0),
+        'options', CASE WHEN (c.reloptions, toast.reloptions) IS DISTINCT FROM (h.reloptions, h.toast_options)
+            THEN array_cat(coalesce(c.reloptions, '{}'), ARRAY(SELECT 'toast.' || o FROM unnest(toast.reloptions) o)) END,
+        'columns', own.columns))::text, '{}')::json
 )::text
 FROM chunk k
 JOIN hypertable h ON h.id = k.hypertable_id
@@ -64,6 +102,8 @@ JOIN pg_catalog.pg_class c ON c.oid = k.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
 LEFT JOIN slice s ON s.chunk_id = k.id
+LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid
+LEFT JOIN own_column own ON own.oid = k.oid
 LEFT JOIN LATERAL (
     SELECT format('SELECT %s FROM %s WHERE %s',
                   (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)

@@ -99,6 +99,23 @@ FROM (
               (quote_ident(a.direct_view_schema), a.direct_view_name)))
     GROUP BY u.classid, u.objid
     UNION ALL
+    -- Chunks, jobs and whatever else TimescaleDB numbers have other numbers on another server. Copies of a hypertable's keys on its chunks are
+    -- not a user's.
+    SELECT 'foreign key to an internal table', format('%I on %s', f.conname, f.conrelid::regclass),
+           format('It references %s, whose rows are TimescaleDB''s to make.', f.confrelid::regclass),
+           json_build_object('class_oid', 'pg_catalog.pg_constraint'::regclass::int8, 'oid', f.oid::int8)
+    FROM pg_catalog.pg_constraint f
+    JOIN pg_catalog.pg_class r ON r.oid = f.confrelid
+    JOIN pg_catalog.pg_class u ON u.oid = f.conrelid
+    LEFT JOIN chunk k ON k.oid = f.confrelid
+    WHERE f.contype = 'f' AND f.conparentid = 0
+      AND (k.oid IS NOT NULL OR r.relnamespace IN (SELECT s.oid FROM internal_schema s))
+      AND u.relnamespace NOT IN (SELECT s.oid FROM internal_schema s)
+      AND NOT EXISTS (SELECT FROM chunk o WHERE o.oid = f.conrelid)
+      AND NOT EXISTS (
+          SELECT FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_inherits i ON i.inhparent = o.confrelid
+          WHERE o.contype = 'f' AND o.conrelid = f.conrelid AND o.conkey = f.conkey AND i.inhrelid = f.confrelid)
+    UNION ALL
     -- Whatever a user made in TimescaleDB's own schemas. Internal tables of its features are told by catalog or by their columns.
     SELECT 'object in an internal schema', format('%I.%I', s.nspname, c.relname), 'It is in one of TimescaleDB''s own schemas.', NULL
     FROM pg_catalog.pg_class c

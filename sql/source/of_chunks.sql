@@ -1,56 +1,154 @@
--- What is said of chunks, or of TimescaleDB's own schemas, that is not said of the hypertable, from which chunks have all of it here.
--- Run on: source. TimescaleDB 2.11 and later, any edition.
+-- What users have put on the tables that TimescaleDB makes for itself (chunks, the tables that hold their compressed rows, materialization
+-- hypertables) and on its schemas, as far as it does not arrive: not what these have from their hypertable, and not what inventory/chunks.sql,
+-- compressed_chunks.sql and caggs.sql carry.
+-- Run on: source. TimescaleDB 2.11 and later, any edition, after compression_settings.sql or hypertable_compression.sql.
 -- Returns: one JSON array per finding: kind, subject, detail.
-WITH internal_schema AS (
+, internal_schema AS (
     SELECT d.objid AS oid
     FROM pg_catalog.pg_depend d
     JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'timescaledb'
     WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
       AND d.classid = 'pg_catalog.pg_namespace'::regclass
 ),
-chunk AS (
-    SELECT c.oid, c.relacl, c.relrowsecurity, h.oid AS root, h.relacl AS root_acl, h.relrowsecurity AS root_row_security
-    FROM pg_catalog.pg_inherits i
-    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
-    JOIN pg_catalog.pg_class h ON h.oid = i.inhparent
-    JOIN pg_catalog.pg_namespace n ON n.oid = h.relnamespace
-    JOIN _timescaledb_catalog.hypertable x ON (x.schema_name, x.table_name) = (n.nspname, h.relname)
-    WHERE c.relkind = 'r'
+hypertable AS (
+    SELECT h.id, c.oid, h.associated_schema_name, h.associated_table_prefix, v.oid AS cagg, coalesce(v.oid, c.oid)::regclass::text AS name
+    FROM _timescaledb_catalog.hypertable h
+    JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+    LEFT JOIN _timescaledb_catalog.continuous_agg a ON a.mat_hypertable_id = h.id
+    LEFT JOIN pg_catalog.pg_namespace vn ON vn.nspname = a.user_view_schema
+    LEFT JOIN pg_catalog.pg_class v ON v.relnamespace = vn.oid AND v.relname = a.user_view_name
+    WHERE coalesce((to_jsonb(h)->>'compression_state')::int, 0) <> 2
+),
+-- `root` is what it has everything from. A table has no more than the view has whose rows it holds.
+relation AS (
+    SELECT 'chunks of' AS kind, h.name AS subject, k.oid, h.oid AS root, h.oid AS owner_of_privileges
+    FROM chunk k JOIN hypertable h ON h.id = k.hypertable_id
+    UNION ALL
+    SELECT 'tables for the compressed rows of', h.name, s.compress_relid, NULL, h.oid
+    FROM setting s JOIN chunk k ON k.oid = s.relid JOIN hypertable h ON h.id = k.hypertable_id
+    WHERE s.compress_relid IS NOT NULL
+    UNION ALL
+    SELECT 'materialization hypertable of', h.name, h.oid, NULL, h.cagg
+    FROM hypertable h WHERE h.cagg IS NOT NULL
+),
+of AS (
+    SELECT r.kind, r.subject, r.root, c.*, p.relacl AS root_acl, p.relowner AS root_owner, h.relrowsecurity AS root_row_security, h.relreplident AS root_identity,
+           h.relpersistence AS root_persistence, h.relam AS root_am
+    FROM relation r
+    JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind IN ('r', 'p')
+    JOIN pg_catalog.pg_class p ON p.oid = r.owner_of_privileges
+    LEFT JOIN pg_catalog.pg_class h ON h.oid = r.root
 ),
 finding AS (
-    SELECT root, 'privileges' AS what, count(*) AS chunks
-    FROM chunk WHERE relacl IS DISTINCT FROM root_acl GROUP BY root
+    SELECT o.kind, o.subject, x.what, o.oid
+    FROM of o
+    CROSS JOIN LATERAL (
+        SELECT 'privileges' AS what
+        WHERE o.relacl IS DISTINCT FROM o.root_acl
+        UNION ALL SELECT 'an owner' WHERE o.relowner <> o.root_owner
+        UNION ALL SELECT 'row security' WHERE o.relrowsecurity AND o.root_row_security IS NOT TRUE
+        UNION ALL SELECT 'a replica identity'
+        WHERE o.relreplident <> coalesce(o.root_identity, 'd') AND (o.kind <> 'materialization hypertable of' OR o.relreplident = 'i')
+        UNION ALL SELECT 'a persistence' WHERE o.relpersistence <> o.root_persistence
+        -- That of compressed rows is told by itself.
+        UNION ALL SELECT 'an access method'
+        WHERE o.relam <> o.root_am AND (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = o.relam) <> 'hypercore'
+    ) x
     UNION ALL
-    SELECT root, 'row security', count(*) FROM chunk WHERE relrowsecurity AND NOT root_row_security GROUP BY root
-    UNION ALL
-    SELECT k.root, 'an index', count(DISTINCT k.oid)
-    FROM chunk k
-    JOIN pg_catalog.pg_index x ON x.indrelid = k.oid
+    SELECT o.kind, o.subject, 'an index', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_index x ON x.indrelid = o.oid
     -- One that stands for none of the hypertable's: no other of the same columns is there.
-    WHERE NOT EXISTS (
+    WHERE o.root IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_index r
-        WHERE r.indrelid = k.root AND r.indnatts = x.indnatts
-          AND (SELECT array_agg(a.attname ORDER BY o.n) FROM unnest(r.indkey) WITH ORDINALITY o(attnum, n)
-               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = k.root AND a.attnum = o.attnum)
+        WHERE r.indrelid = o.root AND r.indnatts = x.indnatts
+          AND (SELECT array_agg(a.attname ORDER BY i.n) FROM unnest(r.indkey) WITH ORDINALITY i(attnum, n)
+               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = o.root AND a.attnum = i.attnum)
               IS NOT DISTINCT FROM
-              (SELECT array_agg(a.attname ORDER BY o.n) FROM unnest(x.indkey) WITH ORDINALITY o(attnum, n)
-               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = k.oid AND a.attnum = o.attnum))
-    GROUP BY k.root
+              (SELECT array_agg(a.attname ORDER BY i.n) FROM unnest(x.indkey) WITH ORDINALITY i(attnum, n)
+               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum = i.attnum))
     UNION ALL
-    SELECT k.root, 'extended statistics', count(DISTINCT k.oid)
-    FROM chunk k JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = k.oid GROUP BY k.root
+    SELECT o.kind, o.subject, 'an index to cluster on', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_index x ON x.indrelid = o.oid AND x.indisclustered
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_index r WHERE r.indrelid = o.root AND r.indisclustered)
     UNION ALL
-    SELECT k.root, 'a place in a publication', count(DISTINCT k.oid)
-    FROM chunk k
-    JOIN pg_catalog.pg_publication_rel p ON p.prrelid = k.oid
-    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.prpubid AND r.prrelid = k.root)
-    GROUP BY k.root
+    SELECT o.kind, o.subject, 'a constraint', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid
+    -- The bounds of its slices, and the hypertable's foreign keys.
+    WHERE k.conislocal AND k.coninhcount = 0
+      AND (k.contype = 'c' AND (o.root IS NULL OR k.conname !~ '^constraint_\d+$')
+           OR k.contype = 'f' AND k.conparentid = 0 AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_constraint r WHERE r.conrelid = o.root AND r.contype = 'f' AND r.confrelid = k.confrelid)
+           OR k.contype IN ('p', 'u', 'x') AND o.root IS NULL)
+    UNION ALL
+    SELECT o.kind, o.subject, 'a trigger', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    WHERE p.pronamespace NOT IN (SELECT s.oid FROM internal_schema s)
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = o.root AND r.tgname = t.tgname AND r.tgenabled = t.tgenabled)
+      -- They come with the aggregate.
+      AND (o.kind <> 'materialization hypertable of' OR t.tgenabled <> 'O')
+    UNION ALL
+    SELECT o.kind, o.subject, 'a policy', o.oid FROM of o JOIN pg_catalog.pg_policy p ON p.polrelid = o.oid
+    UNION ALL
+    SELECT o.kind, o.subject, 'a rule', o.oid FROM of o JOIN pg_catalog.pg_rewrite w ON w.ev_class = o.oid
+    UNION ALL
+    SELECT o.kind, o.subject, 'extended statistics', o.oid FROM of o JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = o.oid
+    UNION ALL
+    SELECT o.kind, o.subject, 'a place in a publication', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_publication_rel p ON p.prrelid = o.oid
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.prpubid AND r.prrelid = o.root)
+    UNION ALL
+    SELECT o.kind, o.subject, 'a security label', o.oid
+    FROM of o JOIN pg_catalog.pg_seclabel l ON l.classoid = 'pg_catalog.pg_class'::regclass AND l.objoid = o.oid
+    UNION ALL
+    SELECT o.kind, o.subject, 'a setting of a column', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE o.root IS NULL AND (a.attacl IS NOT NULL OR EXISTS (SELECT FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\_attver=%'))
+       OR a.attacl IS NOT NULL AND a.attacl::text IS DISTINCT FROM (
+              SELECT r.attacl::text FROM pg_catalog.pg_attribute r WHERE r.attrelid = o.root AND r.attname = a.attname)
+    UNION ALL
+    SELECT o.kind, o.subject, 'a comment', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_description d ON d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = o.oid
+    WHERE o.kind = 'tables for the compressed rows of'
+    UNION ALL
+    SELECT o.kind, o.subject, 'a comment on ' || x.part, o.oid
+    FROM of o
+    CROSS JOIN LATERAL (
+        SELECT 'pg_catalog.pg_class'::regclass AS class, i.indexrelid AS oid, 'an index' AS part
+        FROM pg_catalog.pg_index i WHERE i.indrelid = o.oid AND o.kind <> 'materialization hypertable of'
+        UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, 'a constraint' FROM pg_catalog.pg_constraint k WHERE k.conrelid = o.oid
+        UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, t.oid, 'a trigger' FROM pg_catalog.pg_trigger t
+                  WHERE t.tgrelid = o.oid AND o.kind <> 'materialization hypertable of'
+    ) x
+    JOIN pg_catalog.pg_description d ON d.classoid = x.class AND d.objoid = x.oid
+    UNION ALL
+    -- TimescaleDB will choose such names here for other chunks.
+    SELECT o.kind, o.subject, 'a name like those that TimescaleDB chooses', o.oid
+    FROM of o
+    JOIN chunk k ON k.oid = o.oid
+    JOIN hypertable h ON h.id = k.hypertable_id
+    WHERE o.relname ~ '_\d+_chunk$' AND o.relname <> left(format('%s_%s_chunk', h.associated_table_prefix, k.id), 63)
+      AND o.relname !~ '^_(dist_)?hyper_\d+_\d+_chunk$'
 )
 SELECT json_build_array(f.kind, f.subject, f.detail)::text
 FROM (
-    SELECT 'chunks of' AS kind, root::regclass::text AS subject,
-           format('%s of them have %s of their own. Those that are made here have the hypertable''s.', chunks, what) AS detail
-    FROM finding
+    SELECT o.kind, o.subject,
+           CASE o.kind
+               WHEN 'materialization hypertable of' THEN format('It has %s of its own. The one that is made here does not.', o.what)
+               WHEN 'chunks of' THEN format('%s of them have %s of their own. Those that are made here have the hypertable''s.',
+                                            count(DISTINCT o.oid), o.what)
+               ELSE format('%s of them have %s of their own. Those that are made here do not.', count(DISTINCT o.oid), o.what)
+           END AS detail
+    FROM finding o
+    GROUP BY o.kind, o.subject, o.what
     UNION ALL
     SELECT 'default privileges in schema', d.defaclnamespace::regnamespace::text, 'They are not carried: the schema is TimescaleDB''s.'
     FROM pg_catalog.pg_default_acl d JOIN internal_schema s ON s.oid = d.defaclnamespace

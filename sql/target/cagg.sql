@@ -167,9 +167,9 @@ BEGIN
         EXECUTE format('DROP INDEX %s', old_index);
     END LOOP;
 
-    IF jsonb_typeof(spec->'options') = 'array' THEN
+    IF jsonb_array_length(nullif(spec->'options', 'null')) > 0 THEN
         EXECUTE format('ALTER TABLE %s SET (%s)', materialization, (
-            SELECT string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
+            SELECT string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
             FROM jsonb_array_elements_text(spec->'options') o));
     END IF;
     PERFORM set_config('timescaledb.restoring', 'on', true);
@@ -204,8 +204,51 @@ BEGIN
     EXECUTE format('CREATE %sINDEX %I ON %s%s', CASE WHEN (spec->>'unique')::boolean THEN 'UNIQUE ' ELSE '' END, new_name,
                    materialization, spec->>'definition');
     PERFORM set_config('default_tablespace', default_tablespace, true);
+    IF spec->>'comment' IS NOT NULL THEN
+        EXECUTE format('COMMENT ON INDEX %I.%I IS %L',
+                       (SELECT relnamespace::regnamespace::name FROM pg_catalog.pg_class WHERE oid = materialization), new_name, spec->>'comment');
+    END IF;
     RETURN (SELECT x.indexrelid FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
             WHERE x.indrelid = materialization AND i.relname = new_name);
+END
+$$;
+
+-- Puts on a materialization hypertable what users have put on the source's: `own` of inventory/caggs.sql. Its rows are there, so that no trigger
+-- fires for them. Returns what could not be made, or NULL.
+CREATE FUNCTION timescale_migrate.set_cagg_own(view_schema name, view_name name, own jsonb)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    materialization constant regclass := timescale_migrate.materialization_hypertable(view_schema, view_name);
+    t record;
+    lost text[];
+BEGIN
+    IF own ? 'comment' THEN
+        EXECUTE format('COMMENT ON TABLE %s IS %L', materialization, own->>'comment');
+    END IF;
+    IF own ? 'identity' THEN
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', materialization, own->>'identity');
+    END IF;
+    -- An aggregate in the format from before 2.7 has other columns here.
+    FOR t IN
+        SELECT c.key AS name, c.value AS comment FROM jsonb_each_text(own->'columns') c
+        JOIN pg_attribute a ON a.attrelid = materialization AND a.attname = c.key AND NOT a.attisdropped
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', materialization, t.name, t.comment);
+    END LOOP;
+    FOR t IN SELECT x.* FROM jsonb_to_recordset(own->'triggers') x(name name, function text, before text, after text, comment text) LOOP
+        IF to_regprocedure(t.function) IS NULL THEN
+            lost := lost || format('trigger %I is left out: its function %s does not exist here', t.name, t.function);
+            CONTINUE;
+        END IF;
+        EXECUTE format('%s ON %s %s', t.before, materialization, t.after);
+        IF t.comment IS NOT NULL THEN
+            EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', t.name, materialization, t.comment);
+        END IF;
+    END LOOP;
+    RETURN array_to_string(lost, '; ');
 END
 $$;
 

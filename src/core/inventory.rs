@@ -342,6 +342,9 @@ pub struct Chunk {
     pub query: Option<String>,
     pub creation_time: Option<String>,
     pub tablespace: Option<String>,
+    /// What it has otherwise than its hypertable.
+    #[serde(default)]
+    pub own: Option<serde_json::Value>,
 }
 
 impl Chunk {

@@ -163,6 +163,7 @@ impl Scope {
                     continue;
                 }
                 "dependence on a chunk" => "Let it use the hypertable or the continuous aggregate.",
+                "foreign key to an internal table" => "Drop it on the source.",
                 "object in an internal schema" => "Move it with ALTER ... SET SCHEMA.",
                 _ => "",
             };

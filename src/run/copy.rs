@@ -14,7 +14,7 @@ use pgrx::pg_sys::Oid;
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let run = context.block.run;
     let Some(source) = context.begin(id, &work.guards)? else { return gone(context, id, work) };
-    let relation = transaction(|| target(work))?;
+    let relation = transaction(|| target(run, work))?;
     transaction(|| {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
@@ -166,14 +166,14 @@ fn compressed(
 /// The relation to fill. A chunk is made here, in a short transaction of its own: making one
 /// locks its hypertable until commit, and would hold the other workers up for as long as the
 /// copy takes.
-fn target(work: &Copy) -> Result<Oid> {
+fn target(run: i64, work: &Copy) -> Result<Oid> {
     match &work.into {
         Into::Table(name) => spi::relation_oid(&name.to_string()),
         Into::Routed { hypertable, cagg } => {
             let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(hypertable, *cagg));
             spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
         }
-        Into::Chunk { hypertable, cagg, slices, tablespace, creation_time } => {
+        Into::Chunk { hypertable, cagg, slices, tablespace, creation_time, own } => {
             let root = plan::hypertable(hypertable, *cagg);
             let chunk = spi::value::<Oid>(
                 &format!(
@@ -182,7 +182,14 @@ fn target(work: &Copy) -> Result<Oid> {
                 ),
                 &[spi::json(slices)?, tablespace.clone().into(), creation_time.clone().into()],
             )?;
-            chunk.ok_or_else(|| Error::internal("no chunk was made"))
+            let chunk = chunk.ok_or_else(|| Error::internal("no chunk was made"))?;
+            if let Some(own) = own {
+                let set = "SELECT timescale_migrate.set_chunk_own($1, $2)";
+                if let Some(lost) = spi::value::<String>(set, &[chunk.into(), spi::json(own)?])? {
+                    state::say_here(run, "warning", &lost)?;
+                }
+            }
+            Ok(chunk)
         }
     }
 }

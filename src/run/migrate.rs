@@ -279,6 +279,10 @@ impl Migration<'_> {
 
     fn finish_schema(&self) -> Result<()> {
         self.make("rest", Stage::Rest)?;
+        let own = |cagg| Piece::new(None, move || Ok(schema::cagg_own(cagg)?.into_iter().collect()));
+        let caggs = &self.inventory.caggs;
+        let own = caggs.iter().filter(|cagg| cagg.spec["own"].as_object().is_some_and(|own| !own.is_empty())).map(own);
+        self.make_pieces("materialization hypertables", own.collect(), || Ok(()))?;
         let refreshes = schema::refreshes(&self.plan, &self.inventory);
         if !refreshes.is_empty() {
             state::set_phase(self.block.run, "refresh")?;

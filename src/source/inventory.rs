@@ -1,7 +1,9 @@
 //! Reading a database's inventory, from the source over its connection or from the target
 //! through SPI.
 
-use crate::core::inventory::{Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server, Size};
+use crate::core::inventory::{
+    Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server, Size, Timescaledb,
+};
 use crate::error::{Error, Result, Side};
 use crate::libpq::Connection;
 use crate::pg::spi;
@@ -85,6 +87,14 @@ fn compressed_chunks(db: &mut impl Ask, sql: &str) -> Result<Vec<CompressedChunk
 /// What several queries begin with.
 const PORTABLE: &str = include_str!("../../sql/inventory/portable_types.sql");
 
+/// What queries about compressed chunks begin with, which depends on the version.
+pub fn settings(timescaledb: &Timescaledb) -> &'static str {
+    match timescaledb.catalog.compression_settings {
+        true => include_str!("../../sql/inventory/compression_settings.sql"),
+        false => include_str!("../../sql/inventory/hypertable_compression.sql"),
+    }
+}
+
 /// The tables and chunks, and nothing else of them.
 pub fn tables(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     let mut inventory = Inventory::new(server);
@@ -113,11 +123,7 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     inventory.sequences = db.ask(include_str!("../../sql/inventory/sequences.sql"))?;
     inventory.matviews = db.ask(include_str!("../../sql/inventory/matviews.sql"))?;
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
-    // These two begin with the same clause, which depends on the version.
-    let head = match timescaledb.catalog.compression_settings {
-        true => include_str!("../../sql/inventory/compression_settings.sql"),
-        false => include_str!("../../sql/inventory/hypertable_compression.sql"),
-    };
+    let head = settings(timescaledb);
     let text = format!("{head}{}", include_str!("../../sql/inventory/compression.sql"));
     inventory.compressions = specs(db, &text, |c: &mut Compression, spec| c.spec = spec)?;
     let text = format!("{head}, {PORTABLE}{}", include_str!("../../sql/inventory/compressed_chunks.sql"));

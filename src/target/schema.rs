@@ -254,6 +254,18 @@ pub fn cagg(cagg: &Cagg, maker: &Maker) -> Result<()> {
     call("create_cagg", &cagg.qualified(), &spec)
 }
 
+/// Puts on a continuous aggregate's materialization hypertable what its users have put there; returns
+/// what could not be made.
+pub fn cagg_own(cagg: &Cagg) -> Result<Option<String>> {
+    let name = cagg.qualified();
+    announce(&name.shown(), "set_cagg_own");
+    let lost = spi::value::<String>(
+        "SELECT timescale_migrate.set_cagg_own($1::pg_catalog.name, $2::pg_catalog.name, $3)",
+        &[name.schema.clone().into(), name.name.clone().into(), spi::json(&cagg.spec["own"])?],
+    )?;
+    Ok(lost.map(|lost| format!("continuous aggregate {}: {lost}", name.shown())))
+}
+
 /// Calls a function of this extension that makes an object out of its description.
 fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
     announce(&object.shown(), function);

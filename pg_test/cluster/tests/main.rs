@@ -45,6 +45,7 @@ scenarios!(
     compressed_chunks,
     chunk_by_chunk,
     long_names,
+    internal_tables,
     continuous_aggregates,
     caggs_otherwise,
     policies_and_jobs,

@@ -86,6 +86,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 slices: chunk.slices.clone(),
                 tablespace: chunk.tablespace.clone().filter(|name| target.tablespaces.contains(name)),
                 creation_time: chunk.creation_time.clone(),
+                own: chunk.own.clone(),
             };
             let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
             copy.guards = inventory.guards(&read[&chunk.oid]);

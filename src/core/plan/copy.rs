@@ -14,7 +14,16 @@ pub enum Into {
     Table(Name),
     /// A chunk of this hypertable with these slices; made by the task. `cagg`: the name is a
     /// continuous aggregate's, the hypertable the one that holds its rows.
-    Chunk { hypertable: Name, cagg: bool, slices: Slices, tablespace: Option<String>, creation_time: Option<String> },
+    Chunk {
+        hypertable: Name,
+        cagg: bool,
+        slices: Slices,
+        tablespace: Option<String>,
+        creation_time: Option<String>,
+        /// What it has otherwise than its hypertable.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own: Option<serde_json::Value>,
+    },
     /// Chunks of this hypertable that TimescaleDB finds or makes, row by row.
     Routed { hypertable: Name, cagg: bool },
 }

@@ -6,7 +6,7 @@ use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
-use crate::source::inventory::{Ask, Here};
+use crate::source::inventory::{self, Ask, Here};
 use crate::target::{database, roles};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -49,8 +49,9 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
 pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
     let mut found: Vec<(String, String, String)> =
         source.ask(include_str!("../../../sql/inventory/unsupported.sql"))?;
-    if server.timescaledb.is_some() {
-        found.extend(source.ask::<(String, String, String)>(include_str!("../../../sql/source/of_chunks.sql"))?);
+    if let Some(timescaledb) = &server.timescaledb {
+        let text = format!("{}{}", inventory::settings(timescaledb), include_str!("../../../sql/source/of_chunks.sql"));
+        found.extend(source.ask::<(String, String, String)>(&text)?);
     }
     for (kind, subject, detail) in found {
         report.add("objects", Status::Warning, format!("{kind} {subject}"), detail, "");

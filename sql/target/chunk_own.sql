@@ -1,0 +1,79 @@
+-- What single chunks have otherwise than their hypertable.
+-- Run at CREATE EXTENSION; called on the target by the workers, on chunks without rows. TimescaleDB 2.19 and later, any edition.
+
+-- Gives a chunk its schema and name, comments, storage parameters and the settings of columns: `own` of inventory/chunks.sql. Can be repeated. Returns
+-- what could not be done, or NULL.
+CREATE FUNCTION timescale_migrate.set_chunk_own(chunk regclass, own jsonb)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted record;
+    taken regclass;
+    changes text[];
+    c jsonb;
+BEGIN
+    SELECT coalesce(own->>'schema', n.nspname) AS schema, coalesce(own->>'name', k.relname) AS name, n.nspname AS old_schema, k.relname AS old_name,
+           array_cat(k.reloptions, ARRAY(SELECT 'toast.' || o FROM pg_class t, unnest(t.reloptions) o WHERE t.oid = k.reltoastrelid)) AS old_options
+    INTO STRICT wanted
+    FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
+    WHERE k.oid = chunk;
+
+    SELECT array_agg(x.change) INTO changes
+    FROM (
+        SELECT format('RESET (%s)', string_agg(split_part(o, '=', 1), ', ')) AS change
+        FROM unnest(wanted.old_options) o
+        WHERE own ? 'options' AND NOT own->'options' ? o
+        HAVING count(*) > 0
+        UNION ALL
+        SELECT format('SET (%s)', string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', '))
+        FROM jsonb_array_elements_text(own->'options') o
+        HAVING count(*) > 0
+        UNION ALL
+        SELECT format('ALTER %I %s', a->>'name', s.change)
+        FROM jsonb_array_elements(own->'columns') a
+        CROSS JOIN LATERAL (
+            SELECT 'SET STATISTICS ' || (a->>'statistics') AS change WHERE a ? 'statistics'
+            UNION ALL SELECT 'SET STORAGE ' || (a->>'storage') WHERE a ? 'storage'
+            UNION ALL SELECT 'SET COMPRESSION ' || (a->>'compression') WHERE a ? 'compression'
+            UNION ALL
+            SELECT format('RESET (%s)', string_agg(split_part(o, '=', 1), ', '))
+            FROM pg_attribute t, unnest(t.attoptions) o
+            WHERE t.attrelid = chunk AND t.attname = a->>'name' AND a ? 'options' AND NOT a->'options' ? o AND o NOT LIKE 'pg\_attver=%'
+            HAVING count(*) > 0
+            UNION ALL
+            SELECT format('SET (%s)', string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', '))
+            FROM jsonb_array_elements_text(a->'options') o
+            HAVING count(*) > 0
+        ) s
+    ) x;
+    IF changes IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE %s %s', chunk, array_to_string(changes, ', '));
+    END IF;
+    IF own ? 'comment' THEN
+        EXECUTE format('COMMENT ON TABLE %s IS %L', chunk, own->>'comment');
+    END IF;
+    FOR c IN SELECT a FROM jsonb_array_elements(own->'columns') a WHERE a ? 'comment' LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', chunk, c->>'name', c->>'comment');
+    END LOOP;
+
+    -- The name comes last: whatever it is, TimescaleDB and this extension know the chunk by its number.
+    IF (wanted.schema, wanted.name) = (wanted.old_schema, wanted.old_name) THEN
+        RETURN NULL;
+    ELSIF to_regnamespace(quote_ident(wanted.schema)) IS NULL THEN
+        RETURN format('%s was to be in schema %I, which does not exist here', chunk, wanted.schema);
+    END IF;
+    taken := to_regclass(format('%I.%I', wanted.schema, wanted.name));
+    IF taken IS NOT NULL THEN
+        RETURN format('%s was to be called %s, which there is already', chunk, taken);
+    END IF;
+    IF wanted.name <> wanted.old_name THEN
+        EXECUTE format('ALTER TABLE %s RENAME TO %I', chunk, wanted.name);
+    END IF;
+    IF wanted.schema <> wanted.old_schema THEN
+        EXECUTE format('ALTER TABLE %s SET SCHEMA %I', chunk, wanted.schema);
+    END IF;
+    RETURN NULL;
+END
+$$;
