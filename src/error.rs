@@ -133,6 +133,19 @@ impl Error {
         self
     }
 
+    /// A function of the user's, in a CHECK, an index or a generated column, may have found something by
+    /// the application's `search_path` only; here there is none but pg_catalog.
+    pub fn hint_at_search_path(self) -> Self {
+        let missing = ["42883", "42P01", "42704"].contains(&self.code.as_str());
+        let in_function = self.context.as_ref().is_some_and(|context| context.contains("function "));
+        if self.side == Side::Source || !missing || !in_function {
+            return self;
+        }
+        self.hint(
+            "If the function names it without its schema: ALTER FUNCTION ... SET search_path = ..., here before migrate_resume, or on the source before a new run.",
+        )
+    }
+
     /// Adds one line to the context, as an error context callback would.
     pub fn within(mut self, line: impl AsRef<str>) -> Self {
         let context = self.context.get_or_insert_default();

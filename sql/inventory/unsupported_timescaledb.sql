@@ -1,7 +1,7 @@
 -- What is in this database that has no place in another, and that the rest of the inventory does not tell of.
 -- Run on: source. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON object per finding: kind, subject, detail; object ({class_oid, oid}), where it is one that the schema can be made
--- without, and null where it holds rows or nothing is told of what needs it.
+-- without, or a child that is no chunk, and null where it holds rows or nothing is told of what needs it.
 --
 -- Columns that not every version has are read through JSON.
 WITH hypertable AS (
@@ -58,7 +58,8 @@ FROM (
           WHERE n.nspname = h.schema_name AND c.relname = h.table_name)
     UNION ALL
     SELECT 'child that is no chunk', c.oid::regclass::text,
-           format('It inherits from the hypertable %s without being one of its chunks, so queries on that do not see its rows.', h.name), NULL
+           format('It inherits from the hypertable %s without being one of its chunks, so queries on that do not see its rows.', h.name),
+           json_build_object('class_oid', 'pg_catalog.pg_class'::regclass::int8, 'oid', c.oid::int8)
     FROM hypertable h
     JOIN pg_catalog.pg_namespace hn ON hn.nspname = h.schema_name
     JOIN pg_catalog.pg_class hc ON hc.relnamespace = hn.oid AND hc.relname = h.table_name

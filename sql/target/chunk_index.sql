@@ -114,6 +114,8 @@ END
 $$;
 
 -- Gives these chunks, as far as they still exist, their part of an index of the hypertable, or of the constraint that the index belongs to.
+-- Others do the same for other indexes, or add a constraint to the hypertable, which locks it and then all its chunks. So that nobody waits in
+-- a circle, the hypertable is locked first, then the chunks in the order of their OIDs, each at once with the strongest lock that is needed.
 CREATE FUNCTION timescale_migrate.create_on_chunks(index regclass, chunks oid[])
 RETURNS void
 LANGUAGE plpgsql
@@ -128,10 +130,15 @@ DECLARE
     constraint_oid constant oid := (
         SELECT k.oid FROM pg_index x JOIN pg_constraint k ON k.conrelid = x.indrelid AND k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x')
         WHERE x.indexrelid = index);
+    mode constant text := (
+        SELECT CASE WHEN constraint_oid IS NOT NULL OR x.indisclustered OR x.indisreplident THEN 'ACCESS EXCLUSIVE' ELSE 'SHARE' END
+        FROM pg_index x WHERE x.indexrelid = index);
     chunk regclass;
 BEGIN
     PERFORM set_config('timescaledb.restoring', 'on', true);
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', (SELECT x.indrelid::regclass FROM pg_index x WHERE x.indexrelid = index));
     FOR chunk IN SELECT c.oid FROM unnest(chunks) n(oid) JOIN pg_class c ON c.oid = n.oid ORDER BY c.oid LOOP
+        EXECUTE format('LOCK TABLE ONLY %s IN %s MODE', chunk, mode);
         IF constraint_oid IS NULL THEN
             PERFORM timescale_migrate.create_chunk_index(index, chunk);
         ELSE

@@ -16,6 +16,10 @@ FROM (
         JOIN _timescaledb_catalog.hypertable h ON h.schema_name = n.nspname AND h.table_name = r.relname
         JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid
         WHERE x.indexrelid = $4
+          -- Other tables may inherit from a hypertable as well.
+          AND i.inhrelid IN (
+              SELECT to_regclass(coalesce(to_jsonb(k)->>'relid', format('%I.%I', to_jsonb(k)->>'schema_name', to_jsonb(k)->>'table_name')))
+              FROM _timescaledb_catalog.chunk k WHERE NOT coalesce((to_jsonb(k)->>'dropped')::boolean, false))
     ) c,
     LATERAL (SELECT c.bytes + 67108864 * greatest(0.01, 4.0 / $5)) w(weight)
 ) b

@@ -10,6 +10,8 @@ AS $$
     SELECT i.inhrelid::regclass
     FROM pg_catalog.pg_inherits i
     WHERE i.inhparent = routed_chunks.hypertable
+      -- Other tables may inherit from a hypertable as well.
+      AND timescale_migrate.chunk_id(i.inhrelid) IS NOT NULL
       AND NOT EXISTS (
           SELECT FROM timescale_migrate.task_log t
           WHERE t.run = routed_chunks.run AND t.stage = 'copy' AND t.relation = i.inhrelid)

@@ -14,8 +14,7 @@ pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> For
     match compressed(chunk, source, target) {
         Ok(compressed) => Form::Compressed(Box::new(compressed)),
         Err(reason) => {
-            // Constraints on compressed chunks are refused before 2.20.
-            let late = numbers(&target.server) < (2, 20, 0);
+            let late = !takes_constraints(&target.server);
             Form::Recompressed { reason, spec: chunk.spec.clone(), late }
         }
     }
@@ -29,6 +28,11 @@ pub fn frozen(target: &Target) -> Form {
             Form::Queried { reason: "frozen on the source; the target's edition has no frozen chunks".to_string() }
         }
     }
+}
+
+/// Whether compressed chunks of this server can be given constraints: since 2.20.
+pub fn takes_constraints(server: &Server) -> bool {
+    numbers(server) >= (2, 20, 0)
 }
 
 fn numbers(server: &Server) -> (u32, u32, u32) {

@@ -366,7 +366,19 @@ pub struct Matview {
     pub populated: bool,
 }
 
-/// `excluded.sql`: an object that the schema must be made without.
+/// `foreign_keys.sql`
+#[derive(Clone, Debug, Deserialize)]
+pub struct ForeignKey {
+    pub oid: u32,
+    pub name: String,
+    pub validated: bool,
+    pub table: Name,
+    pub references: Name,
+    /// Whether the one and the other are.
+    pub partitioned: [bool; 2],
+}
+
+/// An object by its catalog and OID; those of `excluded.sql` the schema must be made without.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub struct Excluded {
     pub class_oid: u32,
@@ -389,6 +401,9 @@ pub struct Inventory {
     pub collations: Vec<Collation>,
     pub sequences: Vec<Sequence>,
     pub matviews: Vec<Matview>,
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Tables that inherit from a hypertable without being its chunks.
+    pub children: Vec<Excluded>,
     pub excluded: Vec<Excluded>,
     /// By OID.
     pub sizes: HashMap<u32, Size>,
@@ -425,6 +440,8 @@ impl Inventory {
             collations: Vec::new(),
             sequences: Vec::new(),
             matviews: Vec::new(),
+            foreign_keys: Vec::new(),
+            children: Vec::new(),
             excluded: Vec::new(),
             sizes: HashMap::new(),
             locked: HashSet::new(),

@@ -53,6 +53,11 @@ fn consequence(kind: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether other tables than chunks may inherit from a hypertable: until 2.26.
+fn takes_children(server: &Server) -> bool {
+    server.timescaledb.as_ref().is_some_and(|timescaledb| timescaledb.numbers() < (2, 27, 0))
+}
+
 pub struct Scope {
     /// Without what is left out.
     pub inventory: Inventory,
@@ -66,7 +71,7 @@ impl Scope {
     pub fn new(inventory: Inventory, found: Vec<Found>, target: &Server, options: &Options) -> Scope {
         let skip = options.on_unsupported == OnUnsupported::Skip;
         let mut scope = Scope { inventory, left: Vec::new(), skip, gone: HashSet::new() };
-        scope.found(found);
+        scope.found(found, target);
         if options.policies == Policies::Skip {
             scope.inventory.jobs.clear();
         }
@@ -153,8 +158,8 @@ impl Scope {
         !refused
     }
 
-    fn found(&mut self, found: Vec<Found>) {
-        for Found { kind, subject, detail, object } in found {
+    fn found(&mut self, found: Vec<Found>, target: &Server) {
+        for Found { kind, subject, detail, mut object } in found {
             let subject = format!("{kind} {subject}");
             let hint = match kind.as_str() {
                 // There is nothing that could arrive.
@@ -162,6 +167,16 @@ impl Scope {
                     self.left.push(Left::told(subject, detail));
                     continue;
                 }
+                "child that is no chunk" => {
+                    let child = object.take();
+                    if takes_children(target) {
+                        self.inventory.children.extend(child);
+                        self.left.push(Left::told(subject, detail));
+                        continue;
+                    }
+                    "ALTER TABLE ... NO INHERIT ... on the source: it then arrives as a table of its own."
+                }
+                "dependence on TimescaleDB" => "Drop it on the source, or let it use what both versions have.",
                 "dependence on a chunk" => "Let it use the hypertable or the continuous aggregate.",
                 "foreign key to an internal table" => "Drop it on the source.",
                 "object in an internal schema" => "Move it with ALTER ... SET SCHEMA.",

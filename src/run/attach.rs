@@ -1,16 +1,18 @@
-//! Compressed and frozen chunks, after indexes, constraints and foreign keys: what a copy task
+//! Compressed and frozen chunks, after indexes and constraints: what a copy task
 //! brought becomes a compressed chunk of its hypertable, or is frozen.
 
 use super::tasks::{self, Claim, Outcome};
-use crate::core::inventory::{FROZEN, Spec};
+use crate::core::compression::takes_constraints;
+use crate::core::inventory::{FROZEN, Server, Spec};
 use crate::core::plan::{Attach, Copy, Form, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
 use pgrx::pg_sys::Oid;
 
 /// Adds a task for every chunk that is still to be compressed or frozen.
-pub fn add_tasks(run: i64) -> Result<()> {
-    transaction(|| spi::execute(include_str!("../../sql/target/attach_copied.sql"), &[run.into()]).map(drop))
+pub fn add_tasks(run: i64, target: &Server) -> Result<()> {
+    let query = include_str!("../../sql/target/attach_copied.sql");
+    transaction(|| spi::execute(query, &[run.into(), takes_constraints(target).into()]).map(drop))
 }
 
 pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {

@@ -70,7 +70,7 @@ pub fn run(block: &Block) -> Result<()> {
     let (locks, locks_of_a_worker) = (target.server.lock_share(2), target.server.lock_share(options.jobs));
     let migration = Migration { block, inventory, maker, plan, digests, locks, locks_of_a_worker };
 
-    let mut tasks = migration.tasks(&target);
+    let mut tasks = migration.tasks(&target)?;
     for task in &mut tasks {
         if let plan::Work::Copy(copy) = &mut task.work {
             copy.horizon = keeper.horizon;
@@ -130,10 +130,11 @@ pub fn run(block: &Block) -> Result<()> {
         crew.work(to.name())?;
     }
     migration.make("attach", Stage::Attach)?;
-    crew.work("foreign_key")?;
+    crew.work("hypertable_key")?;
     transaction(|| schema::compression(&migration.inventory, |_| true))?;
-    attach::add_tasks(id)?;
+    attach::add_tasks(id, &target.server)?;
     crew.work("compression")?;
+    crew.work("foreign_key")?;
     if recompute {
         recompute::all(id, &mut crew, &core::recompute::levels(&migration.inventory))?;
     }
@@ -154,17 +155,14 @@ fn say_warning(id: i64, message: &str) -> Result<()> {
 }
 
 impl Migration<'_> {
-    fn tasks(&self, target: &plan::Target) -> Vec<plan::Task> {
+    fn tasks(&self, target: &plan::Target) -> Result<Vec<plan::Task>> {
         let mut tasks = plan::copies(&self.inventory, target, &self.block.options);
-        for (from, to) in [
-            (Stage::Index, plan::Stage::Index),
-            (Stage::Constraint, plan::Stage::Constraint),
-            (Stage::ForeignKey, plan::Stage::ForeignKey),
-        ] {
+        for (from, to) in [(Stage::Index, plan::Stage::Index), (Stage::Constraint, plan::Stage::Constraint)] {
             tasks.extend(self.maker.tasks(&self.plan, from, to));
         }
+        tasks.extend(self.maker.foreign_keys(&self.plan, &self.inventory, target)?);
         tasks.extend(analyze::tasks(&self.inventory, target, self.block.options.jobs));
-        tasks
+        Ok(tasks)
     }
 
     /// Roles, then everything that has to be there before the rows.

@@ -6,6 +6,7 @@ mod cleanup;
 pub mod coordinator;
 pub mod copy;
 pub mod crew;
+mod keys;
 pub mod launch;
 pub mod migrate;
 mod pieces;

@@ -108,8 +108,11 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     }
     steps.extend(plan::cagg_indexes(&inventory).into_iter().map(|(index, _)| step("index", index, "SQL", "")));
     steps.extend(made(Stage::Attach).map(|entry| step("attach", entry.object(), "SQL", "")));
-    steps.extend(made(Stage::ForeignKey).map(|entry| step("foreign_key", entry.object(), "SQL", "")));
+    let keys = maker.foreign_keys(&plan, &inventory, &here)?;
+    let (early, late): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.stage == plan::Stage::HypertableKey);
+    steps.extend(early.into_iter().map(from_task));
     steps.extend(compressions);
+    steps.extend(late.into_iter().map(from_task));
     if recompute {
         for (level, tasks) in (1..).zip(recompute::levels(&inventory)) {
             let note = format!("over its whole range, level {level}");

@@ -7,13 +7,13 @@
 //! be lost or doubled.
 
 use super::worker::Context;
-use super::{copy, routed, state, tasks};
+use super::{copy, keys, routed, state, tasks};
 use crate::core::name::Name;
 use crate::core::plan::{self, Copy, Doubt, Into, Recheck, Stage, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use pgrx::pg_sys::Oid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 struct Known {
     id: i32,
@@ -77,6 +77,8 @@ pub fn reconcile(run: i64, planned: &[Task]) -> Result<Vec<String>> {
         messages.push(format!("{} is no longer on the source; {fate}", gone.object));
         delete(vec![gone.id])?;
     }
+    let tables: BTreeSet<&Name> = added.iter().filter_map(copied_into).collect();
+    tables.into_iter().try_for_each(|table| keys::undo(run, table))?;
     tasks::add(run, &added)?;
     tasks::add(run, &rechecks)?;
     spi::execute(
@@ -108,6 +110,13 @@ fn by_source(planned: &[Task]) -> BTreeMap<Name, Vec<(&Task, &Copy)>> {
         }
     }
     sources
+}
+
+fn copied_into(task: &Task) -> Option<&Name> {
+    match &task.work {
+        Work::Copy(copy) => Some(copy.into.table()),
+        _ => None,
+    }
 }
 
 fn delete(ids: Vec<i32>) -> Result<()> {
@@ -214,6 +223,7 @@ fn emptied(relation: Oid, rows: i64) -> Result<bool> {
 
 /// Takes a copy back, so that what comes next begins with nothing.
 fn take_back(run: i64, work: &Copy, relation: Oid, batches: Option<Oid>) -> Result<()> {
+    keys::undo(run, work.into.table())?;
     match work.into {
         Into::Table(_) => empty(work),
         // Made anew: it may be compressed by now, and another is not to find it in its way.

@@ -137,6 +137,15 @@ pub fn done(id: i32, outcome: &Outcome) -> Result<()> {
     }
 }
 
+/// done -> pending, in the transaction that has undone the work.
+pub fn reopen(id: i32) -> Result<()> {
+    spi::execute(
+        "UPDATE timescale_migrate.task_log SET state = 'pending', ended_at = NULL WHERE id = $1 AND state = 'done'",
+        &[id.into()],
+    )
+    .map(drop)
+}
+
 /// pending -> failed
 pub fn failed(id: i32, error: &Error) -> Result<()> {
     transaction(|| {

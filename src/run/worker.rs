@@ -2,7 +2,7 @@
 
 use super::launch::Block;
 use super::tasks::{self, Claim, Outcome, Places};
-use super::{attach, coordinator, copy, recompute, resume, state, verify};
+use super::{attach, coordinator, copy, keys, recompute, resume, state, verify};
 use crate::core::name::Name;
 use crate::core::options::OnError;
 use crate::core::plan::{Sql, Stage, Work};
@@ -97,7 +97,7 @@ fn work(context: &mut Context) -> Result<()> {
             continue;
         };
         busy = true;
-        let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()));
+        let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()).hint_at_search_path());
         if let Err(error) = &result {
             tasks::failed(claim.id, error)?;
             session::wake(coordinator);
@@ -142,7 +142,8 @@ fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
 fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
     match &claim.work {
         Work::Copy(work) => copy::perform(context, claim.id, work),
-        Work::Sql(work) => statements(context.block.run, claim, work),
+        Work::Sql(work) => statements(claim, work),
+        Work::ForeignKey(key) => keys::perform(context, claim, key),
         Work::Attach(work) => attach::perform(claim, work),
         Work::Recompute(work) => recompute::perform(claim, work),
         Work::Recheck(work) => resume::perform(context, claim.id, work),
@@ -150,29 +151,13 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
     }
 }
 
-fn statements(run: i64, claim: &Claim, work: &Sql) -> Result<()> {
-    let all = |suffix: &str| -> Result<()> {
+fn statements(claim: &Claim, work: &Sql) -> Result<()> {
+    catch::transaction(|| {
         for statement in &work.statements {
-            let text = match statement.trim_end().trim_end_matches(';') {
-                text if !suffix.is_empty() && text.contains(" FOREIGN KEY ") => format!("{text}{suffix}"),
-                text => text.to_string(),
-            };
-            schema::announce(&claim.object, &text);
-            spi::execute(&text, &[])?;
+            schema::announce(&claim.object, statement);
+            spi::execute(statement, &[])?;
         }
         tasks::done(claim.id, &Outcome::default())
-    };
-    let result = match catch::transaction(|| all("")) {
-        Err(error) if work.not_valid_instead && error.code == SqlState::FOREIGN_KEY_VIOLATION => {
-            let why = error.detail.clone().unwrap_or_else(|| error.message.clone());
-            catch::transaction(|| {
-                all(" NOT VALID")?;
-                let message =
-                    format!("{} is violated by the source's own rows and was made NOT VALID: {why}", claim.object);
-                state::say_here(run, "warning", &message)
-            })
-        }
-        other => other,
-    };
-    result.map_err(schema::describe)
+    })
+    .map_err(schema::describe)
 }

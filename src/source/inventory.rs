@@ -122,6 +122,7 @@ pub fn read(db: &mut impl Ask, server: Server) -> Result<Inventory> {
     inventory.sizes = sizes.into_iter().map(|(oid, pages, bytes, rows)| (oid, Size { pages, bytes, rows })).collect();
     inventory.sequences = db.ask(include_str!("../../sql/inventory/sequences.sql"))?;
     inventory.matviews = db.ask(include_str!("../../sql/inventory/matviews.sql"))?;
+    inventory.foreign_keys = db.ask(include_str!("../../sql/inventory/foreign_keys.sql"))?;
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
     let head = settings(timescaledb);
     let text = format!("{head}{}", include_str!("../../sql/inventory/compression.sql"));

@@ -1,17 +1,19 @@
 //! Making the schema: entries of the dump's table of contents, each run in this process, so
 //! that an error names its object and its statement.
 
+mod tasks;
+
 use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
 use crate::core::inventory::{Cagg, HYPERCORE, Hypertable, Inventory, OSM, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal};
 use crate::core::options::{Keep, Options, Policies};
-use crate::core::plan::{self, Task};
+use crate::core::plan;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::subtransaction;
 use crate::pg::{session, spi};
 use crate::source::inventory::{self, Here};
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// How entries are run on this target.
 pub struct Maker {
@@ -38,6 +40,7 @@ pub fn filter(inventory: &Inventory) -> Filter {
                 keys.chain([(PG_CLASS, cagg.oid)])
             })
             .collect(),
+        late: inventory.children.iter().map(|e| (e.class_oid, e.oid)).collect(),
         extensions: own.to_vec(),
         schemas: vec!["timescale_migrate".to_string()],
     }
@@ -158,43 +161,12 @@ impl Maker {
         }
     }
 
-    /// The entries of a stage that make an index of a hypertable, by itself or for a constraint,
-    /// each with the index's name.
-    pub fn hypertable_indexes<'p>(&self, plan: &Plan<'p>, stage: Stage) -> Vec<(&'p Entry, Name)> {
-        let made = [Stage::PreData, Stage::OnProvided].into_iter().flat_map(|stage| plan.stage(stage));
-        let hypertables: HashMap<i32, &str> = made
-            .filter(|entry| entry.desc == "TABLE")
-            .filter(|entry| entry.namespace.clone().is_some_and(|s| self.hypertables.contains(&(s, entry.tag.clone()))))
-            .map(|entry| (entry.dump_id, entry.tag.as_str()))
-            .collect();
-        let index = |entry: &&'p Entry| {
-            let table = entry.dependencies.iter().find_map(|id| hypertables.get(id))?;
-            let name = match entry.desc.as_str() {
-                "INDEX" => entry.tag.as_str(),
-                // The other constraint of this kind, since PostgreSQL 18, has no index.
-                "CONSTRAINT" if !entry.definition.contains(" NOT NULL ") => {
-                    entry.tag.strip_prefix(table)?.strip_prefix(' ')?
-                }
-                _ => return None,
-            };
-            Some((*entry, Name::new(entry.namespace.clone()?, name)))
-        };
-        plan.stage(stage).iter().filter_map(index).collect()
-    }
-
     /// Makes an index of a hypertable on the root alone; TimescaleDB is off for the rest of the
     /// current transaction.
     pub fn make_on_root(&self, entry: &Entry) -> Result<()> {
         spi::set_local("timescaledb.restoring", "on")?;
         let statements = self.statements_with(entry, entry.portable_definition().into_owned());
         statements.iter().try_for_each(|statement| run(entry, statement))
-    }
-
-    /// A stage's entries as tasks for the workers, but for the indexes of hypertables.
-    pub fn tasks(&self, plan: &Plan, from: Stage, to: plan::Stage) -> Vec<Task> {
-        let others: HashSet<i32> = self.hypertable_indexes(plan, from).iter().map(|(entry, _)| entry.dump_id).collect();
-        let wanted = plan.stage(from).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
-        wanted.map(|entry| plan::sql(to, entry.object(), 0, self.statements(entry))).collect()
     }
 }
 
@@ -226,6 +198,7 @@ pub fn announce_secret(object: &str) {
 
 /// Adds to an error what was being made when it was raised.
 pub fn describe(error: Error) -> Error {
+    let error = error.hint_at_search_path();
     match CURRENT.take() {
         Some((object, Some(statement))) => error.about(object).within(format!("statement: {statement}")),
         // PostgreSQL's own context has it.

@@ -212,11 +212,28 @@ impl Drop for Cluster {
         let mut guard = self.guard.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         drop(guard.stdin.take());
         let _ = guard.wait();
+        let log = std::fs::read(self.dir.join("log")).unwrap_or_default();
+        let found = deadlocks(&String::from_utf8_lossy(&log));
+        DEADLOCKS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(found);
         if self.mounted {
             let _ = Command::new("umount").arg(&self.dir).status();
         }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+static DEADLOCKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The deadlocks that all servers have logged which were stopped so far.
+pub fn logged_deadlocks() -> Vec<String> {
+    DEADLOCKS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+}
+
+/// What a log says of each deadlock: which database it was in, and what the processes were doing.
+fn deadlocks(log: &str) -> Vec<String> {
+    let lines: Vec<&str> = log.lines().collect();
+    let found = lines.iter().enumerate().filter(|(_, line)| line.ends_with("ERROR:  deadlock detected"));
+    found.map(|(at, _)| lines[at..lines.len().min(at + 8)].join("\n")).collect()
 }
 
 /// Runs the server; ends it when its standard input does.

@@ -1,6 +1,6 @@
 //! Runs the tests, one trial for each edition of each, and stops the servers after the last.
 
-use crate::cluster::{shared_servers, stop_shared};
+use crate::cluster::{logged_deadlocks, shared_servers, stop_shared};
 use crate::edition::{Edition, Versions, postgres_15};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::any::Any;
@@ -204,5 +204,11 @@ pub fn main(modules: &[(&str, &'static [Test])]) -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     stop_shared();
     left_out.say();
-    conclusion.exit_code()
+    // A run's workers take their locks in one order; that a deadlock is tried again is for those with others.
+    let deadlocks = logged_deadlocks();
+    if deadlocks.is_empty() {
+        return conclusion.exit_code();
+    }
+    println!("{} deadlocks in the servers' logs:\n{}", deadlocks.len(), deadlocks.join("\n"));
+    ExitCode::FAILURE
 }

@@ -21,8 +21,8 @@ pub const TESTS: &[Test] = &[Test::richest("faults at random moments", faults_at
 const MOST_FAULTS: u64 = 6;
 
 const PHASES: &[&str] = &[
-    "start", "preflight", "schema", "recheck", "copy", "sequences", "index", "constraint", "attach", "foreign_key",
-    "compression", "rest", "refresh", "analyze", "verify", "jobs",
+    "start", "preflight", "schema", "recheck", "copy", "sequences", "index", "constraint", "attach", "hypertable_key",
+    "compression", "foreign_key", "rest", "refresh", "analyze", "verify", "jobs",
 ];
 
 /// Where a phase stands; one that is in no order, like that of stopping, before all others.

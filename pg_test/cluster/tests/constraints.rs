@@ -1,12 +1,13 @@
 //! Constraints, also those that the source's rows or their order make hard.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same};
+use cluster::{Edition, Pair, assert_same, quote};
 
 pub const TESTS: &[Test] = &[
     Test::both("a foreign key that the source violates arrives NOT VALID", violated),
     Test::apache("cycles, self references, deferrable, NOT VALID", hard_ones),
     Test::both("between hypertables and plain tables", with_hypertables),
+    Test::both("a function that needs the application's search_path", search_path),
 ];
 
 fn violated(edition: Edition) {
@@ -62,5 +63,32 @@ fn with_hypertables(edition: Edition) {
     for side in [&pair.source, &pair.target] {
         side.sql("DELETE FROM device WHERE id = 3");
     }
+    assert_same(&pair);
+}
+
+/// It stops the run, and the hint says what to do.
+fn search_path(edition: Edition) {
+    let pair = Pair::new("search_path", edition);
+    pair.source.sql(&format!("ALTER DATABASE {} SET search_path = app, public", quote(&pair.source.name)));
+    pair.source.sql(
+        "CREATE SCHEMA app; CREATE TABLE app.bounds (most int); INSERT INTO app.bounds VALUES (100);
+         CREATE FUNCTION app.fits(n int) RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN RETURN n <= (SELECT most FROM bounds); END';
+         CREATE FUNCTION app.half(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n / 2';
+         CREATE FUNCTION app.quarter(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN half(half(n)); END';
+         CREATE TABLE app.checked (t timestamptz NOT NULL, n int CHECK (app.fits(n)), q int GENERATED ALWAYS AS (app.quarter(n)) STORED);
+         SELECT create_hypertable('app.checked', by_range('t', INTERVAL '1 day'));
+         INSERT INTO app.checked SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n FROM generate_series(1, 50) n",
+    );
+    let run = pair.start("");
+    for function in ["quarter", "fits"] {
+        pair.wait_for_state(&run, "failed");
+        pair.wait_for_silence();
+        let said = pair.target.value(&format!("SELECT concat_ws(' ', phase, hint, context) FROM timescale_migrate.run WHERE id = {run}"));
+        assert!(said.contains("ALTER FUNCTION ... SET search_path") && said.contains(function), "{said}");
+        pair.target.sql(&format!("ALTER FUNCTION app.{function} SET search_path = app"));
+        pair.source.sql(&format!("ALTER FUNCTION app.{function} SET search_path = app"));
+        pair.target.value(&format!("SELECT run FROM migrate_resume({run}, wait => false)"));
+    }
+    pair.wait_for_state(&run, "done");
     assert_same(&pair);
 }

@@ -11,13 +11,13 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Stays in the phase in which it is refreshed, on the target alone.
-const CRAWL: &str = "CREATE FUNCTION crawl() RETURNS int LANGUAGE plpgsql AS
+pub const CRAWL: &str = "CREATE FUNCTION crawl() RETURNS int LANGUAGE plpgsql AS
         'BEGIN IF EXISTS (SELECT FROM pg_extension WHERE extname = ''timescale_migrate'') THEN PERFORM pg_sleep(600); END IF; RETURN 1; END';
     CREATE MATERIALIZED VIEW late AS SELECT crawl()";
 const FAST: &str = "CREATE OR REPLACE FUNCTION crawl() RETURNS int LANGUAGE sql AS 'SELECT 1'";
 
 /// Starts a run, and ends it at that point.
-fn stopped(pair: &Pair, options: &str) -> String {
+pub fn stopped(pair: &Pair, options: &str) -> String {
     let run = pair.start(&format!(", options => '{options}'"));
     cluster::poll("the run to refresh its view", || pair.target.is("SELECT phase = 'refresh' FROM migrate_status()"));
     assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));

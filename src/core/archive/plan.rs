@@ -16,6 +16,8 @@ pub struct Filter {
     /// Objects by catalog and OID that are made in another way once the rest of `PreData` is
     /// there, namely continuous aggregates. What needs them is made after that.
     pub provided: HashSet<(u32, u32)>,
+    /// Objects by catalog and OID that need the tables of `PreData` to be hypertables already.
+    pub late: HashSet<(u32, u32)>,
     /// Extensions that the target has already; what depends on them is made.
     pub extensions: Vec<String>,
     /// Schemas of such extensions. They are there already, what is in them is not made.
@@ -137,7 +139,8 @@ pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
 /// function to `Rest`, its indexes follow it there, and the foreign keys that need them; so do
 /// the users of what is provided.
 fn stages(entries: &[Entry], graph: &Graph, filter: &Filter) -> Vec<Stage> {
-    let stage = |entry: &Entry| if filter.provides(entry) { Stage::OnProvided } else { entry.stage() };
+    let is_late = |entry: &Entry| filter.provides(entry) || filter.late.contains(&(entry.class_oid, entry.oid));
+    let stage = |entry: &Entry| if is_late(entry) { Stage::OnProvided } else { entry.stage() };
     let mut stages: Vec<Stage> = entries.iter().map(stage).collect();
     let mut moved: Vec<usize> = (0..entries.len()).collect();
     while let Some(position) = moved.pop() {
@@ -222,6 +225,11 @@ fn is_there_already(entry: &Entry, why: Why) -> bool {
 }
 
 impl Filter {
+    /// The objects that are not made from the dump.
+    pub fn not_made(self) -> impl Iterator<Item = (u32, u32)> {
+        self.objects.into_iter().chain(self.provided)
+    }
+
     fn provides(&self, entry: &Entry) -> bool {
         self.provided.contains(&(entry.class_oid, entry.oid))
     }

@@ -29,6 +29,14 @@ pub enum Into {
 }
 
 impl Into {
+    /// The table that the rows belong to here; of chunks, what their hypertable is known as.
+    pub fn table(&self) -> &Name {
+        match self {
+            Into::Table(name) => name,
+            Into::Chunk { hypertable, .. } | Into::Routed { hypertable, .. } => hypertable,
+        }
+    }
+
     /// Whether a chunk covers the same range.
     pub fn same_place(&self, other: &Into) -> bool {
         match (self, other) {

@@ -24,9 +24,12 @@ pub enum Stage {
     Tiered,
     Index,
     Constraint,
-    ForeignKey,
+    /// Foreign keys of hypertables where compressed chunks take no constraints.
+    HypertableKey,
     /// Compressed relations become their chunks' own.
     Compression,
+    /// All other foreign keys, which read compressed chunks too.
+    ForeignKey,
     /// Continuous aggregates are refreshed, each after those that it reads.
     Recompute,
     Analyze,
@@ -41,8 +44,9 @@ impl Stage {
             Stage::Tiered => "tiered",
             Stage::Index => "index",
             Stage::Constraint => "constraint",
-            Stage::ForeignKey => "foreign_key",
+            Stage::HypertableKey => "hypertable_key",
             Stage::Compression => "compression",
+            Stage::ForeignKey => "foreign_key",
             Stage::Recompute => "recompute",
             Stage::Analyze => "analyze",
             Stage::Verify => "verify",
@@ -69,6 +73,7 @@ pub struct Task {
 pub enum Work {
     Copy(Copy),
     Sql(Sql),
+    ForeignKey(ForeignKey),
     Attach(Attach),
     Recompute(Recompute),
     Recheck(Recheck),
@@ -87,7 +92,7 @@ impl Work {
     pub fn method(&self) -> String {
         match self {
             Work::Copy(copy) => copy.method(),
-            Work::Sql(_) => "SQL".to_string(),
+            Work::Sql(_) | Work::ForeignKey(_) => "SQL".to_string(),
             Work::Attach(_) => "attach".to_string(),
             Work::Recompute(_) => "refresh_continuous_aggregate".to_string(),
             Work::Recheck(_) => "count".to_string(),
@@ -101,12 +106,22 @@ impl Work {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sql {
     pub statements: Vec<String>,
-    /// A foreign key that the source itself violates is made NOT VALID instead, with a warning.
-    #[serde(default)]
-    pub not_valid_instead: bool,
     /// How many chunks a batch works on.
     #[serde(default)]
     pub chunks: usize,
+}
+
+/// A foreign key, made when all rows that it reads are here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub statements: Vec<String>,
+    /// The constraint's on the source.
+    pub oid: u32,
+    pub name: String,
+    pub table: Name,
+    pub references: Name,
+    /// What FROM names on the source to read all rows of the one and of the other.
+    pub read: [String; 2],
 }
 
 /// The end of a compressed chunk's way: what its copy task brought becomes a compressed chunk.
@@ -175,8 +190,7 @@ pub fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> 
 
 /// One statement as a task.
 pub fn sql(stage: Stage, object: String, bytes: i64, statements: Vec<String>) -> Task {
-    let not_valid_instead = stage == Stage::ForeignKey;
-    task(stage, object, 0, bytes, Work::Sql(Sql { statements, not_valid_instead, chunks: 0 }))
+    task(stage, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0 }))
 }
 
 /// An expression for a hypertable here by the name it is known as: with `cagg` that of the

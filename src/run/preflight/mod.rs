@@ -185,7 +185,7 @@ pub fn check(
         );
     }
     objects::tablespaces(report, &database, options)?;
-    objects::foreign_keys(report, source, inventory)?;
+    objects::foreign_keys(report, inventory);
     objects::event_triggers(report, source)?;
     if fresh {
         objects::collisions(report, source, inventory)?;

@@ -245,21 +245,19 @@ pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb
     Ok(())
 }
 
-pub(super) fn foreign_keys(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
+pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
     let of_chunks: HashSet<u32> =
         inventory.excluded.iter().filter(|e| e.class_oid == PG_CONSTRAINT).map(|e| e.oid).collect();
-    let rows: Vec<(u32, String, String)> = source.ask(include_str!("../../../sql/source/foreign_keys.sql"))?;
-    for (_, table, name) in rows.into_iter().filter(|(oid, ..)| !of_chunks.contains(oid)) {
+    for key in inventory.foreign_keys.iter().filter(|key| !key.validated && !of_chunks.contains(&key.oid)) {
         report.add(
             "foreign_keys",
             Status::Warning,
-            format!("{name} on {table}"),
+            format!("{} on {}", key.name, key.table.shown()),
             "is NOT VALID on the source and will be here",
             "ALTER TABLE ... VALIDATE CONSTRAINT on either side, once no row violates it.",
         );
     }
     report.settle("foreign_keys", "all foreign keys", "are validated on the source");
-    Ok(())
 }
 
 pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Result<()> {

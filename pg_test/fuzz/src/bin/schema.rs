@@ -161,6 +161,7 @@ fuzz_target!(init: write_seeds(), |input: Input| {
         provided: some(&input.provided),
         extensions: vec![pick(&NAMES, input.extension).to_owned()],
         schemas: vec![pick(&NAMES, input.schema).to_owned()],
+        ..Filter::default()
     };
     is_sorted_out(&archive, &filter);
     entries.iter().for_each(statements);

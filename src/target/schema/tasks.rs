@@ -1,0 +1,85 @@
+//! What the workers make of the schema, as tasks.
+
+use super::Maker;
+use crate::core::archive::{Entry, Plan, Stage};
+use crate::core::compression::takes_constraints;
+use crate::core::inventory::{ForeignKey, Inventory};
+use crate::core::name::Name;
+use crate::core::plan::{self, Task};
+use crate::error::{Error, Result};
+use std::collections::{HashMap, HashSet};
+
+impl Maker {
+    /// The entries of a stage that make an index of a hypertable, by itself or for a constraint,
+    /// each with the index's name.
+    pub fn hypertable_indexes<'p>(&self, plan: &Plan<'p>, stage: Stage) -> Vec<(&'p Entry, Name)> {
+        let made = [Stage::PreData, Stage::OnProvided].into_iter().flat_map(|stage| plan.stage(stage));
+        let hypertables: HashMap<i32, &str> = made
+            .filter(|entry| entry.desc == "TABLE")
+            .filter(|entry| entry.namespace.clone().is_some_and(|s| self.hypertables.contains(&(s, entry.tag.clone()))))
+            .map(|entry| (entry.dump_id, entry.tag.as_str()))
+            .collect();
+        let index = |entry: &&'p Entry| {
+            let table = entry.dependencies.iter().find_map(|id| hypertables.get(id))?;
+            let name = match entry.desc.as_str() {
+                "INDEX" => entry.tag.as_str(),
+                // The other constraint of this kind, since PostgreSQL 18, has no index.
+                "CONSTRAINT" if !entry.definition.contains(" NOT NULL ") => {
+                    entry.tag.strip_prefix(table)?.strip_prefix(' ')?
+                }
+                _ => return None,
+            };
+            Some((*entry, Name::new(entry.namespace.clone()?, name)))
+        };
+        plan.stage(stage).iter().filter_map(index).collect()
+    }
+
+    /// A stage's entries as tasks for the workers, but for the indexes of hypertables.
+    pub fn tasks(&self, plan: &Plan, from: Stage, to: plan::Stage) -> Vec<Task> {
+        let others: HashSet<i32> = self.hypertable_indexes(plan, from).iter().map(|(entry, _)| entry.dump_id).collect();
+        let wanted = plan.stage(from).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
+        let statements = |entry: &Entry| lock_for(entry, plan).into_iter().chain(self.statements(entry)).collect();
+        wanted.map(|entry| plan::sql(to, entry.object(), 0, statements(entry))).collect()
+    }
+
+    /// The foreign keys as tasks for the workers.
+    pub fn foreign_keys(&self, plan: &Plan, inventory: &Inventory, target: &plan::Target) -> Result<Vec<Task>> {
+        let known: HashMap<u32, &ForeignKey> = inventory.foreign_keys.iter().map(|k| (k.oid, k)).collect();
+        let is_hypertable = |name: &Name| self.hypertables.contains(&(name.schema.clone(), name.name.clone()));
+        // As in every key's own queries: of a table without partitions, not the rows of its children.
+        let read = |name: &Name, partitioned: bool| match partitioned || is_hypertable(name) {
+            true => name.to_string(),
+            false => format!("ONLY {name}"),
+        };
+        let task = |entry: &&Entry| {
+            let key = known.get(&entry.oid).ok_or_else(|| Error::internal(format!("{} is unknown", entry.object())))?;
+            // No hypertable can reference another, so that it waits for nothing that comes later.
+            let stage = match is_hypertable(&key.table) && !takes_constraints(&target.server) {
+                true => plan::Stage::HypertableKey,
+                false => plan::Stage::ForeignKey,
+            };
+            let work = plan::ForeignKey {
+                statements: self.statements(entry),
+                oid: key.oid,
+                name: key.name.clone(),
+                table: key.table.clone(),
+                references: key.references.clone(),
+                read: [read(&key.table, key.partitioned[0]), read(&key.references, key.partitioned[1])],
+            };
+            Ok(plan::task(stage, entry.object(), 0, 0, plan::Work::ForeignKey(work)))
+        };
+        plan.stage(Stage::ForeignKey).iter().filter(|entry| self.wants(entry)).map(task).collect()
+    }
+}
+
+/// A table is marked by an index of it after that is made, which takes a stronger lock than making it. Two
+/// workers that make indexes of one table must not both wait for that: they take it first.
+fn lock_for(entry: &Entry, plan: &Plan) -> Option<String> {
+    if entry.desc != "INDEX" || !entry.definition.contains("\nALTER TABLE ") {
+        return None;
+    }
+    let made = [Stage::PreData, Stage::OnProvided].into_iter().flat_map(|stage| plan.stage(stage));
+    let table = made.into_iter().find(|table| table.desc == "TABLE" && entry.dependencies.contains(&table.dump_id))?;
+    let name = Name::new(table.namespace.clone()?, table.tag.clone());
+    Some(format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"))
+}
