@@ -91,6 +91,7 @@ COMMENT ON COLUMN timescale_migrate.task_log.target IS 'its name then, quoted as
 COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
 -- Largest first: the longest task must not be the last to start.
 CREATE INDEX task_log_open ON timescale_migrate.task_log (run, stage, (-estimated_bytes), id) WHERE state = 'pending';
+CREATE INDEX task_log_relation ON timescale_migrate.task_log (relation) WHERE relation IS NOT NULL;
 CREATE INDEX task_log_failed ON timescale_migrate.task_log (run, stage) WHERE state = 'failed';
 
 -- What a run has made: objects of catalogs, without what is part of them.

@@ -12,7 +12,7 @@
 -- belongs to one chunk, a view that keeps this join true. Chunks that were dropped but are remembered (until 2.25) are skipped, and
 -- so are rows whose relation is gone.
 WITH hypertable AS (
-    SELECT h.id, c.oid, h.associated_schema_name, h.associated_table_prefix, c.reloptions, t.reloptions AS toast_options
+    SELECT h.id, c.oid, h.associated_schema_name, h.associated_table_prefix, c.reloptions, c.relrowsecurity, t.reloptions AS toast_options
     FROM _timescaledb_catalog.hypertable h
     JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
@@ -94,6 +94,21 @@ SELECT json_build_object(
                     WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = k.oid AND d.objsubid = 0),
         'options', CASE WHEN (c.reloptions, toast.reloptions) IS DISTINCT FROM (h.reloptions, h.toast_options)
             THEN array_cat(coalesce(c.reloptions, '{}'), ARRAY(SELECT 'toast.' || o FROM unnest(toast.reloptions) o)) END,
+        'row_security', CASE WHEN c.relrowsecurity AND NOT h.relrowsecurity THEN true END,
+        'checks', (
+            SELECT json_object_agg(o.conname, pg_get_constraintdef(o.oid))
+            FROM pg_catalog.pg_constraint o
+            -- Rows may violate one that is not valid.
+            WHERE o.conrelid = k.oid AND o.contype = 'c' AND o.convalidated AND o.conislocal AND o.coninhcount = 0 AND o.conname !~ '^constraint_\d+$'),
+        -- The hypertable's index that the chunk is clustered on, as reorder_chunk() leaves it.
+        'cluster', (
+            SELECT i.relname
+            FROM pg_catalog.pg_index x
+            JOIN pg_catalog.pg_index r ON r.indrelid = h.oid AND NOT r.indisclustered AND r.indisunique = x.indisunique
+            JOIN pg_catalog.pg_class i ON i.oid = r.indexrelid
+            WHERE x.indrelid = k.oid AND x.indisclustered
+              AND split_part(pg_get_indexdef(r.indexrelid), ' USING ', 2) = split_part(pg_get_indexdef(x.indexrelid), ' USING ', 2)
+            LIMIT 1),
         'columns', own.columns))::text, '{}')::json
 )::text
 FROM chunk k

@@ -33,7 +33,7 @@ relation AS (
     FROM hypertable h WHERE h.cagg IS NOT NULL
 ),
 of AS (
-    SELECT r.kind, r.subject, r.root, c.*, p.relacl AS root_acl, p.relowner AS root_owner, h.relrowsecurity AS root_row_security, h.relreplident AS root_identity,
+    SELECT r.kind, r.subject, r.root, c.*, p.relacl AS root_acl, p.relowner AS root_owner, h.relforcerowsecurity AS root_force_row_security, h.relreplident AS root_identity,
            h.relpersistence AS root_persistence, h.relam AS root_am
     FROM relation r
     JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind IN ('r', 'p')
@@ -47,7 +47,7 @@ finding AS (
         SELECT 'privileges' AS what
         WHERE o.relacl IS DISTINCT FROM o.root_acl
         UNION ALL SELECT 'an owner' WHERE o.relowner <> o.root_owner
-        UNION ALL SELECT 'row security' WHERE o.relrowsecurity AND o.root_row_security IS NOT TRUE
+        UNION ALL SELECT 'row security' WHERE o.relrowsecurity AND o.root IS NULL OR o.relforcerowsecurity AND o.root_force_row_security IS NOT TRUE
         UNION ALL SELECT 'a replica identity'
         WHERE o.relreplident <> coalesce(o.root_identity, 'd') AND (o.kind <> 'materialization hypertable of' OR o.relreplident = 'i')
         UNION ALL SELECT 'a persistence' WHERE o.relpersistence <> o.root_persistence
@@ -72,14 +72,17 @@ finding AS (
     SELECT o.kind, o.subject, 'an index to cluster on', o.oid
     FROM of o
     JOIN pg_catalog.pg_index x ON x.indrelid = o.oid AND x.indisclustered
-    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_index r WHERE r.indrelid = o.root AND r.indisclustered)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_index r
+        WHERE r.indrelid = o.root AND r.indisunique = x.indisunique
+          AND split_part(pg_get_indexdef(r.indexrelid), ' USING ', 2) = split_part(pg_get_indexdef(x.indexrelid), ' USING ', 2))
     UNION ALL
     SELECT o.kind, o.subject, 'a constraint', o.oid
     FROM of o
     JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid
-    -- The bounds of its slices, and the hypertable's foreign keys.
     WHERE k.conislocal AND k.coninhcount = 0
-      AND (k.contype = 'c' AND (o.root IS NULL OR k.conname !~ '^constraint_\d+$')
+      AND (k.contype = 'c' AND (o.root IS NULL OR NOT k.convalidated)
+           -- Not the hypertable's own.
            OR k.contype = 'f' AND k.conparentid = 0 AND NOT EXISTS (
                SELECT FROM pg_catalog.pg_constraint r WHERE r.conrelid = o.root AND r.contype = 'f' AND r.confrelid = k.confrelid)
            OR k.contype IN ('p', 'u', 'x') AND o.root IS NULL)

@@ -95,7 +95,11 @@ AS $$
 DECLARE
     root record;
 BEGIN
-    SELECT i.relname, x.indisclustered, x.indisreplident INTO STRICT root
+    SELECT i.relname, x.indisreplident, coalesce((
+               -- A chunk may be clustered on another one.
+               SELECT t.work #>> '{into,chunk,own,cluster}' FROM timescale_migrate.task_log t WHERE t.relation = chunk AND t.stage = 'copy' LIMIT 1
+           ) = i.relname, x.indisclustered) AS indisclustered
+    INTO STRICT root
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
     WHERE x.indexrelid = index;
     -- Until 2.21 each index of a chunk has a row. Since 2.22 it is found by what it is.

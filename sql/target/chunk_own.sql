@@ -1,8 +1,8 @@
 -- What single chunks have otherwise than their hypertable.
 -- Run at CREATE EXTENSION; called on the target by the workers, on chunks without rows. TimescaleDB 2.19 and later, any edition.
 
--- Gives a chunk its schema and name, comments, storage parameters and the settings of columns: `own` of inventory/chunks.sql. Can be repeated. Returns
--- what could not be done, or NULL.
+-- Gives a chunk its schema and name, comments, storage parameters, settings of columns and CHECK constraints: `own` of inventory/chunks.sql. Can be
+-- repeated. Returns what could not be done, or NULL. The index to cluster on is marked here if the chunk has it already, else by tie_chunk_index().
 CREATE FUNCTION timescale_migrate.set_chunk_own(chunk regclass, own jsonb)
 RETURNS text
 LANGUAGE plpgsql
@@ -31,6 +31,12 @@ BEGIN
         FROM jsonb_array_elements_text(own->'options') o
         HAVING count(*) > 0
         UNION ALL
+        SELECT 'ENABLE ROW LEVEL SECURITY' WHERE own ? 'row_security'
+        UNION ALL
+        SELECT format('ADD CONSTRAINT %I %s', o.key, o.value)
+        FROM jsonb_each_text(own->'checks') o
+        WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = chunk AND k.conname = o.key)
+        UNION ALL
         SELECT format('ALTER %I %s', a->>'name', s.change)
         FROM jsonb_array_elements(own->'columns') a
         CROSS JOIN LATERAL (
@@ -56,6 +62,18 @@ BEGIN
     END IF;
     FOR c IN SELECT a FROM jsonb_array_elements(own->'columns') a WHERE a ? 'comment' LOOP
         EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', chunk, c->>'name', c->>'comment');
+    END LOOP;
+
+    FOR c IN
+        SELECT to_json(i.relname) FROM pg_inherits h
+        JOIN pg_index r ON r.indrelid = h.inhparent
+        JOIN pg_class ri ON ri.oid = r.indexrelid AND ri.relname = own->>'cluster'
+        JOIN pg_index x ON x.indrelid = h.inhrelid AND x.indisunique = r.indisunique
+          AND split_part(pg_get_indexdef(r.indexrelid), ' USING ', 2) = split_part(pg_get_indexdef(x.indexrelid), ' USING ', 2)
+        JOIN pg_class i ON i.oid = x.indexrelid
+        WHERE h.inhrelid = chunk LIMIT 1
+    LOOP
+        EXECUTE format('ALTER TABLE %s CLUSTER ON %I', chunk, c #>> '{}');
     END LOOP;
 
     -- The name comes last: whatever it is, TimescaleDB and this extension know the chunk by its number.

@@ -19,7 +19,9 @@ const NEWEST: [Versions; 2] = [Versions::new("2.19.3", "2.29.2"), Versions::new(
 
 /// Everything of chunks that is one's own, by the chunk's first slice.
 const OWN: &str = "SELECT string_agg(concat_ws(' ', i.inhparent::regclass, pg_get_constraintdef(k.oid),
-        CASE WHEN c.relname !~ '_\\d+_chunk$' THEN c.relname END, c.relnamespace::regnamespace, c.reloptions, t.reloptions, obj_description(c.oid),
+        CASE WHEN c.relname !~ '_\\d+_chunk$' THEN c.relname END, c.relnamespace::regnamespace, c.relrowsecurity, c.reloptions, t.reloptions, obj_description(c.oid),
+        (SELECT string_agg(o.conname || ' ' || pg_get_constraintdef(o.oid), ' ') FROM pg_constraint o WHERE o.conrelid = c.oid AND o.conname ~ 'few'),
+        (SELECT split_part(pg_get_indexdef(x.indexrelid), ' USING ', 2) FROM pg_index x WHERE x.indrelid = c.oid AND x.indisclustered),
         (SELECT string_agg(concat_ws(' ', a.attname, nullif(a.attstattarget, -1), (SELECT string_agg(o, ' ') FROM unnest(a.attoptions) o WHERE o !~ 'pg_attver'), a.attstorage, a.attcompression, col_description(c.oid, a.attnum)), ', ' ORDER BY a.attname)
          FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)), E'\\n'
         ORDER BY i.inhparent::regclass::text, pg_get_constraintdef(k.oid))
@@ -54,6 +56,10 @@ fn own_chunks(versions: Versions) {
         (3, "ALTER TABLE %s RESET (fillfactor, toast.autovacuum_enabled)"),
         (3, "ALTER TABLE %s ALTER v SET STATISTICS 999, ALTER note SET (n_distinct = 5), ALTER note SET STORAGE EXTERNAL, ALTER note SET COMPRESSION pglz"),
         (4, "COMMENT ON COLUMN %s.v IS 'of a chunk'"),
+        (4, "SELECT reorder_chunk('%s', 'h_dev_t_idx')"),
+        (5, "SELECT reorder_chunk('%s', 'h_dev_t_idx')"),
+        (5, "ALTER TABLE %s ENABLE ROW LEVEL SECURITY"),
+        (6, "ALTER TABLE %s ADD CONSTRAINT \"few devices\" CHECK (dev < 100)"),
         (5, "ALTER TABLE %s RENAME TO \"Odd name\""),
         (5, "ALTER TABLE %s SET SCHEMA archive"),
         (0, "SELECT compress_chunk('%s')"),
@@ -68,7 +74,9 @@ fn own_chunks(versions: Versions) {
     // Since 2.29 compressed rows are beside their chunk.
     let beside = ["rows of archive.", "rows seen in archive.", "schema Odd name_compressed", "schema _hyper_", "sparse indexes of "];
     assert_same_but(&pair, &beside);
-    assert_eq!(pair.source.value(OWN), pair.target.value(OWN));
+    let own = pair.target.value(OWN);
+    assert_eq!(pair.source.value(OWN), own);
+    assert!(own.contains("few devices") && own.contains("btree (dev, t)") && own.contains("read only"), "{own}");
     // TimescaleDB goes on with them.
     pair.both(&[
         "INSERT INTO h SELECT timestamptz '2024-01-01 00:01 UTC' + i * INTERVAL '20 minutes', i % 4, i, 'late' FROM generate_series(0, 8 * 72 - 1) i",
@@ -96,12 +104,12 @@ fn named(versions: Versions) {
     pair.source.sql("CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE PUBLICATION own");
     for (what, on_chunk, on_compressed, on_materialization) in [
         ("privileges", "GRANT SELECT ON %s TO :role", "GRANT SELECT ON %s TO :role", "GRANT SELECT ON %s TO :role"),
-        ("row security", "ALTER TABLE %s ENABLE ROW LEVEL SECURITY", "ALTER TABLE %s ENABLE ROW LEVEL SECURITY", ""),
+        ("row security", "", "ALTER TABLE %s ENABLE ROW LEVEL SECURITY", ""),
         ("a policy", "CREATE POLICY own ON %s USING (true)", "CREATE POLICY own ON %s USING (true)", "CREATE POLICY own ON %s USING (true)"),
-        ("a constraint", "ALTER TABLE %s ADD CONSTRAINT own CHECK (dev < 100)", "ALTER TABLE %s ADD CONSTRAINT own CHECK (dev < 100)", ""),
+        ("a constraint", "ALTER TABLE %s ADD CONSTRAINT own CHECK (dev > 2) NOT VALID", "ALTER TABLE %s ADD CONSTRAINT own CHECK (dev < 100)", ""),
         ("extended statistics", "CREATE STATISTICS own_c ON dev, v FROM %s", "CREATE STATISTICS own_z ON dev, _ts_meta_count FROM %s", "CREATE STATISTICS own_m ON day, v FROM %s"),
         ("a place in a publication", "ALTER PUBLICATION own ADD TABLE ONLY %s", "ALTER PUBLICATION own ADD TABLE ONLY %s", "ALTER PUBLICATION own ADD TABLE %s"),
-        ("an index to cluster on", "SELECT reorder_chunk('%s', 'h_dev_t_idx')", "", ""),
+        ("an index to cluster on", "CREATE INDEX own_index ON %s (note); ALTER TABLE %s CLUSTER ON own_index", "", ""),
         ("a trigger", "", "CREATE TRIGGER own BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION noted()", ""),
         ("a setting of a column", "GRANT SELECT (dev) ON %s TO :role", "ALTER TABLE %s ALTER dev SET (n_distinct = 5)", "GRANT SELECT (v) ON %s TO :role"),
         ("a comment", "", "COMMENT ON TABLE %s IS 'own'", ""),
