@@ -87,6 +87,8 @@ impl Cluster {
             // Each database with TimescaleDB keeps one worker; many tests run at once.
             ("max_worker_processes", "100"),
             ("log_line_prefix", "%m [%p] %d: "),
+            // Of a deadlock too, whose error a worker keeps to itself and tries again.
+            ("log_lock_waits", "on"),
         ]);
         if has_library(bindir, ".so") {
             all.insert("shared_preload_libraries", "timescaledb");
@@ -232,7 +234,7 @@ pub fn logged_deadlocks() -> Vec<String> {
 /// What a log says of each deadlock: which database it was in, and what the processes were doing.
 fn deadlocks(log: &str) -> Vec<String> {
     let lines: Vec<&str> = log.lines().collect();
-    let found = lines.iter().enumerate().filter(|(_, line)| line.ends_with("ERROR:  deadlock detected"));
+    let found = lines.iter().enumerate().filter(|(_, line)| line.contains(" detected deadlock while waiting for "));
     found.map(|(at, _)| lines[at..lines.len().min(at + 8)].join("\n")).collect()
 }
 
