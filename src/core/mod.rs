@@ -15,3 +15,5 @@ pub mod recompute;
 pub mod retry;
 pub mod scope;
 pub mod settings;
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use crate::core::analyze;
 use crate::core::archive::Stage;
+use crate::core::inventory::Server;
 use crate::core::options::{Caggs, Level, Options, Policies, Roles};
 use crate::core::plan::{self, Task, Work};
 use crate::core::recompute;
@@ -25,8 +26,13 @@ fn step(phase: &'static str, object: impl Into<String>, method: impl Into<String
     Step { phase, object: object.into(), method: method.into(), rows: None, bytes: None, note: note.into() }
 }
 
-fn from_task(task: Task) -> Step {
+fn from_task(task: Task, source: &Server, options: &Options) -> Step {
     let (method, note) = match &task.work {
+        Work::Copy(copy) if copy.is_whole() && matches!(copy.into, plan::Into::Table(_)) => {
+            let unsplit = plan::unsplit(task.bytes, source, options).map(str::to_string);
+            let notes = [Some(copy.note()).filter(|note| !note.is_empty()), unsplit];
+            (copy.method(), notes.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        }
         Work::Copy(copy) => (copy.method(), copy.note()),
         _ => ("SQL".to_string(), String::new()),
     };
@@ -93,6 +99,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
             _ => None,
         })
         .collect();
+    let from_task = |task| from_task(task, &inventory.server, options);
     steps.extend(copies.into_iter().map(from_task));
     if !inventory.sequences.is_empty() {
         steps.push(step("sequences", format!("{} sequences", inventory.sequences.len()), "setval", ""));

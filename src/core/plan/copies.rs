@@ -20,6 +20,19 @@ fn parts(table: Size, split: i64) -> Vec<(i64, Option<i64>)> {
     (0..count).map(|i| (bound(i), (i + 1 < count).then(|| bound(i + 1)))).collect()
 }
 
+/// Into parts of which size tables are split, 0 for not at all: a scan of a range of pages came
+/// with PostgreSQL 14, and before it each part would read the whole table.
+fn split(source: &Server, options: &Options) -> i64 {
+    if source.version_num < 140_000 { 0 } else { options.split_bytes }
+}
+
+/// Why a table is copied in one part that is large enough for several.
+pub fn unsplit(size: i64, source: &Server, options: &Options) -> Option<&'static str> {
+    let wanted = options.split_bytes > 0 && size / options.split_bytes > 0;
+    (wanted && split(source, options) == 0)
+        .then_some("in one part: before PostgreSQL 14, each part of a table is found by reading all of it")
+}
+
 /// What the plan has to know of the target.
 pub struct Target {
     pub server: Server,
@@ -38,7 +51,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         copy.condition = table.condition.clone();
         copy.guards = inventory.guards(&[(table.oid, name.clone())]);
         let size = inventory.size(table.oid);
-        let parts = parts(size, options.split_bytes);
+        let parts = parts(size, split(&inventory.server, options));
         if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
             tasks.push(task(Stage::Copy, name.shown(), size.rows, size.bytes, Work::Copy(copy)));
             continue;

@@ -195,7 +195,7 @@ pub struct Copy {
 }
 
 impl Copy {
-    pub(super) fn new(source: Name, into: Into, columns: &[Column]) -> Self {
+    pub fn new(source: Name, into: Into, columns: &[Column]) -> Self {
         let sent: Vec<&Column> = columns.iter().filter(|c| !c.generated).collect();
         Copy {
             source,

@@ -4,7 +4,7 @@
 mod copies;
 mod copy;
 
-pub use copies::{Target, compressed_early, copies};
+pub use copies::{Target, compressed_early, copies, unsplit};
 pub use copy::{Compressed, Copy, Form, Into, Kept};
 
 use super::inventory::{Inventory, Size};
