@@ -108,9 +108,12 @@ CREATE TABLE timescale_migrate.message_log (
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     level text NOT NULL CHECK (level IN ('notice', 'warning')),
     phase text NOT NULL,
-    message text NOT NULL
+    message text NOT NULL,
+    xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
 );
+COMMENT ON COLUMN timescale_migrate.message_log.xid IS 'by which the caller of a run tells what is new since it last looked';
 CREATE INDEX ON timescale_migrate.message_log (run, id);
+CREATE INDEX ON timescale_migrate.message_log (run, xid);
 
 CREATE TABLE timescale_migrate.verification_log (
     run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,

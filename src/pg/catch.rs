@@ -5,8 +5,8 @@
 //! below everything that can fail, sees the error while it is raised and keeps those fields.
 
 use crate::error::{Error, Result, SqlState};
-use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{pg_guard, pg_sys};
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::AssertUnwindSafe;
@@ -51,7 +51,8 @@ pub fn pack(state: &SqlState) -> i32 {
     state.0.iter().enumerate().map(|(i, byte)| i32::from(byte.wrapping_sub(b'0') & 0x3f) << (6 * i)).sum()
 }
 
-unsafe extern "C-unwind" fn on_error(_: *mut c_void) {
+#[pg_guard]
+unsafe extern "C-unwind" fn on_error(_argument: *mut c_void) {
     // SAFETY: called by errfinish() with the error on top of the error stack; CopyErrorData()
     // wants a memory context other than ErrorContext, and its copy is freed at once.
     unsafe {

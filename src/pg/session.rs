@@ -37,18 +37,26 @@ pub fn connect(database: pg_sys::Oid, role: pg_sys::Oid) {
     }
 }
 
-/// Wakes another process of this server: its SIGUSR1 handler sets its latch.
+/// The process of this server with that id, if there still is one: by now the system may have
+/// given the id to a process of somebody else.
+fn process(pid: i32) -> Option<*mut pg_sys::PGPROC> {
+    // SAFETY: reads shared memory under its lock; finds nothing by the id 0.
+    let process = unsafe { pg_sys::BackendPidGetProc(pid) };
+    (!process.is_null()).then_some(process)
+}
+
+/// Wakes another process of this server by its latch.
 pub fn wake(pid: i32) {
-    if pid > 0 {
-        // SAFETY: a signal to a process of this server; every one of them handles SIGUSR1.
-        unsafe { libc::kill(pid, libc::SIGUSR1) };
+    if let Some(process) = process(pid) {
+        // SAFETY: its place in shared memory stays, whoever has it next; everybody may set a latch.
+        unsafe { pg_sys::SetLatch(&raw mut (*process).procLatch) };
     }
 }
 
-/// Cancels what another process of this server does, as `pg_cancel_backend` would.
+/// Cancels what another process of this server does, as `pg_cancel_backend` does.
 pub fn interrupt(pid: i32) {
-    if pid > 0 {
-        // SAFETY: as above; SIGINT cancels the current command.
+    if process(pid).is_some() {
+        // SAFETY: a signal to a process of this server; SIGINT cancels its current command.
         unsafe { libc::kill(pid, libc::SIGINT) };
     }
 }

@@ -1,6 +1,6 @@
 //! Registering background workers, and ending them.
 
-use pgrx::pg_sys;
+use pgrx::{pg_guard, pg_sys};
 use std::cell::RefCell;
 use std::ffi::c_char;
 
@@ -73,6 +73,7 @@ thread_local! {
     static DEPENDANTS: RefCell<Vec<Worker>> = const { RefCell::new(Vec::new()) };
 }
 
+#[pg_guard]
 unsafe extern "C-unwind" fn end_dependants(_code: std::ffi::c_int, _arg: pg_sys::Datum) {
     DEPENDANTS.with_borrow(|workers| workers.iter().for_each(Worker::terminate));
 }

@@ -35,21 +35,21 @@ pub fn keep_database(run: i64) -> Result<()> {
 
 /// Removes what `of` made, as run `run`.
 pub fn run(run: i64, of: i64) -> Result<()> {
-    state::set_phase(run, "cleanup")?;
+    state::enter(run, "cleanup")?;
     state::set_removed(of)?;
-    each("SELECT to_json(j)::text FROM timescale_migrate.made_jobs($1) j", of)?;
-    chunks(of)?;
+    each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_jobs($1) j", of)?;
+    chunks(run, of)?;
     // Before them, or two tables that refer to each other could be dropped only together.
-    each(include_str!("../../sql/target/made_foreign_keys.sql"), of)?;
-    while sweep(of)? {}
+    each(run, include_str!("../../sql/target/made_foreign_keys.sql"), of)?;
+    while sweep(run, of)? {}
     // What a copy brought and no chunk has taken over is part of nothing.
-    each("SELECT to_json(j)::text FROM timescale_migrate.made_compressed($1) j", of)?;
+    each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_compressed($1) j", of)?;
     database_as_before(of)?;
     let left = roles(of)?;
     let open: Vec<String> =
         transaction(|| spi::json_rows(include_str!("../../sql/target/made_left.sql"), &[of.into()]))?;
     if left.is_empty() && open.is_empty() {
-        return Ok(());
+        return transaction(|| state::finish(run));
     }
     let left = [open, left].concat();
     Err(Error::new(SqlState(*b"2BP01"), format!("{} objects that run {of} made are still in use", left.len()))
@@ -57,16 +57,22 @@ pub fn run(run: i64, of: i64) -> Result<()> {
         .hint("Drop what depends on them, then call migrate_cleanup again."))
 }
 
+/// Removes something in a transaction of its own, unless the run is to stop.
+fn removal<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    state::checkpoint(run)?;
+    transaction(work)
+}
+
 /// Runs the statements that a query gives, each in a transaction.
-fn each(query: &str, of: i64) -> Result<()> {
+fn each(run: i64, query: &str, of: i64) -> Result<()> {
     let statements: Vec<String> = transaction(|| spi::json_rows(query, &[of.into()]))?;
-    statements.iter().try_for_each(|statement| transaction(|| spi::execute(statement, &[]).map(drop)))
+    statements.iter().try_for_each(|statement| removal(run, || spi::execute(statement, &[]).map(drop)))
 }
 
 /// The chunks go before their hypertable, which would lock them all at once.
-fn chunks(of: i64) -> Result<()> {
+fn chunks(run: i64, of: i64) -> Result<()> {
     loop {
-        let dropped = transaction(|| {
+        let dropped = removal(run, || {
             let chunks: Vec<String> =
                 spi::json_rows(include_str!("../../sql/target/made_chunks.sql"), &[of.into(), (BATCH as i64).into()])?;
             if !chunks.is_empty() {
@@ -82,7 +88,7 @@ fn chunks(of: i64) -> Result<()> {
 
 /// Tries everything once, the newest first, because what depends on another object is mostly
 /// newer; whether anything could be removed and there is more.
-fn sweep(of: i64) -> Result<bool> {
+fn sweep(run: i64, of: i64) -> Result<bool> {
     let mut progress = false;
     let hypertables: Vec<(u32, String)> = transaction(|| {
         spi::json_rows(
@@ -103,29 +109,29 @@ fn sweep(of: i64) -> Result<bool> {
     let mut held: Vec<(Oid, Oid)> = Vec::new();
     for group in objects.chunk_by(|a, b| is_hypertable(a).is_none() && is_hypertable(b).is_none()) {
         if let Some((_, statement)) = is_hypertable(&group[0]) {
-            progress |= attempt(|| spi::execute(statement, &[]).map(drop))?;
+            progress |= attempt(run, || spi::execute(statement, &[]).map(drop))?;
             continue;
         }
         let group: Vec<_> =
             group.iter().map(|(class, object)| (Oid::from_u32(*class), Oid::from_u32(*object))).collect();
         for batch in group.chunks(BATCH) {
-            if delete(batch)? {
+            if delete(run, batch)? {
                 progress = true;
                 continue;
             }
             for object in batch.chunks(1) {
-                match delete(object)? {
+                match delete(run, object)? {
                     true => progress = true,
                     false => held.extend(object),
                 }
             }
         }
     }
-    Ok(progress | (!held.is_empty() && delete(&held)?))
+    Ok(progress | (!held.is_empty() && delete(run, &held)?))
 }
 
-fn delete(objects: &[(Oid, Oid)]) -> Result<bool> {
-    attempt(|| {
+fn delete(run: i64, objects: &[(Oid, Oid)]) -> Result<bool> {
+    attempt(run, || {
         deletion::delete(&still_there(objects)?);
         Ok(())
     })
@@ -142,8 +148,8 @@ fn still_there(objects: &[(Oid, Oid)]) -> Result<Vec<(Oid, Oid)>> {
 }
 
 /// Whether it went; that something depends on it is no error yet.
-fn attempt(work: impl FnOnce() -> Result<()>) -> Result<bool> {
-    match transaction(work) {
+fn attempt(run: i64, work: impl FnOnce() -> Result<()>) -> Result<bool> {
+    match removal(run, work) {
         Ok(()) => Ok(true),
         Err(error) if error.code == SqlState(*b"2BP01") => Ok(false),
         Err(error) => Err(error),

@@ -60,18 +60,15 @@ pub fn main(handle: u32) {
     let result = catch::everything(|| work(&block));
     session::ignore_interrupts();
     worker::await_dependants();
-    let ended = match &result {
-        Ok(true) => catch::transaction(|| state::finish(block.run)),
-        Ok(false) => Ok(()),
-        Err(error) => state::fail(block.run, error),
-    };
+    let ended = result.as_ref().map_or_else(|error| state::fail(block.run, error), |()| Ok(()));
     for error in [result.err(), ended.err()].into_iter().flatten() {
         report::log(&error.within(format!("timescale_migrate run {}", block.run)));
     }
 }
 
-/// False if another coordinator has the run, whose state is then not ours to write.
-fn work(block: &Block) -> Result<bool> {
+/// The run, whose last transaction writes that it is done. Nothing if another coordinator has it:
+/// its state is then not ours to write.
+fn work(block: &Block) -> Result<()> {
     settings()?;
     let kind = match block.kind {
         Kind::Migrate => "migrate",
@@ -81,10 +78,9 @@ fn work(block: &Block) -> Result<bool> {
     match block.resume {
         false => state::begin(block.run, kind, &block.source, &block.options)?,
         true if state::begin_again(block.run, &block.options)? => {}
-        true => return Ok(false),
+        true => return Ok(()),
     }
-    attempts(block)?;
-    Ok(true)
+    attempts(block)
 }
 
 /// The run, begun again under a new snapshot after errors that may pass. Each finished task is
@@ -114,9 +110,7 @@ fn attempts(block: &Block) -> Result<()> {
         let until = Instant::now() + pause;
         while Instant::now() < until {
             wait::on_latch(Duration::from_millis(200).min(pause), Event::Retry);
-            if let Some(stop) = state::stop_requested(block.run)? {
-                return Err(stop);
-            }
+            state::checkpoint(block.run)?;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The workers of a run, from the coordinator's side.
 
 use super::launch::{Block, Role};
-use super::{state, tasks};
+use super::state;
+use super::tasks::{self, Failure};
 use crate::core::options::OnError;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::shared::Segment;
@@ -69,28 +70,29 @@ impl Crew {
 
     /// Opens a stage and waits for its end: every task done, or with `on_error => 'continue'`
     /// also failed. Else the first failed task ends it, after the other tasks in flight. What a
-    /// new start of the run may cure ends it in any case.
+    /// new start of the run may cure ends it in any case, also if it failed in another stage, as
+    /// a comparison does beside the last statistics.
     pub fn work(&mut self, stage: &str) -> Result<()> {
-        if !tasks::stage(self.run, stage)?.0 {
-            return Ok(());
-        }
-        state::set_phase(self.run, stage)?;
-        self.wake();
+        let mut begun = false;
         loop {
             // Asked before the tasks are looked at: a worker that ends after this has written
             // what it did.
             let alive = self.workers.iter().filter(|w| w.life() != Life::Ended).count();
-            let (open, failures) = tasks::stage(self.run, stage)?;
-            let failure = failures.into_iter().find(|f| self.on_error == OnError::Stop || f.is_transient());
-            let failure = failure.or(state::stop_requested(self.run)?);
-            if let Some(failure) = failure {
-                self.dismiss()?;
-                // Where the run ended, for who asks afterwards.
-                state::set_phase(self.run, stage)?;
-                return Err(failure);
+            let (open, failures) = tasks::standing(self.run, stage)?;
+            let failure = failures.into_iter().find(|f| self.on_error == OnError::Stop || f.error.is_transient());
+            if let Some(Failure { stage, error }) = failure {
+                return self.stop(&stage, error);
+            }
+            if let Some(cancelled) = state::stop_requested(self.run)? {
+                return self.stop(stage, cancelled);
             }
             if !open {
                 return Ok(());
+            }
+            if !begun {
+                state::set_phase(self.run, stage)?;
+                self.wake();
+                begun = true;
             }
             if alive == 0 {
                 return Err(Error::new(
@@ -102,6 +104,14 @@ impl Crew {
             self.report()?;
             wait::on_latch(LOOK, Event::Workers);
         }
+    }
+
+    /// Ends the run by an error, after the tasks in flight; `phase` is where it ended, for who asks
+    /// afterwards.
+    fn stop(&mut self, phase: &str, error: Error) -> Result<()> {
+        self.dismiss()?;
+        state::set_phase(self.run, phase)?;
+        Err(error)
     }
 
     fn report(&mut self) -> Result<()> {

@@ -65,8 +65,7 @@ pub fn perform(context: &mut Context, claim: &Claim, key: &ForeignKey) -> Result
 }
 
 fn execute(claim: &Claim, statement: &str) -> Result<()> {
-    schema::announce(&claim.object, statement);
-    spi::execute(statement, &[]).map(drop)
+    schema::making(&claim.object, Some(statement), || spi::execute(statement, &[]).map(drop))
 }
 
 /// Whether an error is about the attempt, not about the key.
@@ -77,16 +76,17 @@ fn passes_on(error: &Error) -> bool {
 /// With `on_error => 'continue'` a copy may have failed. A key that is made without its rows would
 /// be violated, or never be checked against them.
 fn wait_for_nothing(run: i64, claim: &Claim, key: &ForeignKey) -> Result<()> {
-    schema::announce(&claim.object, &key.statements.join("\n"));
-    let missing: Vec<String> = spi::json_rows(
-        include_str!("../../sql/target/key_waits.sql"),
-        &[run.into(), key.table.to_string().into(), key.references.to_string().into()],
-    )?;
-    let Some(first) = missing.first() else { return Ok(()) };
-    let message = format!("{} cannot be made without the rows of {first}", claim.object);
-    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
-        .detail("The task that brings them has failed.")
-        .hint(format!("Mend its cause, then call migrate_resume({run}), which makes the key as well.")))
+    schema::making(&claim.object, Some(&key.statements.join("\n")), || {
+        let missing: Vec<String> = spi::json_rows(
+            include_str!("../../sql/target/key_waits.sql"),
+            &[run.into(), key.table.to_string().into(), key.references.to_string().into()],
+        )?;
+        let Some(first) = missing.first() else { return Ok(()) };
+        let message = format!("{} cannot be made without the rows of {first}", claim.object);
+        Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+            .detail("The task that brings them has failed.")
+            .hint(format!("Mend its cause, then call migrate_resume({run}), which makes the key as well.")))
+    })
 }
 
 /// Locks the tables in one order for all: workers make several keys of a table at the same time,

@@ -67,7 +67,8 @@ pub struct Started {
     worker: Worker,
     /// Cancels the run when dropped before its end.
     watched: bool,
-    seen: i64,
+    /// The snapshot that its messages were last read under.
+    seen: String,
 }
 
 /// Removes what a run has made; the number of objects that are gone.
@@ -121,11 +122,11 @@ fn launch(label: String, params: Params, kind: Kind, options: Options, resume: O
     let segment = Segment::create(&block.to_bytes()?);
     let name = format!("timescale_migrate run {run} coordinator");
     let before = starts(run)?;
+    let seen = spi::value::<String>("SELECT pg_catalog.pg_current_snapshot()::text", &[])?;
     let worker =
         Worker::start(&name, "timescale_migrate coordinator", "timescale_migrate_coordinator", segment.handle())
             .ok_or_else(no_slots)?;
-    let seen = spi::value::<i64>("SELECT max(id) FROM timescale_migrate.message_log WHERE run = $1", &[run.into()])?;
-    let mut started = Started { run, worker, watched: true, seen: seen.unwrap_or(0) };
+    let mut started = Started { run, worker, watched: true, seen: seen.unwrap_or_default() };
     // The segment has to stay until the coordinator has read it: its entry is the sign.
     while started.starts()? == before {
         if started.worker.life() == Life::Ended && started.starts()? == before {
@@ -196,16 +197,16 @@ impl Started {
     }
 
     fn relay(&mut self) -> Result<()> {
-        let rows: Vec<(i64, String, String)> = spi::json_rows(
-            "SELECT json_build_array(id, level, message)::text FROM timescale_migrate.message_log
-             WHERE run = $1 AND id > $2 ORDER BY id",
-            &[self.run.into(), self.seen.into()],
-        )?;
-        for (id, level, message) in rows {
-            self.seen = id;
-            match level.as_str() {
-                "warning" => report::warning(&message),
-                _ => report::notice(&message),
+        let query = include_str!("../../sql/target/new_messages.sql");
+        let answer =
+            spi::json_rows::<(String, Vec<(String, String)>)>(query, &[self.run.into(), self.seen.as_str().into()])?;
+        for (now, messages) in answer {
+            self.seen = now;
+            for (level, message) in messages {
+                match level.as_str() {
+                    "warning" => report::warning(&message),
+                    _ => report::notice(&message),
+                }
             }
         }
         Ok(())

@@ -33,7 +33,7 @@ struct Migration<'a> {
 pub fn run(block: &Block) -> Result<()> {
     let (id, options) = (block.run, &block.options);
     let begun = state::step_done(id, "tasks")?;
-    state::set_phase(id, "preflight")?;
+    state::enter(id, "preflight")?;
     let mut source = snapshot::reader(&block.params, id, options)?;
     let server = inventory::server(&mut source)?;
     let mut report = transaction(|| preflight::check_servers(&mut source, &block.params, &server, options))?;
@@ -49,6 +49,9 @@ pub fn run(block: &Block) -> Result<()> {
     report.refuse()?;
     let (mut keeper, inventory) = snapshot::hold(&mut source, &block.params, id, options, before)?;
     let mut scope = transaction(|| scope::of(&mut source, inventory, options))?;
+    // What came in between.
+    report.objects(&scope);
+    report.refuse()?;
     drop(source);
     state::set_source(id, &scope.inventory, &keeper.snapshot)?;
     let archive = source_schema::dump(&block.params, &scope.inventory.server, Some(&keeper.snapshot), options)?;
@@ -111,7 +114,7 @@ pub fn run(block: &Block) -> Result<()> {
     drop(tasks);
     crew.work("copy")?;
     crew.work("tiered")?;
-    state::set_phase(id, "sequences")?;
+    state::enter(id, "sequences")?;
     sequences::carry(&mut keeper.connection, &migration.inventory)?;
     migration.large_objects(&mut keeper)?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
@@ -168,8 +171,10 @@ impl Migration<'_> {
     /// Roles, then everything that has to be there before the rows.
     fn make_schema(&self, keeper: &mut snapshot::Keeper, early: &HashSet<Name>) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
-        state::set_phase(id, "schema")?;
-        let mut all = vec![Piece::new(None, || cleanup::keep_database(id).map(|()| Vec::new()))];
+        state::enter(id, "schema")?;
+        // By itself: what else is made in the same transaction could not be cancelled meanwhile.
+        transaction(|| cleanup::keep_database(id))?;
+        let mut all = Vec::new();
         if options.roles == Roles::Used {
             let roles = transaction(|| roles::needed(&mut keeper.connection, &self.inventory.jobs, options))?;
             let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
@@ -198,16 +203,19 @@ impl Migration<'_> {
     /// written to one since, nothing tells.
     fn large_objects(&self, keeper: &mut snapshot::Keeper) -> Result<()> {
         let (run, source) = (self.block.run, &mut keeper.connection);
-        state::set_phase(run, "large_objects")?;
-        while transaction(|| large_objects::remove(run, self.locks))? > 0 {}
+        state::enter(run, "large_objects")?;
+        while transaction(|| large_objects::remove(run, self.locks))? > 0 {
+            state::checkpoint(run)?;
+        }
         let objects = large_objects::read(source)?;
         if objects.is_empty() {
             return Ok(());
         }
         let about = |error: Error| error.about("large objects");
-        transaction(|| cleanup::entering(run, || large_objects::copy(source, &objects))).map_err(about)?;
+        transaction(|| cleanup::entering(run, || large_objects::make(&objects))).map_err(about)?;
         for batch in objects.chunks(self.locks as usize) {
-            transaction(|| batch.iter().try_for_each(|object| object.describe(&self.block.options))).map_err(about)?;
+            state::checkpoint(run)?;
+            transaction(|| large_objects::fill(source, batch, &self.block.options)).map_err(about)?;
         }
         Ok(())
     }
@@ -224,7 +232,7 @@ impl Migration<'_> {
         if self.plan.stage(stage).is_empty() {
             return Ok(());
         }
-        state::set_phase(self.block.run, phase)?;
+        state::enter(self.block.run, phase)?;
         self.make_pieces(phase, self.entries(stage).collect(), || Ok(()))
     }
 
@@ -248,20 +256,19 @@ impl Migration<'_> {
         for (object, made) in caggs {
             all.push(Piece::new(object.clone(), move || {
                 spi::set_local("timescaledb.restoring", "on")?;
-                schema::announce(&object, &made);
-                add(&object, &made)
+                schema::making(&object, Some(&made), || add(&object, &made))
             }));
         }
         if all.is_empty() {
             return Ok(());
         }
-        state::set_phase(run, to.name())?;
+        state::enter(run, to.name())?;
         self.make_pieces(&format!("{} roots", to.name()), all, || Ok(()))
     }
 
     /// The last transaction: from its commit on this database lives by itself, and the run is done.
     fn finish(&self) -> Result<()> {
-        state::set_phase(self.block.run, "jobs")?;
+        state::enter(self.block.run, "jobs")?;
         transaction(|| {
             schema::late_compression(&self.inventory)?;
             schema::jobs(&self.inventory, &self.maker, self.block.options.policies)?;
@@ -283,9 +290,10 @@ impl Migration<'_> {
         self.make_pieces("materialization hypertables", own.collect(), || Ok(()))?;
         let refreshes = schema::refreshes(&self.plan, &self.inventory);
         if !refreshes.is_empty() {
-            state::set_phase(self.block.run, "refresh")?;
+            state::enter(self.block.run, "refresh")?;
         }
         for (name, statement) in refreshes {
+            state::checkpoint(self.block.run)?;
             let mut warnings = Vec::new();
             let refreshed = transaction(|| {
                 let defaults = &self.inventory.server.defaults;

@@ -53,6 +53,7 @@ pub fn make(
         pieces.into_iter().filter(|piece| !piece.name.as_ref().is_some_and(|name| made.contains(name))).peekable();
     let mut ended = false;
     while !ended {
+        state::checkpoint(run)?;
         ended = transaction(|| {
             let names = cleanup::entering(run, || batch(run, &mut pieces, locks))?;
             enter(run, names.into_iter().map(|name| (digests.get(&name).cloned(), name)), true)?;
@@ -76,7 +77,7 @@ fn batch<'a>(run: i64, pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, l
             state::say_here(run, "warning", &warning)?;
         }
         names.extend(piece.name);
-        if count % LOOK == LOOK - 1 && held()? > locks {
+        if state::is_to_stop(run)? || (count % LOOK == LOOK - 1 && held()? > locks) {
             break;
         }
     }

@@ -24,7 +24,7 @@ pub fn all(run: i64, crew: &mut Crew, levels: &[Vec<Task>]) -> Result<()> {
         })?;
         crew.work("recompute")?;
         // With on_error => 'continue': what reads one that failed has to wait for it.
-        if !tasks::stage(run, "recompute")?.1.is_empty() {
+        if tasks::standing(run, "recompute")?.1.iter().any(|failure| failure.stage == "recompute") {
             break;
         }
         state::say(run, "notice", &format!("continuous aggregates of level {} are refreshed", number + 1))?;
@@ -39,8 +39,7 @@ pub fn perform(claim: &Claim, work: &Recompute) -> Result<()> {
         spi::value::<String>("SELECT timescale_migrate.begin_refresh($1, $2)", &[schema.into(), name.into()])
     })?;
     let call = call.ok_or_else(|| Error::internal("no statement to refresh with"))?;
-    schema::announce(&claim.object, &call);
-    top_level::run(&call).map_err(schema::describe)?;
+    schema::making(&claim.object, Some(&call), || top_level::run(&call)).map_err(schema::describe)?;
     transaction(|| {
         let name = format!("SELECT {}::pg_catalog.text", plan::hypertable(&work.cagg, true));
         if let Some(materialized) = spi::value::<String>(&name, &[])? {

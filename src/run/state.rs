@@ -32,6 +32,10 @@ pub(super) fn fields(error: &Error) -> [Option<String>; 7] {
 /// last until this process ends.
 pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()> {
     transaction(|| {
+        // Before anybody sees the run, whose holder has it for himself.
+        if !lock(RUN_LOCK, run as i32)? {
+            return Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {run} has a coordinator already")));
+        }
         spi::execute(
             "INSERT INTO timescale_migrate.run_log (id, kind, source, options)
              OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)",
@@ -39,7 +43,6 @@ pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()
         )
         .map(drop)
     })?;
-    transaction(|| lock(RUN_LOCK, run as i32).map(drop))?;
     take_place()
 }
 
@@ -93,6 +96,12 @@ fn lock(class: i32, id: i32) -> Result<bool> {
 
 pub(super) fn unlock(class: i32, id: i32) -> Result<()> {
     spi::execute("SELECT pg_catalog.pg_advisory_unlock($1, $2)", &[class.into(), id.into()]).map(drop)
+}
+
+/// Begins a phase that is the coordinator's own, unless the run is to stop.
+pub fn enter(run: i64, phase: &str) -> Result<()> {
+    checkpoint(run)?;
+    set_phase(run, phase)
 }
 
 /// The phase that the run is in; workers take tasks of the stage of the same name only.
@@ -152,17 +161,21 @@ pub fn progress(run: i64) -> Result<(bool, i64)> {
     row.into_iter().next().ok_or_else(|| Error::internal(format!("run {run} is gone")))
 }
 
-/// running -> done, in the current transaction
+/// running -> done, in the current transaction. Refused if the run is to stop: a request that
+/// comes after this finds it done, and says so.
 pub fn finish(run: i64) -> Result<()> {
     // All commits of the workers before this one are flushed with it: they ran with
     // synchronous_commit off.
     spi::set_local("synchronous_commit", "on")?;
-    spi::execute(
+    let touched = spi::execute(
         "UPDATE timescale_migrate.run_log SET state = 'done', phase = 'done', ended_at = clock_timestamp()
-         WHERE id = $1 AND state = 'running'",
+         WHERE id = $1 AND state = 'running' AND NOT stop_requested",
         &[run.into()],
-    )
-    .map(drop)
+    )?;
+    match touched {
+        1 => Ok(()),
+        _ => Err(stopped(run)),
+    }
 }
 
 /// running -> failed | cancelled
@@ -229,7 +242,8 @@ pub fn from_fields([side, sqlstate, message, detail, hint, context, object]: [Op
 }
 
 /// Asks a run to stop. Graceful: no task is begun any more; immediate: its coordinator is
-/// interrupted, and its workers end with it.
+/// interrupted as well, and its workers end with it. True only if the run will not be done: whether
+/// it is, is decided by the row that both this and [`finish`] write.
 pub fn request_cancel(run: i64, graceful: bool) -> Result<bool> {
     source_of(run)?;
     let Some(pid) =
@@ -237,12 +251,14 @@ pub fn request_cancel(run: i64, graceful: bool) -> Result<bool> {
     else {
         return Ok(false);
     };
-    if graceful {
-        spi::execute("UPDATE timescale_migrate.run_log SET stop_requested = true WHERE id = $1", &[run.into()])?;
-    } else {
+    let touched = spi::execute(
+        "UPDATE timescale_migrate.run_log SET stop_requested = true WHERE id = $1 AND state = 'running'",
+        &[run.into()],
+    )?;
+    if touched == 1 && !graceful {
         session::interrupt(pid);
     }
-    Ok(true)
+    Ok(touched == 1)
 }
 
 /// The source and the options of a run.
@@ -255,15 +271,26 @@ pub fn source_of(run: i64) -> Result<(String, String)> {
     .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("run {run} does not exist")))
 }
 
-/// The error that a graceful cancel ends a run with, once it was asked for.
+/// The error that a graceful cancel ends a run with.
+fn stopped(run: i64) -> Error {
+    Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled"))
+        .hint(format!("Its finished tasks stay; migrate_resume({run}) goes on."))
+}
+
+/// Whether the run is to stop, in the current transaction.
+pub fn is_to_stop(run: i64) -> Result<bool> {
+    let asked = "SELECT stop_requested FROM timescale_migrate.run_log WHERE id = $1";
+    Ok(spi::value::<bool>(asked, &[run.into()])?.unwrap_or(false))
+}
+
+/// The error to end with if the run is to stop.
 pub fn stop_requested(run: i64) -> Result<Option<Error>> {
-    let asked = transaction(|| {
-        spi::value::<bool>("SELECT stop_requested FROM timescale_migrate.run_log WHERE id = $1", &[run.into()])
-    })?;
-    Ok(asked.unwrap_or(false).then(|| {
-        Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled"))
-            .hint(format!("Its finished tasks stay; migrate_resume({run}) goes on."))
-    }))
+    Ok(transaction(|| is_to_stop(run))?.then(|| stopped(run)))
+}
+
+/// Between two pieces of work: ends the run here if it is to stop.
+pub fn checkpoint(run: i64) -> Result<()> {
+    stop_requested(run)?.map_or(Ok(()), Err)
 }
 
 /// Whether a step of the run was done, before an interruption or in this very start.

@@ -169,8 +169,15 @@ pub fn failed(id: i32, error: &Error) -> Result<()> {
     })
 }
 
-/// How a stage stands: whether it has open tasks, and of the failures the first of each kind.
-pub fn stage(run: i64, stage: &str) -> Result<(bool, Vec<Error>)> {
+/// A task that failed.
+pub struct Failure {
+    pub stage: String,
+    pub error: Error,
+}
+
+/// How a run stands: whether a stage has open tasks, and of the failures in any stage the first
+/// of each kind, for workers take tasks of the next stage beside the last ones of a stage.
+pub fn standing(run: i64, stage: &str) -> Result<(bool, Vec<Failure>)> {
     transaction(|| {
         // From the smallest: they are the last to be done, so that none of the dead rows is before.
         let open = spi::value::<i32>(
@@ -179,14 +186,15 @@ pub fn stage(run: i64, stage: &str) -> Result<(bool, Vec<Error>)> {
             &[run.into(), stage.into()],
         )?
         .is_some();
-        let failed = spi::json_rows(
-            "SELECT json_build_array(side, sqlstate, error, detail, hint, context, object)::text
-             FROM (SELECT DISTINCT ON (side, sqlstate) * FROM timescale_migrate.task_log
-                   WHERE run = $1 AND stage = $2 AND state = 'failed' ORDER BY side, sqlstate, ended_at) first
+        let failed = spi::json_rows::<(String, [Option<String>; 7])>(
+            "SELECT json_build_array(stage, json_build_array(side, sqlstate, error, detail, hint, context, object))::text
+             FROM (SELECT DISTINCT ON (stage, side, sqlstate) * FROM timescale_migrate.task_log
+                   WHERE run = $1 AND state = 'failed' ORDER BY stage, side, sqlstate, ended_at) first
              ORDER BY ended_at",
-            &[run.into(), stage.into()],
+            &[run.into()],
         )?;
-        Ok((open, failed.into_iter().map(from_fields).collect()))
+        let failure = |(stage, fields)| Failure { stage, error: from_fields(fields) };
+        Ok((open, failed.into_iter().map(failure).collect()))
     })
 }
 

@@ -161,7 +161,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
 /// A run that only compares.
 pub fn run(block: &Block, level: Level) -> Result<()> {
     let (id, options) = (block.run, &block.options);
-    state::set_phase(id, "snapshot")?;
+    state::enter(id, "snapshot")?;
     let mut reader = snapshot::reader(&block.params, id, options)?;
     let server = inventory::server(&mut reader)?;
     let before = snapshot::read(&mut reader, server)?;
@@ -189,7 +189,8 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     crew.work("verify")?;
     tasks::failures(id)?;
     judge(id)?;
-    crew.dismiss()
+    crew.dismiss()?;
+    transaction(|| state::finish(id))
 }
 
 /// Of the differences as many are named.

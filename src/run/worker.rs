@@ -154,8 +154,7 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
 fn statements(claim: &Claim, work: &Sql) -> Result<()> {
     catch::transaction(|| {
         for statement in &work.statements {
-            schema::announce(&claim.object, statement);
-            spi::execute(statement, &[])?;
+            schema::making(&claim.object, Some(statement), || spi::execute(statement, &[]))?;
         }
         tasks::done(claim.id, &Outcome::default())
     })

@@ -33,25 +33,37 @@ pub fn remove(run: i64, locks: i64) -> Result<i64> {
     Ok(spi::value::<i64>(removed, &[run.into(), locks.into()])?.unwrap_or(0))
 }
 
-/// Makes and fills them, in the current transaction, which takes no lock on them.
-pub fn copy(source: &mut Connection, objects: &[LargeObject]) -> Result<()> {
-    for object in objects {
-        spi::execute("SELECT pg_catalog.lo_create($1)", &[pgrx::pg_sys::Oid::from(object.oid).into()])?;
-    }
+/// Makes them, empty, in the current transaction, which takes no lock on them.
+pub fn make(objects: &[LargeObject]) -> Result<()> {
+    objects.iter().try_for_each(|object| {
+        spi::execute("SELECT pg_catalog.lo_create($1)", &[pgrx::pg_sys::Oid::from(object.oid).into()]).map(drop)
+    })
+}
+
+/// Fills and describes some of them, in the order of their OIDs with no other between them, in the
+/// current transaction, which takes a lock on each.
+pub fn fill(source: &mut Connection, objects: &[LargeObject], options: &Options) -> Result<()> {
+    let (Some(first), Some(last)) = (objects.first(), objects.last()) else { return Ok(()) };
+    let statement = format!(
+        "COPY (SELECT loid, pageno, data FROM pg_catalog.pg_largeobject WHERE loid BETWEEN {} AND {})
+         TO STDOUT (FORMAT binary)",
+        first.oid, last.oid
+    );
     let columns = ["loid", "pageno", "data"].map(String::from);
     let relation = spi::relation_oid("pg_catalog.pg_largeobject")?;
-    let mut data = source.copy_out("COPY pg_catalog.pg_largeobject (loid, pageno, data) TO STDOUT (FORMAT binary)")?;
+    let mut data = source.copy_out(&statement)?;
     let copy_options = copy::Options { columns: &columns, binary: true, freeze: false };
     let written = copy::into_relation(relation, &copy_options, &mut data)?;
     match data.finish()? {
-        sent if sent == written => Ok(()),
-        sent => Err(copy::count_mismatch("pg_catalog.pg_largeobject", sent, written)),
+        sent if sent == written => {}
+        sent => return Err(copy::count_mismatch("pg_catalog.pg_largeobject", sent, written)),
     }
+    objects.iter().try_for_each(|object| object.describe(options))
 }
 
 impl LargeObject {
     /// Owner, privileges and comment; takes a lock.
-    pub fn describe(&self, options: &Options) -> Result<()> {
+    fn describe(&self, options: &Options) -> Result<()> {
         let name = format!("LARGE OBJECT {}", self.oid);
         let mut statements = Vec::new();
         if options.owners == Keep::Keep {

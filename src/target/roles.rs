@@ -4,7 +4,7 @@
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};
 use crate::core::settings;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pg::catch::subtransaction;
 use crate::pg::spi;
 use crate::source::inventory::Ask;
@@ -91,9 +91,8 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>) -> Result<Vec<S
     #[cfg(feature = "pg18")]
     spi::set_local("md5_password_warnings", "off")?;
     for role in roles.iter().filter(|role| !role.here) {
-        schema::announce_secret(&format!("role {}", role.name));
-        spi::execute(&role.create(passwords.get(&role.name)), &[])
-            .map_err(|e: Error| e.about(format!("role {}", role.name)))?;
+        let create = role.create(passwords.get(&role.name));
+        schema::making(&format!("role {}", role.name), None, || spi::execute(&create, &[]))?;
     }
     let mut warnings = Vec::new();
     for role in roles {

@@ -156,7 +156,7 @@ impl Maker {
         }
         match subtransaction(run) {
             Err(error) if error.code == SqlState::QUERY_CANCELED => Err(error),
-            Err(error) => Ok(Some(format!("{} was left out: {error}", entry.object()))),
+            Err(error) => Ok(Some(format!("{} was left out: {}", entry.object(), describe(error)))),
             Ok(()) => Ok(None),
         }
     }
@@ -173,12 +173,9 @@ impl Maker {
 /// Runs a statement of the dump. PostgreSQL's errors unwind past this frame to the transaction's
 /// end, where [`describe`] adds what was being made.
 fn run(entry: &Entry, statement: &str) -> Result<()> {
-    match entry.desc.as_str() {
-        // Its options hold a password.
-        "USER MAPPING" => announce_secret(&entry.object()),
-        _ => announce(&entry.object(), statement),
-    }
-    spi::execute(statement, &[]).map(drop)
+    // The options of a user mapping hold a password.
+    let shown = (entry.desc != "USER MAPPING").then_some(statement);
+    making(&entry.object(), shown, || spi::execute(statement, &[]).map(drop))
 }
 
 thread_local! {
@@ -186,14 +183,13 @@ thread_local! {
     static CURRENT: RefCell<Option<(String, Option<String>)>> = const { RefCell::new(None) };
 }
 
-/// Remembers what is being made, for an error's context.
-pub fn announce(object: &str, statement: &str) {
-    CURRENT.set(Some((object.to_string(), Some(statement.trim().to_string()))));
-}
-
-/// The same, where an error must not show the statement.
-pub fn announce_secret(object: &str) {
-    CURRENT.set(Some((object.to_string(), None)));
+/// Does the work that makes an object, which until its end is what [`describe`] adds to an error.
+/// `statement`: what an error shows; None if it must not.
+pub fn making<R>(object: &str, statement: Option<&str>, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    CURRENT.set(Some((object.to_string(), statement.map(|statement| statement.trim().to_string()))));
+    let result = work()?;
+    CURRENT.take();
+    Ok(result)
 }
 
 /// Adds to an error what was being made when it was raised.
@@ -231,18 +227,20 @@ pub fn cagg(cagg: &Cagg, maker: &Maker) -> Result<()> {
 /// what could not be made.
 pub fn cagg_own(cagg: &Cagg) -> Result<Option<String>> {
     let name = cagg.qualified();
-    announce(&name.shown(), "set_cagg_own");
-    let lost = spi::value::<String>(
-        "SELECT timescale_migrate.set_cagg_own($1::pg_catalog.name, $2::pg_catalog.name, $3)",
-        &[name.schema.clone().into(), name.name.clone().into(), spi::json(&cagg.spec["own"])?],
-    )?;
+    let lost = making(&name.shown(), Some("set_cagg_own"), || {
+        spi::value::<String>(
+            "SELECT timescale_migrate.set_cagg_own($1::pg_catalog.name, $2::pg_catalog.name, $3)",
+            &[name.schema.clone().into(), name.name.clone().into(), spi::json(&cagg.spec["own"])?],
+        )
+    })?;
     Ok(lost.map(|lost| format!("continuous aggregate {}: {lost}", name.shown())))
 }
 
 /// Calls a function of this extension that makes an object out of its description.
 fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
-    announce(&object.shown(), function);
-    spi::execute(&format!("SELECT timescale_migrate.{function}($1)"), &[spi::json(spec)?]).map(drop)
+    making(&object.shown(), Some(function), || {
+        spi::execute(&format!("SELECT timescale_migrate.{function}($1)"), &[spi::json(spec)?]).map(drop)
+    })
 }
 
 /// An expression for a hypertable here.
@@ -274,11 +272,12 @@ fn compressions(inventory: &Inventory) -> impl Iterator<Item = (&Hypertable, &se
 
 fn enable(root: &Hypertable, spec: &serde_json::Value, late: &serde_json::Value) -> Result<()> {
     let name = root.known_as();
-    announce(&name.shown(), "enable_compression");
-    spi::execute(
-        &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", expression(root)),
-        &[spi::json(&spec["settings"])?, spi::json(late)?],
-    )?;
+    making(&name.shown(), Some("enable_compression"), || {
+        spi::execute(
+            &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", expression(root)),
+            &[spi::json(&spec["settings"])?, spi::json(late)?],
+        )
+    })?;
     // ALTER TABLE makes policies by itself along with certain settings.
     let named = serde_json::json!([{"schema": name.schema, "name": name.name, "cagg": root.cagg.is_some()}]);
     spi::execute("SELECT timescale_migrate.delete_policies($1)", &[spi::json(&named)?]).map(drop)
@@ -288,11 +287,12 @@ fn enable(root: &Hypertable, spec: &serde_json::Value, late: &serde_json::Value)
 pub fn chunk_skipping(inventory: &Inventory) -> Result<()> {
     for skipping in &inventory.skipping {
         let Some(root) = inventory.hypertables.iter().find(|h| h.id == skipping.hypertable_id) else { continue };
-        announce(&root.known_as().shown(), "enable_chunk_skipping");
-        spi::execute(
-            &format!("SELECT timescale_migrate.enable_chunk_skipping({}, $1)", expression(root)),
-            &[skipping.column.clone().into()],
-        )?;
+        making(&root.known_as().shown(), Some("enable_chunk_skipping"), || {
+            spi::execute(
+                &format!("SELECT timescale_migrate.enable_chunk_skipping({}, $1)", expression(root)),
+                &[skipping.column.clone().into()],
+            )
+        })?;
     }
     Ok(())
 }
@@ -323,9 +323,10 @@ pub fn jobs(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<
         if let Some(fields) = spec.as_object_mut().filter(|_| !maker.owners) {
             fields.remove("owner");
         }
-        announce(job["application_name"].as_str().unwrap_or("job"), "create_job");
         let paused = policies == Policies::Paused;
-        spi::execute("SELECT timescale_migrate.create_job($1, $2)", &[spi::json(&spec)?, paused.into()])?;
+        making(job["application_name"].as_str().unwrap_or("job"), Some("create_job"), || {
+            spi::execute("SELECT timescale_migrate.create_job($1, $2)", &[spi::json(&spec)?, paused.into()])
+        })?;
     }
     session::invalidate(spi::relation_oid("_timescaledb_cache.cache_inval_bgw_job")?);
     Ok(())

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("the coordinator is killed", coordinator_killed),
     Test::apache("the source's connections are cut", source_cut),
     Test::apache("while it waits for a lock on the source", waiting_for_a_lock),
+    Test::richest("in each phase of the coordinator", phases),
 ];
 
 fn slow_pair(name: &str, edition: Edition) -> Pair {
@@ -161,4 +162,88 @@ fn waiting_for_a_lock(edition: Edition) {
     let mut holder = pair.source.connect();
     holder.batch_execute("BEGIN; LOCK TABLE held").unwrap();
     pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"lock_timeout": 1, "retries": 0}')"#, &["held"]);
+}
+
+/// Holds the coordinator up in a phase: by statements of a session that stays open, or whenever it
+/// runs a command with this tag.
+enum Hold {
+    By(&'static str),
+    At(&'static str),
+}
+
+/// A cancel ends the run wherever it is, and before anything of it is live; a resume goes on.
+fn phases(edition: Edition) {
+    let pair = Pair::new("cancel_phases", edition);
+    pair.source.each(&[
+        "CREATE SEQUENCE counter; SELECT setval('counter', 42)",
+        "CREATE VIEW seen AS SELECT 1 AS n",
+        "CREATE TABLE parts (n int) PARTITION BY RANGE (n); CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (9);
+         CREATE INDEX whole ON parts (n); CREATE RULE nothing AS ON DELETE TO part DO INSTEAD NOTHING",
+        "CREATE TABLE metrics (t timestamptz NOT NULL); SELECT create_hypertable('metrics', 't');
+         INSERT INTO metrics VALUES ('2024-01-01 UTC')",
+        "SELECT lo_from_bytea(4714, 'x')",
+        "CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM metrics; CREATE MATERIALIZED VIEW doubled AS SELECT 2",
+        "CREATE FUNCTION told() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER told ON sql_drop EXECUTE FUNCTION told()",
+    ]);
+    let community = edition == Edition::Community;
+    if community {
+        pair.source.sql("SELECT add_retention_policy('metrics', INTERVAL '100 years')");
+    }
+    pair.target.each(&[
+        "CREATE TABLE public.held (tag text)",
+        "CREATE FUNCTION public.hold() RETURNS event_trigger LANGUAGE plpgsql AS
+             'BEGIN IF tg_tag = (SELECT tag FROM public.held) THEN PERFORM pg_advisory_xact_lock_shared(7); END IF; END'",
+        "CREATE EVENT TRIGGER hold ON ddl_command_start EXECUTE FUNCTION public.hold()",
+    ]);
+    let jobs = "SELECT count(*) FROM _timescaledb_config.bgw_job WHERE hypertable_id IS NOT NULL";
+    let mut run = None;
+    for (phase, hold, mode) in [
+        ("schema", Hold::At("CREATE VIEW"), "graceful"),
+        ("sequences", Hold::By("ALTER SEQUENCE counter CACHE 1"), "graceful"),
+        ("large_objects", Hold::By("LOCK TABLE pg_catalog.pg_largeobject IN SHARE MODE"), "graceful"),
+        ("attach", Hold::At("ALTER INDEX"), "graceful"),
+        ("rest", Hold::At("CREATE RULE"), "graceful"),
+        ("refresh", Hold::At("REFRESH MATERIALIZED VIEW"), "immediate"),
+        ("refresh", Hold::At("REFRESH MATERIALIZED VIEW"), "graceful"),
+        ("jobs", Hold::By("LOCK TABLE pg_catalog.pg_event_trigger IN SHARE MODE"), "immediate"),
+        ("jobs", Hold::By("LOCK TABLE pg_catalog.pg_event_trigger IN SHARE MODE"), "graceful"),
+    ] {
+        let mut holder = pair.target.connect();
+        let held = match hold {
+            Hold::By(statement) => statement.to_owned(),
+            Hold::At(tag) => {
+                pair.target.sql(&format!("TRUNCATE public.held; INSERT INTO public.held VALUES ('{tag}')"));
+                "SELECT pg_advisory_xact_lock(7)".to_owned()
+            }
+        };
+        holder.batch_execute(&format!("BEGIN; {held}")).unwrap();
+        let run = match &run {
+            None => run.insert(pair.start("")),
+            Some(run) => {
+                pair.target.rows(&format!("SELECT run FROM migrate_resume({run}, wait => false)"));
+                run
+            }
+        };
+        cluster::poll(&format!("the run to be held in {phase}"), || {
+            pair.target.is(&format!(
+                "SELECT EXISTS (SELECT FROM pg_locks JOIN timescale_migrate.run r USING (pid)
+                                WHERE NOT granted AND r.id = {run} AND r.phase = '{phase}')"
+            ))
+        });
+        assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, '{mode}')")), "{phase}");
+        if mode == "graceful" {
+            holder.batch_execute("ROLLBACK").unwrap();
+        }
+        cluster::poll("the end of the run", || pair.state(run) != "running");
+        assert_eq!(pair.state(run), "cancelled", "{phase}, {mode}");
+        pair.wait_for_silence();
+        assert_eq!(pair.target.value(jobs), "0", "{phase}, {mode}");
+    }
+    pair.target.sql("DROP EVENT TRIGGER hold; DROP FUNCTION hold; DROP TABLE held");
+    let run = run.unwrap();
+    pair.target.rows(&format!("SELECT * FROM migrate_resume({run})"));
+    assert_eq!(pair.state(&run), "done");
+    assert_eq!(pair.target.value(jobs), if community { "1" } else { "0" });
+    assert_same(&pair);
+    assert!(!pair.target.is(&format!("SELECT migrate_cancel({run})")), "a run that is done is not cancelled");
 }

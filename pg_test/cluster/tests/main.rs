@@ -30,6 +30,7 @@ scenarios!(
     upon_timescaledb,
     dropped_columns,
     postgresql_18,
+    errors,
     one_snapshot,
     cancel,
     older_source,

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("no more attempts than asked for", limit),
     Test::apache("a stopped process sends nothing more of a table", stopped_copy),
     Test::apache("a stopped process holds the snapshot", stopped_keeper),
+    Test::apache("the snapshot is lost while the last statistics are gathered", lost_before_comparing),
     Test::apache("on_error continue finishes all else", on_error),
 ];
 
@@ -181,6 +182,48 @@ fn stopped_keeper(edition: Edition) {
     );
     drop(stopped);
     wait_for_success(&pair, &run);
+}
+
+/// Workers compare while others still gather statistics: what fails there is tried again like all
+/// else.
+fn lost_before_comparing(edition: Edition) {
+    let pair = Pair::plain("retry_comparing", edition);
+    pair.source.each(&[
+        "CREATE FUNCTION held(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN n; END'",
+        "CREATE TABLE one AS SELECT 1 AS n; CREATE INDEX ON one (public.held(n)); CREATE TABLE two AS SELECT 2 AS n",
+        // On the target, while an index is made and while statistics are gathered, it waits.
+        "CREATE OR REPLACE FUNCTION held(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+         DECLARE phase text;
+         BEGIN
+             IF to_regclass('timescale_migrate.run_log') IS NOT NULL THEN
+                 EXECUTE 'SELECT phase FROM timescale_migrate.run_log' INTO phase;
+                 PERFORM pg_advisory_xact_lock_shared(CASE phase WHEN 'index' THEN 1 WHEN 'analyze' THEN 2 END);
+             END IF;
+             RETURN n;
+         END $$",
+    ]);
+    let mut holder = pair.target.connect();
+    holder.batch_execute("SELECT pg_advisory_lock(1), pg_advisory_lock(2)").unwrap();
+    let run = pair.start(r#", jobs => 4, options => '{"verify": "checksum"}'"#);
+    poll("the index to be held up", || {
+        pair.target.is("SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+                                       WHERE NOT granted AND locktype = 'advisory' AND datname = current_database())")
+    });
+    end(&pair, KEEPER);
+    poll("the snapshot to be gone", || {
+        pair.source.is(&format!(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND {KEEPER})"
+        ))
+    });
+    holder.batch_execute("SELECT pg_advisory_unlock(1)").unwrap();
+    poll("the comparisons to fail", || {
+        pair.target.is("SELECT count(*) = 2 FROM timescale_migrate.task WHERE phase = 'verify' AND state = 'failed'")
+    });
+    holder.batch_execute("SELECT pg_advisory_unlock(2)").unwrap();
+    wait_for_success(&pair, &run);
+    assert_said(&pair, &[&format!("run {run} continues under the new snapshot")]);
+    let phase = "SELECT phase FROM timescale_migrate.message WHERE message LIKE 'run % trying again in 1 s (1 of 10)'";
+    assert_eq!(pair.target.value(phase), "verify");
 }
 
 fn on_error(edition: Edition) {

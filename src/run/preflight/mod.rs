@@ -67,9 +67,17 @@ impl Report {
         }
     }
 
+    /// What does not arrive of what there is now, each once however often that is read.
+    pub fn objects(&mut self, scope: &Scope) {
+        self.left("objects", &scope.left);
+    }
+
     fn left(&mut self, check: &'static str, left: &[Left]) {
         for left in left {
             let status = if left.refused { Status::Error } else { Status::Warning };
+            if self.0.iter().any(|c| c.subject == left.subject && c.detail == left.detail) {
+                continue;
+            }
             self.add(check, status, left.subject.clone(), left.detail.clone(), left.hint.clone());
         }
     }
@@ -168,7 +176,7 @@ pub fn check(
     objects::rights(report, source, &inventory.server)?;
     objects::not_carried(report, source, &inventory.server)?;
     objects::hashes(report, source, &inventory.server)?;
-    report.left("objects", &scope.left);
+    report.objects(scope);
     objects::needed_roles(report, source, inventory, options)?;
     objects::extensions(report, source)?;
     let database = database::read(source)?;
