@@ -44,6 +44,7 @@ impl SqlState {
     pub const DISK_FULL: Self = Self(*b"53100");
     /// A full lock table, among others.
     pub const OUT_OF_MEMORY: Self = Self(*b"53200");
+    pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
     pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");
     pub const NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
     pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");

@@ -8,6 +8,7 @@
 //! XOR would not show.
 
 use super::name::{Name, column_list, quoted};
+use crate::error::{Error, SqlState};
 
 /// A query for `(count, checksum)`; the checksum is NULL where only a count is wanted. `rows` is
 /// what [`table`] or [`result`] give.
@@ -21,6 +22,19 @@ pub fn query(rows: &str, columns: &[String], checksum: bool) -> String {
          coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)::text \
          FROM (SELECT md5(convert_to(ROW({row})::text, 'UTF8')) AS h FROM {rows}) s"
     )
+}
+
+/// What a comparison of values failed by, with the way out where it may be that a row's text form
+/// is larger than PostgreSQL's limit of 1 GB: COPY in binary form carries such a row.
+pub fn failed(error: Error) -> Error {
+    match error.code {
+        SqlState::PROGRAM_LIMIT_EXCEEDED | SqlState::OUT_OF_MEMORY | SqlState::INTERNAL if error.hint.is_none() => {
+            error.hint(
+                "A row whose values are larger than 1 GB as text can only be counted: compare by level \"count\".",
+            )
+        }
+        _ => error,
+    }
 }
 
 /// A relation's rows. `only` leaves out those of children; a chunk has none, but its compressed
@@ -57,5 +71,14 @@ mod tests {
         assert!(sql.contains("ROW(t.\"a\"\"b\")::text"));
         assert!(sql.contains("FROM ONLY \"public\".\"t\" t WHERE x"));
         assert_eq!(query(&result("SELECT 1"), &[], false), "SELECT count(*), NULL::text FROM (SELECT 1) t");
+    }
+
+    #[test]
+    fn rows_without_a_text_form() {
+        // The server's errors for a value and for a row that are too large, and another one.
+        for (code, hinted) in [(*b"XX000", true), (*b"54000", true), (*b"42P01", false)] {
+            assert_eq!(failed(Error::new(SqlState(code), "no")).hint.is_some(), hinted);
+        }
+        assert_eq!(failed(Error::internal("no").hint("What to do.")).hint.as_deref(), Some("What to do."));
     }
 }

@@ -223,8 +223,12 @@ pub fn judge(run: i64) -> Result<()> {
         .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
 }
 
-/// One comparison: the source counts while this server does.
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
+    compare(context, claim, work).map_err(|error| if work.checksum { checksum::failed(error) } else { error })
+}
+
+/// One comparison: the source counts while this server does.
+fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
     let rows = |name: &Name| checksum::table(name, !work.chunk, work.condition.as_deref());
     let query = |rows: &str| checksum::query(rows, &work.columns, work.checksum);
     let mut asked = false;

@@ -3,7 +3,7 @@
 use cluster::suite::Test;
 use cluster::{Edition, Pair, assert_same, of_edition, shared_target};
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a wrong password, none, a wrong user", authentication),
     Test::apache("a database that there is not, or takes nobody", database),
     Test::apache("a service that there is not", service),
+    Test::apache("a password from a passfile", passfile),
     Test::apache("no encryption", encryption),
     Test::apache("encryption with a key that has a password", client_key),
 ];
@@ -118,6 +119,26 @@ fn database(edition: Edition) {
 fn service(edition: Edition) {
     let pair = Pair::plain("connect_service", edition);
     cannot_connect(&pair, "service=connect_nothing", "definition of service \"connect_nothing\" not found");
+}
+
+/// The target's server reads it, and every session of a run has its password from there.
+fn passfile(edition: Edition) {
+    let pair = Pair::plain("connect_passfile", edition);
+    pair.source.sql(
+        "DROP ROLE IF EXISTS connect_passfile; CREATE ROLE connect_passfile SUPERUSER LOGIN PASSWORD 'only there';
+         CREATE TABLE t (n int); INSERT INTO t VALUES (1)",
+    );
+    let data = pair.target.cluster.data();
+    let (owner, file) = (data.metadata().unwrap(), data.join("connect_passfile"));
+    std::fs::write(&file, "127.0.0.1:*:connect_passfile:connect_passfile:only there\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+    pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_passfile', DROP password)");
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["no password supplied"]);
+    reach(&pair, &format!("ADD passfile '{}'", file.display()));
+    pair.migrate();
+    assert_same(&pair);
+    pair.source.sql("DROP ROLE connect_passfile");
 }
 
 fn encryption(edition: Edition) {

@@ -2,7 +2,8 @@
 //! the way.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same};
+use cluster::{Edition, Pair, assert_same, of_edition, shared_target};
+use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     Test::both("nothing to say", nothing),
@@ -12,6 +13,8 @@ pub const TESTS: &[Test] = &[
     Test::apache("foreign keys that are not valid", foreign_keys),
     Test::apache("event triggers", event_triggers),
     Test::apache("a source user's rights", rights),
+    Test::apache("a role that may read all data", reads_all_data),
+    Test::apache("what PostgreSQL has that is not carried", not_carried),
     Test::apache("partitions and chunks by a hash that is another here", hashes),
     Test::both("what chunks have of their own", chunks_of_their_own),
 ];
@@ -219,6 +222,64 @@ fn rights(edition: Edition) {
     assert_eq!(pair.preflight("rights"), ["ok | preflight_few | may read everything that is copied"]);
     pair.migrate_with(r#"'{"owners": "drop", "privileges": "drop"}'"#);
     assert_eq!(pair.target.value("SELECT count(*) FROM h"), "30");
+}
+
+/// It needs no grants; only rows that a policy hides it must be allowed to see besides.
+fn reads_all_data(edition: Edition) {
+    let pair = Pair::new("preflight_all_data", edition);
+    pair.source.sql(
+        "DROP ROLE IF EXISTS preflight_all_data; CREATE ROLE preflight_all_data LOGIN PASSWORD 'x' IN ROLE pg_read_all_data;
+         CREATE SCHEMA shut; CREATE TABLE shut.t (n serial); INSERT INTO shut.t VALUES (DEFAULT), (DEFAULT);
+         CREATE TABLE h (t timestamptz NOT NULL); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 day' FROM generate_series(1, 5) n;
+         CREATE TABLE hidden (n int); INSERT INTO hidden VALUES (1); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+         SELECT lo_from_bytea(4714, 'x')",
+    );
+    reach_as(&pair, "preflight_all_data");
+    assert_eq!(
+        pair.preflight("rights"),
+        ["error | public.hidden | row security hides rows from this role | Grant it to preflight_all_data or connect as another role."]
+    );
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["public.hidden", "row security"]);
+    pair.source.sql("ALTER ROLE preflight_all_data BYPASSRLS");
+    assert_eq!(pair.preflight("rights"), ["ok | preflight_all_data | may read everything that is copied"]);
+    pair.migrate();
+    assert_same(&pair);
+    pair.source.sql("DROP ROLE preflight_all_data");
+}
+
+fn not_carried(edition: Edition) {
+    let settings = [("wal_level", "logical"), ("max_prepared_transactions", "5")];
+    let source = Arc::new(of_edition(edition, &settings));
+    let pair = Pair::between("preflight_not_carried", source, shared_target(edition));
+    pair.source.each(&[
+        "CREATE TABLE t (n int); INSERT INTO t VALUES (1); CREATE INDEX broken ON t (n)",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass",
+        "SELECT pg_create_logical_replication_slot('followed', 'pgoutput')",
+        "CREATE SUBSCRIPTION follows CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false)",
+        // No provider of labels comes with PostgreSQL.
+        "INSERT INTO pg_shseclabel SELECT oid, 'pg_authid'::regclass, 'selinux', 'secret' FROM pg_roles WHERE rolname = 'postgres'",
+    ]);
+    pair.source.connect().batch_execute("BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'open'").unwrap();
+    let found = pair.preflight("objects");
+    let expected = [
+        "warning | invalid index public.broken | pg_dump leaves invalid indexes out, so the target will not have it.",
+        "warning | prepared transaction open | It was prepared by postgres at",
+        "warning | replication slot followed | A logical replication slot belongs to its server and is not carried.",
+        "warning | security label selinux on role postgres | Labels on roles and databases are not carried.",
+        "warning | subscription follows | The subscription is not carried: two subscribers would share one slot on its publisher.",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}");
+    }
+    // They are in nobody's way, and the run says the same.
+    pair.migrate();
+    for named in ["index public.broken", "transaction open", "slot followed", "label selinux", "subscription follows"] {
+        assert!(pair.messages().contains(named), "{named}: {}", pair.messages());
+    }
+    assert_eq!(pair.target.value("SELECT count(*) FROM t"), "1");
+    pair.source.sql("ROLLBACK PREPARED 'open'");
 }
 
 fn hashes(edition: Edition) {
