@@ -265,11 +265,11 @@ fn migrate_cancel(run: Option<i64>, mode: default!(Option<&str>, "'graceful'")) 
 /// number of objects that are gone.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
-fn migrate_cleanup(run: i64) -> i64 {
+fn migrate_cleanup(run: Option<i64>) -> i64 {
     let call = || -> Result<i64> {
         session::require_superuser()?;
         session::require_startable("migrate_cleanup")?;
-        launch::cleanup(run)
+        launch::cleanup(given("run", run)?)
     };
     or_raise(call())
 }

@@ -77,7 +77,7 @@ fn batch<'a>(run: i64, pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, l
             state::say_here(run, "warning", &warning)?;
         }
         names.extend(piece.name);
-        if state::is_to_stop(run)? || (count % LOOK == LOOK - 1 && held()? > locks) {
+        if state::stop_requested_here(run)?.is_some() || (count % LOOK == LOOK - 1 && held()? > locks) {
             break;
         }
     }

@@ -174,7 +174,7 @@ pub fn finish(run: i64) -> Result<()> {
     )?;
     match touched {
         1 => Ok(()),
-        _ => Err(stopped(run)),
+        _ => Err(stop_requested_here(run)?.unwrap_or_else(|| Error::internal(format!("run {run} has ended already")))),
     }
 }
 
@@ -271,21 +271,21 @@ pub fn source_of(run: i64) -> Result<(String, String)> {
     .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("run {run} does not exist")))
 }
 
-/// The error that a graceful cancel ends a run with.
-fn stopped(run: i64) -> Error {
-    Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled"))
-        .hint(format!("Its finished tasks stay; migrate_resume({run}) goes on."))
+/// The error that a graceful cancel ends a run with, if it is to stop; in the current transaction.
+pub fn stop_requested_here(run: i64) -> Result<Option<Error>> {
+    let asked = "SELECT kind FROM timescale_migrate.run_log WHERE id = $1 AND stop_requested";
+    Ok(spi::value::<String>(asked, &[run.into()])?.map(|kind| {
+        let error = Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled"));
+        match kind.as_str() {
+            "migrate" => error.hint(format!("Its finished tasks stay; migrate_resume({run}) goes on.")),
+            _ => error,
+        }
+    }))
 }
 
-/// Whether the run is to stop, in the current transaction.
-pub fn is_to_stop(run: i64) -> Result<bool> {
-    let asked = "SELECT stop_requested FROM timescale_migrate.run_log WHERE id = $1";
-    Ok(spi::value::<bool>(asked, &[run.into()])?.unwrap_or(false))
-}
-
-/// The error to end with if the run is to stop.
+/// The same in a transaction of its own.
 pub fn stop_requested(run: i64) -> Result<Option<Error>> {
-    Ok(transaction(|| is_to_stop(run))?.then(|| stopped(run)))
+    transaction(|| stop_requested_here(run))
 }
 
 /// Between two pieces of work: ends the run here if it is to stop.

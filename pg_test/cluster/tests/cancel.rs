@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("the source's connections are cut", source_cut),
     Test::apache("while it waits for a lock on the source", waiting_for_a_lock),
     Test::richest("in each phase of the coordinator", phases),
+    Test::apache("a comparison", comparison),
 ];
 
 fn slow_pair(name: &str, edition: Edition) -> Pair {
@@ -246,4 +247,28 @@ fn phases(edition: Edition) {
     assert_eq!(pair.target.value(jobs), if community { "1" } else { "0" });
     assert_same(&pair);
     assert!(!pair.target.is(&format!("SELECT migrate_cancel({run})")), "a run that is done is not cancelled");
+}
+
+/// There is nothing of it to go on with.
+fn comparison(edition: Edition) {
+    let pair = Pair::plain("cancel_comparison", edition);
+    pair.source.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
+    pair.migrate();
+    let mut holder = pair.target.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE t").unwrap();
+    thread::scope(|scope| {
+        let call = scope.spawn(|| pair.target.error("SELECT * FROM migrate_verify('old')"));
+        cluster::poll("the comparison to be held up", || {
+            pair.target.is(
+                "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                                WHERE NOT granted AND a.datname = current_database())",
+            )
+        });
+        let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+        assert!(pair.target.is(&format!("SELECT migrate_cancel({run})")));
+        holder.batch_execute("ROLLBACK").unwrap();
+        let error = call.join().unwrap();
+        assert_eq!((error.code().code(), error.hint()), ("57014", None), "{error}");
+        assert_eq!(pair.state(&run), "cancelled");
+    });
 }

@@ -94,6 +94,7 @@ SELECT migrate_cancel(4711, NULL);
 SELECT migrate_cancel(NULL);
 SELECT * FROM migrate_resume(4711);
 SELECT * FROM migrate_resume(NULL);
+SELECT migrate_cleanup(NULL);
 SELECT * FROM migrate_verify(4711);
 SELECT * FROM migrate_verify(NULL::bigint);
 
