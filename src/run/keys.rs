@@ -26,7 +26,7 @@ const SHOWN: usize = 20;
 pub fn perform(context: &mut Context, claim: &Claim, key: &ForeignKey) -> Result<()> {
     let run = context.block.run;
     let made = transaction(|| {
-        wait_for_nothing(run, claim, key)?;
+        check_copies(run, claim, key)?;
         lock([&key.table, &key.references], "SHARE ROW EXCLUSIVE")?;
         for statement in &key.statements {
             execute(claim, statement)?;
@@ -75,7 +75,7 @@ fn passes_on(error: &Error) -> bool {
 
 /// With `on_error => 'continue'` a copy may have failed. A key that is made without its rows would
 /// be violated, or never be checked against them.
-fn wait_for_nothing(run: i64, claim: &Claim, key: &ForeignKey) -> Result<()> {
+fn check_copies(run: i64, claim: &Claim, key: &ForeignKey) -> Result<()> {
     schema::making(&claim.object, Some(&key.statements.join("\n")), || {
         let missing: Vec<String> = spi::json_rows(
             include_str!("../../sql/target/key_waits.sql"),

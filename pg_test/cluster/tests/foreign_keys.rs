@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     Test::both("rows of the source violate them", violated),
     Test::apache("rows of the target alone violate one", violated_here),
     Test::both("a copy that has failed is waited for", copy_failed),
+    Test::between("compressed chunks wait for a key that has to come before them", &VERSIONS, chunks_wait),
     Test::apache("tables that reference each other", circle),
 ];
 
@@ -212,13 +213,16 @@ fn violated_here(edition: Edition) {
     assert_same(&pair);
 }
 
+/// Fails on the target alone, as long as the obstacle is there.
+const FITS: &str = "CREATE FUNCTION fits(n int) RETURNS boolean LANGUAGE plpgsql AS
+    'BEGIN IF EXISTS (SELECT FROM pg_tables WHERE tablename = ''obstacle'') THEN RAISE ''it does not fit''; END IF; RETURN true; END'";
+
 /// A run that goes on behind it makes no key upon an empty table.
 fn copy_failed(edition: Edition) {
     let pair = Pair::new("keys_copy_failed", edition);
+    pair.source.sql(FITS);
     pair.source.sql(
-        "CREATE FUNCTION fits(n int) RETURNS boolean LANGUAGE plpgsql AS
-             'BEGIN IF EXISTS (SELECT FROM pg_tables WHERE tablename = ''obstacle'') THEN RAISE ''it does not fit''; END IF; RETURN true; END';
-         CREATE TABLE parent (n int PRIMARY KEY CHECK (public.fits(n))); INSERT INTO parent SELECT generate_series(1, 5);
+        "CREATE TABLE parent (n int PRIMARY KEY CHECK (public.fits(n))); INSERT INTO parent SELECT generate_series(1, 5);
          CREATE TABLE child (n int CONSTRAINT to_parent REFERENCES parent); INSERT INTO child VALUES (1);
          CREATE TABLE part (k int, n int CONSTRAINT part_to_parent REFERENCES parent) PARTITION BY LIST (k);
          CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1); INSERT INTO part VALUES (1, 3);
@@ -227,7 +231,6 @@ fn copy_failed(edition: Edition) {
          ALTER TABLE upon ADD CONSTRAINT upon_to_h FOREIGN KEY (t) REFERENCES h;
          CREATE TABLE a (n int PRIMARY KEY); CREATE TABLE b (n int CONSTRAINT b_to_a REFERENCES a); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)",
     );
-    // It goes by the target's: an extension's table would be a row of the target alone.
     pair.target.sql("CREATE SCHEMA beside; CREATE TABLE beside.obstacle ()");
     let run = pair.start(r#", options => '{"on_error": "continue"}'"#);
     pair.wait_for_state(&run, "failed");
@@ -245,6 +248,29 @@ fn copy_failed(edition: Edition) {
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
     assert_same(&pair);
     assert!(pair.target.is("SELECT every(convalidated) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace"));
+}
+
+/// Once a chunk is compressed, TimescaleDB before 2.20 takes neither the key nor the constraint, which a resume has to make.
+fn chunks_wait(versions: Versions) {
+    let pair = Pair::of("keys_chunks_wait", versions);
+    pair.source.sql(FITS);
+    pair.source.each(&[
+        "CREATE TABLE device (n int PRIMARY KEY CHECK (public.fits(n))); INSERT INTO device SELECT generate_series(0, 4)",
+        "CREATE TABLE visit (t timestamptz NOT NULL, device int CONSTRAINT to_device REFERENCES device); SELECT create_hypertable('visit', by_range('t', INTERVAL '1 day'))",
+        "INSERT INTO visit SELECT timestamptz '2024-03-01 UTC' + n * INTERVAL '3 hours', n % 5 FROM generate_series(0, 29) n",
+        "ALTER TABLE visit SET (timescaledb.compress, timescaledb.compress_segmentby = 'device')",
+        "SELECT count(compress_chunk(c)) FROM show_chunks('visit', older_than => timestamptz '2024-03-03 UTC') c",
+    ]);
+    pair.target.sql("CREATE SCHEMA beside; CREATE TABLE beside.obstacle ()");
+    let run = pair.start(r#", options => '{"on_error": "continue"}'"#);
+    pair.wait_for_state(&run, "failed");
+    pair.wait_for_silence();
+    let failed = "SELECT string_agg(object, ', ' ORDER BY id) FROM timescale_migrate.task WHERE state = 'failed'";
+    assert_eq!(pair.target.value(failed), "public.device, FK CONSTRAINT public.visit to_device");
+    pair.target.sql("DROP SCHEMA beside CASCADE");
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
+    assert_eq!(pair.source.value(KEYS), pair.target.value(KEYS));
+    assert_same_but(&pair, &["batches of ", "sparse indexes of "]);
 }
 
 /// Each key locks both tables, and several workers make them at once.
