@@ -44,6 +44,17 @@ impl Edition {
         }
     }
 
+    /// Whether it has this version of the Community edition.
+    pub fn has_version(self, version: &str) -> bool {
+        self.bindir().is_some_and(|dir| has_library(&dir, &format!("-tsl-{version}.so")))
+    }
+
+    /// Whether it has the files of this extension.
+    pub fn has_extension(self, name: &str) -> bool {
+        let directory = self.bindir().and_then(|dir| ask(&dir.join("pg_config"), "--sharedir"));
+        directory.is_some_and(|dir| Path::new(&dir).join(format!("extension/{name}.control")).exists())
+    }
+
     /// What is missing here to run tests on it. The Apache edition is what tests cannot do without.
     pub fn lacks(self) -> Option<&'static str> {
         let lack = match self {
@@ -112,10 +123,7 @@ impl Versions {
 
     /// What is missing here to run tests between them.
     pub fn lacks(self) -> Option<&'static str> {
-        let has = |edition: Edition, version: &str| {
-            edition.bindir().is_some_and(|dir| has_library(&dir, &format!("-tsl-{version}.so")))
-        };
-        let both = has(self.from, self.source) && has(self.to, self.target);
+        let both = self.from.has_version(self.source) && self.to.has_version(self.target);
         let lack = "their versions of TimescaleDB's Community edition are not there";
         self.from.lacks().or(self.to.lacks()).or((!both).then_some(lack))
     }

@@ -2,12 +2,13 @@
 
 use crate::cluster::{logged_deadlocks, shared_servers, stop_shared};
 use crate::edition::{Edition, Versions, postgres_15};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 /// What a test needs to run.
 #[derive(Clone, Copy, PartialEq)]
@@ -84,7 +85,7 @@ impl Test {
         Test { name, run: Run::Versions(versions, run) }
     }
 
-    fn trials(&'static self, module: &str, left_out: &mut LeftOut) -> Vec<Trial> {
+    fn trials(&'static self, module: &str) -> Vec<Trial> {
         let name = format!("{module}: {}", self.name);
         match self.run {
             Run::Edition(on, run) => {
@@ -107,9 +108,9 @@ impl Test {
                         }
                         _ => edition.lacks(),
                     };
-                    Trial::test(name.clone(), move || guarded(|| run(edition)))
+                    Trial::ignorable_test(name.clone(), move || guarded(|| run(edition)))
                         .with_kind(edition.name())
-                        .with_ignored_flag(left_out.count(lack))
+                        .with_ignored_flag(lack.is_some_and(count))
                 };
                 editions.iter().map(trial).collect()
             }
@@ -119,9 +120,9 @@ impl Test {
                     let older = if versions.from == Edition::Previous { " on an older PostgreSQL" } else { "" };
                     let newer = if versions.to == Edition::Next { " on a newer PostgreSQL" } else { "" };
                     let name = format!("{name}, {}{older} to {}{newer}", versions.source, versions.target);
-                    Trial::test(name, move || guarded(|| run(versions)))
+                    Trial::ignorable_test(name, move || guarded(|| run(versions)))
                         .with_kind(versions.to.name())
-                        .with_ignored_flag(left_out.count(versions.lacks()))
+                        .with_ignored_flag(versions.lacks().is_some_and(count))
                 };
                 versions.iter().map(trial).collect()
             }
@@ -130,37 +131,41 @@ impl Test {
 }
 
 /// How many tests this machine cannot run, by what they lack.
-#[derive(Default)]
-struct LeftOut(BTreeMap<&'static str, usize>);
+static LEFT_OUT: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-impl LeftOut {
-    /// Whether a test has to be left out, which is then counted.
-    fn count(&mut self, lack: Option<&'static str>) -> bool {
-        lack.map(|lack| *self.0.entry(lack).or_default() += 1).is_some()
-    }
+/// Counts a test that has to be left out.
+fn count(lack: &str) -> bool {
+    *LEFT_OUT.lock().unwrap().entry(lack.to_owned()).or_default() += 1;
+    true
+}
 
-    fn say(&self) {
-        for (lack, count) in &self.0 {
-            println!("{count} tests left out: {lack}");
-        }
-    }
+/// What a test unwinds with that finds it cannot run here.
+struct Lack(String);
+
+/// Ends the current test as one that is left out: what it needs is missing here, which only a running
+/// server tells.
+pub fn leave_out(lack: impl Into<String>) -> ! {
+    resume_unwind(Box::new(Lack(lack.into())))
 }
 
 /// Runs a test; a failure carries what the servers logged meanwhile about errors.
-fn guarded(test: impl FnOnce()) -> Result<(), Failed> {
+fn guarded(test: impl FnOnce()) -> Result<Completion, Failed> {
     let before: Vec<_> = shared_servers().into_iter().map(|s| (s.log_length(), s)).collect();
-    catch_unwind(AssertUnwindSafe(test)).map_err(|panic| {
-        let mut text = format!("{}: {}", PLACE.take(), message_of(panic.as_ref()));
-        for (position, server) in before {
-            let log = server.log_since(position);
-            let worth: Vec<_> = log.lines().filter(|line| tells(line)).collect();
-            if !worth.is_empty() {
-                let tail = &worth[worth.len().saturating_sub(30)..];
-                text += &format!("\n-- log of {}:\n{}", server.dir.display(), tail.join("\n"));
-            }
+    let Err(panic) = catch_unwind(AssertUnwindSafe(test)) else { return Ok(Completion::Completed) };
+    if let Some(Lack(lack)) = panic.downcast_ref() {
+        count(lack);
+        return Ok(Completion::ignored_with(lack));
+    }
+    let mut text = format!("{}: {}", PLACE.take(), message_of(panic.as_ref()));
+    for (position, server) in before {
+        let log = server.log_since(position);
+        let worth: Vec<_> = log.lines().filter(|line| tells(line)).collect();
+        if !worth.is_empty() {
+            let tail = &worth[worth.len().saturating_sub(30)..];
+            text += &format!("\n-- log of {}:\n{}", server.dir.display(), tail.join("\n"));
         }
-        text.into()
-    })
+    }
+    Err(text.into())
 }
 
 /// Whether a line of a server's log says what went wrong; the statements are in the test.
@@ -190,11 +195,10 @@ pub fn main(modules: &[(&str, &'static [Test])]) -> ExitCode {
     // Much of a test is waiting.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     arguments.test_threads.get_or_insert(cores + 1);
-    let mut left_out = LeftOut::default();
     let mut trials = Vec::new();
     for (module, tests) in modules {
         for test in *tests {
-            trials.extend(test.trials(module, &mut left_out));
+            trials.extend(test.trials(module));
         }
     }
     // A failure is told once, with the summary.
@@ -203,7 +207,9 @@ pub fn main(modules: &[(&str, &'static [Test])]) -> ExitCode {
     }));
     let conclusion = libtest_mimic::run(&arguments, trials);
     stop_shared();
-    left_out.say();
+    for (lack, count) in &*LEFT_OUT.lock().unwrap() {
+        println!("{count} tests left out: {lack}");
+    }
     // A run's workers take their locks in one order; that a deadlock is tried again is for those with others.
     let deadlocks = logged_deadlocks();
     if deadlocks.is_empty() {

@@ -1,6 +1,6 @@
 //! Sources older than the target: plain PostgreSQL of earlier majors, and earlier versions of TimescaleDB.
 
-use cluster::suite::Test;
+use cluster::suite::{Test, leave_out};
 use cluster::{Db, Edition, Pair, Versions, assert_same, differences, of_edition, shared_source, shared_target};
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -13,10 +13,11 @@ pub const TESTS: &[Test] = &[
     Test::apache("plain PostgreSQL of the same version", plain),
     Test::community("every earlier TimescaleDB that is installed", timescaledb),
     Test::previous("a distributed hypertable", distributed),
-    Test::between("continuous aggregates of the form before 2.7, and time_bucket_ng", &OLD_FORMS, old_forms),
+    Test::between("continuous aggregates of the form before 2.7", &OLD_FORMS, old_forms),
+    Test::between("continuous aggregates by time_bucket_ng", &OLD_FORMS, time_bucket_ng),
 ];
 
-/// The last in which these can be made.
+/// The last in which these can be made, the older form only below PostgreSQL 15.
 const OLD_FORMS: [Versions; 2] = [
     Versions { from: Edition::Previous, ..Versions::new("2.11.2", "2.29.2") },
     Versions { from: Edition::Previous, ..Versions::new("2.13.1", "2.29.2") },
@@ -91,8 +92,40 @@ fn timescaledb(edition: Edition) {
     }
 }
 
+const NG: &str = "timescaledb_experimental.time_bucket_ng";
+
+/// A continuous aggregate: its name, more options, whether it is materialized only, and its query.
+type OldCagg<'a> = (&'a str, &'a str, bool, String);
+
 fn old_forms(versions: Versions) {
     let pair = Pair::of("old_forms", versions);
+    if pair.source.major() >= 15 {
+        leave_out("continuous aggregates of the form before 2.7 need a PostgreSQL before 15; PREVIOUS_PG_CONFIG names one");
+    }
+    let old = ", timescaledb.finalized = false";
+    old_caggs(&pair, &[
+        ("old_form", old, true, "SELECT time_bucket('1 day', t) AS day, device, sum(n) AS n, avg(v) AS mean, count(*) AS c, max(v) FROM reading GROUP BY 1, 2".into()),
+        ("old_real_time", old, false, "SELECT time_bucket('6 hours', t) AS bucket, sum(n) AS n, min(v), stddev(n) FROM reading GROUP BY 1".into()),
+        ("\"Old \"\"having\"", old, true, "SELECT time_bucket('1 hour', t) AS \"The Bucket\", count(*) AS c FROM reading GROUP BY 1 HAVING count(*) > 1".into()),
+        ("packed", old, true, "SELECT time_bucket('1 day', t) AS day, device, sum(n) AS n FROM reading GROUP BY 1, 2".into()),
+        ("old_months", old, true, format!("SELECT {NG}('1 month', t) AS month, sum(n) AS n FROM local GROUP BY 1")),
+    ]);
+    assert!(pair.target.is("SELECT count(*) > 20 FROM old_form WHERE day < '2024-01-05 UTC'"), "the history is not there");
+}
+
+fn time_bucket_ng(versions: Versions) {
+    let pair = Pair::of("time_bucket_ng", versions);
+    old_caggs(&pair, &[
+        ("months", "", true, format!("SELECT {NG}('1 month', t, 'Europe/Berlin') AS month, device, sum(n) AS n FROM reading GROUP BY 1, 2")),
+        ("weeks", "", false, format!("SELECT {NG}('7 days', t) AS week, sum(n) AS n FROM local GROUP BY 1")),
+        ("zoned_days", "", true, format!("SELECT {NG}('5 days', t, timezone => 'Asia/Kathmandu') AS day, sum(n) AS n FROM reading GROUP BY 1")),
+        ("from_origin", "", true, format!("SELECT {NG}('3 days', t, origin => timestamptz '2023-12-01 12:00 UTC', timezone => 'America/New_York') AS day, sum(n) AS n FROM reading GROUP BY 1")),
+        ("packed", "", true, format!("SELECT {NG}('1 day', t, 'UTC') AS day, device, sum(n) AS n FROM reading GROUP BY 1, 2")),
+    ]);
+}
+
+/// Makes the aggregates on the source, migrates, and compares them as they arrived and after later writes and refreshes.
+fn old_caggs(pair: &Pair, caggs: &[OldCagg]) {
     pair.source.sql(
         "CREATE TABLE reading (t timestamptz NOT NULL, device int NOT NULL, v float8, n int);
          SELECT create_hypertable('reading', 't', chunk_time_interval => INTERVAL '10 days');
@@ -101,53 +134,42 @@ fn old_forms(versions: Versions) {
          SELECT create_hypertable('local', 't', chunk_time_interval => INTERVAL '10 days');
          INSERT INTO local SELECT t AT TIME ZONE 'UTC', n FROM reading",
     );
-    let old = ", timescaledb.finalized = false";
-    let ng = "timescaledb_experimental.time_bucket_ng";
-    let caggs = [
-        ("old_form", old, true, "SELECT time_bucket('1 day', t) AS day, device, sum(n) AS n, avg(v) AS mean, count(*) AS c, max(v) FROM reading GROUP BY 1, 2".to_string()),
-        ("old_real_time", old, false, "SELECT time_bucket('6 hours', t) AS bucket, sum(n) AS n, min(v), stddev(n) FROM reading GROUP BY 1".into()),
-        ("\"Old \"\"having\"", old, true, "SELECT time_bucket('1 hour', t) AS \"The Bucket\", count(*) AS c FROM reading GROUP BY 1 HAVING count(*) > 1".into()),
-        ("old_packed", old, true, "SELECT time_bucket('1 day', t) AS day, device, sum(n) AS n FROM reading GROUP BY 1, 2".into()),
-        ("months", "", true, format!("SELECT {ng}('1 month', t, 'Europe/Berlin') AS month, device, sum(n) AS n FROM reading GROUP BY 1, 2")),
-        ("weeks", "", false, format!("SELECT {ng}('7 days', t) AS week, sum(n) AS n FROM local GROUP BY 1")),
-        ("zoned_days", "", true, format!("SELECT {ng}('5 days', t, timezone => 'Asia/Kathmandu') AS day, sum(n) AS n FROM reading GROUP BY 1")),
-        ("from_origin", "", true, format!("SELECT {ng}('3 days', t, origin => timestamptz '2023-12-01 12:00 UTC', timezone => 'America/New_York') AS day, sum(n) AS n FROM reading GROUP BY 1")),
-        ("old_months", old, true, format!("SELECT {ng}('1 month', t) AS month, sum(n) AS n FROM local GROUP BY 1")),
-    ];
-    for (name, form, only, query) in &caggs {
+    for (name, form, only, query) in caggs {
         pair.source.sql(&format!(
             "CREATE MATERIALIZED VIEW {name} WITH (timescaledb.continuous, timescaledb.materialized_only = {only}{form}) AS {query} WITH NO DATA"
         ));
         pair.source.sql(&format!("CALL refresh_continuous_aggregate('{name}', NULL, '2024-04-01')"));
     }
     pair.source.each(&[
-        "ALTER MATERIALIZED VIEW old_packed SET (timescaledb.compress)",
-        "SELECT compress_chunk(c) FROM show_chunks('old_packed') c",
+        "ALTER MATERIALIZED VIEW packed SET (timescaledb.compress)",
+        "SELECT compress_chunk(c) FROM show_chunks('packed') c",
         // History that only the aggregates hold, and a late row that none has seen.
         "SELECT drop_chunks('reading', timestamptz '2024-01-20 UTC')",
         "INSERT INTO reading VALUES ('2024-02-11 03:00 UTC', 3, 1000, 1)",
     ]);
     pair.migrate();
     let same = |what: &str| {
-        for (name, ..) in &caggs {
+        for (name, ..) in caggs {
             let picture = |db: &Db| db.value(&format!("SELECT count(*) || ' ' || md5(string_agg(c::text, ' ' ORDER BY c::text)) FROM {name} c"));
             assert_eq!(picture(&pair.source), picture(&pair.target), "{name} {what}");
         }
     };
     same("as it arrived");
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));
-    assert!(pair.target.is("SELECT count(*) > 20 FROM old_form WHERE day < '2024-01-05 UTC'"), "the history is not there");
     pair.both(&["INSERT INTO reading SELECT timestamptz '2024-03-02 00:10 UTC' + i * INTERVAL '5 hours', i % 7, i, i FROM generate_series(0, 300) i",
         "INSERT INTO local SELECT timestamp '2024-03-02 00:10' + i * INTERVAL '5 hours', i FROM generate_series(0, 300) i"]);
     same("after later writes");
     // Rows of compressed chunks could not be removed then.
-    for (name, ..) in caggs.iter().filter(|(name, ..)| *name != "old_packed") {
+    for (name, ..) in caggs.iter().filter(|(name, ..)| *name != "packed") {
         pair.both(&[&format!("CALL refresh_continuous_aggregate('{name}', '2024-02-01', '2024-05-20')")]);
     }
     same("after a refresh");
 }
 
 fn distributed(edition: Edition) {
+    if !edition.has_version("2.13.1") {
+        leave_out("distributed hypertables need TimescaleDB 2.13.1 in the older installation, PREVIOUS_PG_CONFIG");
+    }
     let cluster = Arc::new(of_edition(edition, &[("max_prepared_transactions", "10")]));
     let pair = Pair::between("distributed", cluster.clone(), shared_target(Edition::Apache));
     pair.source.sql("CREATE EXTENSION timescaledb VERSION '2.13.1'");
