@@ -125,6 +125,8 @@ CREATE TABLE timescale_migrate.verification_log (
     target_checksum text,
     same boolean NOT NULL
 );
+-- It has no key, and rows are deleted from it, which a publication FOR ALL TABLES lets happen only so.
+ALTER TABLE timescale_migrate.verification_log REPLICA IDENTITY FULL;
 CREATE INDEX ON timescale_migrate.verification_log (run);
 
 SET LOCAL search_path TO @extschema@, pg_temp;

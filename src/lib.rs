@@ -43,7 +43,8 @@ pgrx::extension_sql_file!("../sql/target/hypertable.sql", name = "hypertable", r
 pgrx::extension_sql_file!("../sql/target/compression.sql", name = "compression", requires = ["chunk"]);
 pgrx::extension_sql_file!("../sql/target/chunk_skipping.sql", name = "chunk_skipping", requires = ["compression"]);
 pgrx::extension_sql_file!("../sql/target/sparse_index.sql", name = "sparse_index", requires = ["compression"]);
-pgrx::extension_sql_file!("../sql/target/cagg.sql", name = "cagg", requires = ["chunk"]);
+pgrx::extension_sql_file!("../sql/target/delete_rows.sql", name = "delete_rows", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/target/cagg.sql", name = "cagg", requires = ["chunk", "delete_rows"]);
 pgrx::extension_sql_file!("../sql/target/analyze.sql", name = "analyze", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/routed.sql", name = "routed", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/target/jobs.sql", name = "jobs", requires = ["cagg"]);

@@ -8,6 +8,9 @@
 -- TimescaleDB's own jobs have ids below 1000. Of them only `changes` counts: the fields that differ from what every version since 2.11
 -- has made them with, and of the configuration the keys that do.
 --
+-- `lacks` is what a job needs that is not in this database any more: TimescaleDB has not always refused to drop it, and DROP OWNED still
+-- gets past. Without its check function a job runs all the same.
+--
 -- bgw_job is a table until 2.24 and since then a view under the same name.
 WITH standard(id, fields, config) AS (VALUES
     (1, '{"schedule_interval": ["24:00:00"], "max_runtime": ["00:01:40"], "max_retries": [-1, 0], "retry_period": ["01:00:00"],
@@ -82,7 +85,23 @@ SELECT json_build_object(
                                  ORDER BY p.chunk_id), '[]'::json)
         FROM _timescaledb_internal.bgw_policy_chunk_stats p JOIN slice c ON c.chunk_id = p.chunk_id
         WHERE p.job_id = j.id),
-    'changes', d.changes
+    'changes', d.changes,
+    'lacks', CASE
+        WHEN s.id IS NOT NULL THEN NULL
+        WHEN NOT EXISTS (
+            SELECT FROM pg_catalog.pg_proc p
+            WHERE p.pronamespace = to_regnamespace(quote_ident(j.proc_schema)) AND p.proname = j.proc_name)
+        THEN format('function or procedure %I.%I', j.proc_schema, j.proc_name)
+        WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = j.owner) THEN format('owner, role %s', j.owner::oid)
+        -- Under this number the target may have another.
+        WHEN j.is_policy THEN (
+            SELECT format('hypertable %s', c.value)
+            FROM (VALUES (j.hypertable_id::text), (j.config->>'hypertable_id'), (j.config->>'mat_hypertable_id')) c(value)
+            WHERE NOT EXISTS (SELECT FROM hypertable n WHERE n.id::text = c.value) AND c.value IS NOT NULL LIMIT 1)
+        END,
+    'check_is_gone', j.check_name IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = to_regnamespace(quote_ident(j.check_schema)) AND p.proname = j.check_name)
 )::text
 FROM job j
 LEFT JOIN hypertable h ON h.id = j.hypertable_id

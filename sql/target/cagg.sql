@@ -268,9 +268,12 @@ DECLARE
     raw_id integer;
 BEGIN
     -- Hypertables can have several aggregates, all of which describe their log.
-    DELETE FROM _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log g
-    USING _timescaledb_catalog.continuous_agg a, jsonb_array_elements(specs) s
-    WHERE g.hypertable_id = a.raw_hypertable_id AND (a.user_view_schema, a.user_view_name) = (s->>'schema', s->>'name');
+    PERFORM timescale_migrate.delete_rows(
+        '_timescaledb_catalog.continuous_aggs_hypertable_invalidation_log',
+        format('WHERE hypertable_id = ANY (%L::integer[])', ARRAY(
+            SELECT a.raw_hypertable_id
+            FROM _timescaledb_catalog.continuous_agg a
+            JOIN jsonb_array_elements(specs) s ON (a.user_view_schema, a.user_view_name) = (s->>'schema', s->>'name'))));
     INSERT INTO _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log
         (hypertable_id, lowest_modified_value, greatest_modified_value)
     SELECT r.id, (i->>0)::bigint, (i->>1)::bigint
@@ -296,8 +299,8 @@ BEGIN
         UPDATE _timescaledb_catalog.continuous_aggs_invalidation_threshold t SET watermark = (spec->'raw'->>'threshold')::bigint
         WHERE t.hypertable_id = raw_id AND spec->'raw'->>'threshold' IS NOT NULL;
 
-        DELETE FROM _timescaledb_catalog.continuous_aggs_materialization_invalidation_log g
-        WHERE g.materialization_id = cagg_id;
+        PERFORM timescale_migrate.delete_rows(
+            '_timescaledb_catalog.continuous_aggs_materialization_invalidation_log', format('WHERE materialization_id = %s', cagg_id));
         INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_invalidation_log
             (materialization_id, lowest_modified_value, greatest_modified_value)
         SELECT cagg_id, (i->>0)::bigint, (i->>1)::bigint
@@ -338,7 +341,8 @@ DECLARE
         WHERE (a.user_view_schema, a.user_view_name) = (begin_refresh.view_schema, begin_refresh.view_name));
 BEGIN
     -- What a new aggregate begins with.
-    DELETE FROM _timescaledb_catalog.continuous_aggs_materialization_invalidation_log g WHERE g.materialization_id = id;
+    PERFORM timescale_migrate.delete_rows(
+        '_timescaledb_catalog.continuous_aggs_materialization_invalidation_log', format('WHERE materialization_id = %s', id));
     INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_invalidation_log
         (materialization_id, lowest_modified_value, greatest_modified_value)
     VALUES (id, -9223372036854775808, 9223372036854775807);

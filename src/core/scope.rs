@@ -58,6 +58,16 @@ fn takes_children(server: &Server) -> bool {
     server.timescaledb.as_ref().is_some_and(|timescaledb| timescaledb.numbers() < (2, 27, 0))
 }
 
+fn text(job: &serde_json::Value, field: &str) -> String {
+    job[field].as_str().unwrap_or_default().to_string()
+}
+
+/// A job by its name, with the number that it may have lost by ALTER.
+fn job_subject(job: &serde_json::Value) -> String {
+    let (name, number) = (text(job, "application_name"), format!("[{}]", job["id"]));
+    if name.ends_with(&number) { format!("job {name}") } else { format!("job {name} {number}") }
+}
+
 pub struct Scope {
     /// Without what is left out.
     pub inventory: Inventory,
@@ -75,7 +85,9 @@ impl Scope {
         if options.policies == Policies::Skip {
             scope.inventory.jobs.clear();
         }
+        scope.stale_jobs();
         scope.caggs(target.community(), options.caggs == Caggs::Skip);
+        scope.jobs_on_what_is_left_out();
         if options.caggs == Caggs::Recompute {
             scope.without_materialized();
         }
@@ -214,11 +226,35 @@ impl Scope {
                 gone.insert(name);
             }
         }
+    }
+
+    /// Those that the source itself cannot run any more; those that it no longer checks arrive.
+    fn stale_jobs(&mut self) {
+        self.jobs(|job| Some((format!("The source no longer has its {}.", job["lacks"].as_str()?), "", true)));
+        for job in self.inventory.jobs.iter().filter(|job| job["check_is_gone"] == true) {
+            let check = Name::new(text(job, "check_schema"), text(job, "check_name")).shown();
+            let detail = format!(
+                "The source no longer has its check function {check}. It arrives, and its configuration is not checked, as there."
+            );
+            self.left.push(Left::told(job_subject(job), detail));
+        }
+    }
+
+    /// What has no table on the source, or is left out.
+    fn jobs_on_what_is_left_out(&mut self) {
+        let there: HashSet<Name> = self.inventory.hypertables.iter().map(|hypertable| hypertable.known_as()).collect();
         self.jobs(|job| {
-            let hypertable = &job["hypertable"];
-            let name: Name = serde_json::from_value(hypertable.clone()).ok()?;
-            let on_one = hypertable["cagg"] == true && gone.contains(&name);
-            on_one.then(|| (format!("{} does not arrive.", name.shown()), "", true))
+            let name: Name = serde_json::from_value(job["hypertable"].clone()).ok()?;
+            (!there.contains(&name)).then(|| (format!("{} does not arrive.", name.shown()), "", true))
+        });
+    }
+
+    /// Policies whose procedures this side's version does not have.
+    pub fn unknown_policies(&mut self, known: &HashSet<String>) {
+        let hint = "ALTER EXTENSION timescaledb UPDATE; here, to the source's version or a newer one.";
+        self.jobs(|job| {
+            let unknown = job["kind"] == "policy" && !known.contains(&text(job, "proc_name"));
+            unknown.then(|| ("The version of TimescaleDB here has no such policy.".to_string(), hint, false))
         });
     }
 
@@ -282,13 +318,12 @@ impl Scope {
     /// something else.
     fn jobs(&mut self, reason: impl Fn(&serde_json::Value) -> Option<(String, &'static str, bool)>) {
         for job in std::mem::take(&mut self.inventory.jobs) {
-            let text = |field: &str| job[field].as_str().unwrap_or_default().to_string();
             let left_out = reason(&job).is_some_and(|(why, hint, follows)| {
-                let runs = Name::new(text("proc_schema"), text("proc_name")).shown();
+                let runs = Name::new(text(&job, "proc_schema"), text(&job, "proc_name")).shown();
                 let on: Option<Name> = serde_json::from_value(job["hypertable"].clone()).ok();
                 let on = on.map_or(String::new(), |name| format!(" on {}", name.shown()));
-                let why = format!("It runs {runs}{on} every {}. {why}", text("schedule_interval"));
-                self.add("job", format!("job {}", text("application_name")), why, hint, follows)
+                let why = format!("It runs {runs}{on} every {}. {why}", text(&job, "schedule_interval"));
+                self.add("job", job_subject(&job), why, hint, follows)
             });
             if !left_out {
                 self.inventory.jobs.push(job);

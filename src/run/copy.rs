@@ -127,9 +127,7 @@ pub fn clear(relation: Oid) -> Result<bool> {
         copy::truncate(relation)?;
         return Ok(true);
     }
-    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[relation.into()])?;
-    let name = name.ok_or_else(|| Error::internal("a relation is gone"))?;
-    spi::execute(&format!("DELETE FROM ONLY {name}"), &[])?;
+    spi::execute("SELECT timescale_migrate.delete_rows($1)", &[relation.into()])?;
     Ok(false)
 }
 

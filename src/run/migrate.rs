@@ -150,6 +150,7 @@ pub fn run(block: &Block) -> Result<()> {
     tasks::failures(id)?;
     verify::judge(id)?;
     crew.dismiss()?;
+    migration.make("publications", Stage::Publication)?;
     migration.finish()
 }
 
@@ -271,7 +272,9 @@ impl Migration<'_> {
         state::enter(self.block.run, "jobs")?;
         transaction(|| {
             schema::late_compression(&self.inventory)?;
-            schema::jobs(&self.inventory, &self.maker, self.block.options.policies)?;
+            for warning in schema::jobs(&self.inventory, &self.maker, self.block.options.policies)? {
+                state::say_here(self.block.run, "warning", &warning)?;
+            }
             for entry in self.plan.stage(Stage::Last) {
                 if let Some(warning) = self.maker.make(entry, &self.plan)? {
                     state::say_here(self.block.run, "warning", &warning)?;

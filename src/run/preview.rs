@@ -148,6 +148,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         },
         "",
     ));
+    steps.extend(made(Stage::Publication).map(|entry| step("publications", entry.object(), "SQL", "")));
     for job in &inventory.jobs {
         let name = job["application_name"].as_str().unwrap_or_default();
         let paused = options.policies == Policies::Paused || job["scheduled"] == false;

@@ -129,9 +129,11 @@ fn empty(work: &Copy) -> Result<()> {
     match (&work.into, &work.condition) {
         (Into::Table(name), None) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
         // Others are the extension's own.
-        (Into::Table(name), Some(condition)) => {
-            spi::execute(&format!("DELETE FROM ONLY {name} {condition}"), &[]).map(drop)
-        }
+        (Into::Table(name), Some(condition)) => spi::execute(
+            "SELECT timescale_migrate.delete_rows($1, $2)",
+            &[spi::relation_oid(&name.to_string())?.into(), condition.clone().into()],
+        )
+        .map(drop),
         (Into::Chunk { .. } | Into::Routed { .. }, _) => Ok(()),
     }
 }

@@ -20,6 +20,11 @@ pub fn of(source: &mut Connection, inventory: Inventory, options: &Options) -> R
         found.extend(lacking(source, &inventory, &target)?);
     }
     let mut scope = Scope::new(inventory, found, &target, options);
+    if target.timescaledb.is_some() {
+        let policies = "SELECT to_json(p.proname)::text FROM pg_catalog.pg_proc p
+                        WHERE p.pronamespace = pg_catalog.to_regnamespace('_timescaledb_functions')";
+        scope.unknown_policies(&Here.ask(policies)?.into_iter().collect());
+    }
     if options.caggs == Caggs::Recompute {
         for cagg in scope.inventory.caggs.clone() {
             let Some(query) = recompute::lost(&scope.inventory, &cagg) else { continue };

@@ -53,6 +53,8 @@ scenarios!(
     continuous_aggregates,
     caggs_otherwise,
     policies_and_jobs,
+    stale_jobs,
+    publications,
     community_to_apache,
     tiered_chunks,
     resume,

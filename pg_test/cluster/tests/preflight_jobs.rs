@@ -1,10 +1,12 @@
-//! The preflight names the source's policies that would meet the run.
+//! The preflight names the source's policies that would meet the run, and the target's jobs that fail.
 
 use cluster::suite::Test;
-use cluster::{Pair, Versions, poll};
+use cluster::{Edition, Pair, Versions, poll};
 
-pub const TESTS: &[Test] =
-    &[Test::versions("policies that run or are due", policies)];
+pub const TESTS: &[Test] = &[
+    Test::versions("policies that run or are due", policies),
+    Test::community("jobs of the target whose newest run failed", failed),
+];
 
 const NONE: [&str; 1] = ["ok | policies of the source | none runs or is due within the hour"];
 
@@ -50,4 +52,28 @@ fn policies(versions: Versions) {
     // As the hint says.
     pair.source.sql(&format!("SELECT {schema}.stop_background_workers()"));
     poll("the jobs to end", || pair.preflight("jobs") == NONE);
+}
+
+fn failed(edition: Edition) {
+    let pair = Pair::new("preflight_failed", edition);
+    let scheduler = || {
+        let mut rows = pair.preflight("scheduler");
+        // On some servers TimescaleDB's own jobs fail as well.
+        rows.retain(|row| !row.contains(" Policy [") && !row.contains("Telemetry"));
+        rows
+    };
+    let job = pair.target.value(
+        "CREATE PROCEDURE fail(job_id int, config jsonb) LANGUAGE plpgsql AS 'BEGIN RAISE ''no luck''; END';
+         SELECT add_job('fail', '1 day', job_name => 'Unlucky')",
+    );
+    let name = format!("Unlucky [{job}]");
+    let warning = format!("warning | {name} | failed here at ");
+    let hint = " | Jobs that arrive may fail likewise. SELECT * FROM timescaledb_information.job_errors; shows every failure.";
+    poll("the job to fail", || scheduler().iter().any(|row| row.starts_with(&warning)));
+    let rows = scheduler();
+    assert!(rows.len() == 1 && rows[0].ends_with(&format!(": no luck{hint}")), "{rows:?}");
+    // A run keeps it.
+    pair.source.sql("CREATE TABLE t (n int)");
+    pair.migrate();
+    assert!(pair.messages().contains(&format!("{name}: failed here at ")), "{}", pair.messages());
 }

@@ -14,9 +14,11 @@ pub enum Stage {
     Attach,
     ForeignKey,
     /// One by one, in pg_restore's order: extended statistics, rules, triggers, policies, row
-    /// security, publications, comments, security labels, what pg_dump postponed; then
-    /// privileges.
+    /// security, comments, security labels, what pg_dump postponed; then privileges.
     Rest,
+    /// Publications: what is in one cannot be updated or deleted from without a replica identity,
+    /// and a subscriber is not to see the run at work.
+    Publication,
     /// Event triggers: any sooner, they would meddle with what the run still makes.
     Last,
     /// Not run from the archive: its own settings, the database as a whole, data (large objects
@@ -26,7 +28,7 @@ pub enum Stage {
 
 impl Stage {
     /// All that is run, in order.
-    pub const MADE: [Stage; 8] = [
+    pub const MADE: [Stage; 9] = [
         Stage::PreData,
         Stage::OnProvided,
         Stage::Index,
@@ -34,6 +36,7 @@ impl Stage {
         Stage::Attach,
         Stage::ForeignKey,
         Stage::Rest,
+        Stage::Publication,
         Stage::Last,
     ];
 }
@@ -65,6 +68,7 @@ impl Entry {
             "INDEX ATTACH" => Stage::Attach,
             "FK CONSTRAINT" => Stage::ForeignKey,
             _ if self.is_annotation() && self.is_on(&["DATABASE ", "SUBSCRIPTION ", "LARGE OBJECT"]) => Stage::Skip,
+            "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => Stage::Publication,
             "EVENT TRIGGER" => Stage::Last,
             _ if self.is_annotation() && self.is_on(&["EVENT TRIGGER "]) => Stage::Last,
             _ => Stage::Rest,

@@ -3,6 +3,7 @@
 
 mod collations;
 mod endpoint;
+mod jobs;
 mod objects;
 mod room;
 mod servers;
@@ -148,7 +149,10 @@ pub fn check_servers(source: &mut Connection, params: &Params, server: &Server, 
     endpoint::connections(&mut report, source, options)?;
     endpoint::endpoint(&mut report, source, params, options)?;
     if let Some(timescaledb) = server.timescaledb.as_ref().filter(|t| t.numbers() >= servers::OLDEST_TIMESCALEDB) {
-        objects::policies(&mut report, source, timescaledb)?;
+        jobs::policies(&mut report, source, timescaledb)?;
+    }
+    if target.timescaledb.is_some() {
+        jobs::failed(&mut report)?;
     }
     Ok(report)
 }

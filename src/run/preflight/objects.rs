@@ -1,7 +1,7 @@
 //! Checks of what is to be carried: whether it can be read, made here, and named as it is.
 
 use super::{Report, Status};
-use crate::core::inventory::{Inventory, OSM, PG_CONSTRAINT, Server, Timescaledb};
+use crate::core::inventory::{Inventory, OSM, PG_CONSTRAINT, Server};
 use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
@@ -221,27 +221,6 @@ pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory
         }
     }
     report.settle("target", "this database", "has none of the objects to be made");
-    Ok(())
-}
-
-/// Policies that hold locks which a reader waits for, or wait for the reader's themselves; new
-/// readers then queue behind them.
-pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb: &Timescaledb) -> Result<()> {
-    let rows: Vec<(String, String, Option<String>)> = source.ask(include_str!("../../../sql/source/policies.sql"))?;
-    let schema = &timescaledb.functions_schema;
-    for (name, relation, due) in rows {
-        let when = due.map_or("is running".to_string(), |due| format!("is due at {due}"));
-        report.add(
-            "jobs",
-            Status::Warning,
-            name,
-            format!("on {relation} {when}; it and the run may wait for each other's locks"),
-            format!(
-                "SELECT {schema}.stop_background_workers(); on the source, as a superuser, and start_background_workers() after the run."
-            ),
-        );
-    }
-    report.settle("jobs", "policies of the source", "none runs or is due within the hour");
     Ok(())
 }
 

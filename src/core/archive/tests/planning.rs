@@ -38,6 +38,7 @@ fn each_kind_has_its_stage() {
             Stage::Attach,
             Stage::ForeignKey,
             Stage::Rest,
+            Stage::Publication,
             Stage::Last,
             Stage::Skip,
         ];
@@ -49,8 +50,9 @@ fn each_kind_has_its_stage() {
         (Stage::Constraint, "CONSTRAINT,CHECK CONSTRAINT"),
         (Stage::Attach, "INDEX ATTACH"),
         (Stage::ForeignKey, "FK CONSTRAINT"),
-        (Stage::Rest, "TRIGGER,RULE,POLICY,ROW SECURITY,STATISTICS,PUBLICATION,PUBLICATION TABLE"),
+        (Stage::Rest, "TRIGGER,RULE,POLICY,ROW SECURITY,STATISTICS"),
         (Stage::Rest, "DEFAULT ACL,ACL,COMMENT,SECURITY LABEL"),
+        (Stage::Publication, "PUBLICATION,PUBLICATION TABLE"),
         (Stage::Last, "EVENT TRIGGER"),
         (Stage::Skip, "ENCODING,STDSTRINGS,SEARCHPATH,DATABASE,DATABASE PROPERTIES,SUBSCRIPTION"),
         (Stage::Skip, "TABLE DATA,SEQUENCE SET,BLOB,BLOB METADATA,BLOBS,SUBSCRIPTION TABLE"),
@@ -63,6 +65,7 @@ fn each_kind_has_its_stage() {
     let late = |kind| stage_of(entry(1, kind, "x").in_section(Section::PostData));
     assert_eq!(late("MATERIALIZED VIEW"), Stage::Rest);
     assert_eq!(late("FUNCTION"), Stage::Rest);
+    assert_eq!(late("PUBLICATION TABLES IN SCHEMA"), Stage::Publication);
     assert_eq!(late("MATERIALIZED VIEW DATA"), Stage::Skip);
     assert_eq!(late("STATISTICS DATA"), Stage::Skip);
     for tag in ["DATABASE d", "SUBSCRIPTION s", "LARGE OBJECT 5", "LARGE OBJECTS 5..9"] {
@@ -80,6 +83,8 @@ fn a_stage_keeps_the_order_and_the_rest_runs_in_passes() {
         entry(8, "TABLE", "a"),
         entry(7, "INDEX", "z"),
         entry(6, "INDEX", "y"),
+        entry(12, "PUBLICATION", "p").within(None),
+        entry(13, "COMMENT", "PUBLICATION p").within(None).needing(&[12]),
         entry(14, "EVENT TRIGGER", "et").within(None),
         entry(15, "COMMENT", "EVENT TRIGGER et").within(None).needing(&[14]),
         entry(5, "TRIGGER", "b t").needing(&[9]),
@@ -97,6 +102,7 @@ fn a_stage_keeps_the_order_and_the_rest_runs_in_passes() {
         "TRIGGER public.b t",
     ];
     assert_eq!(staged(&plan, Stage::Rest), rest);
+    assert_eq!(staged(&plan, Stage::Publication), ["PUBLICATION p", "COMMENT ON PUBLICATION p"]);
     assert_eq!(staged(&plan, Stage::Last), ["EVENT TRIGGER et", "COMMENT ON EVENT TRIGGER et"]);
 }
 
@@ -184,7 +190,7 @@ fn an_excluded_table_takes_its_parts_along() {
     assert_eq!(stranded(&plan), [""; 0]);
     assert_eq!(staged(&plan, Stage::PreData), ["TABLE public.hyper"]);
     assert_eq!(staged(&plan, Stage::Constraint), ["CONSTRAINT public.hyper hyper_pkey"]);
-    assert_eq!(staged(&plan, Stage::Rest), ["PUBLICATION pub"]);
+    assert_eq!(staged(&plan, Stage::Publication), ["PUBLICATION pub"]);
     assert_eq!(plan.excluded.len(), 20);
     assert_eq!(plan.excluded[0].why, Why::Object);
     let owned_by = plan.excluded.iter().find(|excluded| excluded.entry.dump_id == 4).unwrap();

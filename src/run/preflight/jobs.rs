@@ -1,0 +1,45 @@
+//! Checks of the jobs of both sides: what they do to a run, and how they fare here.
+
+use super::{Report, Status};
+use crate::core::inventory::Timescaledb;
+use crate::error::Result;
+use crate::libpq::Connection;
+use crate::source::inventory::{Ask, Here};
+
+/// Policies that hold locks which a reader waits for, or wait for the reader's themselves; new
+/// readers then queue behind them.
+pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb: &Timescaledb) -> Result<()> {
+    let rows: Vec<(String, String, Option<String>)> = source.ask(include_str!("../../../sql/source/policies.sql"))?;
+    let schema = &timescaledb.functions_schema;
+    for (name, relation, due) in rows {
+        let when = due.map_or("is running".to_string(), |due| format!("is due at {due}"));
+        report.add(
+            "jobs",
+            Status::Warning,
+            name,
+            format!("on {relation} {when}; it and the run may wait for each other's locks"),
+            format!(
+                "SELECT {schema}.stop_background_workers(); on the source, as a superuser, and start_background_workers() after the run."
+            ),
+        );
+    }
+    report.settle("jobs", "policies of the source", "none runs or is due within the hour");
+    Ok(())
+}
+
+/// Jobs of this database whose newest run failed: what ends them may end every job that arrives.
+pub(super) fn failed(report: &mut Report) -> Result<()> {
+    for (name, at, error) in
+        Here.ask::<(String, String, String)>(include_str!("../../../sql/target/failed_jobs.sql"))?
+    {
+        report.add(
+            "scheduler",
+            Status::Warning,
+            name,
+            format!("failed here at {at}: {error}"),
+            "Jobs that arrive may fail likewise. SELECT * FROM timescaledb_information.job_errors; shows every failure.",
+        );
+    }
+    report.settle("scheduler", "jobs of this database", "the newest run of none has failed");
+    Ok(())
+}
