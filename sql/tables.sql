@@ -60,7 +60,24 @@ CREATE TABLE timescale_migrate.schema_log (
 );
 COMMENT ON COLUMN timescale_migrate.schema_log.digest IS 'MD5 of the definition: a resume says what is another on the source';
 
--- pending -> done | failed. "Running" is no state: it is the advisory lock of the worker that has the task.
+-- The snapshots of the source that a run has read under. What was copied under one is compared with the source of a later start by
+-- these; see the file source/position.sql for what they hold.
+CREATE TABLE timescale_migrate.snapshot_log (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    snapshot text NOT NULL,
+    horizon bigint NOT NULL,
+    started bigint NOT NULL,
+    timeline bigint NOT NULL,
+    written pg_lsn,
+    durable boolean NOT NULL
+);
+COMMENT ON COLUMN timescale_migrate.snapshot_log.horizon IS 'the oldest transaction that was not over under it';
+COMMENT ON COLUMN timescale_migrate.snapshot_log.durable IS 'a crash of the source cannot lose any more what it shows';
+
+-- pending -> done | failed | postponed. "Running" is no state: it is the advisory lock of the worker that has the task.
+-- A task is postponed when what it reads has changed on the source since the snapshot; it is replaced by one that reads that as it is
+-- under a later snapshot.
 CREATE TABLE timescale_migrate.task_log (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
@@ -70,7 +87,7 @@ CREATE TABLE timescale_migrate.task_log (
     work jsonb NOT NULL,
     estimated_rows bigint NOT NULL,
     estimated_bytes bigint NOT NULL,
-    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed')),
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed', 'postponed')),
     relation oid,
     target text,
     compressed oid,

@@ -90,7 +90,7 @@ fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> 
     if report.has_errors() {
         return Ok(report);
     }
-    let archive = schema::dump(&params, &scope.inventory.server, None, options)?;
+    let archive = schema::dump(&params, &scope.inventory.server, None, options, || Ok(()))?;
     let plan = target::schema::sorted(&archive, &scope.inventory);
     preflight::check_schema(&mut report, &mut scope, &plan);
     Ok(report)

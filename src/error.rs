@@ -37,12 +37,13 @@ impl SqlState {
     pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
     pub const FOREIGN_KEY_VIOLATION: Self = Self(*b"23503");
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
+    pub const UNDEFINED_SCHEMA: Self = Self(*b"3F000");
     pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
+    pub const WRONG_OBJECT_TYPE: Self = Self(*b"42809");
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
     pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
     pub const INSUFFICIENT_RESOURCES: Self = Self(*b"53000");
     pub const DISK_FULL: Self = Self(*b"53100");
-    /// A full lock table, among others.
     pub const OUT_OF_MEMORY: Self = Self(*b"53200");
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
     pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");

@@ -3,6 +3,7 @@
 -- Returns: one JSON object per sequence. last_value and is_called are read from the sequence itself.
 -- Sequences of extensions are left out, except those that the extension marks as configuration.
 SELECT json_build_object(
+    'oid', c.oid::int8,
     'schema', n.nspname,
     'name', c.relname
 )::text

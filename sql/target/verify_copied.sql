@@ -1,5 +1,6 @@
 -- Enters a comparison for every relation that a run has copied.
--- Run on: target. $1 run, $2 whether checksums are wanted (else counts, against the rows that the source sent).
+-- Run on: target. $1 run, $2 whether checksums are wanted (else counts, against the rows that the source sent), $3 the first snapshot of
+-- this start: what was copied under an earlier one is the same under this.
 INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
 SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count' END,
        jsonb_build_object(
@@ -18,7 +19,8 @@ SELECT t.run, 'verify', min(t.object), CASE WHEN $2 THEN 'checksum' ELSE 'count'
            'chunk', t.work -> 'into' ?| '{chunk,routed}',
            'batches', CASE WHEN t.work -> 'query' = 'null' THEN t.work -> 'kept' -> 'compressed' END,
            'checksum', $2,
-           'source_rows', CASE WHEN NOT $2 THEN sum(t.rows) END,
+           'source_rows', sum(t.rows),
+           'snapshot', max(greatest((t.work ->> 'snapshot')::integer, $3)),
            'guards', coalesce(t.work -> 'guards', '[]')),
        sum(t.estimated_rows), sum(t.estimated_bytes)
 FROM timescale_migrate.task_log t

@@ -94,11 +94,6 @@ impl Server {
     pub fn lock_share(&self, jobs: u16) -> i64 {
         (self.lock_capacity() / 2 / i64::from(jobs)).max(1)
     }
-
-    /// Whether so many locks leave a quarter of the lock table to others.
-    pub fn has_room(&self, locks: i64) -> bool {
-        locks <= self.lock_capacity() / 4 * 3
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +104,13 @@ pub struct Column {
     pub generated: bool,
     /// Its binary form means the same on every server.
     pub binary: bool,
+}
+
+/// A relation of the source: its OID, and the name that it had under the snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceRelation {
+    pub oid: u32,
+    pub name: Name,
 }
 
 /// `relations.sql`: a table whose own rows are copied.
@@ -126,6 +128,11 @@ pub struct Relation {
 impl Relation {
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
+    }
+
+    /// What reading it has to lock.
+    pub fn guards(&self) -> Vec<SourceRelation> {
+        vec![SourceRelation { oid: self.oid, name: self.qualified() }]
     }
 }
 
@@ -204,6 +211,8 @@ impl Cagg {
 /// What a continuous aggregate reads: a hypertable, or with `cagg` another one by its name.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Raw {
+    /// The hypertable's OID, in either case.
+    pub oid: u32,
     pub schema: String,
     pub name: String,
     pub cagg: bool,
@@ -356,6 +365,7 @@ impl Chunk {
 /// `sequences.sql`, `matviews.sql`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Sequence {
+    pub oid: u32,
     pub schema: String,
     pub name: String,
 }
@@ -407,8 +417,6 @@ pub struct Inventory {
     pub excluded: Vec<Excluded>,
     /// By OID.
     pub sizes: HashMap<u32, Size>,
-    /// What the keeper has a lock on, by OID. The rest is locked by who reads it.
-    pub locked: HashSet<u32>,
 }
 
 /// The bit of a frozen chunk's status, the same in every version (TimescaleDB's chunk.h).
@@ -444,7 +452,6 @@ impl Inventory {
             children: Vec::new(),
             excluded: Vec::new(),
             sizes: HashMap::new(),
-            locked: HashSet::new(),
         }
     }
 
@@ -480,34 +487,24 @@ impl Inventory {
         self.relations.iter().filter(move |r| !chunks.contains(&r.oid))
     }
 
-    /// How many locks it takes to read everything.
-    pub fn locks(&self) -> i64 {
-        let compressed = self.compressed_chunks.iter().filter(|c| c.relation.is_some());
-        (self.tables().count() + self.chunks.len() + compressed.count()) as i64
-    }
-
     /// The compressed ones among the chunks, by the chunk's OID.
     pub fn compressed(&self) -> HashMap<u32, &CompressedChunk> {
         self.compressed_chunks.iter().map(|chunk| (chunk.oid, chunk)).collect()
     }
 
-    /// What is read from chunks: themselves, and what holds their compressed rows; with OIDs. A
-    /// tiered one is a foreign table, which cannot be locked.
-    pub fn of_chunks(&self) -> HashMap<u32, Vec<(u32, Name)>> {
-        let own = |chunk: &Chunk| Some((chunk.oid, chunk.qualified())).filter(|_| !chunk.osm);
+    /// What is read of each chunk, by its OID: itself, and what holds its compressed rows.
+    /// Nothing of a tiered one, which is a foreign table and cannot be locked.
+    pub fn of_chunks(&self) -> HashMap<u32, Vec<SourceRelation>> {
+        let own =
+            |chunk: &Chunk| Some(SourceRelation { oid: chunk.oid, name: chunk.qualified() }).filter(|_| !chunk.osm);
         let mut all: HashMap<_, _> =
             self.chunks.iter().map(|c| (c.oid, own(c).into_iter().collect::<Vec<_>>())).collect();
         for chunk in &self.compressed_chunks {
             if let (Some(read), Some(relation)) = (all.get_mut(&chunk.oid), &chunk.relation) {
-                read.push((relation.oid, Name::new(&relation.schema, &relation.name)));
+                let name = Name::new(&relation.schema, &relation.name);
+                read.push(SourceRelation { oid: relation.oid, name });
             }
         }
         all
-    }
-
-    /// These relations, unless the keeper has a lock on each.
-    pub fn guards(&self, relations: &[(u32, Name)]) -> Vec<Name> {
-        let unlocked = relations.iter().any(|(oid, _)| !self.locked.contains(oid));
-        if unlocked { relations.iter().map(|(_, name)| name.clone()).collect() } else { Vec::new() }
     }
 }

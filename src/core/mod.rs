@@ -3,6 +3,7 @@
 
 pub mod analyze;
 pub mod archive;
+pub mod cagg_state;
 pub mod checksum;
 pub mod compression;
 pub mod feed;

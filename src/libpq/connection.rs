@@ -223,13 +223,13 @@ impl Connection {
         Ok(())
     }
 
-    /// The rows of the last statement that was sent; an error of any statement is one here.
+    /// The rows of the last of the statements sent that gives rows; an error of any is one here.
     pub fn answer(&mut self) -> Result<Rows> {
         let mut rows = Rows::default();
         while let Some(result) = self.next_result(Event::SourceQuery)? {
             match result.status() {
                 ffi::TUPLES_OK => rows = result.rows(),
-                ffi::COMMAND_OK | ffi::EMPTY_QUERY => rows = Rows::default(),
+                ffi::COMMAND_OK | ffi::EMPTY_QUERY => {}
                 _ => {
                     let error = result.error();
                     self.finish()?;
@@ -240,7 +240,7 @@ impl Connection {
         Ok(rows)
     }
 
-    /// Runs one or several statements; returns the last one's rows.
+    /// Runs one or several statements; returns the rows of the last one that gives any.
     pub fn query(&mut self, sql: &str) -> Result<Rows> {
         self.send(sql)?;
         self.answer().map_err(|e| e.within(format!("statement on the source: {}", summary(sql))))

@@ -12,3 +12,4 @@ mod wire;
 
 pub use connection::{Connection, Patience};
 pub use params::{Keyword, Params, keywords, parse_conninfo};
+pub use result::Rows;

@@ -12,6 +12,7 @@ pub enum Event {
     SourceConnect,
     SourceQuery,
     SourceCopy,
+    SourceLock,
     Workers,
     Task,
     Run,
@@ -22,17 +23,18 @@ pub enum Event {
 #[cfg(any(feature = "pg17", feature = "pg18"))]
 fn info(event: Event) -> u32 {
     use std::cell::Cell;
-    const NAMES: [&std::ffi::CStr; 8] = [
+    const NAMES: [&std::ffi::CStr; 9] = [
         c"MigrateSourceConnect",
         c"MigrateSourceQuery",
         c"MigrateSourceCopy",
+        c"MigrateSourceLock",
         c"MigrateWorkers",
         c"MigrateTask",
         c"MigrateRun",
         c"MigrateSchemaDump",
         c"MigrateRetry",
     ];
-    thread_local! { static KNOWN: [Cell<u32>; 8] = const { [const { Cell::new(0) }; 8] }; }
+    thread_local! { static KNOWN: [Cell<u32>; 9] = const { [const { Cell::new(0) }; 9] }; }
     KNOWN.with(|known| {
         let slot = &known[event as usize];
         if slot.get() == 0 {

@@ -5,23 +5,29 @@ use super::tasks::{self, Outcome};
 use super::worker::Context;
 use super::{attach, routed, state};
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
-use crate::error::{Error, Result, Side, SqlState};
+use crate::error::{Error, Result};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, copy, spi};
-use crate::source::guard;
+use crate::source::guard::{self, Hold};
 use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let run = context.block.run;
-    let Some(source) = context.begin(id, &work.guards)? else { return gone(context, id, work) };
+    match context.begin(id, work.snapshot, &work.guards)? {
+        Hold::Held => {}
+        Hold::Gone if is_dropped(context, work)? => return leave_out(run, id, work),
+        Hold::Gone | Hold::Changed => return tasks::postpone(id),
+    }
+    let source = context.source()?;
     let relation = transaction(|| target(run, work))?;
-    transaction(|| {
+    let mut changed = false;
+    let copied = transaction(|| {
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
         // On a resume there may be triggers that fire all the same.
         let (target, triggers) = described(relation)?;
         for (name, _) in &triggers {
-            spi::execute(&format!("ALTER TABLE ONLY {target} DISABLE TRIGGER {name}"), &[])?;
+            alter(work, &format!("{target} DISABLE TRIGGER {name}"))?;
         }
         let mut outcome = Outcome { relation: Some(relation), ..Outcome::default() };
         let (rows, bytes) = match &work.form {
@@ -29,41 +35,45 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
             _ if matches!(work.into, Into::Routed { .. }) => routed::rows(source, work, run, relation, &target)?,
             _ => rows(source, work, relation)?,
         };
-        if let Some(batches) = work.decompressed() {
-            guard::check_decompressed(source, &work.source, batches, rows as i64)?;
+        changed = match work.decompressed() {
+            Some(batches) => !guard::is_decompressed(source, &work.source, batches, rows as i64)?,
+            None => false,
+        };
+        // Nothing more is read: the source need not wait for what is left to do here.
+        changed |= !guard::end(source, &work.guards)?;
+        if changed {
+            return Err(guard::changed(&work.source));
         }
         if let Form::Recompressed { spec, late: false, .. } = &work.form {
             attach::compress(relation, spec)?;
         }
         attach::set_ranges(relation, work)?;
         for (name, when) in &triggers {
-            spi::execute(&format!("ALTER TABLE ONLY {target} ENABLE {when} TRIGGER {name}"), &[])?;
+            alter(work, &format!("{target} ENABLE {when} TRIGGER {name}"))?;
         }
         (outcome.rows, outcome.bytes) = (Some(rows as i64), Some(bytes as i64));
         tasks::done(id, &outcome)
-    })?;
-    // What is here is committed: whether the source can still be told so changes nothing.
-    if source.query("COMMIT").is_err() {
-        context.drop_source();
+    });
+    match copied {
+        Err(_) if changed => tasks::postpone(id),
+        copied => copied,
     }
-    Ok(())
 }
 
-/// What the snapshot knows was dropped. A chunk, as retention does, is left out, unless its rows
-/// are in another one by now; without a table the others need not fit together any more.
-fn gone(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
-    let run = context.block.run;
-    let message = format!("{} was dropped on the source since the snapshot", work.source.shown());
-    let merged = match &work.into {
-        Into::Table(_) => true,
-        Into::Chunk { hypertable, slices, .. } => guard::is_covered(context.source()?, hypertable, slices)?,
-        Into::Routed { .. } => false,
-    };
-    if merged {
-        return Err(Error::new(SqlState::SNAPSHOT_GONE, message).on(Side::Source));
+/// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another
+/// one by now.
+fn is_dropped(context: &mut Context, work: &Copy) -> Result<bool> {
+    match &work.into {
+        Into::Table(_) => Ok(false),
+        Into::Chunk { root, slices, .. } => Ok(!guard::is_covered(context.source()?, *root, slices)?),
+        Into::Routed { .. } => Ok(true),
     }
+}
+
+fn leave_out(run: i64, id: i32, work: &Copy) -> Result<()> {
+    let message = format!("{} was dropped on the source since the snapshot: it is left out", work.source.shown());
     transaction(|| {
-        state::say_here(run, "notice", &format!("{message}: it is left out"))?;
+        state::say_here(run, "notice", &message)?;
         tasks::done(id, &Outcome::default())
     })
 }
@@ -82,6 +92,22 @@ fn described(relation: Oid) -> Result<(String, Vec<(String, String)>)> {
     )?
     .pop()
     .ok_or_else(|| Error::internal("a relation is gone"))
+}
+
+/// Of a hypertable TimescaleDB refuses to alter the root alone, unless it is switched off; a tiered
+/// chunk's rows go to chunks, which have the triggers, too.
+fn alter(work: &Copy, what: &str) -> Result<()> {
+    if matches!(work.into, Into::Routed { .. }) {
+        return spi::execute(&format!("ALTER TABLE {what}"), &[]).map(drop);
+    }
+    if work.root {
+        spi::set_local("timescaledb.restoring", "on")?;
+    }
+    spi::execute(&format!("ALTER TABLE ONLY {what}"), &[])?;
+    if work.root {
+        spi::set_local("timescaledb.restoring", "off")?;
+    }
+    Ok(())
 }
 
 /// Copies what the statement on the source gives into the relation; returns rows and bytes.
@@ -171,7 +197,7 @@ fn target(run: i64, work: &Copy) -> Result<Oid> {
             let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(hypertable, *cagg));
             spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
         }
-        Into::Chunk { hypertable, cagg, slices, tablespace, creation_time, own } => {
+        Into::Chunk { hypertable, cagg, slices, tablespace, creation_time, own, .. } => {
             let root = plan::hypertable(hypertable, *cagg);
             let chunk = spi::value::<Oid>(
                 &format!(

@@ -9,6 +9,7 @@ use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::worker::{self, Life, Worker};
 use crate::pg::{session, spi};
+use crate::source::watch::Watch;
 use std::time::{Duration, Instant};
 
 /// How often the coordinator looks at its workers, unless one of them wakes it.
@@ -23,11 +24,13 @@ pub struct Crew {
     /// Holds what workers read at their start; wiped when the crew is dropped.
     _segment: Segment,
     reported: Instant,
+    /// Only while the workers read the source.
+    watch: Option<Watch>,
 }
 
 impl Crew {
     /// Starts up to `jobs` workers, but no more than there are tasks. Fewer free slots make a smaller crew and a warning, none an error.
-    pub fn start(block: &Block, jobs: u16, tasks: usize) -> Result<Crew> {
+    pub fn start(block: &Block, jobs: u16, tasks: usize, watch: Watch) -> Result<Crew> {
         let jobs = jobs.min(u16::try_from(tasks.max(1)).unwrap_or(u16::MAX));
         let block = Block { role: Role::Worker, coordinator: session::pid(), ..block.clone() };
         let segment = Segment::create(&block.to_bytes()?);
@@ -49,6 +52,7 @@ impl Crew {
             workers,
             _segment: segment,
             reported: Instant::now(),
+            watch: Some(watch),
         };
         if crew.workers.len() < usize::from(jobs) {
             let message = format!(
@@ -102,6 +106,7 @@ impl Crew {
                 .hint("The server's log tells why."));
             }
             self.report()?;
+            self.look_at_source()?;
             wait::on_latch(LOOK, Event::Workers);
         }
     }
@@ -112,6 +117,15 @@ impl Crew {
         self.dismiss()?;
         state::set_phase(self.run, phase)?;
         Err(error)
+    }
+
+    fn look_at_source(&mut self) -> Result<()> {
+        self.watch.as_mut().map_or(Ok(()), |watch| look(self.run, watch))
+    }
+
+    /// Nothing is read from the source any more.
+    pub fn leave_source(&mut self) {
+        self.watch = None;
     }
 
     fn report(&mut self) -> Result<()> {
@@ -139,6 +153,7 @@ impl Crew {
         state::set_phase(self.run, "stopping")?;
         self.wake();
         while self.workers.iter().any(|w| w.life() != Life::Ended) {
+            self.look_at_source()?;
             wait::on_latch(LOOK, Event::Workers);
             self.wake();
         }
@@ -152,6 +167,13 @@ impl Drop for Crew {
             worker.terminate();
         }
     }
+}
+
+/// Lets go of what others on the source wait for, and notes which snapshots are safe by now.
+pub fn look(run: i64, watch: &mut Watch) -> Result<()> {
+    let Some((messages, position)) = watch.look() else { return Ok(()) };
+    messages.iter().try_for_each(|message| state::say(run, "notice", message))?;
+    state::set_durable(run, &position)
 }
 
 pub fn no_slots() -> Error {

@@ -108,19 +108,16 @@ fn lock<'a>(tables: impl IntoIterator<Item = &'a Name>, mode: &str) -> Result<()
 
 /// The key's definition, and a row of the source that violates it, in the words of PostgreSQL.
 fn violating_row(context: &mut Context, task: i32, key: &ForeignKey) -> Result<Option<(String, String)>> {
-    let source = match context.begin(task, &[]) {
+    match context.begin(task, 0, &[]) {
         // Nothing is copied any more; the newest rows tell as well.
         Err(error) if error.code == SqlState::SNAPSHOT_GONE => {
             let source = context.source()?;
             source.roll_back()?;
             source.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-            source
         }
-        begun => match begun? {
-            Some(source) => source,
-            None => return Ok(None),
-        },
-    };
+        begun => drop(begun?),
+    }
+    let source = context.source()?;
     let query = include_str!("../../sql/source/violating_row.sql")
         .replace(":oid", &key.oid.to_string())
         .replace(":table", &literal(&key.read[0]))

@@ -1,8 +1,9 @@
 //! A migration, phase by phase.
 
-use super::crew::Crew;
+use super::crew::{self, Crew};
 use super::launch::Block;
 use super::pieces::{self, Piece};
+use super::rounds::{self, Snapshots};
 use super::{attach, batches, cleanup, preflight, recompute, resume, scope, state, tasks, verify};
 use crate::core::archive::{Digests, Plan, Stage};
 use crate::core::inventory::Inventory;
@@ -10,8 +11,10 @@ use crate::core::name::{Name, literal};
 use crate::core::options::{Caggs, Level, Roles};
 use crate::core::{self, analyze, plan, progress};
 use crate::error::{Error, Result, SqlState};
-use crate::pg::{catch::transaction, spi};
-use crate::source::{inventory, schema as source_schema, snapshot};
+use crate::pg::{catch::transaction, session, spi};
+use crate::source::snapshot::{self, Keeper};
+use crate::source::watch::Watch;
+use crate::source::{inventory, schema as source_schema};
 use crate::target::schema::Maker;
 use crate::target::{database, large_objects, roles, schema, sequences};
 use std::collections::HashSet;
@@ -47,14 +50,22 @@ pub fn run(block: &Block) -> Result<()> {
         Ok(scope.inventory)
     })?;
     report.refuse()?;
-    let (mut keeper, inventory) = snapshot::hold(&mut source, &block.params, id, options, before)?;
+    let (keeper, inventory) = snapshot::hold(&mut source, &block.params, id, options, &before.server)?;
+    let snapshot = keeper.snapshot.clone();
     let mut scope = transaction(|| scope::of(&mut source, inventory, options))?;
     // What came in between.
     report.objects(&scope);
     report.refuse()?;
     drop(source);
-    state::set_source(id, &scope.inventory, &keeper.snapshot)?;
-    let archive = source_schema::dump(&block.params, &scope.inventory.server, Some(&keeper.snapshot), options)?;
+    state::set_source(id, &scope.inventory, &snapshot)?;
+    let mut snapshots = Snapshots::new(id, keeper)?;
+    let mut watch = Watch::new(&block.params, options, id, session::pid());
+    if begun {
+        resume::check_names(id, &scope.inventory)?;
+    }
+    let archive = source_schema::dump(&block.params, &scope.inventory.server, Some(&snapshot), options, || {
+        crew::look(id, &mut watch)
+    })?;
     let plan = schema::sorted(&archive, &scope.inventory);
     let versions = (&archive.server_version, &archive.dump_version);
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
@@ -74,11 +85,7 @@ pub fn run(block: &Block) -> Result<()> {
     let migration = Migration { block, inventory, maker, plan, digests, locks, locks_of_a_worker };
 
     let mut tasks = migration.tasks(&target)?;
-    for task in &mut tasks {
-        if let plan::Work::Copy(copy) = &mut task.work {
-            copy.horizon = keeper.horizon;
-        }
-    }
+    snapshots.give(&mut tasks);
     let copies = tasks.iter().filter(|t| t.stage == plan::Stage::Copy);
     state::say(
         id,
@@ -90,41 +97,44 @@ pub fn run(block: &Block) -> Result<()> {
             migration.inventory.chunks.len(),
             progress::size(copies.clone().map(|t| t.bytes.max(0) as u64).sum()),
             tasks.len(),
-            keeper.snapshot,
+            snapshot,
         ),
     )?;
-    let unlocked = migration.inventory.chunks.iter().filter(|c| !migration.inventory.locked.contains(&c.oid)).count();
-    if unlocked > 0 {
-        let message = format!("run {id}: {unlocked} chunks are locked on the source only while they are copied");
-        state::say(id, "notice", &message)?;
-    }
     // The workers get ready while the schema is made.
-    let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
-    let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
+    let started = Block { snapshot: snapshot.clone(), ..block.clone() };
+    let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
 
-    migration.make_schema(&mut keeper, &plan::compressed_early(&tasks))?;
+    migration.make_schema(snapshots.newest()?, &plan::compressed_early(&tasks))?;
     state::step(id, "tasks", || tasks::add(id, &tasks))?;
     if begun {
-        state::say(id, "notice", &format!("run {id} continues under the new snapshot {}", keeper.snapshot))?;
-        for message in transaction(|| resume::reconcile(id, &tasks))? {
+        state::say(id, "notice", &format!("run {id} continues under the new snapshot {snapshot}"))?;
+        for message in resume::reconcile(id, tasks)? {
             say_warning(id, &message)?;
         }
         crew.work("recheck")?;
+        resume::drop_unused(id)?;
+    } else {
+        drop(tasks);
     }
-    drop(tasks);
-    crew.work("copy")?;
-    crew.work("tiered")?;
+    let checksum = options.verify == Level::Checksum;
+    let later = rounds::copy(&block.params, options, &mut crew, &mut snapshots, &target, checksum)?;
     state::enter(id, "sequences")?;
-    sequences::carry(&mut keeper.connection, &migration.inventory)?;
-    migration.large_objects(&mut keeper)?;
+    for warning in sequences::carry(&block.params, id, options, &migration.inventory)? {
+        say_warning(id, &warning)?;
+    }
+    migration.large_objects(snapshots.newest()?)?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
     let recompute = options.caggs == Caggs::Recompute;
     if !recompute {
-        transaction(|| schema::cagg_state(&migration.inventory))?;
+        transaction(|| schema::cagg_state(&migration.inventory, later.as_ref()))?;
     }
-    // A comparison of all values at the end needs the snapshot until then; nothing else does.
-    let checksum = options.verify == Level::Checksum;
-    let keeper = Some(keeper).filter(|_| checksum);
+    drop(later);
+    // A comparison of all values at the end needs the snapshots until then; nothing else does.
+    let first = snapshots.first;
+    let snapshots = Some(snapshots).filter(|_| checksum);
+    if !checksum {
+        crew.leave_source();
+    }
 
     // The indexes of chunks are placed by them.
     transaction(|| schema::tablespaces(&migration.inventory, &migration.maker))?;
@@ -143,10 +153,11 @@ pub fn run(block: &Block) -> Result<()> {
     }
     migration.finish_schema()?;
     batches::add_analyze(id, migration.locks_of_a_worker)?;
-    verify::add_copied(id, checksum)?;
+    verify::add_copied(id, checksum, first)?;
     crew.work("analyze")?;
     crew.work("verify")?;
-    drop(keeper);
+    drop(snapshots);
+    crew.leave_source();
     tasks::failures(id)?;
     verify::judge(id)?;
     crew.dismiss()?;
@@ -170,7 +181,7 @@ impl Migration<'_> {
     }
 
     /// Roles, then everything that has to be there before the rows.
-    fn make_schema(&self, keeper: &mut snapshot::Keeper, early: &HashSet<Name>) -> Result<()> {
+    fn make_schema(&self, keeper: &mut Keeper, early: &HashSet<Name>) -> Result<()> {
         let (id, options) = (self.block.run, &self.block.options);
         state::enter(id, "schema")?;
         // By itself: what else is made in the same transaction could not be cancelled meanwhile.
@@ -202,7 +213,7 @@ impl Migration<'_> {
 
     /// All of them, in place of those that an earlier start has brought: whether the source has
     /// written to one since, nothing tells.
-    fn large_objects(&self, keeper: &mut snapshot::Keeper) -> Result<()> {
+    fn large_objects(&self, keeper: &mut Keeper) -> Result<()> {
         let (run, source) = (self.block.run, &mut keeper.connection);
         state::enter(run, "large_objects")?;
         while transaction(|| large_objects::remove(run, self.locks))? > 0 {

@@ -14,6 +14,7 @@ pub mod preflight;
 pub mod preview;
 mod recompute;
 mod resume;
+mod rounds;
 mod routed;
 pub mod scope;
 pub mod state;

@@ -35,8 +35,15 @@ pub fn made(run: i64) -> Result<HashSet<String>> {
     Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
 }
 
+/// The names of what the schema here consists of or will.
+fn known(run: i64) -> Result<HashSet<String>> {
+    let sql = "SELECT to_json(object)::text FROM timescale_migrate.schema_log WHERE run = $1";
+    Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
+}
+
 /// A step of the run: makes those of the pieces that are not made yet, in transactions that take
-/// not many more than `locks` locks. `end` is part of the last one.
+/// not many more than `locks` locks. `end` is part of the last one. When the step was done before,
+/// it makes what is new on the source since then.
 pub fn make(
     run: i64,
     step: &str,
@@ -45,12 +52,14 @@ pub fn make(
     locks: i64,
     end: impl Fn() -> Result<()>,
 ) -> Result<()> {
-    if state::step_done(run, step)? {
+    let done = state::step_done(run, step)?;
+    let here = if done { known(run)? } else { made(run)? };
+    let new = |piece: &Piece| !piece.name.as_ref().is_some_and(|name| here.contains(name));
+    let pieces: Vec<Piece> = pieces.into_iter().filter(new).collect();
+    if done && pieces.iter().all(|piece| piece.name.is_none()) {
         return Ok(());
     }
-    let made = made(run)?;
-    let mut pieces =
-        pieces.into_iter().filter(|piece| !piece.name.as_ref().is_some_and(|name| made.contains(name))).peekable();
+    let mut pieces = pieces.into_iter().peekable();
     let mut ended = false;
     while !ended {
         state::checkpoint(run)?;
@@ -60,8 +69,11 @@ pub fn make(
             if pieces.peek().is_some() {
                 return Ok(false);
             }
-            end()?;
-            state::step_here(run, step).map(|()| true)
+            if !done {
+                end()?;
+                state::step_here(run, step)?;
+            }
+            Ok(true)
         })
         .map_err(schema::describe)?;
         session::forget_relations()?;
@@ -108,8 +120,8 @@ pub fn settle(run: i64, digests: &Digests) -> Result<()> {
     enter(run, digests.iter().map(|(name, digest)| (Some(digest.clone()), name.clone())), false)
 }
 
-/// What of that is no longer on the source as it was, or, once that is `settled`, new there:
-/// said, not made up for.
+/// What of that is no longer on the source as it was, which is not made up for, or, once that is
+/// `settled`, new there.
 pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
     let sql = "SELECT json_build_array(object, digest)::text FROM timescale_migrate.schema_log
                WHERE run = $1 AND digest IS NOT NULL";
@@ -117,15 +129,16 @@ pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
     let mut changes = BTreeMap::new();
     for (name, digest) in &then {
         match now.get(name) {
-            None => changes.insert(name, "is gone"),
-            Some(other) if other != digest => changes.insert(name, "is another"),
+            None => changes.insert(name, "is gone on the source since the run began; the schema here stays as it is"),
+            Some(other) if other != digest => {
+                changes.insert(name, "has changed on the source since the run began; the schema here stays as it is")
+            }
             Some(_) => None,
         };
     }
     if settled {
-        changes.extend(now.keys().filter(|name| !then.contains_key(*name)).map(|name| (name, "is new")));
+        let new = now.keys().filter(|name| !then.contains_key(*name));
+        changes.extend(new.map(|name| (name, "is new on the source since the run began: it is made here, too")));
     }
-    let line =
-        |(name, what)| format!("{name} {what} on the source since the run began; the schema here stays as it is");
-    Ok(changes.into_iter().map(line).collect())
+    Ok(changes.into_iter().map(|(name, what)| format!("{name} {what}")).collect())
 }

@@ -59,7 +59,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     preflight::versions(&server)?.refuse()?;
     let inventory = inventory::read(&mut source, server)?;
     let mut scope = scope::of(&mut source, inventory, options)?;
-    let archive = schema::dump(params, &scope.inventory.server, None, options)?;
+    let archive = schema::dump(params, &scope.inventory.server, None, options, || Ok(()))?;
     let plan = target::sorted(&archive, &scope.inventory);
     scope.schema(&plan);
     let inventory = scope.inventory;

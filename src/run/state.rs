@@ -8,9 +8,11 @@
 use super::cleanup;
 use crate::core::inventory::Inventory;
 use crate::core::options::Options;
+use crate::core::plan::SnapshotId;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
+use crate::source::snapshot::{Keeper, Position};
 use std::time::Duration;
 
 /// The first key of the two-key advisory lock; the second is the run's id. The views know it too.
@@ -143,6 +145,38 @@ pub fn set_source(run: i64, inventory: &Inventory, snapshot: &str) -> Result<()>
                 (inventory.hypertables.len() as i64).into(),
                 (inventory.chunks.len() as i64).into(),
             ],
+        )
+        .map(drop)
+    })
+}
+
+/// Enters a snapshot that the run reads under.
+pub fn add_snapshot(run: i64, keeper: &Keeper) -> Result<SnapshotId> {
+    let position = &keeper.position;
+    let id = transaction(|| {
+        spi::value(
+            "INSERT INTO timescale_migrate.snapshot_log (run, snapshot, horizon, started, timeline, written, durable)
+             VALUES ($1, $2, $3, $4, $5, $6::pg_catalog.pg_lsn, $6 IS NULL) RETURNING id",
+            &[
+                run.into(),
+                keeper.snapshot.clone().into(),
+                (keeper.horizon as i64).into(),
+                position.started.into(),
+                position.timeline.into(),
+                position.written.clone().into(),
+            ],
+        )
+    })?;
+    id.ok_or_else(|| Error::internal("the snapshot was not entered"))
+}
+
+/// Notes which snapshots show nothing any more that a crash of the source could lose.
+pub fn set_durable(run: i64, position: &Position) -> Result<()> {
+    transaction(|| {
+        spi::execute(
+            "UPDATE timescale_migrate.snapshot_log SET durable = true
+             WHERE run = $1 AND NOT durable AND started = $2 AND timeline = $3 AND written <= $4::pg_catalog.pg_lsn",
+            &[run.into(), position.started.into(), position.timeline.into(), position.flushed.clone().into()],
         )
         .map(drop)
     })

@@ -1,7 +1,8 @@
 //! The tasks of runs, and every transition there is.
 //!
 //! A task is `pending` until a worker writes `done` in the very transaction that holds its
-//! data, or `failed` in a transaction of its own. That it is being worked on is no state but
+//! data, or `failed` in a transaction of its own, or `postponed` if what it reads cannot be read
+//! under its snapshot ([`super::rounds`] replaces it). That it is being worked on is no state but
 //! the worker's advisory lock on it, which goes with the worker: nothing needs repair after a
 //! crash. A worker that gets the lock looks at the state again, for another one may have
 //! finished the task between its reading and its locking.
@@ -144,6 +145,27 @@ pub fn reopen(id: i32) -> Result<()> {
         &[id.into()],
     )
     .map(drop)
+}
+
+/// pending -> postponed
+pub fn postpone(id: i32) -> Result<()> {
+    transaction(|| {
+        spi::execute(
+            "UPDATE timescale_migrate.task_log SET state = 'postponed', ended_at = clock_timestamp()
+             WHERE id = $1 AND state = 'pending'",
+            &[id.into()],
+        )
+        .map(drop)
+    })
+}
+
+/// What the postponed tasks read, as a user would name it.
+pub fn postponed(run: i64) -> Result<Vec<String>> {
+    spi::json_rows(
+        "SELECT to_json(object)::text FROM timescale_migrate.task_log
+         WHERE run = $1 AND state = 'postponed' ORDER BY id",
+        &[run.into()],
+    )
 }
 
 /// pending -> failed

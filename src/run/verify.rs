@@ -6,24 +6,29 @@ use super::tasks::{self, Claim, Outcome};
 use super::worker::Context;
 use super::{scope, state};
 use crate::core::checksum;
-use crate::core::inventory::{Column, Inventory, Size, Slices};
+use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level};
-use crate::core::plan::{self, Kept, Task, Verify};
+use crate::core::plan::{self, Kept, SnapshotId, Task, Verify};
 use crate::error::{Error, Result, SqlState};
-use crate::pg::{catch::transaction, spi};
+use crate::libpq::Connection;
+use crate::pg::{catch::transaction, session, spi};
+use crate::source::guard::{self, Hold};
 use crate::source::inventory::{self, Here};
-use crate::source::{guard, snapshot};
+use crate::source::snapshot;
+use crate::source::watch::Watch;
 use pgrx::pg_sys::Oid;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Adds a comparison for every relation that the run has copied, under the run's own snapshot
-/// or, where a count is enough, against the rows that the source said it sent.
-pub fn add_copied(run: i64, checksum: bool) -> Result<()> {
+/// or, where a count is enough, against the rows that the source said it sent. `snapshot` is the
+/// first of this start.
+pub fn add_copied(run: i64, checksum: bool, snapshot: SnapshotId) -> Result<()> {
     transaction(|| {
         forget(run)?;
-        spi::execute(include_str!("../../sql/target/verify_copied.sql"), &[run.into(), checksum.into()]).map(drop)
+        let query = include_str!("../../sql/target/verify_copied.sql");
+        spi::execute(query, &[run.into(), checksum.into(), snapshot.into()]).map(drop)
     })
 }
 
@@ -42,7 +47,7 @@ struct Relation {
     root: bool,
     tiered: bool,
     batches: Option<Name>,
-    guards: Vec<Name>,
+    guards: Vec<SourceRelation>,
     size: Size,
 }
 
@@ -63,7 +68,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             root: false,
             tiered: false,
             batches: None,
-            guards: inventory.guards(&[(table.oid, table.qualified())]),
+            guards: table.guards(),
             size: inventory.size(table.oid),
         };
         all.insert((table.qualified(), None), relation);
@@ -84,14 +89,13 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
             size: inventory.size(oid),
         };
         if hypertable.root_may_have_rows {
-            let guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
-            let own = Relation { root: true, guards, ..relation(name.clone(), hypertable.oid) };
+            let own = Relation { root: true, guards: root.guards(), ..relation(name.clone(), hypertable.oid) };
             all.insert((name.clone(), None), own);
         }
         for chunk in inventory.chunks_of(hypertable) {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.oid);
-            let guards = inventory.guards(&read[&chunk.oid]);
+            let guards = read[&chunk.oid].clone();
             let batches = match (Kept::of(compressed.get(&chunk.oid).copied()), &chunk.query) {
                 (Kept::Compressed(batches), None) => Some(batches),
                 _ => None,
@@ -133,6 +137,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             batches: from.batches.clone(),
             checksum,
             source_rows: None,
+            snapshot: 0,
             guards: from.guards.clone(),
         };
         tasks.push(plan::verify(key.0.shown(), from.size, work));
@@ -151,6 +156,7 @@ fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
             batches: None,
             checksum,
             source_rows: Some(0),
+            snapshot: 0,
             guards: Vec::new(),
         };
         tasks.push(plan::verify(key.0.shown(), to.size, work));
@@ -164,8 +170,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
     state::enter(id, "snapshot")?;
     let mut reader = snapshot::reader(&block.params, id, options)?;
     let server = inventory::server(&mut reader)?;
-    let before = snapshot::read(&mut reader, server)?;
-    let (keeper, inventory) = snapshot::hold(&mut reader, &block.params, id, options, before)?;
+    let (keeper, inventory) = snapshot::hold(&mut reader, &block.params, id, options, &server)?;
     // What the options of a run left out is not looked for.
     let mut source = transaction(|| scope::of(&mut reader, inventory, options))?.inventory;
     drop(reader);
@@ -185,7 +190,8 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
         tasks::add(id, &tasks)
     })?;
     let started = Block { snapshot: keeper.snapshot.clone(), ..block.clone() };
-    let mut crew = Crew::start(&started, options.jobs, tasks.len())?;
+    let watch = Watch::new(&block.params, options, id, session::pid());
+    let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
     crew.work("verify")?;
     tasks::failures(id)?;
     judge(id)?;
@@ -223,6 +229,18 @@ pub fn judge(run: i64) -> Result<()> {
         .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
 }
 
+/// What the source answers to a query that was sent, the number of rows and their checksum; none
+/// if it has not read what the snapshot shows.
+fn answer(source: &mut Connection, work: &Verify) -> Result<Option<(i64, Option<String>)>> {
+    let rows = source.answer()?;
+    let found = (rows.number(0, 0)?, rows.0[0][1].clone());
+    let whole = match (&work.source, &work.batches) {
+        (Some(name), Some(batches)) => guard::is_decompressed(source, name, batches, found.0)?,
+        _ => true,
+    };
+    Ok((guard::end(source, &work.guards)? && whole).then_some(found))
+}
+
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
     compare(context, claim, work).map_err(|error| if work.checksum { checksum::failed(error) } else { error })
 }
@@ -231,25 +249,22 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
 fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
     let rows = |name: &Name| checksum::table(name, !work.chunk, work.condition.as_deref());
     let query = |rows: &str| checksum::query(rows, &work.columns, work.checksum);
-    let mut asked = false;
     let run = context.block.run;
-    if let (Some(name), None) = (&work.source, work.source_rows) {
-        let Some(source) = context.begin(claim.id, &work.guards)? else {
-            return transaction(|| {
-                let message = format!("{} was dropped on the source and is not compared", name.shown());
-                state::say_here(run, "warning", &message)?;
-                tasks::done(claim.id, &Outcome::default())
-            });
-        };
-        if work.root {
-            source.query("SET LOCAL timescaledb.restoring = on")?;
+    let mut hold = None;
+    if let Some(name) = work.source.as_ref().filter(|_| work.checksum || work.source_rows.is_none()) {
+        let held = context.begin(claim.id, work.snapshot, &work.guards)?;
+        if held == Hold::Held {
+            let source = context.source()?;
+            if work.root {
+                source.query("SET LOCAL timescaledb.restoring = on")?;
+            }
+            let rows = match &work.query {
+                Some(query) => checksum::result(query),
+                None => rows(name),
+            };
+            source.send(&query(&rows))?;
         }
-        let rows = match &work.query {
-            Some(query) => checksum::result(query),
-            None => rows(name),
-        };
-        source.send(&query(&rows))?;
-        asked = true;
+        hold = Some(held);
     }
     let own = transaction(|| {
         if work.root {
@@ -263,18 +278,29 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
         spi::json_rows::<(i64, Option<String>)>(&as_json(&query(&rows)), &[]).map(|rows| rows.into_iter().next())
     });
     // The source's answer is read in any case, so that its connection can be used again.
-    let theirs = if asked {
-        let source = context.source()?;
-        let rows = source.answer()?;
-        if let (Some(name), Some(batches)) = (&work.source, &work.batches) {
-            guard::check_decompressed(source, name, batches, rows.number(0, 0)?)?;
-        }
-        source.query("COMMIT")?;
-        Some((rows.number(0, 0)?, rows.0[0][1].clone()))
-    } else {
-        work.source_rows.map(|rows| (rows, None))
+    let answer = match hold {
+        Some(Hold::Held) => answer(context.source()?, work)?,
+        _ => None,
     };
     let own = own?;
+    let asked = answer.is_some();
+    if let (Some(hold), None, Some(name)) = (hold, &answer, &work.source) {
+        let message = match (hold, work.source_rows) {
+            (_, Some(_)) => {
+                format!(
+                    "{} has changed on the source since it was copied: its rows are counted, not compared",
+                    name.shown()
+                )
+            }
+            (Hold::Gone, None) => format!("{} was dropped on the source and is not compared", name.shown()),
+            (Hold::Held | Hold::Changed, None) => return Err(guard::changed(name)),
+        };
+        transaction(|| state::say_here(run, "warning", &message))?;
+        if work.source_rows.is_none() {
+            return transaction(|| tasks::done(claim.id, &Outcome::default()));
+        }
+    }
+    let theirs = answer.or(work.source_rows.map(|rows| (rows, None)));
     // A relation that is missing is the same as one without rows only if the source's is empty
     // and a chunk: an empty chunk is an artefact, a table is an object.
     let target = work.targets.first().filter(|_| work.targets.len() == 1);

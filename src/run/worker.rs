@@ -3,17 +3,19 @@
 use super::launch::Block;
 use super::tasks::{self, Claim, Outcome, Places};
 use super::{attach, coordinator, copy, keys, recompute, resume, state, verify};
-use crate::core::name::Name;
+use crate::core::inventory::SourceRelation;
 use crate::core::options::OnError;
-use crate::core::plan::{Sql, Stage, Work};
+use crate::core::plan::{SnapshotId, Sql, Stage, Work};
 use crate::core::retry::Pauses;
-use crate::error::{Result, SqlState};
+use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, spi};
-use crate::source::{guard, session as source_session};
+use crate::source::guard::{self, Hold};
+use crate::source::session as source_session;
 use crate::target::schema;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Of so many relations a worker keeps what PostgreSQL remembers; reading it again takes as long as
@@ -28,6 +30,8 @@ const READS_SOURCE: [Stage; 5] = [Stage::Recheck, Stage::Copy, Stage::Tiered, St
 pub struct Context {
     pub block: Block,
     source: Option<Connection>,
+    /// Those that are not the block's, by what `SET TRANSACTION SNAPSHOT` takes.
+    snapshots: HashMap<SnapshotId, String>,
 }
 
 impl Context {
@@ -49,14 +53,29 @@ impl Context {
         self.source = None;
     }
 
-    /// The connection to the source, in a transaction that reads the run's snapshot, has locks on
-    /// `guards` and bears the task's number in its `application_name`. None if the first of the
-    /// guards was dropped on the source since the snapshot was taken.
-    pub fn begin(&mut self, task: i32, guards: &[Name]) -> Result<Option<&mut Connection>> {
+    /// Begins a transaction on the connection to the source that reads the snapshot, has locks on
+    /// `guards` and bears the task's number in its `application_name`. There is none if the
+    /// relations are not as the snapshot shows them.
+    pub fn begin(&mut self, task: i32, snapshot: SnapshotId, guards: &[SourceRelation]) -> Result<Hold> {
         let name = format!("timescale_migrate run {} task {task}", self.block.run);
-        let snapshot = self.block.snapshot.clone();
-        let source = self.source()?;
-        Ok(guard::begin(source, &snapshot, &name, guards)?.then_some(source))
+        let snapshot = self.snapshot(snapshot)?;
+        let lock_timeout = self.block.options.lock_timeout;
+        guard::begin(self.source()?, &snapshot, &name, guards, lock_timeout)
+    }
+
+    fn snapshot(&mut self, id: SnapshotId) -> Result<String> {
+        if id == 0 {
+            return Ok(self.block.snapshot.clone());
+        }
+        if let Some(known) = self.snapshots.get(&id) {
+            return Ok(known.clone());
+        }
+        // Chunks were dropped between two rounds, and TimescaleDB may remember them by their range.
+        session::forget_relations()?;
+        let sql = "SELECT snapshot FROM timescale_migrate.snapshot_log WHERE id = $1";
+        let found = catch::transaction(|| spi::value::<String>(sql, &[id.into()]))?;
+        let found = found.ok_or_else(|| Error::internal("a snapshot is not known"))?;
+        Ok(self.snapshots.entry(id).or_insert(found).clone())
     }
 }
 
@@ -68,7 +87,7 @@ pub fn main(handle: u32) {
     };
     session::connect(block.database.into(), block.user.into());
     let run = block.run;
-    let mut context = Context { block, source: None };
+    let mut context = Context { block, source: None, snapshots: HashMap::new() };
     if let Err(error) = catch::everything(|| work(&mut context)) {
         report::log(&error.within(format!("timescale_migrate run {run}, worker")));
     }

@@ -1,53 +1,136 @@
-//! Reading what the keeper has no lock on: where the source's lock table has no room for all
-//! chunks, each task locks what it reads in its own transaction, and looks whether that is still
-//! what the run's snapshot knows. What was truncated or rewritten since, as compressing does it,
-//! has lost its rows for the snapshot; read all the same, it would be empty.
+//! Reading a relation under a snapshot that is older than the lock on it.
+//!
+//! TRUNCATE is not MVCC-safe: what a compression or retention job has emptied or rewritten since
+//! the snapshot was taken has no rows under it any more, and they would be missed without a word.
+//! So who reads a relation locks it first, in its own transaction, and then looks whether it is
+//! still the relation, and in the storage, that the snapshot knows.
+//!
+//! Nothing of the run's holds a lock longer than it takes to read one relation, and nothing waits
+//! for a lock while it holds another: so it can be part of no deadlock, of which the source's own
+//! statement might be the victim. It lets go, and tries again.
 
 use super::inventory::Ask;
 use crate::core::checksum;
-use crate::core::inventory::Slices;
+use crate::core::inventory::{Slices, SourceRelation};
 use crate::core::name::{Name, literal};
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Rows};
+use crate::pg::wait::{self, Event};
+use std::time::{Duration, Instant};
 
-/// Begins a transaction under the snapshot, with locks on `guards`. False if the first of them
-/// was dropped since: then there is nothing to read, and no transaction.
-pub fn begin(source: &mut Connection, snapshot: &str, name: &str, guards: &[Name]) -> Result<bool> {
-    let statements = |lock: &str| {
-        let (snapshot, name) = (literal(snapshot), literal(name));
-        // The lock has to come first, and LOCK TABLE is no query that takes a snapshot.
-        format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {lock} SET TRANSACTION SNAPSHOT {snapshot};
-             SET LOCAL application_name = {name}"
-        )
-    };
-    let lock = match guards {
-        [] => String::new(),
-        _ => format!("{};", lock_statement(guards)),
-    };
-    match source.query(&statements(&lock)) {
-        Err(error) if error.code == SqlState::UNDEFINED_TABLE => {
-            source.query("ROLLBACK")?;
-            source.query(&statements(""))?;
-            let (_, gone) = state(source, &guards[0])?;
-            source.query("ROLLBACK")?;
-            if gone { Ok(false) } else { Err(rewritten(&guards[0])) }
-        }
-        // The first since PostgreSQL 17, the other before.
-        Err(error) if [SqlState::UNDEFINED_OBJECT, SqlState::INVALID_PARAMETER].contains(&error.code) => {
-            let gone = "the session on the source that held the run's snapshot is gone";
-            Err(Error::new(SqlState::SNAPSHOT_GONE, gone).hint("Continue with migrate_resume.").on(Side::Source))
-        }
-        Err(error) => Err(error),
-        Ok(_) => {
-            for guard in guards {
-                if !state(source, guard)?.0 {
-                    return Err(rewritten(guard));
-                }
+/// Between two attempts to lock a relation.
+const PAUSE: Duration = Duration::from_millis(100);
+/// For how long an attempt waits, in seconds: others may have to wait behind it.
+const WAIT: u32 = 2;
+
+/// What became of a relation since the snapshot was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It is locked and can be read.
+    Held,
+    /// It was rewritten, renamed or replaced: it cannot be read under this snapshot. There is no
+    /// transaction.
+    Changed,
+    /// It was dropped. There is no transaction.
+    Gone,
+}
+
+/// Begins a transaction under the snapshot, with locks on `guards`; `name` becomes its
+/// `application_name`. Fails with `55P03` if a lock is not to be had within `lock_timeout`
+/// seconds (0: no limit), and with `72000` if the snapshot is gone.
+pub fn begin(
+    source: &mut Connection,
+    snapshot: &str,
+    name: &str,
+    guards: &[SourceRelation],
+    lock_timeout: u32,
+) -> Result<Hold> {
+    let begun = Instant::now();
+    loop {
+        let error = match source.query(&statements(snapshot, name, guards, guards)) {
+            Ok(rows) if guards.is_empty() || kept(&rows)?.0 => return Ok(Hold::Held),
+            Ok(rows) => {
+                let gone = kept(&rows)?.1;
+                source.query("ROLLBACK")?;
+                return Ok(if gone { Hold::Gone } else { Hold::Changed });
             }
-            Ok(true)
+            Err(error) => error,
+        };
+        match error.code {
+            SqlState::LOCK_NOT_AVAILABLE => {
+                let limit = Duration::from_secs(lock_timeout.into());
+                if lock_timeout > 0 && begun.elapsed() >= limit {
+                    return Err(name_blockers(source, error));
+                }
+                source.roll_back()?;
+                wait::on_latch(PAUSE, Event::SourceLock);
+            }
+            // The name, or its schema, is gone, or is that of something else.
+            SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_SCHEMA | SqlState::WRONG_OBJECT_TYPE => {
+                source.roll_back()?;
+                let (_, gone) = kept(&source.query(&statements(snapshot, name, &[], guards))?)?;
+                source.query("ROLLBACK")?;
+                return Ok(if gone { Hold::Gone } else { Hold::Changed });
+            }
+            // The first since PostgreSQL 17, the other before.
+            SqlState::UNDEFINED_OBJECT | SqlState::INVALID_PARAMETER => {
+                let gone = "the session on the source that held the run's snapshot is gone";
+                return Err(Error::new(SqlState::SNAPSHOT_GONE, gone)
+                    .hint("Continue with migrate_resume.")
+                    .on(Side::Source));
+            }
+            _ => return Err(error),
         }
     }
+}
+
+/// Ends the transaction; whether the names have meant the same relations until now. Locks do not
+/// keep a schema from being renamed.
+pub fn end(source: &mut Connection, guards: &[SourceRelation]) -> Result<bool> {
+    if guards.is_empty() {
+        return source.query("COMMIT").map(|_| true);
+    }
+    Ok(kept(&source.query(&format!("{}; COMMIT", kept_query(guards)))?)?.0)
+}
+
+/// In one message: the lock has to come before the snapshot, and LOCK TABLE takes none.
+fn statements(snapshot: &str, name: &str, locks: &[SourceRelation], asked: &[SourceRelation]) -> String {
+    let (snapshot, name) = (literal(snapshot), literal(name));
+    let list: Vec<String> = locks.iter().map(|guard| guard.name.to_string()).collect();
+    let lock = lock(&list);
+    let kept = if asked.is_empty() { String::new() } else { kept_query(asked) };
+    format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL application_name = {name}; {lock}\
+         SET TRANSACTION SNAPSHOT {snapshot}; {kept}"
+    )
+}
+
+/// Locks the first of these quoted names, which may be waited for, then the others.
+pub fn lock(names: &[String]) -> String {
+    let first = |name| {
+        format!(
+            "SET LOCAL lock_timeout = '{WAIT}s'; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = 0; "
+        )
+    };
+    match names {
+        [] => String::new(),
+        [name] => first(name),
+        [name, others @ ..] => {
+            format!("{}LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT; ", first(name), others.join(", ONLY "))
+        }
+    }
+}
+
+fn kept_query(guards: &[SourceRelation]) -> String {
+    let row = |(number, guard): (usize, &SourceRelation)| {
+        format!("{}, {}, {}", number + 1, guard.oid, literal(&guard.name.to_string()))
+    };
+    let rows: Vec<String> = guards.iter().enumerate().map(row).collect();
+    include_str!("../../sql/source/kept.sql").replace("VALUES (:relations)", &format!("VALUES ({})", rows.join("), (")))
+}
+
+fn kept(rows: &Rows) -> Result<(bool, bool)> {
+    serde_json::from_str(rows.text(0, 0)?).map_err(|e| Error::protocol(format!("unexpected answer: {e}")))
 }
 
 /// Looks whether a query has read all rows of a compressed chunk, in the same transaction.
@@ -55,38 +138,53 @@ pub fn begin(source: &mut Connection, snapshot: &str, name: &str, guards: &[Name
 /// TimescaleDB plans such a query by the chunk's state as it is now, whatever the snapshot: once
 /// a compressed chunk's further rows have been compressed too, without rewriting it, it does not
 /// look for them where the snapshot has them.
-pub fn check_decompressed(source: &mut Connection, chunk: &Name, batches: &Name, rows: i64) -> Result<()> {
-    match source.query(&checksum::held(chunk, batches))?.number(0, 0)? == rows {
-        true => Ok(()),
-        false => Err(rewritten(chunk)),
-    }
+pub fn is_decompressed(source: &mut Connection, chunk: &Name, batches: &Name, rows: i64) -> Result<bool> {
+    Ok(source.query(&checksum::held(chunk, batches))?.number(0, 0)? == rows)
 }
 
-/// LOCK TABLE, in the mode of reading.
-pub fn lock_statement(names: &[Name]) -> String {
-    let list: Vec<String> = names.iter().map(|name| format!("ONLY {name}")).collect();
-    format!("LOCK TABLE {} IN ACCESS SHARE MODE", list.join(", "))
-}
-
-/// Whether a hypertable has a chunk now for what these slices cover.
-pub fn is_covered(source: &mut Connection, hypertable: &Name, slices: &Slices) -> Result<bool> {
+/// Whether the hypertable with this OID has a chunk now for what these slices cover.
+pub fn is_covered(source: &mut Connection, root: u32, slices: &Slices) -> Result<bool> {
     let slices = serde_json::to_string(slices).map_err(|e| Error::internal(e.to_string()))?;
     let sql = include_str!("../../sql/source/covered.sql")
-        .replace("(:hypertable)", &format!("({}, {})", literal(&hypertable.schema), literal(&hypertable.name)))
-        .replace(":slices", &literal(&slices));
+        .replace("c.oid = :root", &format!("c.oid = {root}"))
+        .replace("json_each(:slices)", &format!("json_each({})", literal(&slices)));
     Ok(source.ask(&sql)?.pop().unwrap_or(true))
 }
 
-/// Whether a relation is the same as under the snapshot, and whether it is gone.
-fn state(source: &mut Connection, name: &Name) -> Result<(bool, bool)> {
-    let relation = format!("{}, {}", literal(&name.schema), literal(&name.name));
-    let sql = include_str!("../../sql/source/kept.sql").replace("(:relation)", &format!("({relation})"));
-    source.ask(&sql)?.pop().ok_or_else(|| rewritten(name))
-}
-
-fn rewritten(name: &Name) -> Error {
-    let message = format!("{} was rewritten on the source since the snapshot", name.shown());
+/// What a relation ends with that cannot be read under the snapshot and not be read otherwise.
+pub fn changed(name: &Name) -> Error {
+    let message = format!("{} has changed on the source since the snapshot", name.shown());
     Error::new(SqlState::SNAPSHOT_GONE, message)
         .hint("Continue with migrate_resume, under a new snapshot.")
         .on(Side::Source)
+}
+
+/// Names the tables that could not be locked in time, and who holds the locks.
+pub fn name_blockers(connection: &mut Connection, error: Error) -> Error {
+    if error.code != SqlState::LOCK_NOT_AVAILABLE {
+        return error;
+    }
+    let blockers = connection.roll_back().and_then(|_| connection.ask(include_str!("../../sql/source/blockers.sql")));
+    let lines: Vec<String> = blockers.unwrap_or_default();
+    let error = Error::new(error.code, "source: a table could not be locked within lock_timeout").on(Side::Source);
+    let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };
+    error.hint("Wait for the session that holds the lock, or raise the option lock_timeout.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_message_locks_and_looks() {
+        let guard = SourceRelation { oid: 7, name: Name::new("a", "it's") };
+        let sql = statements("3-1", "n", std::slice::from_ref(&guard), std::slice::from_ref(&guard));
+        assert!(sql.contains("LOCK TABLE ONLY \"a\".\"it's\" IN ACCESS SHARE MODE;"), "{sql}");
+        assert!(sql.contains("SET TRANSACTION SNAPSHOT '3-1'; -- Whether"), "{sql}");
+        assert!(
+            lock(&["a".into(), "b".into(), "c".into()])
+                .ends_with("LOCK TABLE ONLY b, ONLY c IN ACCESS SHARE MODE NOWAIT; ")
+        );
+        assert!(sql.contains("(VALUES (1, 7, '\"a\".\"it''s\"')) w"), "{sql}");
+    }
 }

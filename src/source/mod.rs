@@ -8,3 +8,4 @@ pub mod schema;
 pub mod session;
 pub mod snapshot;
 pub mod validator;
+pub mod watch;

@@ -58,13 +58,14 @@ impl Relay {
         params.public_conninfo()
     }
 
-    /// Serves the program until it is done. Each query is sent as `translate` has it. Returns the
-    /// last error of the source.
+    /// Serves the program until it is done. Each query is sent as `translate` has it, and `between`
+    /// is called before it. Returns the last error of the source.
     pub fn serve(
         &self,
         child: &mut Child,
         source: &mut Connection,
         translate: impl Fn(Vec<u8>) -> Vec<u8>,
+        between: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Option<Error>> {
         let Some(stream) = self.accept(child)? else { return Ok(None) };
         let mut client = Client(stream);
@@ -75,6 +76,7 @@ impl Relay {
         while let Some((kind, mut body)) = client.message()? {
             match kind {
                 b'Q' => {
+                    between()?;
                     body.pop();
                     let query = CString::new(translate(body)).map_err(|e| Error::internal(e.to_string()))?;
                     let error = source.relay(&query, |messages| {

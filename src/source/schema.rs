@@ -1,21 +1,58 @@
 //! The source's schema: what the target's own `pg_dump` says of it, under the run's snapshot.
 
+use super::inventory::Ask;
 use super::relay::Relay;
-use super::{session as source_session, snapshot};
+use super::{guard, session as source_session};
 use crate::core::archive::Archive;
 use crate::core::inventory::Server;
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::Params;
+use crate::libpq::{Connection, Params};
 use crate::pg::child::Child;
 use crate::pg::session;
 use crate::pg::wait::Event;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-/// Dumps the schema, over a session of this process.
-pub fn dump(params: &Params, server: &Server, snapshot: Option<&str>, options: &Options) -> Result<Archive> {
-    let name = format!("timescale_migrate schema {}", session::pid());
-    let mut source = source_session::open(params, &name, options)?;
+/// Dumps the schema, over a session of this process. `between` is called between any two queries of
+/// pg_dump; an error of it ends the dump.
+pub fn dump(
+    params: &Params,
+    server: &Server,
+    snapshot: Option<&str>,
+    options: &Options,
+    mut between: impl FnMut() -> Result<()>,
+) -> Result<Archive> {
+    let (begun, mut first) = (Instant::now(), Vec::new());
+    loop {
+        let mut source = source_session::open(params, &session_name(), options)?;
+        let error = match attempt(&mut source, server, snapshot, &first, &mut between) {
+            Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => error,
+            other => return other,
+        };
+        let limit = Duration::from_secs(options.lock_timeout.into());
+        if options.lock_timeout > 0 && begun.elapsed() >= limit {
+            return Err(guard::name_blockers(&mut source, error));
+        }
+        source.roll_back()?;
+        first = source.ask(include_str!("../../sql/source/locked.sql"))?;
+        first.truncate(1);
+        between()?;
+    }
+}
+
+/// Of the process that dumps.
+fn session_name() -> String {
+    format!("timescale_migrate schema {}", session::pid())
+}
+
+fn attempt(
+    source: &mut Connection,
+    server: &Server,
+    snapshot: Option<&str>,
+    first: &[String],
+    between: &mut dyn FnMut() -> Result<()>,
+) -> Result<Archive> {
     let relay = Relay::open()?;
     let mut command = Command::new(session::program("pg_dump")?);
     command.args([
@@ -40,9 +77,8 @@ pub fn dump(params: &Params, server: &Server, snapshot: Option<&str>, options: &
     }
     command.env_remove("RUST_BACKTRACE");
     let mut child = Child::start(command)?;
-    let said = relay.serve(&mut child, &mut source, |query| lock_only(query, options.lock_timeout))?;
+    let said = relay.serve(&mut child, source, |query| lock_only(query, first), between)?;
     let bytes = child.finish(Event::SchemaDump).map_err(|failed| match said {
-        Some(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => snapshot::name_blockers(&mut source, error),
         Some(error) => Error { code: error.code, ..failed }.on(Side::Source),
         None => failed,
     })?;
@@ -51,10 +87,13 @@ pub fn dump(params: &Params, server: &Server, snapshot: Option<&str>, options: &
 }
 
 /// pg_dump locks each table with all that inherit from it: those that it dumps are named
-/// themselves, and the source's lock table need not hold the chunks of the hypertables.
-fn lock_only(query: Vec<u8>, lock_timeout: u32) -> Vec<u8> {
+/// themselves, and the source's lock table need not hold the chunks of the hypertables. And it
+/// would wait for a lock with others in its hands: of the tables that are to be locked `first` one
+/// is waited for, before all others.
+fn lock_only(query: Vec<u8>, first: &[String]) -> Vec<u8> {
     let Some(names) = query.strip_prefix(b"LOCK TABLE ") else { return query };
-    let mut only = format!("SET lock_timeout = '{lock_timeout}s'; LOCK TABLE ONLY ").into_bytes();
+    let mut only = guard::lock(first).into_bytes();
+    only.extend(b"LOCK TABLE ONLY ");
     let mut quoted = false;
     for byte in names {
         only.push(*byte);
@@ -63,6 +102,7 @@ fn lock_only(query: Vec<u8>, lock_timeout: u32) -> Vec<u8> {
             only.extend(b" ONLY");
         }
     }
+    only.extend(b" NOWAIT");
     only
 }
 
@@ -72,11 +112,11 @@ mod tests {
 
     #[test]
     fn locks_are_on_tables_alone() {
-        let query = |text: &str| String::from_utf8(lock_only(text.into(), 60)).unwrap();
+        let query = |text: &str| String::from_utf8(lock_only(text.into(), &[])).unwrap();
         assert_eq!(query("SELECT 1, 2"), "SELECT 1, 2");
         assert_eq!(
             query("LOCK TABLE public.a, \"S, \"\"\".\"b, c\" IN ACCESS SHARE MODE"),
-            "SET lock_timeout = '60s'; LOCK TABLE ONLY public.a, ONLY \"S, \"\"\".\"b, c\" IN ACCESS SHARE MODE"
+            "LOCK TABLE ONLY public.a, ONLY \"S, \"\"\".\"b, c\" IN ACCESS SHARE MODE NOWAIT"
         );
     }
 }

@@ -4,6 +4,7 @@
 mod tasks;
 
 use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
+use crate::core::cagg_state;
 use crate::core::inventory::{Cagg, HYPERCORE, Hypertable, Inventory, OSM, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal};
 use crate::core::options::{Keep, Options, Policies};
@@ -299,16 +300,14 @@ pub fn chunk_skipping(inventory: &Inventory) -> Result<()> {
 
 /// Makes TimescaleDB see the continuous aggregates as the source does: what is materialized,
 /// and what was written since.
-pub fn cagg_state(inventory: &Inventory) -> Result<()> {
+/// `later`: what the source held under the last snapshot, if not all was read under the first.
+pub fn cagg_state(inventory: &Inventory, later: Option<&Inventory>) -> Result<()> {
     if inventory.caggs.is_empty() {
         return Ok(());
     }
-    let specs: Vec<&serde_json::Value> = inventory.caggs.iter().map(|cagg| &cagg.spec).collect();
-    spi::execute(
-        "SELECT timescale_migrate.set_cagg_state($1, $2)",
-        &[spi::json(&specs)?, spi::json(&inventory.cagg_ranges)?],
-    )
-    .map(drop)
+    let (specs, ranges) = cagg_state::of(inventory, later);
+    spi::execute("SELECT timescale_migrate.set_cagg_state($1, $2)", &[spi::json(&specs)?, spi::json(&ranges)?])
+        .map(drop)
 }
 
 /// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit. One that

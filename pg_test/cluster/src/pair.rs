@@ -130,6 +130,21 @@ impl Pair {
         poll(&format!("run {run} to be {state}"), || self.state(run) == state);
     }
 
+    /// Waits for the run to end, however it does.
+    #[track_caller]
+    pub fn wait_for_end(&self, run: &str) {
+        poll(&format!("run {run} to end"), || self.state(run) != "running");
+    }
+
+    /// The run ended well.
+    #[track_caller]
+    pub fn is_done(&self, run: &str) {
+        let end = self.target.value(&format!(
+            "SELECT concat_ws(' | ', state, phase, object, sqlstate, error, detail, hint, context) FROM timescale_migrate.run WHERE id = {run}"
+        ));
+        assert_eq!(end, "done | done", "{}", self.messages());
+    }
+
     /// Waits until nothing of any run is left on either side: no connection and no lock on the
     /// source, no worker on the target.
     #[track_caller]

@@ -32,6 +32,7 @@ scenarios!(
     postgresql_18,
     errors,
     one_snapshot,
+    living_source,
     cancel,
     older_source,
     refusals,

@@ -32,7 +32,7 @@ fn policies(versions: Versions) {
         pair.source.value(&format!("SELECT application_name FROM _timescaledb_config.bgw_job WHERE proc_name = '{procedure}'"))
     };
     let running = format!(
-        "warning | {} | on public.h is running; it and the run may wait for each other's locks | {hint}",
+        "warning | {} | on public.h is running; chunks that it changes during the run are read under a later snapshot | {hint}",
         name("policy_compression")
     );
     // It keeps off whoever reads that chunk next, the preflight too.

@@ -47,9 +47,9 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     let mut tasks = Vec::new();
     for table in inventory.plain_tables() {
         let name = table.qualified();
-        let mut copy = Copy::new(name.clone(), Into::Table(name.clone()), &table.columns);
+        let mut copy = Copy::new(table.oid, name.clone(), Into::Table(name.clone()), &table.columns);
         copy.condition = table.condition.clone();
-        copy.guards = inventory.guards(&[(table.oid, name.clone())]);
+        copy.guards = table.guards();
         let size = inventory.size(table.oid);
         let parts = parts(size, split(&inventory.server, options));
         if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
@@ -74,11 +74,12 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     for hypertable in &inventory.hypertables {
         let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
-        let mut of_root = Copy::new(hypertable.qualified(), Into::Table(name.clone()), &root.columns);
+        let into = Into::Table(name.clone());
+        let mut of_root = Copy::new(hypertable.oid, hypertable.qualified(), into, &root.columns);
         of_root.skipping = inventory.skipping.iter().any(|s| s.hypertable_id == hypertable.id);
         if hypertable.root_may_have_rows {
             let mut copy = Copy { root: true, ..of_root.clone() };
-            copy.guards = inventory.guards(&[(hypertable.oid, hypertable.qualified())]);
+            copy.guards = root.guards();
             let object = format!("{} (its own rows)", name.shown());
             let size = inventory.size(hypertable.oid);
             tasks.push(task(Stage::Copy, object, size.rows, size.bytes, Work::Copy(copy)));
@@ -86,7 +87,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         for chunk in inventory.chunks_of(hypertable) {
             if chunk.osm {
                 let into = Into::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
-                let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
+                let mut copy = Copy { oid: chunk.oid, source: chunk.qualified(), into, ..of_root.clone() };
                 copy.form = Form::Queried { reason: "in tiered storage on the source".to_string() };
                 copy.kept = Kept::Elsewhere;
                 let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
@@ -95,14 +96,15 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             }
             let into = Into::Chunk {
                 hypertable: name.clone(),
+                root: hypertable.oid,
                 cagg: hypertable.cagg.is_some(),
                 slices: chunk.slices.clone(),
                 tablespace: chunk.tablespace.clone().filter(|name| target.tablespaces.contains(name)),
                 creation_time: chunk.creation_time.clone(),
                 own: chunk.own.clone(),
             };
-            let mut copy = Copy { source: chunk.qualified(), into, ..of_root.clone() };
-            copy.guards = inventory.guards(&read[&chunk.oid]);
+            let mut copy = Copy { oid: chunk.oid, source: chunk.qualified(), into, ..of_root.clone() };
+            copy.guards = read[&chunk.oid].clone();
             let Size { mut rows, mut bytes, .. } = inventory.size(chunk.oid);
             copy.kept = Kept::of(compressed.get(&chunk.oid).copied());
             match (compressed.get(&chunk.oid), &chunk.query) {

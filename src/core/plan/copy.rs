@@ -1,10 +1,15 @@
 //! A relation's rows on their way: from where, to where, in which form.
 
 use crate::core::checksum;
-use crate::core::inventory::{Column, CompressedChunk, CompressedColumn, FROZEN, HYPERCORE, Layout, Slices, Spec};
+use crate::core::inventory::{
+    Column, CompressedChunk, CompressedColumn, FROZEN, HYPERCORE, Layout, Slices, SourceRelation, Spec,
+};
 use crate::core::name::{Name, column_list, quoted};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// A row of `timescale_migrate.snapshot_log`; 0 stands for the run's snapshot at hand.
+pub type SnapshotId = i32;
 
 /// Where a copy's rows go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,10 +17,12 @@ use std::sync::Arc;
 pub enum Into {
     /// A table that is there by this name, or a hypertable's own root.
     Table(Name),
-    /// A chunk of this hypertable with these slices; made by the task. `cagg`: the name is a
-    /// continuous aggregate's, the hypertable the one that holds its rows.
+    /// A chunk of this hypertable with these slices; made by the task. `root` is the hypertable's
+    /// OID on the source. `cagg`: the name is a continuous aggregate's, the hypertable the one
+    /// that holds its rows.
     Chunk {
         hypertable: Name,
+        root: u32,
         cagg: bool,
         slices: Slices,
         tablespace: Option<String>,
@@ -37,11 +44,15 @@ impl Into {
         }
     }
 
-    /// Whether a chunk covers the same range.
-    pub fn same_place(&self, other: &Into) -> bool {
+    /// Whether a relation that is made there replaces one that was there: of the same name, or a
+    /// chunk of the same hypertable and range.
+    pub fn replaces(&self, other: &Into) -> bool {
         match (self, other) {
-            (Into::Chunk { slices, .. }, Into::Chunk { slices: others, .. }) => slices == others,
-            _ => true,
+            (Into::Table(name), Into::Table(other)) => name == other,
+            (Into::Chunk { hypertable, slices, .. }, Into::Chunk { hypertable: other, slices: others, .. }) => {
+                hypertable == other && slices == others
+            }
+            _ => false,
         }
     }
 }
@@ -160,6 +171,9 @@ impl Compressed {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Copy {
+    /// The relation's OID on the source, by which it is the same relation in every snapshot.
+    pub oid: u32,
+    /// Its name there under the snapshot.
     pub source: Name,
     pub into: Into,
     pub form: Form,
@@ -183,21 +197,22 @@ pub struct Copy {
     #[serde(default)]
     pub root: bool,
     pub kept: Kept,
-    /// The oldest transaction that was not over under the snapshot: what those before it wrote,
-    /// the snapshot knows.
+    /// The snapshot that it is read under.
     #[serde(default)]
-    pub horizon: u64,
+    pub snapshot: SnapshotId,
     /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
     pub pages: Option<(i64, Option<i64>)>,
-    /// What it reads without the keeper having a lock on it; the relation itself is the first.
+    /// What it locks on the source to read it; the relation itself is the first. Nothing can be
+    /// locked of a tiered chunk, which is a foreign table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub guards: Vec<Name>,
+    pub guards: Vec<SourceRelation>,
 }
 
 impl Copy {
-    pub fn new(source: Name, into: Into, columns: &[Column]) -> Self {
+    pub fn new(oid: u32, source: Name, into: Into, columns: &[Column]) -> Self {
         let sent: Vec<&Column> = columns.iter().filter(|c| !c.generated).collect();
         Copy {
+            oid,
             source,
             into,
             form: Form::Rows,
@@ -210,20 +225,22 @@ impl Copy {
             skipping: false,
             root: false,
             kept: Kept::Rows,
-            horizon: 0,
+            snapshot: 0,
             pages: None,
             guards: Vec::new(),
         }
     }
 
-    /// A query on the source, later on, for how many rows there are and whether any of them may
-    /// have been written since. If neither says so, they are the same: each that is older than
-    /// the horizon was there then, and as many were.
+    /// A query on the source for how many rows there are, and whether any of them may have been
+    /// written since an earlier snapshot. `horizon` is the oldest transaction that was not over
+    /// under that one. If as many rows were copied then and none is newer, they are the same
+    /// rows: each that is older than the horizon was there then.
     ///
     /// Transaction ids of rows have 32 bits, and `age()` compares such, as VACUUM keeps them within
-    /// half of that range (PostgreSQL's manual, "Preventing Transaction ID Wraparound Failures").
-    pub fn since(&self) -> String {
-        let horizon = self.horizon as u32;
+    /// half of that range (PostgreSQL's manual, "Preventing Transaction ID Wraparound Failures");
+    /// the horizon must be within it, too.
+    pub fn since(&self, horizon: u64) -> String {
+        let horizon = horizon as u32;
         let newer = format!("coalesce(bool_or(age(t.xmin) <= (SELECT age('{horizon}'::xid))), false)");
         let own = checksum::table(&self.source, true, self.condition.as_deref());
         let own = format!("SELECT count(*) AS rows, {newer} AS newer FROM {own}");
@@ -340,7 +357,7 @@ mod tests {
         ]))
         .unwrap();
         let name = Name::new("public", "t");
-        let mut copy = Copy::new(name.clone(), Into::Table(name), &columns);
+        let mut copy = Copy::new(1, name.clone(), Into::Table(name), &columns);
         assert_eq!(copy.statement(), "COPY \"public\".\"t\" (\"a\") TO STDOUT (FORMAT binary)");
         copy.pages = Some((5, Some(9)));
         assert!(copy.statement().contains("WHERE ctid >= '(5,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid"));

@@ -1,13 +1,14 @@
 //! The plan of a run: every task that a worker can take, in stages. Pure: from the inventory
 //! and the options alone.
 
+pub mod again;
 mod copies;
 mod copy;
 
 pub use copies::{Target, compressed_early, copies, unsplit};
-pub use copy::{Compressed, Copy, Form, Into, Kept};
+pub use copy::{Compressed, Copy, Form, Into, Kept, SnapshotId};
 
-use super::inventory::{Inventory, Size};
+use super::inventory::{Inventory, Size, SourceRelation};
 use super::name::{Name, literal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -142,8 +143,11 @@ pub struct Recompute {
 pub enum Doubt {
     /// Its rows are counted, and looked at for newer ones.
     None,
-    /// The chunk is compressed now and was not, or the other way round, or covers another range.
+    /// The chunk is compressed now and was not, or the other way round, or covers another range;
+    /// or nothing tells whether it was written to.
     Changed,
+    /// The source may have lost what was copied, in a crash or a fail-over.
+    Lost,
     /// The chunk is no longer on the source.
     Gone,
 }
@@ -154,6 +158,8 @@ pub struct Recheck {
     /// The ids of the copy tasks: several if the relation was copied in parts.
     pub copies: Vec<i32>,
     pub doubt: Doubt,
+    /// Of the snapshot that the relation was copied under.
+    pub horizon: u64,
     /// What copies the relation as the source has it now.
     pub again: Vec<Task>,
 }
@@ -180,8 +186,11 @@ pub struct Verify {
     /// The source's count where it is known already: what the copy was told by the source.
     pub source_rows: Option<i64>,
     /// As in [`Copy`].
+    #[serde(default)]
+    pub snapshot: SnapshotId,
+    /// As in [`Copy`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub guards: Vec<Name>,
+    pub guards: Vec<SourceRelation>,
 }
 
 pub fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> Task {

@@ -47,7 +47,7 @@ fn table() -> Copy {
         {"name": "g", "type": "int", "generated": true, "binary": false},
     ]);
     let columns: Vec<_> = serde_json::from_value(columns).expect("columns");
-    Copy::new(Name::new("public", "t"), Into::Table(Name::new("public", "t")), &columns)
+    Copy::new(1, Name::new("public", "t"), Into::Table(Name::new("public", "t")), &columns)
 }
 
 #[test]

@@ -19,8 +19,9 @@ struct Endpoint {
 }
 
 pub(super) fn connections(report: &mut Report, source: &mut Connection, options: &Options) -> Result<()> {
-    // One for each worker, before them for pg_dump, and one that keeps the snapshot.
-    let wanted = i64::from(options.jobs) + 1;
+    // One for each worker, one that keeps the snapshot, one that reads the catalogs, and one that
+    // looks who waits for the others.
+    let wanted = i64::from(options.jobs) + 3;
     let limits: Vec<(String, i64, i64)> = source.ask(include_str!("../../../sql/source/connections.sql"))?;
     for (name, value, left) in limits.iter().filter(|(_, _, left)| *left < wanted) {
         report.add(

@@ -6,8 +6,7 @@ use crate::error::Result;
 use crate::libpq::Connection;
 use crate::source::inventory::{Ask, Here};
 
-/// Policies that hold locks which a reader waits for, or wait for the reader's themselves; new
-/// readers then queue behind them.
+/// Policies that may change chunks between the snapshot and their copy.
 pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb: &Timescaledb) -> Result<()> {
     let rows: Vec<(String, String, Option<String>)> = source.ask(include_str!("../../../sql/source/policies.sql"))?;
     let schema = &timescaledb.functions_schema;
@@ -17,7 +16,7 @@ pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb
             "jobs",
             Status::Warning,
             name,
-            format!("on {relation} {when}; it and the run may wait for each other's locks"),
+            format!("on {relation} {when}; chunks that it changes during the run are read under a later snapshot"),
             format!(
                 "SELECT {schema}.stop_background_workers(); on the source, as a superuser, and start_background_workers() after the run."
             ),

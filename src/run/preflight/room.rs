@@ -67,8 +67,8 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
     Ok(())
 }
 
-/// On the source the run locks everything it reads: tables together, chunks together only where
-/// there is room. Here no more than one hypertable at once, for its statistics.
+/// On the source pg_dump locks all tables that are no chunks at once, and all else is locked one by
+/// one. Here no more than one hypertable at once is locked, for its statistics.
 pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server, options: &Options) {
     let (tables, chunks) = (inventory.tables().count() as i64, inventory.chunks.len());
     let (there, here) = (inventory.server.lock_capacity(), target.lock_capacity());
@@ -96,14 +96,10 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
             );
         }
     }
-    let how = match inventory.server.has_room(inventory.locks()) {
-        true => "all are locked for as long as they are read",
-        false => "chunks are locked one by one while they are copied",
-    };
     report.settle(
         "locks",
         format!("{tables} tables, {chunks} chunks"),
-        format!("the source's lock table holds {there} locks, this server's {here}: {how}"),
+        format!("the source's lock table holds {there} locks, this server's {here}"),
     );
 }
 

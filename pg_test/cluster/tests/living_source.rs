@@ -1,0 +1,199 @@
+//! A source that goes on during a run: its jobs compress, move and drop chunks, its users write and
+//! alter tables. Neither side stops the other, and what arrives is right.
+
+use cluster::suite::Test;
+use cluster::{Pair, Versions, poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const VERSIONS: [Versions; 2] = [Versions::new("2.19.3", "2.29.2"), Versions::new("2.29.2", "2.29.2")];
+
+pub const TESTS: &[Test] = &[
+    Test::between("chunks are compressed and decompressed", &VERSIONS, compressing),
+    Test::between("tables and chunks are altered, truncated, rewritten and dropped", &VERSIONS, altering),
+    Test::between("a continuous aggregate is refreshed and its chunks compressed", &VERSIONS, refreshing),
+    Test::between("chunks are merged", &[Versions::new("2.29.2", "2.29.2")], merging),
+];
+
+/// The longest that any statement of the source may wait for the run.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Statements that are run one after the other, again and again, each by a session of its own, while a migration is at
+/// work. None takes longer than [`LONGEST`].
+struct Load<'a> {
+    pair: &'a Pair,
+    stop: AtomicBool,
+    longest: AtomicU64,
+    rounds: AtomicU64,
+}
+
+impl<'a> Load<'a> {
+    fn new(pair: &'a Pair) -> Load<'a> {
+        Load { pair, stop: AtomicBool::new(false), longest: AtomicU64::new(0), rounds: AtomicU64::new(0) }
+    }
+
+    fn repeat(&self, statements: &[String]) {
+        let mut client = self.pair.source.connect();
+        while !self.stop.load(Ordering::Relaxed) {
+            for statement in statements {
+                let begun = Instant::now();
+                client.batch_execute(statement).unwrap_or_else(|e| panic!("{statement}: {}", cluster::describe(&e)));
+                self.longest.fetch_max(begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+            }
+            self.rounds.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Migrates while each of the lists is repeated, until all have been run several times; returns the run.
+    fn migrate(&self, arguments: &str, lists: &[Vec<String>]) -> String {
+        let run = thread::scope(|scope| {
+            let sessions: Vec<_> = lists.iter().map(|list| scope.spawn(|| self.repeat(list))).collect();
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                poll("the source to be at work", || self.rounds.load(Ordering::Relaxed) >= 2);
+                let run = self.pair.start(arguments);
+                self.pair.wait_for_end(&run);
+                run
+            }));
+            self.stop.store(true, Ordering::Relaxed);
+            for session in sessions {
+                session.join().unwrap_or_else(|e| std::panic::resume_unwind(e));
+            }
+            outcome.unwrap_or_else(|e| std::panic::resume_unwind(e))
+        });
+        self.pair.is_done(&run);
+        let longest = Duration::from_millis(self.longest.load(Ordering::Relaxed));
+        assert!(longest < LONGEST, "a statement of the source took {longest:?}\n{}", self.pair.messages());
+        self.pair.wait_for_silence();
+        run
+    }
+}
+
+/// A hypertable of chunks that take a while to copy, with a key.
+fn fill(pair: &Pair, chunks: u32, rows: u32) {
+    pair.source.sql(&format!(
+        "CREATE TABLE busy (t timestamptz NOT NULL, device int NOT NULL, v text, UNIQUE (device, t));
+         SELECT create_hypertable('busy', 't', chunk_time_interval => INTERVAL '1 day');
+         INSERT INTO busy SELECT timestamptz '2024-01-01 UTC' + c * INTERVAL '1 day' + n * INTERVAL '1 second', n % 10, md5(n::text)
+         FROM generate_series(0, {chunks} - 1) c, generate_series(1, {rows}) n;
+         ALTER TABLE busy SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't')"
+    ));
+}
+
+fn chunks(pair: &Pair, table: &str) -> Vec<String> {
+    pair.source.rows(&format!("SELECT c FROM show_chunks('{table}') c ORDER BY c")).iter().map(|row| row.get(0).unwrap().to_owned()).collect()
+}
+
+/// The rows are those that no statement of the load has changed.
+fn assert_rows(pair: &Pair, query: &str) {
+    assert_eq!(pair.target.value(query), pair.source.value(query), "{query}\n{}", pair.messages());
+}
+
+fn compressing(versions: Versions) {
+    let pair = Pair::of("living_compressing", versions);
+    fill(&pair, 12, 20000);
+    let chunks = chunks(&pair, "busy");
+    let over = |what: &str| chunks.iter().map(|chunk| what.replace('$', chunk)).collect::<Vec<_>>();
+    let back = |mut all: Vec<String>| {
+        all.reverse();
+        all
+    };
+    let (forth, back) = (
+        [over("SELECT compress_chunk('$', if_not_compressed => true)"), over("SELECT decompress_chunk('$', if_compressed => true)")].concat(),
+        back([over("SELECT count(*) FROM $"), over("SELECT count(*) FROM busy WHERE t < '2024-01-05'")].concat()),
+    );
+    let write = vec!["INSERT INTO busy VALUES ('2024-03-01 UTC', 1, 'x') ON CONFLICT DO NOTHING; DELETE FROM busy WHERE t >= '2024-03-01 UTC'".to_owned()];
+    Load::new(&pair).migrate(", jobs => 2, options => '{\"verify\": \"checksum\"}'", &[forth, back, write]);
+    assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device)), min(v), max(v), min(t), max(t)) FROM busy WHERE t < '2024-02-01 UTC'");
+}
+
+fn altering(versions: Versions) {
+    let pair = Pair::of("living_altering", versions);
+    fill(&pair, 6, 20000);
+    let plain: Vec<String> = (1..=10).map(|number| format!("plain_{number}")).collect();
+    for table in &plain {
+        pair.source.sql(&format!(
+            "CREATE TABLE {table} (n int PRIMARY KEY, v text); INSERT INTO {table} SELECT n, repeat('x', 100) FROM generate_series(1, 20000) n"
+        ));
+    }
+    pair.source.sql("CREATE SEQUENCE numbers");
+    let mut alter = Vec::new();
+    for table in &plain {
+        alter.extend([
+            format!("ALTER TABLE {table} ALTER v SET STATISTICS 50"),
+            format!("VACUUM FULL {table}"),
+            format!("BEGIN; TRUNCATE {table}; INSERT INTO {table} SELECT n, 'again' FROM generate_series(1, 20000) n; COMMIT"),
+        ]);
+    }
+    for chunk in chunks(&pair, "busy") {
+        alter.push(format!("SELECT reorder_chunk('{chunk}', 'busy_device_t_key')"));
+    }
+    alter.extend(["ALTER TABLE busy SET (autovacuum_enabled = false)".to_owned(), "ALTER SEQUENCE numbers INCREMENT BY 2".to_owned()]);
+    let drop = vec![
+        "INSERT INTO busy VALUES ('2023-01-01 UTC', 1, 'x'); SELECT drop_chunks('busy', timestamptz '2023-06-01 UTC')".to_owned(),
+        "SELECT count(*) FROM plain_1; SELECT nextval('numbers')".to_owned(),
+    ];
+    Load::new(&pair).migrate(", jobs => 2", &[alter, drop]);
+    for table in plain {
+        assert_rows(&pair, &format!("SELECT concat_ws(' ', count(*), count(DISTINCT n), count(DISTINCT v)) FROM {table}"));
+    }
+    assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device))) FROM busy WHERE t > '2023-06-01 UTC'");
+}
+
+fn refreshing(versions: Versions) {
+    let pair = Pair::of("living_refreshing", versions);
+    fill(&pair, 6, 20000);
+    pair.source.sql(
+        "CREATE MATERIALIZED VIEW per_hour WITH (timescaledb.continuous) AS
+             SELECT time_bucket('1 hour', t) AS h, device, count(*) AS n, max(v) AS v FROM busy GROUP BY 1, 2 WITH NO DATA",
+    );
+    pair.source.sql("CALL refresh_continuous_aggregate('per_hour', NULL, NULL)");
+    let mut work: Vec<String> = chunks(&pair, "busy")
+        .iter()
+        .enumerate()
+        .flat_map(|(day, chunk)| {
+            [
+                format!("INSERT INTO busy VALUES (timestamptz '2024-01-0{} 12:00:00.5 UTC' + random() * INTERVAL '1 hour', 77, 'new')", day + 1),
+                "CALL refresh_continuous_aggregate('per_hour', NULL, NULL)".to_owned(),
+                format!("SELECT compress_chunk('{chunk}', if_not_compressed => true)"),
+                format!("SELECT decompress_chunk('{chunk}', if_compressed => true)"),
+            ]
+        })
+        .collect();
+    work.push("SELECT count(*) FROM per_hour".to_owned());
+    Load::new(&pair).migrate(", jobs => 2", &[work]);
+    // After a refresh the aggregate is what its rows give, wherever these were read later than it.
+    pair.target.sql("CALL refresh_continuous_aggregate('per_hour', NULL, NULL)");
+    let stale = "SELECT count(*) FROM (SELECT time_bucket('1 hour', t) AS h, device, count(*) AS n, max(v) AS v FROM busy GROUP BY 1, 2) raw
+                 FULL JOIN per_hour c USING (h, device) WHERE (raw.n, raw.v) IS DISTINCT FROM (c.n, c.v) AND raw.n > coalesce(c.n, 0)";
+    assert_eq!(pair.target.value(stale), "0", "{}", pair.messages());
+}
+
+fn merging(versions: Versions) {
+    let pair = Pair::of("living_merging", versions);
+    fill(&pair, 12, 2000);
+    let chunks = chunks(&pair, "busy");
+    // The copy waits in the middle.
+    pair.source.sql(
+        "CREATE FUNCTION passes(t timestamptz) RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN IF t > ''2024-01-07 UTC'' THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; RETURN true; END';
+         ALTER TABLE busy ADD CHECK (public.passes(t))",
+    );
+    let mut gate = pair.target.connect();
+    gate.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
+    let run = pair.start(", jobs => 1");
+    poll("the copy to wait", || {
+        pair.target.is("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted)")
+    });
+    for pair_of_chunks in chunks.chunks(2) {
+        pair.source.sql(&format!("CALL merge_chunks('{}'::regclass, '{}'::regclass)", pair_of_chunks[0], pair_of_chunks[1]));
+    }
+    drop(gate);
+    pair.wait_for_end(&run);
+    pair.is_done(&run);
+    pair.wait_for_silence();
+    assert!(pair.messages().contains("read under a later one"), "{}", pair.messages());
+    assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device))) FROM busy");
+    // Six were copied before.
+    assert_eq!(pair.target.value("SELECT count(*) FROM show_chunks('busy')"), "9");
+}

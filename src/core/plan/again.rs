@@ -1,0 +1,521 @@
+//! What becomes of a run's copies when the source is read under a later snapshot: on a resume of
+//! all of them, in a round of those that the snapshot before could not show.
+//!
+//! A relation is known by its OID, which outlives new names; one that was dropped and made anew,
+//! by its place: its name, or its hypertable and slices.
+
+use super::{Copy, Doubt, Into, Recheck, SnapshotId, Stage, Task, Work, task};
+use crate::core::inventory::{Cagg, Inventory, Slices};
+use crate::core::name::Name;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A copy task that the run has, with what it has copied where it is done.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Known {
+    pub id: i32,
+    /// Its rows are here.
+    pub done: bool,
+    /// What it reads had changed.
+    #[serde(default)]
+    pub postponed: bool,
+    pub object: String,
+    pub work: Copy,
+}
+
+/// `snapshot_log`: a snapshot that something was copied under.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Snapshot {
+    pub id: SnapshotId,
+    pub horizon: u64,
+    pub started: i64,
+    pub timeline: i64,
+    pub durable: bool,
+}
+
+impl Snapshot {
+    /// Whether transactions that this snapshot showed may be lost on the source, as it is now:
+    /// after a crash those whose log was not on disk, after a fail-over any. Their ids are given
+    /// out again, so that rows do not tell.
+    fn may_be_lost(&self, now: &Snapshot) -> bool {
+        self.timeline != now.timeline || (self.started != now.started && !self.durable)
+    }
+
+    /// Whether the age of a row tells if it was there: transaction ids of rows come again after
+    /// 2^32 transactions, and are compared within half of that.
+    fn tells_ages(&self, now: &Snapshot) -> bool {
+        now.horizon.saturating_sub(self.horizon) < 1 << 31
+    }
+}
+
+/// What there is to do.
+#[derive(Default)]
+pub struct Again {
+    /// Tasks of which nothing is here.
+    pub forget: Vec<i32>,
+    /// Relations of which something is here that has to go: the ids of their tasks.
+    pub take_back: Vec<Vec<i32>>,
+    pub add: Vec<Task>,
+    pub warnings: Vec<String>,
+}
+
+impl Again {
+    /// These tasks are replaced.
+    fn replace(&mut self, tasks: &[Known]) {
+        let ids = tasks.iter().map(|task| task.id);
+        match tasks.iter().any(|task| task.done) {
+            true => self.take_back.push(ids.collect()),
+            false => self.forget.extend(ids),
+        }
+    }
+}
+
+/// Why a run cannot take over what the source has become.
+#[derive(Debug, PartialEq)]
+pub struct Unfit(pub String);
+
+/// What has another name on the source by now. The schema here has the old one, and would get
+/// another relation by the new one.
+pub fn check_names(known: &[Known], inventory: &Inventory) -> Result<(), Unfit> {
+    let tables = inventory.plain_tables().map(|table| (table.oid, table.qualified()));
+    let hypertables = inventory.hypertables.iter().map(|hypertable| (hypertable.oid, hypertable.known_as()));
+    let now: HashMap<u32, Name> = tables.chain(hypertables).collect();
+    for task in known {
+        let (oid, before) = match &task.work.into {
+            Into::Table(name) => (task.work.oid, name),
+            Into::Chunk { root, hypertable, .. } => (*root, hypertable),
+            Into::Routed { .. } => continue,
+        };
+        if let Some(name) = now.get(&oid).filter(|name| *name != before) {
+            let (before, name) = (before.shown(), name.shown());
+            return Err(Unfit(format!("{before} was renamed to {name} on the source since the run began")));
+        }
+    }
+    Ok(())
+}
+
+/// A resume: each relation is compared, copied, or copied again.
+pub fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> Result<Again, Unfit> {
+    let mut again = Again::default();
+    let Some(now) = snapshots.last() else { return Ok(again) };
+    let (mut known, planned) = (by_oid(known), planned_by_oid(planned));
+    for (oid, tasks) in planned.iter().map(|(oid, tasks)| (*oid, tasks.clone())) {
+        let Some(before) = take(&mut known, &planned, oid) else {
+            again.add.extend(tasks);
+            continue;
+        };
+        check_columns(&before[0].work, copy_of(&tasks[0]))?;
+        if before.iter().all(|task| task.done) {
+            let doubt = doubt(&before[0].work, copy_of(&tasks[0]), snapshots, now);
+            let horizon = snapshots.iter().find(|s| s.id == before[0].work.snapshot).map_or(0, |s| s.horizon);
+            again.add.push(recheck(&before, doubt, horizon, tasks));
+            continue;
+        }
+        again.replace(&before);
+        again.add.extend(tasks);
+    }
+    for gone in known.into_values() {
+        let done = gone.iter().all(|task| task.done);
+        // Else this side would hold rows that the source has dropped, as its retention does.
+        if done && matches!(gone[0].work.into, Into::Chunk { .. }) {
+            again.add.push(recheck(&gone, Doubt::Gone, 0, Vec::new()));
+            continue;
+        }
+        let fate = if done { "its rows stay here" } else { "it is left out" };
+        again.warnings.push(format!("{} is no longer on the source: {fate}", gone[0].work.source.shown()));
+        match done {
+            true => again.forget.extend(gone.iter().map(|task| task.id)),
+            false => again.replace(&gone),
+        }
+    }
+    Ok(again)
+}
+
+/// A round: what was postponed is replaced, and with it what has to be read no earlier than that.
+pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Result<Again, Unfit> {
+    let mut again = Again::default();
+    let (mut known, planned) = (by_oid(known), planned_by_oid(planned));
+    let affected = affected(&known, &planned, inventory);
+    for (oid, mut tasks) in planned.iter().filter(|(oid, _)| affected.contains(oid)).map(|(o, t)| (*o, t.clone())) {
+        if let Some(before) = take(&mut known, &planned, oid) {
+            check_columns(&before[0].work, copy_of(&tasks[0]))?;
+            // The schema here is that of the run's first snapshot.
+            if let Into::Table(_) = before[0].work.into {
+                tasks.iter_mut().for_each(|task| copy_mut(task).into = before[0].work.into.clone());
+            }
+            again.replace(&before);
+        }
+        again.add.extend(tasks);
+    }
+    for (_, gone) in known.into_iter().filter(|(oid, _)| affected.contains(oid)) {
+        if !matches!(gone[0].work.into, Into::Chunk { .. }) {
+            let name = gone[0].work.source.shown();
+            again.warnings.push(format!("{name} was dropped on the source since the snapshot: it stays empty here"));
+        }
+        again.replace(&gone);
+    }
+    Ok(again)
+}
+
+fn by_oid(known: Vec<Known>) -> BTreeMap<u32, Vec<Known>> {
+    let mut all = BTreeMap::<u32, Vec<Known>>::new();
+    for task in known {
+        all.entry(task.work.oid).or_default().push(task);
+    }
+    all
+}
+
+fn copy_of(task: &Task) -> &Copy {
+    match &task.work {
+        Work::Copy(copy) => copy,
+        _ => unreachable!("only copies are planned again"),
+    }
+}
+
+fn copy_mut(task: &mut Task) -> &mut Copy {
+    match &mut task.work {
+        Work::Copy(copy) => copy,
+        _ => unreachable!("only copies are planned again"),
+    }
+}
+
+fn planned_by_oid(planned: Vec<Task>) -> BTreeMap<u32, Vec<Task>> {
+    let mut all = BTreeMap::<u32, Vec<Task>>::new();
+    for task in planned {
+        all.entry(copy_of(&task).oid).or_default().push(task);
+    }
+    all
+}
+
+/// The tasks that the run has for a relation: by its OID, else those of one that is gone and was
+/// in the same place.
+fn take(known: &mut BTreeMap<u32, Vec<Known>>, planned: &BTreeMap<u32, Vec<Task>>, oid: u32) -> Option<Vec<Known>> {
+    if let Some(tasks) = known.remove(&oid) {
+        return Some(tasks);
+    }
+    let into = &copy_of(planned[&oid].first()?).into;
+    let same = |(other, tasks): (&u32, &Vec<Known>)| {
+        (!planned.contains_key(other) && into.replaces(&tasks[0].work.into)).then_some(*other)
+    };
+    let other = known.iter().find_map(same)?;
+    known.remove(&other)
+}
+
+fn check_columns(before: &Copy, now: &Copy) -> Result<(), Unfit> {
+    match before.columns == now.columns && before.types == now.types {
+        true => Ok(()),
+        false => {
+            let name = before.source.shown();
+            Err(Unfit(format!("the columns of {name} have changed on the source since the run began")))
+        }
+    }
+}
+
+fn doubt(before: &Copy, now: &Copy, snapshots: &[Snapshot], last: &Snapshot) -> Doubt {
+    let read = |copy: &Copy| copy.guards.iter().map(|guard| guard.oid).collect::<Vec<_>>();
+    let same = before.form.same_kind(&now.form) && place(before) == place(now) && read(before) == read(now);
+    match snapshots.iter().find(|snapshot| snapshot.id == before.snapshot) {
+        _ if !same => Doubt::Changed,
+        Some(snapshot) if snapshot.may_be_lost(last) => Doubt::Lost,
+        Some(snapshot) if snapshot.tells_ages(last) => Doubt::None,
+        _ => Doubt::Changed,
+    }
+}
+
+fn recheck(known: &[Known], doubt: Doubt, horizon: u64, again: Vec<Task>) -> Task {
+    let bytes = again.iter().map(|task| task.bytes).sum();
+    let copies = known.iter().map(|task| task.id).collect();
+    let work = Work::Recheck(Recheck { copies, doubt, horizon, again });
+    task(Stage::Recheck, known[0].object.clone(), 0, bytes, work)
+}
+
+/// A chunk: its hypertable's OID, and its slices.
+fn place(copy: &Copy) -> Option<(u32, &Slices)> {
+    match &copy.into {
+        Into::Chunk { root, slices, .. } => Some((*root, slices)),
+        _ => None,
+    }
+}
+
+fn overlap(a: &Slices, b: &Slices) -> bool {
+    a.len() == b.len()
+        && a.iter().all(|(column, [from, to])| b.get(column).is_some_and(|[start, end]| start < to && from < end))
+}
+
+/// What a round reads, by OID: what was postponed, whatever covers anything of the same range
+/// before or after chunks were merged or split, and of continuous aggregates the chunks that may
+/// hold what was made of those rows. An aggregate that is older than its rows would never be
+/// refreshed: the source has forgotten what it had to refresh.
+fn affected(
+    known: &BTreeMap<u32, Vec<Known>>,
+    planned: &BTreeMap<u32, Vec<Task>>,
+    inventory: &Inventory,
+) -> BTreeSet<u32> {
+    let chunks: Vec<(u32, u32, &Slices)> = known
+        .iter()
+        .map(|(oid, tasks)| (oid, &tasks[0].work))
+        .chain(planned.iter().map(|(oid, tasks)| (oid, copy_of(&tasks[0]))))
+        .filter_map(|(oid, copy)| place(copy).map(|(root, slices)| (*oid, root, slices)))
+        .collect();
+    let mut affected: BTreeSet<u32> =
+        known.iter().filter(|(_, tasks)| tasks.iter().any(|task| task.postponed)).map(|(oid, _)| *oid).collect();
+    loop {
+        let before = affected.len();
+        let ranges: Vec<(u32, &Slices)> = chunks
+            .iter()
+            .filter(|(oid, ..)| affected.contains(oid))
+            .map(|(_, root, slices)| (*root, *slices))
+            .collect();
+        for (root, slices) in ranges {
+            let same = chunks.iter().filter(|(_, other, others)| *other == root && overlap(slices, others));
+            affected.extend(same.map(|(oid, ..)| *oid));
+            let time = inventory.hypertables.iter().find(|h| h.oid == root).and_then(|h| h.dimensions.first());
+            let range = time.and_then(|dimension| slices.get(&dimension.column)).copied();
+            for cagg in inventory.caggs.iter().filter(|cagg| cagg.raw.oid == root) {
+                affected.extend(made_of(&chunks, cagg, range.unwrap_or([i64::MIN, i64::MAX])));
+            }
+        }
+        if affected.len() == before {
+            return affected;
+        }
+    }
+}
+
+/// The chunks of a continuous aggregate that may hold buckets of rows of this range of time: those
+/// of the same range, and the last one before it, as a bucket is where it begins.
+fn made_of(chunks: &[(u32, u32, &Slices)], cagg: &Cagg, [from, to]: [i64; 2]) -> BTreeSet<u32> {
+    let own: Vec<(u32, [i64; 2])> = chunks
+        .iter()
+        .filter(|(_, root, _)| *root == cagg.relation.oid)
+        .filter_map(|(oid, _, slices)| slices.get(&cagg.time_column).map(|range| (*oid, *range)))
+        .collect();
+    let last_before = own.iter().map(|(_, [start, _])| *start).filter(|start| *start < from).max();
+    let is_made_of = |[start, end]: [i64; 2]| (start < to && from < end) || Some(start) == last_before;
+    own.into_iter().filter(|(_, range)| is_made_of(*range)).map(|(oid, _)| oid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Form;
+    use super::*;
+    use crate::core::inventory::{Column, SourceRelation};
+    use serde_json::json;
+
+    fn columns() -> Vec<Column> {
+        serde_json::from_value(json!([{"name": "t", "type": "int", "generated": false, "binary": true}])).unwrap()
+    }
+
+    fn copy(oid: u32, into: Into) -> Copy {
+        let name = Name::new("s", format!("r{oid}"));
+        Copy {
+            guards: vec![SourceRelation { oid, name: name.clone() }],
+            snapshot: 1,
+            ..Copy::new(oid, name, into, &columns())
+        }
+    }
+
+    fn table(oid: u32) -> Copy {
+        copy(oid, Into::Table(Name::new("s", format!("r{oid}"))))
+    }
+
+    fn chunk(oid: u32, root: u32, from: i64, to: i64) -> Copy {
+        let slices = [("t".to_string(), [from, to])].into();
+        let hypertable = Name::new("s", format!("h{root}"));
+        copy(
+            oid,
+            Into::Chunk { hypertable, root, cagg: false, slices, tablespace: None, creation_time: None, own: None },
+        )
+    }
+
+    fn done(id: i32, work: Copy) -> Known {
+        Known { id, done: true, postponed: false, object: format!("o{}", work.oid), work }
+    }
+
+    fn open(id: i32, work: Copy) -> Known {
+        Known { done: false, ..done(id, work) }
+    }
+
+    fn postponed(id: i32, work: Copy) -> Known {
+        Known { postponed: true, ..open(id, work) }
+    }
+
+    fn planned(works: Vec<Copy>) -> Vec<Task> {
+        works.into_iter().map(|work| task(Stage::Copy, format!("o{}", work.oid), 0, 0, Work::Copy(work))).collect()
+    }
+
+    /// Two snapshots, of which the first is of the tasks that are done.
+    fn snapshots(change: impl FnOnce(&mut Snapshot)) -> Vec<Snapshot> {
+        let first = Snapshot { id: 1, horizon: 100, started: 7, timeline: 1, durable: true };
+        let mut second = Snapshot { id: 2, horizon: 200, ..first.clone() };
+        change(&mut second);
+        vec![first, second]
+    }
+
+    /// The OIDs that are copied, and the doubts of those that are compared.
+    fn outcome(again: &Again) -> (Vec<u32>, Vec<Doubt>) {
+        let copied = again.add.iter().filter_map(|task| match &task.work {
+            Work::Copy(copy) => Some(copy.oid),
+            _ => None,
+        });
+        let doubts = again.add.iter().filter_map(|task| match &task.work {
+            Work::Recheck(recheck) => Some(recheck.doubt),
+            _ => None,
+        });
+        (copied.collect(), doubts.collect())
+    }
+
+    #[test]
+    fn a_resume_compares_what_is_done_and_copies_the_rest() {
+        let known = vec![done(1, table(10)), open(2, table(11)), done(3, chunk(20, 5, 0, 10))];
+        let again = resume(known, planned(vec![table(10), table(11), table(12)]), &snapshots(|_| ())).unwrap();
+        // The chunk is gone.
+        assert_eq!(outcome(&again), (vec![11, 12], vec![Doubt::None, Doubt::Gone]));
+        assert_eq!((again.forget, again.take_back.len()), (vec![2], 0));
+    }
+
+    #[test]
+    fn doubts() {
+        type Change = fn(&mut Copy, &mut Snapshot);
+        let cases: [(Change, Doubt); 9] = [
+            (|_, _| (), Doubt::None),
+            (|now, _| now.source.name = "renamed_chunk".to_string(), Doubt::None),
+            (|now, _| now.form = Form::Frozen, Doubt::Changed),
+            // Its compressed rows are in another relation, or in one where there was none.
+            (|now, _| now.guards.push(SourceRelation { oid: 99, name: Name::new("s", "c") }), Doubt::Changed),
+            (|now, _| now.into = chunk(20, 5, 0, 20).into, Doubt::Changed),
+            (|_, last| last.timeline = 2, Doubt::Lost),
+            // What was on disk survives a restart.
+            (|_, last| last.started = 8, Doubt::None),
+            (|_, last| last.horizon = 100 + (1 << 31), Doubt::Changed),
+            (|_, last| last.horizon = 99 + (1 << 31), Doubt::None),
+        ];
+        for (number, (change, expected)) in cases.into_iter().enumerate() {
+            let mut now = chunk(20, 5, 0, 10);
+            let snapshots = snapshots(|last| change(&mut now, last));
+            let again = resume(vec![done(1, chunk(20, 5, 0, 10))], planned(vec![now]), &snapshots).unwrap();
+            assert_eq!(outcome(&again).1, [expected], "case {number}");
+        }
+        let mut restarted = snapshots(|last| last.started = 8);
+        restarted[0].durable = false;
+        let again = resume(vec![done(1, table(10))], planned(vec![table(10)]), &restarted).unwrap();
+        assert_eq!(outcome(&again).1, [Doubt::Lost]);
+    }
+
+    #[test]
+    fn what_was_made_anew_takes_the_place_of_the_old() {
+        let new = |oid| copy(oid, Into::Table(Name::new("s", "r10")));
+        let again = resume(vec![done(1, table(10))], planned(vec![new(90)]), &snapshots(|_| ())).unwrap();
+        assert_eq!(outcome(&again), (vec![], vec![Doubt::Changed]));
+        // Another table is none of its business.
+        let again = resume(vec![done(1, table(10))], planned(vec![table(90)]), &snapshots(|_| ())).unwrap();
+        assert_eq!(outcome(&again), (vec![90], vec![]));
+        assert_eq!(again.warnings, ["s.r10 is no longer on the source: its rows stay here"]);
+    }
+
+    #[test]
+    fn columns_that_changed_are_refused() {
+        let mut now = table(10);
+        now.types = "bigint".into();
+        let refused = resume(vec![done(1, table(10))], planned(vec![now]), &snapshots(|_| ()));
+        assert_eq!(
+            refused.err(),
+            Some(Unfit("the columns of s.r10 have changed on the source since the run began".into()))
+        );
+    }
+
+    #[test]
+    fn a_table_in_parts_begins_from_nothing() {
+        let part = |pages| Copy { pages: Some(pages), ..table(10) };
+        let parts = || vec![part((0, Some(5))), part((5, None))];
+        let known = vec![done(1, part((0, Some(5)))), postponed(2, part((5, None)))];
+        for again in [
+            resume(known.clone(), planned(parts()), &snapshots(|_| ())).unwrap(),
+            round(known, planned(parts()), &inventory(json!([]))).unwrap(),
+        ] {
+            assert_eq!((again.take_back.clone(), outcome(&again).0), (vec![vec![1, 2]], vec![10, 10]));
+        }
+    }
+
+    /// With the hypertable whose OID is 5, and these continuous aggregates: their hypertables'
+    /// OIDs, and those that they read.
+    fn inventory(caggs: serde_json::Value) -> Inventory {
+        let server = json!({
+            "version": "17", "version_num": 170000, "database": "d", "database_oid": 1, "encoding": "UTF8", "collate": "C",
+            "ctype": "C", "user": "u", "superuser": true, "max_connections": 1, "max_worker_processes": 1,
+            "max_locks_per_transaction": 1, "max_prepared_transactions": 0, "timescaledb": null, "system_identifier": null,
+        });
+        let mut inventory = Inventory::new(serde_json::from_value(server).unwrap());
+        let hypertable = |oid: u32| {
+            json!({"id": oid, "oid": oid, "schema": "s", "name": format!("h{oid}"), "cagg": null, "root_may_have_rows": false,
+                   "access_method": null, "tablespaces": [], "dimensions": [{"column": "t"}]})
+        };
+        inventory.hypertables = [5, 6, 7].map(|oid| serde_json::from_value(hypertable(oid)).unwrap()).into();
+        inventory.caggs = caggs
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pair| {
+                serde_json::from_value(json!({
+                    "oid": 1, "hypertable_id": pair[0], "schema": "s", "name": "c", "finalized": true, "time_column": "t",
+                    "constraints": [], "indexes": [],
+                    "relation": {"oid": pair[0], "schema": "s", "name": "m", "where": null, "columns": []},
+                    "raw": {"oid": pair[1], "schema": "s", "name": "h", "cagg": false}}))
+                .unwrap()
+            })
+            .collect();
+        inventory
+    }
+
+    #[test]
+    fn a_round_reads_what_was_postponed_and_no_more() {
+        let known = vec![
+            done(1, table(10)),
+            postponed(2, chunk(20, 5, 0, 10)),
+            done(3, chunk(21, 5, 10, 20)),
+            postponed(4, table(11)),
+        ];
+        let now = planned(vec![table(10), chunk(20, 5, 0, 10), chunk(21, 5, 10, 20), table(12)]);
+        let again = round(known, now, &inventory(json!([]))).unwrap();
+        assert_eq!(outcome(&again), (vec![20], vec![]));
+        assert_eq!((again.forget, again.take_back.len()), (vec![2, 4], 0));
+        assert_eq!(again.warnings, ["s.r11 was dropped on the source since the snapshot: it stays empty here"]);
+    }
+
+    #[test]
+    fn a_round_follows_chunks_that_were_merged_or_split() {
+        // 20 and 21 are one now; 22 are two.
+        let known = vec![
+            done(1, chunk(20, 5, 0, 10)),
+            postponed(2, chunk(21, 5, 10, 20)),
+            postponed(3, chunk(22, 5, 20, 30)),
+            done(4, chunk(23, 5, 30, 40)),
+        ];
+        let now = vec![chunk(20, 5, 0, 20), chunk(22, 5, 20, 25), chunk(24, 5, 25, 30), chunk(23, 5, 30, 40)];
+        let again = round(known, planned(now), &inventory(json!([]))).unwrap();
+        assert_eq!((again.take_back.clone(), again.forget.clone()), (vec![vec![1]], vec![3, 2]));
+        assert_eq!(outcome(&again).0, [20, 22, 24]);
+    }
+
+    #[test]
+    fn aggregates_are_read_no_earlier_than_their_rows() {
+        let all = || {
+            vec![
+                chunk(20, 5, 100, 110),
+                chunk(30, 6, 0, 50),
+                chunk(31, 6, 50, 100),
+                chunk(32, 6, 100, 150),
+                chunk(33, 6, 150, 200),
+                chunk(40, 7, 0, 100),
+                chunk(41, 7, 100, 200),
+                chunk(42, 7, 200, 300),
+            ]
+        };
+        let mut known: Vec<Known> = all().into_iter().enumerate().map(|(id, work)| done(id as i32, work)).collect();
+        (known[0].done, known[0].postponed) = (false, true);
+        // 6 is made of 5, and 7 of 6. A bucket of the first row may begin in the chunk before.
+        let again = round(known.clone(), planned(all()), &inventory(json!([[6, 5], [7, 6]]))).unwrap();
+        assert_eq!(outcome(&again).0, [20, 31, 32, 40, 41]);
+        let again = round(known, planned(all()), &inventory(json!([]))).unwrap();
+        assert_eq!(outcome(&again).0, [20]);
+    }
+}
