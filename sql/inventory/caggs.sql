@@ -48,6 +48,13 @@ SELECT json_build_object(
     'owner', pg_get_userbyid(a.relowner),
     'hypertable_id', m.id,
     'definition', rtrim(pg_get_viewdef(a.direct_view), E'; \n'),
+    -- Only a query that calls it is rewritten.
+    'time_bucket_ng', EXISTS (
+        SELECT FROM pg_catalog.pg_rewrite w
+        JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_rewrite'::regclass AND x.objid = w.oid
+        JOIN pg_catalog.pg_proc f ON x.refclassid = 'pg_catalog.pg_proc'::regclass AND f.oid = x.refobjid
+        JOIN pg_catalog.pg_namespace fn ON fn.oid = f.pronamespace
+        WHERE w.ev_class = a.direct_view AND fn.nspname = 'timescaledb_experimental' AND f.proname = 'time_bucket_ng'),
     'materialized_only', a.materialized_only,
     'finalized', a.new_format,
     'time_column', d.column_name,

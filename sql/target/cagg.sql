@@ -21,7 +21,7 @@ $$;
 -- A query with time_bucket() in place of timescaledb_experimental.time_bucket_ng(), which no aggregate can be created with since 2.15 and
 -- which is gone since 2.25. `api` is the schema of time_bucket(). For widths of whole days and months, time_bucket_ng() takes dates, in the
 -- time zone if there is one, and of the origin the date only; without an origin it counts days from 2000-01-01, time_bucket() from
--- 2000-01-03. Everything else is the same.
+-- 2000-01-03. Everything else is the same. What constants and quoted names hold is passed over, always from the query's start.
 CREATE FUNCTION timescale_migrate.without_time_bucket_ng(definition text, api name)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -31,6 +31,8 @@ SET timezone = 'UTC'
 AS $$
 DECLARE
     call constant text := 'timescaledb_experimental.time_bucket_ng(';
+    -- The shortest text before a call that closes every quote that it opens.
+    before constant text := $r$^((?:[^'"]|'[^']*'|"[^"]*")*?)\mtimescaledb_experimental\.time_bucket_ng\($r$;
     literal constant text := $r$^\s*'((?:[^']|'')*)'::$r$;
     at integer;
     depth integer;
@@ -44,8 +46,8 @@ DECLARE
     start timestamp;
 BEGIN
     LOOP
-        at := strpos(definition, call);
-        EXIT WHEN at = 0;
+        at := length(substring(definition FROM before)) + 1;
+        EXIT WHEN at IS NULL;
         -- Split the arguments, whatever parentheses, names and constants they are made of.
         depth := 1;
         quote := NULL;
@@ -77,6 +79,10 @@ BEGIN
                 coalesce(substring(arguments[i] FROM '^\s*([a-z_]+) => '),
                          CASE WHEN i = 1 THEN 'bucket_width' WHEN i = 2 THEN 'ts' WHEN c ~ '::text$' THEN 'timezone' ELSE 'origin' END), c);
         END LOOP;
+        IF value - '{bucket_width,ts,timezone,origin}'::text[] <> '{}' THEN
+            RAISE EXCEPTION 'time_bucket_ng() has arguments that time_bucket() does not take'
+                USING ERRCODE = 'feature_not_supported', DETAIL = format('The query is: %s', definition);
+        END IF;
         width := substring(value->>'bucket_width' FROM literal)::interval;
         zone := substring(value->>'timezone' FROM literal);
         start := NULL;
@@ -144,7 +150,8 @@ BEGIN
          WITH (timescaledb.continuous, timescaledb.materialized_only = %s, timescaledb.create_group_indexes = false)
          AS %s WITH NO DATA',
         spec->>'schema', spec->>'name', (spec->>'materialized_only')::boolean,
-        timescale_migrate.without_time_bucket_ng(spec->>'definition', api));
+        CASE WHEN (spec->>'time_bucket_ng')::boolean THEN timescale_migrate.without_time_bucket_ng(spec->>'definition', api)
+             ELSE spec->>'definition' END);
     materialization := timescale_migrate.materialization_hypertable(spec->>'schema', spec->>'name');
 
     -- Rows are copied by the names of these columns.

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod progress;
 pub mod recompute;
 pub mod retry;
+pub mod scan;
 pub mod scope;
 pub mod settings;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::Entry;
 use crate::core::name::{Name, quoted};
+use crate::core::scan;
 
 impl Entry {
     /// For messages: `TABLE public.flights`, `FK CONSTRAINT public.flights flights_carrier_fkey`,
@@ -75,14 +76,18 @@ impl Entry {
         if !kinds.contains(&self.desc.as_str()) || !self.definition.contains("(pg_attver=") {
             return Cow::Borrowed(&self.definition);
         }
-        let own = |line: &&str| {
-            let set = line.strip_prefix("ALTER ").and_then(|line| line.split_once(" ALTER COLUMN "));
-            let option = set.and_then(|(_, column)| column.rsplit_once(" SET (pg_attver="));
-            let value = option.and_then(|(_, value)| value.strip_suffix(");"));
-            value.is_some_and(|value| value.bytes().all(|byte| byte.is_ascii_digit()))
+        // What cannot be read is left to the server to refuse.
+        let Some(statements) = scan::statements(&self.definition) else {
+            return Cow::Borrowed(&self.definition);
         };
-        let lines: Vec<&str> = self.definition.split('\n').filter(|line| !own(line)).collect();
-        Cow::Owned(lines.join("\n"))
+        // Such a statement ends with neither a quote nor a comment, so that its end is no part of one.
+        let own = |statement: &&str| {
+            let set = statement.trim_start().strip_prefix("ALTER ").filter(|set| set.contains(" ALTER COLUMN "));
+            let option = set.and_then(|set| set.rsplit_once(" SET (pg_attver="));
+            let value = option.and_then(|(_, value)| value.strip_suffix(");"));
+            value.is_some_and(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        Cow::Owned(statements.into_iter().filter(|statement| !own(statement)).collect())
     }
 
     /// The settings that the definition expects, as a name and a value for set_config. They are

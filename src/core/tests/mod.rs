@@ -3,6 +3,7 @@
 
 mod compression;
 mod copies;
+mod scan;
 mod scope;
 mod statements;
 

@@ -3,6 +3,7 @@
 
 use fuzz::core::archive::{Archive, Entry, Filter, Section, Stage, Why, plan};
 use fuzz::core::name::quoted;
+use fuzz::core::scan;
 use fuzz::sql::{self, name};
 use fuzz::writer::Writer;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
@@ -220,13 +221,21 @@ fn places_of(plan: &fuzz::core::archive::Plan, id: i32) -> bool {
 fn statements(entry: &Entry) {
     assert!(entry.object().starts_with(&entry.desc));
     let definition = entry.portable_definition();
-    let mut kept = definition.split('\n').peekable();
-    for line in entry.definition.split('\n') {
-        if kept.next_if_eq(&line).is_none() {
-            assert!(line.starts_with("ALTER ") && line.contains(" SET (pg_attver="), "{line}");
+    match scan::statements(&entry.definition) {
+        None => assert_eq!(definition, entry.definition),
+        Some(whole) => {
+            assert_eq!(whole.concat(), entry.definition);
+            let kept = scan::statements(&definition).expect("whole statements were left out");
+            let mut kept = kept.into_iter().peekable();
+            for statement in whole {
+                if kept.next_if_eq(&statement).is_none() {
+                    assert!(statement.trim_start().starts_with("ALTER "), "{statement}");
+                    assert!(statement.contains(" SET (pg_attver="), "{statement}");
+                }
+            }
+            assert_eq!(kept.next(), None);
         }
     }
-    assert_eq!(kept.next(), None);
 
     let qualified: Vec<_> = entry.namespace.iter().chain([&entry.tag]).map(|part| name(part)).collect();
     let place = ["?", "?.?"][qualified.len() - 1];

@@ -141,6 +141,15 @@ fn a_servers_own_column_options_are_left_out() {
     let kept = "CREATE TABLE public.t (a integer);\n\
         ALTER TABLE ONLY public.t ALTER COLUMN a SET (n_distinct=5);\n";
     assert_eq!(table.portable_definition(), kept);
+    for whole in [
+        "ALTER TABLE ONLY public.t ALTER COLUMN \"c SET (pg_attver=1);\n; DROP TABLE public.t; --\" SET STATISTICS 100;\n",
+        "CREATE VIEW public.v AS\n SELECT 'first\nALTER TABLE ONLY public.t ALTER COLUMN a SET (pg_attver=1);\nlast' AS several;\n",
+    ] {
+        table.definition = whole.into();
+        assert_eq!(table.portable_definition(), whole);
+    }
+    table.definition = "ALTER TABLE public.t ALTER COLUMN \"a;\n\" SET (pg_attver=1);\nSELECT 1;\n".into();
+    assert_eq!(table.portable_definition(), "\nSELECT 1;\n");
     let mut function = entry(2, "FUNCTION", "f()");
     function.definition = table.definition.clone();
     assert_eq!(function.portable_definition(), function.definition);
