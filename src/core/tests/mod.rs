@@ -1,6 +1,7 @@
 //! Decisions about whole inventories, as tables of cases. The inventories are the documents that
 //! fuzzing begins with, changed for each case.
 
+mod again;
 mod compression;
 mod copies;
 mod scan;
@@ -57,7 +58,7 @@ fn version(server: &mut Server, version: &str) {
 /// A job of a hypertable or continuous aggregate.
 fn job(fields: Value) -> Value {
     let mut job = serde_json::json!({
-        "application_name": "Job [1000]", "schedule_interval": "1 day", "proc_schema": "public", "proc_name": "p",
+        "id": 1000, "application_name": "Job [1000]", "schedule_interval": "1 day", "proc_schema": "public", "proc_name": "p",
         "kind": "user", "hypertable": null,
     });
     if let (Some(job), Value::Object(fields)) = (job.as_object_mut(), fields) {

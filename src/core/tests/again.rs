@@ -1,0 +1,222 @@
+//! What becomes of a run's copies under a later snapshot.
+
+use crate::core::inventory::{Column, Inventory, SourceRelation};
+use crate::core::name::Name;
+use crate::core::plan::again::{Again, Known, Snapshot, Unfit, resume, round};
+use crate::core::plan::{Copy, Doubt, Form, Into, Stage, Task, Work, task};
+use serde_json::json;
+
+fn columns() -> Vec<Column> {
+    serde_json::from_value(json!([{"name": "t", "type": "int", "generated": false, "binary": true}])).unwrap()
+}
+
+fn copy(oid: u32, into: Into) -> Copy {
+    let name = Name::new("s", format!("r{oid}"));
+    Copy {
+        guards: vec![SourceRelation { oid, name: name.clone() }],
+        snapshot: 1,
+        ..Copy::new(oid, name, into, &columns())
+    }
+}
+
+fn table(oid: u32) -> Copy {
+    copy(oid, Into::Table(Name::new("s", format!("r{oid}"))))
+}
+
+fn chunk(oid: u32, root: u32, from: i64, to: i64) -> Copy {
+    let slices = [("t".to_string(), [from, to])].into();
+    let hypertable = Name::new("s", format!("h{root}"));
+    copy(oid, Into::Chunk { hypertable, root, cagg: false, slices, tablespace: None, creation_time: None, own: None })
+}
+
+fn done(id: i32, work: Copy) -> Known {
+    Known { id, done: true, postponed: false, object: format!("o{}", work.oid), work }
+}
+
+fn open(id: i32, work: Copy) -> Known {
+    Known { done: false, ..done(id, work) }
+}
+
+fn postponed(id: i32, work: Copy) -> Known {
+    Known { postponed: true, ..open(id, work) }
+}
+
+fn planned(works: Vec<Copy>) -> Vec<Task> {
+    works.into_iter().map(|work| task(Stage::Copy, format!("o{}", work.oid), 0, 0, Work::Copy(work))).collect()
+}
+
+/// Two snapshots, of which the first is of the tasks that are done.
+fn snapshots(change: impl FnOnce(&mut Snapshot)) -> Vec<Snapshot> {
+    let first = Snapshot { id: 1, horizon: 100, started: 7, timeline: 1, durable: true };
+    let mut second = Snapshot { id: 2, horizon: 200, ..first.clone() };
+    change(&mut second);
+    vec![first, second]
+}
+
+/// The OIDs that are copied, and the doubts of those that are compared.
+fn outcome(again: &Again) -> (Vec<u32>, Vec<Doubt>) {
+    let copied = again.add.iter().filter_map(|task| match &task.work {
+        Work::Copy(copy) => Some(copy.oid),
+        _ => None,
+    });
+    let doubts = again.add.iter().filter_map(|task| match &task.work {
+        Work::Recheck(recheck) => Some(recheck.doubt),
+        _ => None,
+    });
+    (copied.collect(), doubts.collect())
+}
+
+#[test]
+fn a_resume_compares_what_is_done_and_copies_the_rest() {
+    let known = vec![done(1, table(10)), open(2, table(11)), done(3, chunk(20, 5, 0, 10))];
+    let again = resume(known, planned(vec![table(10), table(11), table(12)]), &snapshots(|_| ())).unwrap();
+    // The chunk is gone.
+    assert_eq!(outcome(&again), (vec![11, 12], vec![Doubt::None, Doubt::Gone]));
+    assert_eq!((again.forget, again.take_back.len()), (vec![2], 0));
+}
+
+#[test]
+fn doubts() {
+    type Change = fn(&mut Copy, &mut Snapshot);
+    let cases: [(Change, Doubt); 9] = [
+        (|_, _| (), Doubt::None),
+        (|now, _| now.source.name = "renamed_chunk".to_string(), Doubt::None),
+        (|now, _| now.form = Form::Frozen, Doubt::Changed),
+        // Its compressed rows are in another relation, or in one where there was none.
+        (|now, _| now.guards.push(SourceRelation { oid: 99, name: Name::new("s", "c") }), Doubt::Changed),
+        (|now, _| now.into = chunk(20, 5, 0, 20).into, Doubt::Changed),
+        (|_, last| last.timeline = 2, Doubt::Lost),
+        // What was on disk survives a restart.
+        (|_, last| last.started = 8, Doubt::None),
+        (|_, last| last.horizon = 100 + (1 << 31), Doubt::Changed),
+        (|_, last| last.horizon = 99 + (1 << 31), Doubt::None),
+    ];
+    for (number, (change, expected)) in cases.into_iter().enumerate() {
+        let mut now = chunk(20, 5, 0, 10);
+        let snapshots = snapshots(|last| change(&mut now, last));
+        let again = resume(vec![done(1, chunk(20, 5, 0, 10))], planned(vec![now]), &snapshots).unwrap();
+        assert_eq!(outcome(&again).1, [expected], "case {number}");
+    }
+    let mut restarted = snapshots(|last| last.started = 8);
+    restarted[0].durable = false;
+    let again = resume(vec![done(1, table(10))], planned(vec![table(10)]), &restarted).unwrap();
+    assert_eq!(outcome(&again).1, [Doubt::Lost]);
+}
+
+#[test]
+fn what_was_made_anew_takes_the_place_of_the_old() {
+    let new = |oid| copy(oid, Into::Table(Name::new("s", "r10")));
+    let again = resume(vec![done(1, table(10))], planned(vec![new(90)]), &snapshots(|_| ())).unwrap();
+    assert_eq!(outcome(&again), (vec![], vec![Doubt::Changed]));
+    // Another table is none of its business.
+    let again = resume(vec![done(1, table(10))], planned(vec![table(90)]), &snapshots(|_| ())).unwrap();
+    assert_eq!(outcome(&again), (vec![90], vec![]));
+    assert_eq!(again.warnings, ["s.r10 is no longer on the source: its rows stay here"]);
+}
+
+#[test]
+fn columns_that_changed_are_refused() {
+    let mut now = table(10);
+    now.types = "bigint".into();
+    let refused = resume(vec![done(1, table(10))], planned(vec![now]), &snapshots(|_| ()));
+    assert_eq!(
+        refused.err(),
+        Some(Unfit("the columns of s.r10 have changed on the source since the run began".into()))
+    );
+}
+
+#[test]
+fn a_table_in_parts_begins_from_nothing() {
+    let part = |pages| Copy { pages: Some(pages), ..table(10) };
+    let parts = || vec![part((0, Some(5))), part((5, None))];
+    let known = vec![done(1, part((0, Some(5)))), postponed(2, part((5, None)))];
+    for again in [
+        resume(known.clone(), planned(parts()), &snapshots(|_| ())).unwrap(),
+        round(known, planned(parts()), &inventory(json!([]))).unwrap(),
+    ] {
+        assert_eq!((again.take_back.clone(), outcome(&again).0), (vec![vec![1, 2]], vec![10, 10]));
+    }
+}
+
+/// With the hypertable whose OID is 5, and these continuous aggregates: their hypertables'
+/// OIDs, and those that they read.
+fn inventory(caggs: serde_json::Value) -> Inventory {
+    let server = json!({
+        "version": "17", "version_num": 170000, "database": "d", "database_oid": 1, "encoding": "UTF8", "collate": "C",
+        "ctype": "C", "user": "u", "superuser": true, "max_connections": 1, "max_worker_processes": 1,
+        "max_locks_per_transaction": 1, "max_prepared_transactions": 0, "timescaledb": null, "system_identifier": null,
+    });
+    let mut inventory = Inventory::new(serde_json::from_value(server).unwrap());
+    let hypertable = |oid: u32| {
+        json!({"id": oid, "oid": oid, "schema": "s", "name": format!("h{oid}"), "cagg": null, "root_may_have_rows": false,
+               "access_method": null, "tablespaces": [], "dimensions": [{"column": "t"}]})
+    };
+    inventory.hypertables = [5, 6, 7].map(|oid| serde_json::from_value(hypertable(oid)).unwrap()).into();
+    inventory.caggs = caggs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| {
+            serde_json::from_value(json!({
+                "oid": 1, "hypertable_id": pair[0], "schema": "s", "name": "c", "finalized": true, "time_column": "t",
+                "constraints": [], "indexes": [],
+                "relation": {"oid": pair[0], "schema": "s", "name": "m", "where": null, "columns": []},
+                "raw": {"oid": pair[1], "schema": "s", "name": "h", "cagg": false}}))
+            .unwrap()
+        })
+        .collect();
+    inventory
+}
+
+#[test]
+fn a_round_reads_what_was_postponed_and_no_more() {
+    let known = vec![
+        done(1, table(10)),
+        postponed(2, chunk(20, 5, 0, 10)),
+        done(3, chunk(21, 5, 10, 20)),
+        postponed(4, table(11)),
+    ];
+    let now = planned(vec![table(10), chunk(20, 5, 0, 10), chunk(21, 5, 10, 20), table(12)]);
+    let again = round(known, now, &inventory(json!([]))).unwrap();
+    assert_eq!(outcome(&again), (vec![20], vec![]));
+    assert_eq!((again.forget, again.take_back.len()), (vec![2, 4], 0));
+    assert_eq!(again.warnings, ["s.r11 was dropped on the source since the snapshot: it stays empty here"]);
+}
+
+#[test]
+fn a_round_follows_chunks_that_were_merged_or_split() {
+    // 20 and 21 are one now; 22 are two.
+    let known = vec![
+        done(1, chunk(20, 5, 0, 10)),
+        postponed(2, chunk(21, 5, 10, 20)),
+        postponed(3, chunk(22, 5, 20, 30)),
+        done(4, chunk(23, 5, 30, 40)),
+    ];
+    let now = vec![chunk(20, 5, 0, 20), chunk(22, 5, 20, 25), chunk(24, 5, 25, 30), chunk(23, 5, 30, 40)];
+    let again = round(known, planned(now), &inventory(json!([]))).unwrap();
+    assert_eq!((again.take_back.clone(), again.forget.clone()), (vec![vec![1]], vec![3, 2]));
+    assert_eq!(outcome(&again).0, [20, 22, 24]);
+}
+
+#[test]
+fn aggregates_are_read_no_earlier_than_their_rows() {
+    let all = || {
+        vec![
+            chunk(20, 5, 100, 110),
+            chunk(30, 6, 0, 50),
+            chunk(31, 6, 50, 100),
+            chunk(32, 6, 100, 150),
+            chunk(33, 6, 150, 200),
+            chunk(40, 7, 0, 100),
+            chunk(41, 7, 100, 200),
+            chunk(42, 7, 200, 300),
+        ]
+    };
+    let mut known: Vec<Known> = all().into_iter().enumerate().map(|(id, work)| done(id as i32, work)).collect();
+    (known[0].done, known[0].postponed) = (false, true);
+    // 6 is made of 5, and 7 of 6. A bucket of the first row may begin in the chunk before.
+    let again = round(known.clone(), planned(all()), &inventory(json!([[6, 5], [7, 6]]))).unwrap();
+    assert_eq!(outcome(&again).0, [20, 31, 32, 40, 41]);
+    let again = round(known, planned(all()), &inventory(json!([]))).unwrap();
+    assert_eq!(outcome(&again).0, [20]);
+}
