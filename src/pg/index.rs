@@ -1,5 +1,7 @@
 //! An index like that of another table, made as PostgreSQL makes a partition's.
 
+use super::report;
+use super::session::require_superuser;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::{PgMemoryContexts, PgRelation, pg_extern};
 use std::ptr::null_mut;
@@ -24,6 +26,7 @@ CREATE FUNCTION timescale_migrate.clone_index(index oid, relation oid, name text
 STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 "#)]
 fn clone_index(index: Oid, relation: Oid, name: &str) {
+    require_superuser().unwrap_or_else(|error| report::raise(error));
     // SAFETY: the sequence of tablecmds.c's AttachPartitionEnsureIndexes(); relations stay open
     // until the end, nodes and strings live in the current memory context.
     unsafe {

@@ -1,5 +1,7 @@
 //! A value of one type taken for one of another.
 
+use super::report;
+use super::session::require_superuser;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::{IntoDatum, pg_extern};
 use std::ffi::CStr;
@@ -11,6 +13,7 @@ CREATE FUNCTION timescale_migrate.bigint_as(value bigint, type oid) RETURNS text
 STRICT STABLE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 "#)]
 fn bigint_as(value: i64, type_oid: Oid) -> Option<String> {
+    require_superuser().unwrap_or_else(|error| report::raise(error));
     // SAFETY: the output function gets a datum of the size that it reads, passed as it expects it,
     // and returns a string that lives in the current memory context.
     unsafe {

@@ -1,7 +1,15 @@
--- PUBLIC may do nothing.
+-- PUBLIC may do nothing, nor may those whom default privileges name.
 SET client_min_messages = warning;
-CREATE EXTENSION timescale_migrate;
 CREATE ROLE regress_migrate_nobody;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO regress_migrate_nobody;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO regress_migrate_nobody WITH GRANT OPTION;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO regress_migrate_nobody, PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON ROUTINES TO regress_migrate_nobody;
+CREATE EXTENSION timescale_migrate;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SCHEMAS FROM regress_migrate_nobody;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM regress_migrate_nobody;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SEQUENCES FROM regress_migrate_nobody, PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON ROUTINES FROM regress_migrate_nobody;
 
 SELECT p.oid::regprocedure AS executable
 FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
@@ -36,8 +44,12 @@ RESET ROLE;
 
 -- A grant alone does not make a role one that may migrate.
 GRANT EXECUTE ON FUNCTION migrate_from(text, jsonb, integer, boolean) TO regress_migrate_nobody;
+GRANT USAGE ON SCHEMA timescale_migrate TO regress_migrate_nobody;
+GRANT EXECUTE ON FUNCTION timescale_migrate.clone_index(oid, oid, text), timescale_migrate.bigint_as(bigint, oid) TO regress_migrate_nobody;
 SET ROLE regress_migrate_nobody;
 SELECT * FROM migrate_from('host=127.0.0.1');
+SELECT timescale_migrate.clone_index(0, 0, 'x');
+SELECT timescale_migrate.bigint_as(1, 'int8'::regtype);
 RESET ROLE;
 
 DROP EXTENSION timescale_migrate;
