@@ -74,12 +74,12 @@ impl Connection {
         std::mem::forget(lease);
         let mut connection =
             Connection { raw, params: params.clone(), patience, quiet: Duration::ZERO, is_probe: false };
+        // Before the first byte is read: by itself libpq writes notices to this server's log.
+        // SAFETY: the connection lives; the receiver is a plain function.
+        unsafe { libpq_sys::PQsetNoticeReceiver(raw, Some(ignore_notice), std::ptr::null_mut()) };
         connection.establish(patience.connect)?;
-        // SAFETY: the connection is open; the receiver is a plain function.
-        unsafe {
-            libpq_sys::PQsetNoticeReceiver(raw, Some(ignore_notice), std::ptr::null_mut());
-            libpq_sys::PQsetnonblocking(raw, 1);
-        }
+        // SAFETY: the connection is open.
+        unsafe { libpq_sys::PQsetnonblocking(raw, 1) };
         Ok(connection)
     }
 

@@ -9,7 +9,7 @@ use crate::pg::{catch, report, session, shared::Segment, spi, worker};
 use std::time::{Duration, Instant};
 
 /// Settings of every process of a run, each with its reason.
-const SETTINGS: [(&str, &str); 20] = [
+const SETTINGS: [(&str, &str); 21] = [
     ("search_path", "pg_catalog, pg_temp"),
     // The same text forms as on the source's side.
     ("datestyle", "ISO"),
@@ -28,6 +28,8 @@ const SETTINGS: [(&str, &str); 20] = [
     ("default_transaction_read_only", "off"),
     ("default_transaction_deferrable", "off"),
     ("default_transaction_isolation", "read committed"),
+    // What fails is recorded, by the session that it failed in.
+    ("exit_on_error", "off"),
     // Functions may name what is made only later, as in pg_restore.
     ("check_function_bodies", "off"),
     // A task's data and its state are in one transaction: both are lost, or neither. The

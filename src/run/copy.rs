@@ -4,16 +4,17 @@
 use super::tasks::{self, Outcome};
 use super::worker::Context;
 use super::{attach, routed, state};
+use crate::core::inventory::SourceRelation;
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, copy, spi};
-use crate::source::guard::{self, Hold};
+use crate::source::guard::{self, Hold, Reads};
 use pgrx::pg_sys::Oid;
 
 pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
     let run = context.block.run;
-    match context.begin(id, work.snapshot, &work.guards)? {
+    match context.begin(id, work.snapshot, reads(&work.guards, &work.query), &work.guards)? {
         Hold::Held => {}
         Hold::Gone if is_dropped(context, work)? => return leave_out(run, id, work),
         Hold::Gone | Hold::Changed => return tasks::postpone(id),
@@ -58,6 +59,11 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
         Err(_) if changed => tasks::postpone(id),
         copied => copied,
     }
+}
+
+/// What reading a relation takes: of a tiered chunk nothing is locked, and a query may be of anything.
+pub fn reads(guards: &[SourceRelation], query: &Option<String>) -> Reads {
+    if guards.is_empty() || query.is_some() { Reads::Any } else { Reads::Tables }
 }
 
 /// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another

@@ -16,7 +16,9 @@ use crate::core::plan::ForeignKey;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::{subtransaction, transaction};
 use crate::pg::spi;
+use crate::source::guard::Reads;
 use crate::source::inventory::Ask;
+use crate::source::session;
 use crate::target::schema;
 use std::collections::BTreeSet;
 
@@ -108,7 +110,7 @@ fn lock<'a>(tables: impl IntoIterator<Item = &'a Name>, mode: &str) -> Result<()
 
 /// The key's definition, and a row of the source that violates it, in the words of PostgreSQL.
 fn violating_row(context: &mut Context, task: i32, key: &ForeignKey) -> Result<Option<(String, String)>> {
-    match context.begin(task, 0, &[]) {
+    match context.begin(task, 0, Reads::Any, &[]) {
         // Nothing is copied any more; the newest rows tell as well.
         Err(error) if error.code == SqlState::SNAPSHOT_GONE => {
             let source = context.source()?;
@@ -118,6 +120,8 @@ fn violating_row(context: &mut Context, task: i32, key: &ForeignKey) -> Result<O
         begun => drop(begun?),
     }
     let source = context.source()?;
+    // Not foreign tables: of a hypertable some chunks may be in tiered storage.
+    source.query(&session::restrict("view", true))?;
     let query = include_str!("../../sql/source/violating_row.sql")
         .replace(":oid", &key.oid.to_string())
         .replace(":table", &literal(&key.read[0]))

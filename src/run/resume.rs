@@ -219,7 +219,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
 /// How many rows the source has now of what was copied under the snapshot with that horizon, and
 /// whether any of them is newer; none if the newest snapshot cannot show it any more.
 fn since(context: &mut Context, id: i32, now: &Copy, horizon: u64) -> Result<Option<(i64, bool)>> {
-    if context.begin(id, now.snapshot, &now.guards)? != Hold::Held {
+    if context.begin(id, now.snapshot, copy::reads(&now.guards, &now.query), &now.guards)? != Hold::Held {
         return Ok(None);
     }
     let source = context.source()?;

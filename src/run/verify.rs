@@ -4,7 +4,7 @@ use super::crew::Crew;
 use super::launch::Block;
 use super::tasks::{self, Claim, Outcome};
 use super::worker::Context;
-use super::{scope, state};
+use super::{copy, scope, state};
 use crate::core::checksum;
 use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
@@ -252,7 +252,7 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
     let run = context.block.run;
     let mut hold = None;
     if let Some(name) = work.source.as_ref().filter(|_| work.checksum || work.source_rows.is_none()) {
-        let held = context.begin(claim.id, work.snapshot, &work.guards)?;
+        let held = context.begin(claim.id, work.snapshot, copy::reads(&work.guards, &work.query), &work.guards)?;
         if held == Hold::Held {
             let source = context.source()?;
             if work.root {

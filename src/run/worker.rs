@@ -12,7 +12,7 @@ use crate::libpq::Connection;
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, spi};
-use crate::source::guard::{self, Hold};
+use crate::source::guard::{self, Hold, Reads};
 use crate::source::session as source_session;
 use crate::target::schema;
 use std::collections::HashMap;
@@ -56,11 +56,11 @@ impl Context {
     /// Begins a transaction on the connection to the source that reads the snapshot, has locks on
     /// `guards` and bears the task's number in its `application_name`. There is none if the
     /// relations are not as the snapshot shows them.
-    pub fn begin(&mut self, task: i32, snapshot: SnapshotId, guards: &[SourceRelation]) -> Result<Hold> {
+    pub fn begin(&mut self, task: i32, snapshot: SnapshotId, reads: Reads, guards: &[SourceRelation]) -> Result<Hold> {
         let name = format!("timescale_migrate run {} task {task}", self.block.run);
         let snapshot = self.snapshot(snapshot)?;
         let lock_timeout = self.block.options.lock_timeout;
-        guard::begin(self.source()?, &snapshot, &name, guards, lock_timeout)
+        guard::begin(self.source()?, &snapshot, &name, reads, guards, lock_timeout)
     }
 
     fn snapshot(&mut self, id: SnapshotId) -> Result<String> {

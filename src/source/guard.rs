@@ -10,6 +10,7 @@
 //! statement might be the victim. It lets go, and tries again.
 
 use super::inventory::Ask;
+use super::session;
 use crate::core::checksum;
 use crate::core::inventory::{Slices, SourceRelation};
 use crate::core::name::{Name, literal};
@@ -22,6 +23,15 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(100);
 /// For how long an attempt waits, in seconds: others may have to wait behind it.
 const WAIT: u32 = 2;
+
+/// What a transaction reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Tables only: no view or foreign table that has taken a table's name runs its owner's code.
+    Tables,
+    /// Views or foreign tables as well: the catalog's, an old continuous aggregate's, a tiered chunk.
+    Any,
+}
 
 /// What became of a relation since the snapshot was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +52,13 @@ pub fn begin(
     source: &mut Connection,
     snapshot: &str,
     name: &str,
+    reads: Reads,
     guards: &[SourceRelation],
     lock_timeout: u32,
 ) -> Result<Hold> {
     let begun = Instant::now();
     loop {
-        let error = match source.query(&statements(snapshot, name, guards, guards)) {
+        let error = match source.query(&statements(snapshot, name, reads, guards, guards)) {
             Ok(rows) if guards.is_empty() || kept(&rows)?.0 => return Ok(Hold::Held),
             Ok(rows) => {
                 let gone = kept(&rows)?.1;
@@ -68,7 +79,7 @@ pub fn begin(
             // The name, or its schema, is gone, or is that of something else.
             SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_SCHEMA | SqlState::WRONG_OBJECT_TYPE => {
                 source.roll_back()?;
-                let (_, gone) = kept(&source.query(&statements(snapshot, name, &[], guards))?)?;
+                let (_, gone) = kept(&source.query(&statements(snapshot, name, reads, &[], guards))?)?;
                 source.query("ROLLBACK")?;
                 return Ok(if gone { Hold::Gone } else { Hold::Changed });
             }
@@ -94,14 +105,18 @@ pub fn end(source: &mut Connection, guards: &[SourceRelation]) -> Result<bool> {
 }
 
 /// In one message: the lock has to come before the snapshot, and LOCK TABLE takes none.
-fn statements(snapshot: &str, name: &str, locks: &[SourceRelation], asked: &[SourceRelation]) -> String {
+fn statements(snapshot: &str, name: &str, reads: Reads, locks: &[SourceRelation], asked: &[SourceRelation]) -> String {
     let (snapshot, name) = (literal(snapshot), literal(name));
     let list: Vec<String> = locks.iter().map(|guard| guard.name.to_string()).collect();
     let lock = lock(&list);
     let kept = if asked.is_empty() { String::new() } else { kept_query(asked) };
+    let restrict = match reads {
+        Reads::Tables => session::restrict("view, foreign-table", true),
+        Reads::Any => String::new(),
+    };
     format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL application_name = {name}; {lock}\
-         SET TRANSACTION SNAPSHOT {snapshot}; {kept}"
+         SET TRANSACTION SNAPSHOT {snapshot}; {restrict} {kept}"
     )
 }
 
@@ -178,9 +193,9 @@ mod tests {
     #[test]
     fn one_message_locks_and_looks() {
         let guard = SourceRelation { oid: 7, name: Name::new("a", "it's") };
-        let sql = statements("3-1", "n", std::slice::from_ref(&guard), std::slice::from_ref(&guard));
+        let sql = statements("3-1", "n", Reads::Any, std::slice::from_ref(&guard), std::slice::from_ref(&guard));
         assert!(sql.contains("LOCK TABLE ONLY \"a\".\"it's\" IN ACCESS SHARE MODE;"), "{sql}");
-        assert!(sql.contains("SET TRANSACTION SNAPSHOT '3-1'; -- Whether"), "{sql}");
+        assert!(sql.contains("SET TRANSACTION SNAPSHOT '3-1';  -- Whether"), "{sql}");
         assert!(
             lock(&["a".into(), "b".into(), "c".into()])
                 .ends_with("LOCK TABLE ONLY b, ONLY c IN ACCESS SHARE MODE NOWAIT; ")

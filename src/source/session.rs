@@ -8,7 +8,7 @@ use crate::libpq::{Connection, Params, Patience};
 use std::time::Duration;
 
 /// Each setting with its reason. The first number is the oldest server that knows it.
-const SETTINGS: [(i32, &str, &str); 16] = [
+const SETTINGS: [(i32, &str, &str); 18] = [
     // Names in answers and in what they mean must not depend on the user's path.
     (0, "search_path", "pg_catalog, pg_temp"),
     // One text form for every value, as pg_dump and postgres_fdw set them.
@@ -18,6 +18,10 @@ const SETTINGS: [(i32, &str, &str); 16] = [
     (0, "extra_float_digits", "3"),
     (0, "bytea_output", "hex"),
     (0, "lc_monetary", "C"),
+    // As on the target, where definitions are read again.
+    (0, "standard_conforming_strings", "on"),
+    // Errors of probes are expected.
+    (0, "exit_on_error", "off"),
     // A policy that hides rows must be an error, not a smaller copy.
     (0, "row_security", "off"),
     // Long reads are what this session is for.
@@ -35,6 +39,13 @@ const SETTINGS: [(i32, &str, &str); 16] = [
     // Compiling the inventory's queries takes longer than running them.
     (0, "jit", "off"),
 ];
+
+/// Keeps relations of these kinds from being read, but for the system's own, where the source knows that
+/// setting: minor releases since August 2024 do (CVE-2024-7348).
+pub fn restrict(kinds: &str, local: bool) -> String {
+    let name = "restrict_nonsystem_relation_kind";
+    format!("SELECT set_config('{name}', '{kinds}', {local}) WHERE current_setting('{name}', true) IS NOT NULL;")
+}
 
 /// Connects; `name` becomes the session's `application_name`.
 pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection> {
@@ -57,8 +68,10 @@ pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection
     // What TimescaleDB may leave out by default: rows in tiered storage, and compressed ones.
     sql.push_str(
         "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('timescaledb.enable_tiered_reads',
-             'timescaledb.enable_transparent_decompression', 'timescaledb.enable_columnarscan')",
+             'timescaledb.enable_transparent_decompression', 'timescaledb.enable_columnarscan');",
     );
+    // The inventory reads views of TimescaleDB.
+    sql.push_str(&restrict("", false));
     connection.query(&sql)?;
     Ok(connection)
 }

@@ -8,8 +8,9 @@
 //! memory for each table that it has told of (some 40 kB) is there until that session ends, and
 //! the keeper stays as long as there are rows to read.
 
+use super::guard::{self, Reads};
 use super::inventory::{self, Ask};
-use super::{guard, session};
+use super::session;
 use crate::core::inventory::{Inventory, Server};
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
@@ -97,7 +98,7 @@ fn attempt(
     let (snapshot, horizon) = (answer.text(0, 0)?.to_string(), answer.number(0, 1)? as u64);
     // After the snapshot: all that it shows is at or before this position.
     let position = position(keeper)?;
-    guard::begin(reader, &snapshot, name, &[], 0)?;
+    guard::begin(reader, &snapshot, name, Reads::Any, &[], 0)?;
     Ok((snapshot, horizon, position, inventory::read(reader, server.clone())?))
 }
 

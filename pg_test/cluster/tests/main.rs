@@ -64,6 +64,8 @@ scenarios!(
     retries,
     cleanup,
     malformed_copy,
+    hostile_source,
+    other_settings,
     large_schema,
     small_source,
     scale,
