@@ -41,6 +41,7 @@ impl SqlState {
     pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
     pub const WRONG_OBJECT_TYPE: Self = Self(*b"42809");
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
+    pub const DUPLICATE_FUNCTION: Self = Self(*b"42723");
     pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
     pub const INSUFFICIENT_RESOURCES: Self = Self(*b"53000");
     pub const DISK_FULL: Self = Self(*b"53100");

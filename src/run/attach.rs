@@ -7,6 +7,7 @@ use crate::core::inventory::{FROZEN, Server, Spec};
 use crate::core::plan::{Attach, Copy, Form, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
+use crate::target::schema;
 use pgrx::pg_sys::Oid;
 
 /// Adds a task for every chunk that is still to be compressed or frozen.
@@ -53,6 +54,7 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
 
 /// Compresses a chunk that was filled with rows, as it was compressed on the source.
 pub fn compress(chunk: Oid, spec: &Spec) -> Result<()> {
+    schema::refuse_overloads()?;
     spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[chunk.into(), spi::json(spec)?]).map(drop)
 }
 

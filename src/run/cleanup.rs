@@ -10,6 +10,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{deletion, spi};
 use crate::target::database::{self, Before};
+use crate::target::schema;
 use pgrx::pg_sys::Oid;
 
 /// Chunks, or other objects, dropped in one transaction: each takes a few locks.
@@ -73,6 +74,7 @@ fn each(run: i64, query: &str, of: i64) -> Result<()> {
 fn chunks(run: i64, of: i64) -> Result<()> {
     loop {
         let dropped = removal(run, || {
+            schema::refuse_overloads()?;
             let chunks: Vec<String> =
                 spi::json_rows(include_str!("../../sql/target/made_chunks.sql"), &[of.into(), (BATCH as i64).into()])?;
             if !chunks.is_empty() {

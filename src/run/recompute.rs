@@ -36,6 +36,7 @@ pub fn all(run: i64, crew: &mut Crew, levels: &[Vec<Task>]) -> Result<()> {
 pub fn perform(claim: &Claim, work: &Recompute) -> Result<()> {
     let (schema, name) = (work.cagg.schema.clone(), work.cagg.name.clone());
     let call = transaction(|| {
+        schema::refuse_overloads()?;
         spi::value::<String>("SELECT timescale_migrate.begin_refresh($1, $2)", &[schema.into(), name.into()])
     })?;
     let call = call.ok_or_else(|| Error::internal("no statement to refresh with"))?;

@@ -15,6 +15,7 @@ use crate::core::plan::{Copy, Doubt, Into, Recheck, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::source::guard::{self, Hold};
+use crate::target::schema;
 use pgrx::pg_sys::Oid;
 use std::collections::{BTreeSet, HashSet};
 
@@ -95,8 +96,10 @@ pub fn refused(run: i64, Unfit(message): Unfit) -> Error {
 /// Drops the chunks that hold nothing and that no task has filled: one whose copy was interrupted
 /// leaves such a chunk, which would be in the way of another one of its range.
 pub fn drop_unused(run: i64) -> Result<()> {
-    let chunks: Vec<u32> =
-        transaction(|| spi::json_rows(include_str!("../../sql/target/unused_chunks.sql"), &[run.into()]))?;
+    let chunks: Vec<u32> = transaction(|| {
+        schema::refuse_overloads()?;
+        spi::json_rows(include_str!("../../sql/target/unused_chunks.sql"), &[run.into()])
+    })?;
     for chunk in chunks.into_iter().map(Oid::from_u32) {
         transaction(|| if is_empty(chunk)? { drop_table(chunk) } else { Ok(()) })?;
     }

@@ -53,6 +53,11 @@ pub fn collations(db: &mut impl Ask) -> Result<Vec<Collation>> {
     db.ask(include_str!("../../sql/inventory/collations.sql"))
 }
 
+/// Functions that a call of one of TimescaleDB's, or of this extension's, could take instead.
+pub fn overloads(db: &mut impl Ask) -> Result<Vec<String>> {
+    db.ask(include_str!("../../sql/inventory/overloads.sql"))
+}
+
 /// Rows that are read in part here and passed on whole to a function on the target.
 fn specs<T: DeserializeOwned>(
     db: &mut impl Ask,

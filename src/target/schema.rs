@@ -204,13 +204,28 @@ pub fn describe(error: Error) -> Error {
     }
 }
 
+/// In a transaction that calls TimescaleDB's functions by name, before it does: refuses functions of
+/// the same names that are not TimescaleDB's and that such a call could run, as a superuser.
+pub fn refuse_overloads() -> Result<()> {
+    let found = inventory::overloads(&mut Here)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!("functions beside those of an extension, by the same name: {}", found.join(", "));
+    Err(Error::new(SqlState::DUPLICATE_FUNCTION, message)
+        .detail("A call of the extension's function could run one of them as a superuser.")
+        .hint("Drop or rename them."))
+}
+
 /// Makes a hypertable out of an empty table.
 pub fn hypertable(hypertable: &Hypertable) -> Result<()> {
+    refuse_overloads()?;
     call("create_hypertable", &hypertable.qualified(), &hypertable.spec)
 }
 
 /// Makes a continuous aggregate, empty, after those that it reads.
 pub fn cagg(cagg: &Cagg, maker: &Maker) -> Result<()> {
+    refuse_overloads()?;
     let mut spec = cagg.spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         if !maker.owners {
@@ -273,6 +288,7 @@ fn compressions(inventory: &Inventory) -> impl Iterator<Item = (&Hypertable, &se
 
 fn enable(root: &Hypertable, spec: &serde_json::Value, late: &serde_json::Value) -> Result<()> {
     let name = root.known_as();
+    refuse_overloads()?;
     making(&name.shown(), Some("enable_compression"), || {
         spi::execute(
             &format!("SELECT timescale_migrate.enable_compression({}, $1, $2)", expression(root)),
@@ -288,6 +304,7 @@ fn enable(root: &Hypertable, spec: &serde_json::Value, late: &serde_json::Value)
 pub fn chunk_skipping(inventory: &Inventory) -> Result<()> {
     for skipping in &inventory.skipping {
         let Some(root) = inventory.hypertables.iter().find(|h| h.id == skipping.hypertable_id) else { continue };
+        refuse_overloads()?;
         making(&root.known_as().shown(), Some("enable_chunk_skipping"), || {
             spi::execute(
                 &format!("SELECT timescale_migrate.enable_chunk_skipping({}, $1)", expression(root)),

@@ -1,4 +1,5 @@
 //! What an ordinary user of the source writes into names and definitions is never run as it stands: it makes nobody superuser here.
+//! Nor is a function of theirs called in place of TimescaleDB's.
 
 use cluster::suite::Test;
 use cluster::{Edition, Pair, assert_same};
@@ -6,6 +7,8 @@ use cluster::{Edition, Pair, assert_same};
 pub const TESTS: &[Test] = &[
     Test::apache("a column's name of several lines", column_name),
     Test::community("a constant and an index of a continuous aggregate", aggregate),
+    Test::apache("a function of the source beside TimescaleDB's", function_of_the_source),
+    Test::apache("functions of the target beside TimescaleDB's", functions_of_the_target),
 ];
 
 /// Makes an ordinary role on the source and runs the statements as that role.
@@ -58,4 +61,75 @@ fn aggregate(edition: Edition) {
     pair.migrate();
     is_ordinary(&pair, "hostile_aggregate");
     assert_same(&pair);
+}
+
+const HYPERTABLE: &str = "CREATE TABLE m (t timestamptz NOT NULL); SELECT create_hypertable('m', 't'); INSERT INTO m VALUES ('2024-01-01 UTC')";
+
+fn function_of_the_source(edition: Edition) {
+    let pair = Pair::new("hostile_overload", edition);
+    pair.source.sql(HYPERTABLE);
+    // It fits the call better than the extension's, which it calls itself.
+    as_ordinary(
+        &pair,
+        "hostile_overload",
+        "CREATE FUNCTION public.create_hypertable(relation regclass, time_column_name name, associated_schema_name name,
+             associated_table_prefix name, chunk_time_interval bigint, create_default_indexes boolean, time_partitioning_func regproc)
+         RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+             ALTER ROLE hostile_overload SUPERUSER;
+             PERFORM public.create_hypertable(relation, time_column_name, chunk_time_interval => chunk_time_interval);
+             RETURN 1; END $$",
+    );
+    let function = "public.create_hypertable(relation regclass, time_column_name name, associated_schema_name name, \
+        associated_table_prefix name, chunk_time_interval bigint, create_default_indexes boolean, time_partitioning_func regproc)";
+    pair.target.refuses_with(
+        "SELECT * FROM migrate_from('old')",
+        &format!(
+            "ERROR: cannot migrate: overloads: {function}: \
+             has the name of an extension's function on the source, which a run calls as a superuser (SQLSTATE 42723)\n\
+             HINT: Drop or rename it."
+        ),
+    );
+    pair.source.sql(&format!("ALTER FUNCTION {function} RENAME TO make_hypertable"));
+    pair.migrate();
+    assert!(pair.target.is("SELECT count(*) = 0 FROM pg_roles WHERE rolname = 'hostile_overload' AND rolsuper"));
+    assert_same(&pair);
+}
+
+fn functions_of_the_target(edition: Edition) {
+    let pair = Pair::new("hostile_target", edition);
+    pair.source.sql(HYPERTABLE);
+    pair.target.sql("CREATE ROLE hostile_target; GRANT CREATE ON SCHEMA public TO hostile_target");
+    // Aggregates, and functions beside time_bucket(), are nobody's trap.
+    pair.target.sql(
+        "SET ROLE hostile_target;
+         CREATE AGGREGATE public.first(int) (SFUNC = int4larger, STYPE = int);
+         CREATE FUNCTION public.time_bucket(text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    );
+    assert_eq!(pair.preflight("overloads"), ["ok | no function | could be called in place of an extension's"]);
+    let body = "LANGUAGE sql AS 'ALTER ROLE hostile_target SUPERUSER'";
+    pair.target.sql(&format!(
+        "SET ROLE hostile_target;
+         CREATE FUNCTION public.show_chunks(regclass) RETURNS void {body};
+         CREATE PROCEDURE public.migrate_from(text, jsonb) {body}"
+    ));
+    let why = "has the name of an extension's function here, which a run calls as a superuser | Drop or rename it.";
+    assert_eq!(
+        pair.preflight("overloads"),
+        [format!("error | public.show_chunks(regclass) | {why}"), format!("error | public.migrate_from(IN text, IN jsonb) | {why}")]
+    );
+    // One that comes after the checks is seen where it would be called.
+    pair.target.sql("DROP FUNCTION public.show_chunks(regclass); DROP PROCEDURE public.migrate_from(text, jsonb)");
+    pair.target.sql(&format!(
+        "CREATE FUNCTION plant() RETURNS event_trigger LANGUAGE plpgsql AS $x$ BEGIN
+             IF to_regprocedure('public.set_chunk_time_interval(regclass, bigint)') IS NULL THEN
+                 CREATE FUNCTION public.set_chunk_time_interval(regclass, bigint) RETURNS void {body};
+             END IF; END $x$;
+         CREATE EVENT TRIGGER plant ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION plant()"
+    ));
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["Drop or rename them."]);
+    assert_eq!(
+        pair.target.value("SELECT error FROM timescale_migrate.run ORDER BY id DESC LIMIT 1"),
+        "functions beside those of an extension, by the same name: public.set_chunk_time_interval(regclass, bigint)"
+    );
+    is_ordinary(&pair, "hostile_target");
 }

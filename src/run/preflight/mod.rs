@@ -97,6 +97,7 @@ impl Report {
         let Some(first) = errors.first() else { return Ok(()) };
         let code = match first.check {
             "target" => SqlState::DUPLICATE_OBJECT,
+            "overloads" => SqlState::DUPLICATE_FUNCTION,
             "rights" => SqlState::INSUFFICIENT_PRIVILEGE,
             "roles" | "extensions" | "collation" => SqlState::UNDEFINED_OBJECT,
             "source" | "endpoint" => SqlState::INVALID_PARAMETER,
@@ -181,6 +182,7 @@ pub fn check(
     objects::not_carried(report, source, &inventory.server)?;
     objects::hashes(report, source, &inventory.server)?;
     report.objects(scope);
+    objects::overloads(report, source)?;
     objects::needed_roles(report, source, inventory, options)?;
     objects::extensions(report, source)?;
     let database = database::read(source)?;

@@ -82,6 +82,24 @@ pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Serv
     Ok(())
 }
 
+/// Functions of either side that would be run here in place of an extension's.
+pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<()> {
+    for (found, place) in [(inventory::overloads(source)?, "on the source"), (inventory::overloads(&mut Here)?, "here")]
+    {
+        for function in found {
+            report.add(
+                "overloads",
+                Status::Error,
+                function,
+                format!("has the name of an extension's function {place}, which a run calls as a superuser"),
+                "Drop or rename it.",
+            );
+        }
+    }
+    report.settle("overloads", "no function", "could be called in place of an extension's");
+    Ok(())
+}
+
 pub(super) fn needed_roles(
     report: &mut Report,
     source: &mut Connection,
