@@ -122,10 +122,9 @@ fn violating_row(context: &mut Context, task: i32, key: &ForeignKey) -> Result<O
     let source = context.source()?;
     // Not foreign tables: of a hypertable some chunks may be in tiered storage.
     source.query(&session::restrict("view", true))?;
-    let query = include_str!("../../sql/source/violating_row.sql")
-        .replace(":oid", &key.oid.to_string())
-        .replace(":table", &literal(&key.read[0]))
-        .replace(":references", &literal(&key.read[1]));
+    // All at once: a name may hold what looks like another parameter.
+    let parameters = format!("VALUES ({}, {}, {})", key.oid, literal(&key.read[0]), literal(&key.read[1]));
+    let query = include_str!("../../sql/source/violating_row.sql").replace("VALUES (:parameters)", &parameters);
     let Some((definition, columns, query)) = source.ask::<(String, String, String)>(&query)?.pop() else {
         return Ok(None);
     };

@@ -7,6 +7,7 @@ use cluster::{Edition, Pair, assert_same};
 pub const TESTS: &[Test] = &[
     Test::apache("a column's name of several lines", column_name),
     Test::community("a constant and an index of a continuous aggregate", aggregate),
+    Test::apache("names of tables whose foreign key is violated", violated_key),
     Test::apache("a function of the source beside TimescaleDB's", function_of_the_source),
     Test::apache("functions of the target beside TimescaleDB's", functions_of_the_target),
 ];
@@ -132,4 +133,32 @@ fn functions_of_the_target(edition: Edition) {
         "functions beside those of an extension, by the same name: public.set_chunk_time_interval(regclass, bigint)"
     );
     is_ordinary(&pair, "hostile_target");
+}
+
+fn violated_key(edition: Edition) {
+    let pair = Pair::plain("hostile_key", edition);
+    let child = "\"child\nCOMMIT; ALTER ROLE hostile_key SUPERUSER; --\"";
+    let (other, parent) = ("\":references\"", "\" COMMIT; ALTER ROLE hostile_key SUPERUSER; --\"");
+    as_ordinary(
+        &pair,
+        "hostile_key",
+        &format!(
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TABLE {parent} (n int PRIMARY KEY);
+             INSERT INTO {parent} VALUES (1), (2);
+             CREATE TABLE {child} (n int REFERENCES {parent} ON DELETE CASCADE);
+             CREATE TABLE {other} (n int REFERENCES {parent} ON DELETE CASCADE);
+             CREATE TRIGGER keep BEFORE DELETE ON {child} FOR EACH ROW EXECUTE FUNCTION keep();
+             CREATE TRIGGER keep BEFORE DELETE ON {other} FOR EACH ROW EXECUTE FUNCTION keep();
+             INSERT INTO {child} VALUES (1), (2);
+             INSERT INTO {other} VALUES (1), (2);
+             DELETE FROM {parent} WHERE n = 1"
+        ),
+    );
+    let run = pair.start("");
+    pair.wait_for_end(&run);
+    assert_eq!(pair.source.value("SELECT rolsuper FROM pg_roles WHERE rolname = 'hostile_key'"), "f");
+    pair.is_done(&run);
+    is_ordinary(&pair, "hostile_key");
+    assert_eq!(pair.target.value("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND NOT convalidated"), "2");
 }
