@@ -84,16 +84,18 @@ SELECT json_build_object(
             SELECT json_agg(json_build_object(
                 'name', t.tgname,
                 'function', format('%I.%I()', n.nspname, p.proname),
-                'before', left(x.definition, x.head + strpos(substr(x.definition, x.head + 1), x.place) - 1),
-                'after', substr(x.definition, x.head + strpos(substr(x.definition, x.head + 1), x.place) + length(x.place)),
+                'before', left(x.definition, x.head),
+                'after', substr(x.definition, x.head + length(x.place) + 1),
                 'comment', obj_description(t.oid, 'pg_trigger')
             ) ORDER BY t.oid)
             FROM pg_catalog.pg_trigger t
             JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
             CROSS JOIN LATERAL (
-                SELECT pg_get_triggerdef(t.oid) AS definition, format(' ON %I.%I ', m.nspname, m.relname) AS place,
-                       length(format('CREATE %sTRIGGER %I ', CASE WHEN t.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END, t.tgname)) AS head
+                -- The first ON outside of quotes: a column's name may hold all that follows.
+                SELECT d.definition, format(' ON %I.%I ', m.nspname, m.relname) AS place,
+                       length(substring(d.definition FROM '^((?:[^"]|"[^"]*")*?) ON ')) AS head
+                FROM pg_get_triggerdef(t.oid) d(definition)
             ) x
             WHERE t.tgrelid = m.oid AND NOT t.tgisinternal AND t.tgenabled = 'O'
               -- ts_insert_blocker and ts_cagg_invalidation_trigger, until 2.22.

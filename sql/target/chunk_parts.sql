@@ -115,16 +115,14 @@ BEGIN
 
     -- Statement triggers stay with the hypertable, and ts_insert_blocker (until 2.22) is what keeps rows out of it.
     FOR o IN
-        SELECT t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
-               length(format('CREATE %sTRIGGER %I ', CASE WHEN t.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END, t.tgname)) AS head
-        FROM pg_catalog.pg_trigger t
+        -- The first ON outside of quotes: a column's name may hold all that follows.
+        SELECT t.tgname, t.tgenabled, d.definition, length(substring(d.definition FROM '^((?:[^"]|"[^"]*")*?) ON ')) AS head
+        FROM pg_catalog.pg_trigger t CROSS JOIN pg_get_triggerdef(t.oid) d(definition)
         WHERE t.tgrelid = hypertable AND NOT t.tgisinternal AND t.tgtype & 1 = 1 AND t.tgname <> 'ts_insert_blocker'
         ORDER BY t.oid
     LOOP
-        EXECUTE left(o.definition, o.head)
-            || overlay(substr(o.definition, o.head + 1) PLACING format(' ON %s ', chunk)
-                       FROM position(format(' ON %s ', hypertable) IN substr(o.definition, o.head + 1))
-                       FOR length(format(' ON %s ', hypertable)));
+        EXECUTE left(o.definition, o.head) || format(' ON %s ', chunk)
+            || substr(o.definition, o.head + length(format(' ON %s ', hypertable)) + 1);
         IF o.tgenabled <> 'O' THEN
             EXECUTE format('ALTER TABLE %s %s TRIGGER %I', chunk,
                            CASE o.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, o.tgname);
