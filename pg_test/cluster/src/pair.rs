@@ -157,6 +157,12 @@ impl Pair {
                      WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
                        AND pid <> pg_backend_pid() AND locktype = 'relation')")
         });
+        self.wait_for_workers();
+    }
+
+    /// Waits until no process of a run is left on the target.
+    #[track_caller]
+    pub fn wait_for_workers(&self) {
         poll("the target's workers to be gone", || {
             self.target.is("SELECT NOT EXISTS (SELECT FROM pg_stat_activity
                      WHERE datname = current_database() AND backend_type LIKE '%migrate%')")

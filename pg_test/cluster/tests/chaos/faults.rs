@@ -140,7 +140,7 @@ impl Under<'_> {
         end(&self.pair.source, which)
     }
 
-    fn cancel(&self, mode: &str) -> bool {
+    pub fn cancel(&self, mode: &str) -> bool {
         let cancel = format!("SELECT migrate_cancel(max(id), '{mode}') FROM timescale_migrate.run");
         self.pair.target.try_value(&cancel).is_ok_and(|answer| answer == "t")
     }
