@@ -22,7 +22,7 @@ WITH hypertable AS (
 chunk AS (
     SELECT k.id, k.hypertable_id, k.status, k.osm_chunk,
            to_jsonb(k)->>'creation_time' AS creation_time,
-           coalesce((to_jsonb(k)->>'relid')::regclass::oid, c.oid) AS oid
+           coalesce(to_regclass(to_jsonb(k)->>'relid')::oid, c.oid) AS oid
     FROM _timescaledb_catalog.chunk k
     LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = to_jsonb(k)->>'schema_name'
     LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = to_jsonb(k)->>'table_name'

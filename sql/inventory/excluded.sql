@@ -10,7 +10,7 @@ WITH internal_schema AS (
       AND d.classid = 'pg_catalog.pg_namespace'::regclass
 ),
 chunk AS (
-    SELECT coalesce((to_jsonb(k)->>'relid')::regclass::oid, c.oid) AS oid
+    SELECT coalesce(to_regclass(to_jsonb(k)->>'relid')::oid, c.oid) AS oid
     FROM _timescaledb_catalog.chunk k
     LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = to_jsonb(k)->>'schema_name'
     LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = to_jsonb(k)->>'table_name'

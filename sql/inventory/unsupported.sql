@@ -24,7 +24,7 @@ FROM (
     FROM pg_catalog.pg_user_mappings u
     WHERE u.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
     UNION ALL
-    SELECT 'security label', format('%s on %s', s.provider, pg_describe_object(s.classoid, s.objoid, 0)),
+    SELECT 'security label', format('%s on %s', s.provider, coalesce(pg_describe_object(s.classoid, s.objoid, 0), 'what was dropped')),
            'Labels on roles and databases are not carried.'
     FROM pg_catalog.pg_shseclabel s
     WHERE s.classoid <> 'pg_catalog.pg_database'::regclass

@@ -14,7 +14,7 @@ WITH hypertable AS (
 ),
 chunk AS (
     SELECT k.hypertable_id,
-           coalesce((to_jsonb(k)->>'relid')::regclass::oid, c.oid) AS oid,
+           coalesce(to_regclass(to_jsonb(k)->>'relid')::oid, c.oid) AS oid,
            coalesce(to_jsonb(k)->>'relid', format('%I.%I', to_jsonb(k)->>'schema_name', to_jsonb(k)->>'table_name')) AS name
     FROM _timescaledb_catalog.chunk k
     LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = to_jsonb(k)->>'schema_name'
@@ -69,7 +69,7 @@ FROM (
     UNION ALL
     -- Views by their rule, functions by what they return or read, tables by the type of a column. Views of continuous aggregates read
     -- their hypertables, and chunks inherit from them, as they should.
-    SELECT 'dependence on a chunk', pg_describe_object(u.classid, u.objid, 0),
+    SELECT 'dependence on a chunk', coalesce(pg_describe_object(u.classid, u.objid, 0), 'what was dropped'),
            format('It uses %s, which TimescaleDB makes and names by itself.', string_agg(DISTINCT c.oid::regclass::text, ', ')),
            CASE WHEN u.classid <> 'pg_catalog.pg_class'::regclass OR bool_and(r.relkind IN ('v', 'm', 'f'))
                 THEN json_build_object('class_oid', u.classid::int8, 'oid', u.objid::int8)

@@ -55,8 +55,8 @@ LEFT JOIN pg_catalog.pg_trigger g ON n.classid = 'pg_catalog.pg_trigger'::regcla
 LEFT JOIN pg_catalog.pg_attrdef f ON n.classid = 'pg_catalog.pg_attrdef'::regclass AND f.oid = n.objid
 LEFT JOIN pg_catalog.pg_rewrite w ON n.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = n.objid
 LEFT JOIN pg_catalog.pg_policy p ON n.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = n.objid
--- Foreign keys to TimescaleDB's own tables are in inventory/unsupported_timescaledb.sql.
-WHERE n.kind IS NOT NULL AND k.contype IS DISTINCT FROM 'f'
+-- Foreign keys to TimescaleDB's own tables are in inventory/unsupported_timescaledb.sql. What was dropped since the snapshot has no description.
+WHERE n.kind IS NOT NULL AND k.contype IS DISTINCT FROM 'f' AND pg_describe_object(n.classid, n.objid, 0) IS NOT NULL
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = n.classid AND d.objid IN (n.objid, coalesce(x.indrelid, k.conrelid)) AND d.deptype = 'e')

@@ -169,6 +169,13 @@ impl Pair {
         });
     }
 
+    /// How many warnings runs have drawn after preflight, which also tells of the target's own jobs.
+    pub fn warnings_of_run(&self) -> u32 {
+        let warnings =
+            "SELECT count(*) FROM timescale_migrate.message WHERE level = 'warning' AND phase <> 'preflight'";
+        self.target.value(warnings).parse().unwrap()
+    }
+
     /// The messages of the runs in this target, one line each.
     pub fn messages(&self) -> String {
         let found = rows(&mut self.target.connect(), "SELECT m::text FROM timescale_migrate.message AS m");

@@ -27,7 +27,8 @@ fn nothing(edition: Edition) {
          CREATE TABLE h (t timestamptz NOT NULL); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
          INSERT INTO h VALUES ('2024-01-01 UTC')",
     );
-    let rows = pair.target.rows("SELECT \"check\", status FROM migrate_preflight('old')");
+    // How the jobs of the target fare is no matter of the source.
+    let rows = pair.target.rows("SELECT \"check\", status FROM migrate_preflight('old') WHERE \"check\" <> 'scheduler'");
     let rows: Vec<String> = rows.iter().map(|row| format!("{} {}", row.get(0).unwrap(), row.get(1).unwrap())).collect();
     assert_eq!(
         rows,

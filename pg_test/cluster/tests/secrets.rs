@@ -36,7 +36,7 @@ fn leave_no_trace(edition: Edition) {
     let call = format!(r#"SELECT * FROM migrate_from('{source}', '{{"retries": 0}}', wait => false)"#);
     // Only pg_dump reads this one.
     let mut holder = pair.source.connect();
-    holder.batch_execute("BEGIN; LOCK TABLE pg_catalog.pg_ts_template").unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE pg_catalog.pg_init_privs").unwrap();
     client.simple_query(&call).unwrap();
     cluster::poll("pg_dump to wait", || {
         pair.source.is("SELECT EXISTS (SELECT FROM pg_stat_activity

@@ -80,7 +80,7 @@ fn dump(edition: Edition) {
          INSERT INTO p VALUES (1)",
     );
     // Nobody else reads this one.
-    let held = hold(pair.source.connect(), "LOCK TABLE pg_catalog.pg_ts_template");
+    let held = hold(pair.source.connect(), "LOCK TABLE pg_catalog.pg_init_privs");
     let run = start(&pair);
     let locked = format!(
         "SELECT string_agg(relation::regclass::text, ' ' ORDER BY relation) FROM pg_locks JOIN pg_stat_activity USING (pid)

@@ -152,7 +152,8 @@ pub fn check_servers(source: &mut Connection, params: &Params, server: &Server, 
     if let Some(timescaledb) = server.timescaledb.as_ref().filter(|t| t.numbers() >= servers::OLDEST_TIMESCALEDB) {
         jobs::policies(&mut report, source, timescaledb)?;
     }
-    if target.timescaledb.is_some() {
+    // In the other edition none can run.
+    if target.community() {
         jobs::failed(&mut report)?;
     }
     Ok(report)
