@@ -4,7 +4,8 @@
 # make demo       sets everything up, then migrates a real database between two throw-away servers
 # make test       sets everything up, then runs every test
 # make scale      sets everything up, then migrates 10,000 chunks and 5,000 tables and looks at the memory that it takes
-# make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail
+# make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail, and in every
+#                 other round the source is written to, compresses, refreshes and drops meanwhile
 #
 # PG_CONFIG            the installation to build for; default: Debian's PostgreSQL 17, else the one in PATH
 # COMMUNITY_PG_CONFIG  an installation with TimescaleDB's Community edition; default: the path below
@@ -106,7 +107,7 @@ cluster: $(DATA)
 # The test of that name once more, for longer; CHAOS_SEED repeats an earlier time's choices.
 chaos: setup
 	$(MAKE) install NEXT_PG_CONFIG=
-	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) CHAOS_ROUNDS=$${CHAOS_ROUNDS:-200} \
+	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) CHAOS_ROUNDS=$${CHAOS_ROUNDS:-200} CHAOS_LIVING=yes \
 	    cargo test --package cluster -- chaos:
 
 # The test of that name with as many chunks and tables as the target is made for.
