@@ -54,10 +54,10 @@ struct Relation {
 /// A table by its name, a chunk by its hypertable's name and its slices.
 type Key = (Name, Option<Slices>);
 
-fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
+fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
     let names = |columns: &[Column]| columns.iter().map(|c| c.name.clone()).collect::<Arc<[String]>>();
     let mut all = BTreeMap::new();
-    let read = inventory.of_chunks();
+    let mut read = inventory.of_chunks();
     let compressed = inventory.compressed();
     for table in inventory.plain_tables() {
         let relation = Relation {
@@ -95,7 +95,7 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
         for chunk in inventory.chunks_of(hypertable) {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.oid);
-            let guards = read[&chunk.oid].clone();
+            let guards = read.remove(&chunk.oid).unwrap_or_default();
             let batches = match (Kept::of(compressed.get(&chunk.oid).copied()), &chunk.query) {
                 (Kept::Compressed(batches), None) => Some(batches),
                 _ => None,
@@ -107,38 +107,38 @@ fn relations(inventory: &Inventory) -> BTreeMap<Key, Relation> {
 }
 
 /// A comparison on its own, of everything that either side holds.
-fn tasks(source: &Inventory, target: &Inventory, level: Level) -> Vec<Task> {
+fn tasks(source: Inventory, target: Inventory, level: Level) -> Vec<Task> {
     let hypertables: HashSet<Name> = source.hypertables.iter().map(|h| h.known_as()).collect();
     let (source, mut target) = (relations(source), relations(target));
     let checksum = level == Level::Checksum;
     let mut tasks = Vec::new();
     // Those of tiered chunks come last: their rows are in what no other chunk answers to.
-    let mut keys: Vec<(&Key, &Relation)> = source.iter().collect();
-    keys.sort_by_key(|(_, from)| from.tiered);
-    for (key, from) in keys {
+    let mut source: Vec<(Key, Relation)> = source.into_iter().collect();
+    source.sort_by_key(|(_, from)| from.tiered);
+    for (key, from) in source {
         let targets = match from.tiered {
             true => {
                 let rest: Vec<Key> = target.keys().filter(|k| k.0 == key.0 && k.1.is_some()).cloned().collect();
                 rest.iter().filter_map(|key| target.remove(key)).map(|r| r.name).collect()
             }
             false => {
-                let to = target.remove(key).map(|r| r.name).or_else(|| from.root.then(|| from.name.clone()));
+                let to = target.remove(&key).map(|r| r.name).or_else(|| from.root.then(|| from.name.clone()));
                 to.into_iter().collect()
             }
         };
         let work = Verify {
-            source: Some(from.name.clone()),
+            source: Some(from.name),
             targets,
-            columns: from.columns.clone(),
-            condition: from.condition.clone(),
-            query: from.query.clone(),
+            columns: from.columns,
+            condition: from.condition,
+            query: from.query,
             root: from.root,
             chunk: key.1.is_some(),
-            batches: from.batches.clone(),
+            batches: from.batches,
             checksum,
             source_rows: None,
             snapshot: 0,
-            guards: from.guards.clone(),
+            guards: from.guards,
         };
         tasks.push(plan::verify(key.0.shown(), from.size, work));
     }
@@ -183,8 +183,7 @@ pub fn run(block: &Block, level: Level) -> Result<()> {
         let server = inventory::server(&mut Here)?;
         inventory::tables(&mut Here, server)
     })?;
-    let tasks = tasks(&source, &target, level);
-    drop((source, target));
+    let tasks = tasks(source, target, level);
     transaction(|| {
         forget(id)?;
         tasks::add(id, &tasks)

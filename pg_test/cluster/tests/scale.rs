@@ -31,7 +31,7 @@ const QUICK: Scale = Scale {
     chunks: 1_000,
     tables: 1_500,
     settings: [("max_locks_per_transaction", "10"), ("max_connections", "64"), ("max_worker_processes", "12")],
-    most: [32, 20, 20],
+    most: [40, 20, 20],
 };
 
 fn many(edition: Edition) {
