@@ -9,7 +9,7 @@ COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension tim
 
 -- running -> done | failed | cancelled, and from the last two, or interrupted, back to running by a resume, or for good to
 -- removed. A run whose coordinator is gone without a word stays 'running' here; the view timescale_migrate.run shows it as
--- interrupted, because nobody holds its advisory lock.
+-- interrupted, because nobody holds its lock.
 CREATE TABLE timescale_migrate.run_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('migrate', 'verify', 'cleanup')),
@@ -75,7 +75,7 @@ CREATE TABLE timescale_migrate.snapshot_log (
 COMMENT ON COLUMN timescale_migrate.snapshot_log.horizon IS 'the oldest transaction that was not over under it';
 COMMENT ON COLUMN timescale_migrate.snapshot_log.durable IS 'a crash of the source cannot lose any more what it shows';
 
--- pending -> done | failed | postponed. "Running" is no state: it is the advisory lock of the worker that has the task.
+-- pending -> done | failed | postponed. "Running" is no state: it is the lock of the worker that has the task.
 -- A task is postponed when what it reads has changed on the source since the snapshot; it is replaced by one that reads that as it is
 -- under a later snapshot.
 CREATE TABLE timescale_migrate.task_log (

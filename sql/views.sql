@@ -4,11 +4,11 @@
 -- Operators and functions must not be looked up in a schema that others may write to.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
--- The advisory locks that runs (first key 1414353490) and tasks (1414353491) are held by; the second key is their id.
+-- The locks that runs and tasks are held by, each by its id: src/pg/lock.rs. No function that others may call makes a lock of this tag.
 CREATE VIEW timescale_migrate.holder AS
-SELECT l.classid = 1414353490 AS is_run, l.objid::bigint AS id, l.pid
+SELECT l.classid = 1 AS is_run, l.objid::bigint AS id, l.pid
 FROM pg_catalog.pg_locks l
-WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.classid IN (1414353490, 1414353491)
+WHERE l.locktype = 'advisory' AND l.objsubid = 21581 AND l.granted AND l.classid IN (1, 2)
   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
 
 CREATE VIEW timescale_migrate.task AS

@@ -43,8 +43,7 @@ DECLARE
     restoring constant text := current_setting('timescaledb.restoring');
 BEGIN
     IF alone THEN
-        -- Besides the keys of runs and tasks (views.sql).
-        PERFORM pg_advisory_xact_lock(1414353492, 0);
+        PERFORM timescale_migrate.lock_statistics();
     END IF;
     PERFORM set_config('timescaledb.restoring', 'on', true);
     -- Since PostgreSQL 18 the chunks would be analyzed once more.

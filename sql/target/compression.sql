@@ -315,7 +315,7 @@ BEGIN
     IF timescale_migrate.chunk_status(chunk) & 1 = 0 THEN
         IF timescale_migrate.has_chunk_relid() THEN
             -- The compressed relation is named after the chunk, and its index by PostgreSQL, which may cut both to less than tells two apart.
-            PERFORM pg_advisory_xact_lock(1414353493, hashtext(timescale_migrate.object_name(c.relname, repeat('x', 63), 'idx')))
+            PERFORM timescale_migrate.lock_name(timescale_migrate.object_name(c.relname, repeat('x', 63), 'idx')::text)
             FROM pg_class c WHERE c.oid = chunk;
         END IF;
         -- There may be nothing to order by.

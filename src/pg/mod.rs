@@ -1,5 +1,5 @@
 //! The only user of raw `pg_sys`: errors caught and raised, transactions, waits, workers,
-//! shared memory, the in-process COPY and statements that commit. All `unsafe` of the server's side lives here.
+//! shared memory, locks, the in-process COPY and statements that commit. All `unsafe` of the server's side lives here.
 #![allow(unsafe_code)]
 
 pub mod catch;
@@ -9,6 +9,7 @@ pub mod deletion;
 pub mod disk;
 mod entry;
 mod index;
+pub mod lock;
 pub mod report;
 pub mod session;
 pub mod shared;

@@ -2,7 +2,7 @@
 //!
 //! A run is `running` from its insertion until the coordinator writes how it ended: `done`,
 //! `failed` or `cancelled`. A resume makes it `running` again, unless it is done; a cleanup makes
-//! it `removed`, for good. All the while the coordinator holds the run's advisory lock; a run
+//! it `removed`, for good. All the while the coordinator holds the run's lock; a run
 //! that is `running` with nobody holding the lock was interrupted, and the view says so.
 
 use super::cleanup;
@@ -11,12 +11,10 @@ use crate::core::options::Options;
 use crate::core::plan::SnapshotId;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::catch::transaction;
+use crate::pg::lock::Lock;
 use crate::pg::{session, spi};
 use crate::source::snapshot::{Keeper, Position};
 use std::time::Duration;
-
-/// The first key of the two-key advisory lock; the second is the run's id. The views know it too.
-const RUN_LOCK: i32 = 1_414_353_490;
 
 pub(super) fn fields(error: &Error) -> [Option<String>; 7] {
     [
@@ -35,7 +33,7 @@ pub(super) fn fields(error: &Error) -> [Option<String>; 7] {
 pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()> {
     transaction(|| {
         // Before anybody sees the run, whose holder has it for himself.
-        if !lock(RUN_LOCK, run as i32)? {
+        if !Lock::Run(run).try_take() {
             return Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {run} has a coordinator already")));
         }
         spi::execute(
@@ -52,7 +50,7 @@ pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()
 /// was changed.
 pub fn begin_again(run: i64, options: &Options) -> Result<bool> {
     let ours = transaction(|| {
-        if !lock(RUN_LOCK, run as i32)? {
+        if !Lock::Run(run).try_take() {
             return Ok(false);
         }
         spi::execute(
@@ -77,7 +75,7 @@ pub fn begin_again(run: i64, options: &Options) -> Result<bool> {
 
 fn take_place() -> Result<()> {
     transaction(|| {
-        if lock(RUN_LOCK, 0)? {
+        if Lock::Place.try_take() {
             return Ok(());
         }
         let other = spi::value::<i64>(
@@ -90,14 +88,6 @@ fn take_place() -> Result<()> {
         Err(Error::new(SqlState::OBJECT_IN_USE, format!("{which} is active in this database"))
             .hint("Wait for its end, or stop it with migrate_cancel."))
     })
-}
-
-fn lock(class: i32, id: i32) -> Result<bool> {
-    Ok(spi::value("SELECT pg_catalog.pg_try_advisory_lock($1, $2)", &[class.into(), id.into()])?.unwrap_or(false))
-}
-
-pub(super) fn unlock(class: i32, id: i32) -> Result<()> {
-    spi::execute("SELECT pg_catalog.pg_advisory_unlock($1, $2)", &[class.into(), id.into()]).map(drop)
 }
 
 /// Begins a phase that is the coordinator's own, unless the run is to stop.

@@ -3,21 +3,19 @@
 //! A task is `pending` until a worker writes `done` in the very transaction that holds its
 //! data, or `failed` in a transaction of its own, or `postponed` if what it reads cannot be read
 //! under its snapshot ([`super::rounds`] replaces it). That it is being worked on is no state but
-//! the worker's advisory lock on it, which goes with the worker: nothing needs repair after a
+//! the worker's lock on it, which goes with the worker: nothing needs repair after a
 //! crash. A worker that gets the lock looks at the state again, for another one may have
 //! finished the task between its reading and its locking.
 
-use super::state::{fields, from_fields, unlock};
+use super::state::{fields, from_fields};
 use crate::core::plan::{Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
+use crate::pg::lock::Lock;
 use crate::pg::{session, spi};
 use pgrx::pg_sys::Oid;
 use serde::Serialize;
 use std::collections::HashMap;
-
-/// The first key of the two-key advisory lock; the second is the task's id. The views know it too.
-const TASK_LOCK: i32 = 1_414_353_491;
 
 /// Enters tasks, all pending, in the current transaction.
 pub fn add(run: i64, tasks: &[Task]) -> Result<()> {
@@ -77,8 +75,8 @@ pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>
                      SELECT -t.estimated_bytes AS size, t.id FROM timescale_migrate.task_log t
                      WHERE t.run = $1 AND t.state = 'pending' AND t.stage = $2 AND (-t.estimated_bytes, t.id) > ($3, $4)
                      ORDER BY -t.estimated_bytes, t.id OFFSET 0) o
-                 WHERE pg_catalog.pg_try_advisory_lock($5, o.id) LIMIT 1",
-                &[run.into(), stage.into(), place.0.into(), place.1.into(), TASK_LOCK.into()],
+                 WHERE timescale_migrate.try_lock_task(o.id) LIMIT 1",
+                &[run.into(), stage.into(), place.0.into(), place.1.into()],
             )
         })?;
         let Some(order) = found.into_iter().next() else {
@@ -99,7 +97,7 @@ pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>
             )?
             .pop();
             if row.is_none() {
-                unlock(TASK_LOCK, id)?;
+                Lock::Task(id).release();
             }
             Ok(row)
         })?;
@@ -110,7 +108,10 @@ pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>
 }
 
 pub fn release(claim: &Claim) -> Result<()> {
-    transaction(|| unlock(TASK_LOCK, claim.id))
+    transaction(|| {
+        Lock::Task(claim.id).release();
+        Ok(())
+    })
 }
 
 /// What a task has done, for its row.

@@ -241,7 +241,7 @@ fn round(
 /// What a run ought to have taken with it.
 fn left_over(pair: &Pair) -> Vec<String> {
     let mut found = Vec::new();
-    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid IN (1414353490, 1414353491)";
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 21581";
     // The relations of chunks, of compressed ones as well.
     let internal = "SELECT count(*) FROM pg_class WHERE relnamespace = '_timescaledb_internal'::regnamespace AND relkind IN ('r', 'v')";
     let unfinished = "SELECT count(*) FROM timescale_migrate.task WHERE state <> 'done'";

@@ -65,6 +65,7 @@ scenarios!(
     cleanup,
     malformed_copy,
     hostile_source,
+    hostile_users,
     other_settings,
     large_schema,
     small_source,

@@ -45,11 +45,15 @@ RESET ROLE;
 -- A grant alone does not make a role one that may migrate.
 GRANT EXECUTE ON FUNCTION migrate_from(text, jsonb, integer, boolean) TO regress_migrate_nobody;
 GRANT USAGE ON SCHEMA timescale_migrate TO regress_migrate_nobody;
-GRANT EXECUTE ON FUNCTION timescale_migrate.clone_index(oid, oid, text), timescale_migrate.bigint_as(bigint, oid) TO regress_migrate_nobody;
+GRANT EXECUTE ON FUNCTION timescale_migrate.clone_index(oid, oid, text), timescale_migrate.bigint_as(bigint, oid),
+    timescale_migrate.try_lock_task(integer), timescale_migrate.lock_statistics(), timescale_migrate.lock_name(text) TO regress_migrate_nobody;
 SET ROLE regress_migrate_nobody;
 SELECT * FROM migrate_from('host=127.0.0.1');
 SELECT timescale_migrate.clone_index(0, 0, 'x');
 SELECT timescale_migrate.bigint_as(1, 'int8'::regtype);
+SELECT timescale_migrate.try_lock_task(1);
+SELECT timescale_migrate.lock_statistics();
+SELECT timescale_migrate.lock_name('x');
 RESET ROLE;
 
 DROP EXTENSION timescale_migrate;

@@ -1,0 +1,107 @@
+//! Locks of runs, which nobody else can take: those of PostgreSQL's advisory functions are open to every user, and who
+//! holds one could pass for a run, or stop it for good.
+//!
+//! They are advisory locks, seen as such in `pg_locks` and released like them, under a tag that the SQL functions
+//! do not make: theirs end with 1 or 2, which `pg_locks` shows as `objsubid`.
+
+use super::report;
+use super::session::require_superuser;
+use pgrx::pg_extern;
+use pgrx::pg_sys;
+
+/// The last field of every tag. The views know it too.
+const MARK: u16 = 21_581;
+
+/// What is locked, always in this database.
+#[derive(Clone, Copy)]
+pub enum Lock {
+    /// The one place for a run that a database has.
+    Place,
+    Run(i64),
+    Task(i32),
+    /// Statistics of a hypertable so large that nothing like it may go on beside.
+    Statistics,
+    /// A hash of the name of relations that others choose.
+    Name(i32),
+}
+
+impl Lock {
+    fn tag(self) -> pg_sys::LOCKTAG {
+        // The first two kinds and their numbers are known to the views.
+        let (kind, id) = match self {
+            Lock::Place => (1, 0),
+            Lock::Run(id) => (1, id as u32),
+            Lock::Task(id) => (2, id as u32),
+            Lock::Statistics => (3, 0),
+            Lock::Name(hash) => (4, hash as u32),
+        };
+        pg_sys::LOCKTAG {
+            // SAFETY: a plain read of this process's state.
+            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field2: kind,
+            locktag_field3: id,
+            locktag_field4: MARK,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+
+    fn acquire(self, session: bool, wait: bool) -> bool {
+        // SAFETY: in a transaction; the tag is copied. A lock that cannot be had raises an error or, if it is
+        // not to be waited for, says so.
+        let result =
+            unsafe { pg_sys::LockAcquire(&self.tag(), pg_sys::ExclusiveLock as pg_sys::LOCKMODE, session, !wait) };
+        result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+
+    /// Takes it until [`Lock::release`] or this process's end; false if another process has it.
+    pub fn try_take(self) -> bool {
+        self.acquire(true, false)
+    }
+
+    /// Takes it until the transaction's end, as soon as it is to be had.
+    pub fn wait(self) {
+        self.acquire(false, true);
+    }
+
+    pub fn release(self) {
+        // SAFETY: what is not held is only warned of.
+        unsafe { pg_sys::LockRelease(&self.tag(), pg_sys::ExclusiveLock as pg_sys::LOCKMODE, true) };
+    }
+}
+
+fn for_superusers() {
+    require_superuser().unwrap_or_else(|error| report::raise(error));
+}
+
+/// For the query that looks for a task.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.try_lock_task(id integer) RETURNS boolean
+STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn try_lock_task(id: i32) -> bool {
+    for_superusers();
+    Lock::Task(id).try_take()
+}
+
+/// For analyze.sql.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.lock_statistics() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn lock_statistics() {
+    for_superusers();
+    Lock::Statistics.wait();
+}
+
+/// For compression.sql.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.lock_name(name text) RETURNS void
+STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn lock_name(name: &str) {
+    for_superusers();
+    // Two names of one hash only wait for each other.
+    let hash = name.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    Lock::Name(hash).wait();
+}
