@@ -15,7 +15,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Dumps the schema, over a session of this process. `between` is called between any two queries of
-/// pg_dump; an error of it ends the dump.
+/// pg_dump; an error of it ends the dump. Fails with `72000` if a table is gone that the snapshot
+/// shows: under a later one there is none.
 pub fn dump(
     params: &Params,
     server: &Server,
@@ -28,6 +29,16 @@ pub fn dump(
         let mut source = source_session::open(params, &session_name(), options)?;
         let error = match attempt(&mut source, server, snapshot, &first, &mut between) {
             Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => error,
+            // It may be what was to be locked first.
+            Err(error) if error.code == SqlState::UNDEFINED_TABLE && !first.is_empty() => {
+                first.clear();
+                continue;
+            }
+            Err(error) if error.code == SqlState::UNDEFINED_TABLE && error.side == Side::Source => {
+                let gone =
+                    Error::new(SqlState::SNAPSHOT_GONE, "a table was dropped on the source while its schema was read");
+                return Err(Error { detail: error.detail, ..gone }.on(Side::Source));
+            }
             other => return other,
         };
         let limit = Duration::from_secs(options.lock_timeout.into());

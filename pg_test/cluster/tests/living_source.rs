@@ -2,7 +2,7 @@
 //! alter tables. Neither side stops the other, and what arrives is right.
 
 use cluster::suite::Test;
-use cluster::{Pair, Versions, poll};
+use cluster::{Edition, Pair, Versions, poll};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     Test::between("chunks are compressed and decompressed", &VERSIONS, compressing),
     Test::between("tables and chunks are altered, truncated, rewritten and dropped", &VERSIONS, altering),
     Test::between("a continuous aggregate is refreshed and its chunks compressed", &VERSIONS, refreshing),
+    Test::apache("a table is dropped while the schema is read", dropped),
     Test::between("chunks are merged", &[Versions::new("2.29.2", "2.29.2")], merging),
 ];
 
@@ -196,4 +197,21 @@ fn merging(versions: Versions) {
     assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device))) FROM busy");
     // Six were copied before.
     assert_eq!(pair.target.value("SELECT count(*) FROM show_chunks('busy')"), "9");
+}
+
+/// The snapshot shows a table that can be locked no more.
+fn dropped(edition: Edition) {
+    let pair = Pair::plain("living_dropped", edition);
+    pair.source.sql("CREATE TABLE gone (n int) PARTITION BY LIST (n); CREATE TABLE stays (n int); INSERT INTO stays SELECT generate_series(1, 10)");
+    let mut other = pair.source.connect();
+    other.batch_execute("BEGIN; DROP TABLE gone").unwrap();
+    let run = pair.start("");
+    let waits = "SELECT count(*) > 0 FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE NOT granted AND application_name LIKE 'timescale_migrate schema %'";
+    poll("the schema's reader to wait", || pair.source.is(waits));
+    other.batch_execute("COMMIT").unwrap();
+    pair.wait_for_end(&run);
+    pair.is_done(&run);
+    assert!(pair.messages().contains("a table was dropped on the source while its schema was read"), "{}", pair.messages());
+    assert!(pair.target.is("SELECT to_regclass('gone') IS NULL AND count(*) = 10 FROM stays"));
 }

@@ -24,6 +24,16 @@ const WORK: &[&str] = &[
     "CALL refresh_continuous_aggregate('daily', NULL, '2024-01-20 UTC')",
     "CALL refresh_continuous_aggregate('hundreds', 0, 4000)",
     "BEGIN; SELECT drop_chunks('tick', older_than => 1000); INSERT INTO tick SELECT n, $ % 7 FROM generate_series(0, 900, 9) n; COMMIT",
+    // Procedures that some versions do not have.
+    "DO 'DECLARE pair regclass[]; BEGIN
+         SELECT ARRAY[c, next] INTO pair FROM (
+             SELECT format(''%I.%I'', chunk_schema, chunk_name)::regclass AS c,
+                    lead(format(''%I.%I'', chunk_schema, chunk_name)::regclass) OVER (ORDER BY range_start_integer) AS next
+             FROM timescaledb_information.chunks WHERE hypertable_name = ''tick'') x
+         WHERE next IS NOT NULL ORDER BY random() LIMIT 1;
+         CALL merge_chunks(pair);
+     END'",
+    "BEGIN; TRUNCATE tick; INSERT INTO tick SELECT n, $ % 77 FROM generate_series(0, 9000, 3) n; COMMIT",
     "BEGIN; TRUNCATE part; INSERT INTO part SELECT date '2024-01-15' + n, $ FROM generate_series(1, 90) n; COMMIT",
     "UPDATE large SET filler = repeat('y', 300) WHERE n = $ % 3000",
     "VACUUM FULL large",
