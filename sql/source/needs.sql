@@ -11,6 +11,9 @@ WITH member AS (
     JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'timescaledb'
     WHERE d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
 ),
+internal_schema AS (
+    SELECT objid AS oid FROM member WHERE classid = 'pg_catalog.pg_namespace'::regclass
+),
 thing(classid, oid) AS (
     SELECT classid, objid FROM member
     UNION ALL
@@ -36,10 +39,10 @@ need AS (
         ON d.refclassid = 'pg_catalog.pg_class'::regclass AND a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND d.refobjsubid > 0
 )
 SELECT json_build_object(
-    'subject', pg_describe_object(n.classid, n.objid, 0),
+    'subject', n.subject,
     'class_oid', n.classid::int8,
     'oid', n.objid::int8,
-    'relation_oid', coalesce(x.indrelid, c.oid, k.conrelid, g.tgrelid, f.adrelid, w.ev_class, p.polrelid)::int8,
+    'relation_oid', r.oid::int8,
     'object', CASE WHEN c.relkind IN ('v', 'm', 'i', 'I', 'f')
                      OR n.classid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_rewrite'::regclass,
                                       'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_statistic_ext'::regclass, 'pg_catalog.pg_cast'::regclass,
@@ -47,7 +50,8 @@ SELECT json_build_object(
                    THEN json_build_object('class_oid', n.classid::int8, 'oid', n.objid::int8) END,
     'needs', json_agg(json_build_object('kind', n.kind, 'name', n.name, 'column', n.column) ORDER BY n.name, n.column)
 )::text
-FROM need n
+-- Described once: what is dropped meanwhile has no description from then on.
+FROM (SELECT *, pg_describe_object(classid, objid, 0) AS subject FROM need WHERE kind IS NOT NULL OFFSET 0) n
 LEFT JOIN pg_catalog.pg_class c ON n.classid = 'pg_catalog.pg_class'::regclass AND c.oid = n.objid
 LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid
 LEFT JOIN pg_catalog.pg_constraint k ON n.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = n.objid
@@ -55,10 +59,15 @@ LEFT JOIN pg_catalog.pg_trigger g ON n.classid = 'pg_catalog.pg_trigger'::regcla
 LEFT JOIN pg_catalog.pg_attrdef f ON n.classid = 'pg_catalog.pg_attrdef'::regclass AND f.oid = n.objid
 LEFT JOIN pg_catalog.pg_rewrite w ON n.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = n.objid
 LEFT JOIN pg_catalog.pg_policy p ON n.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = n.objid
--- Foreign keys to TimescaleDB's own tables are in inventory/unsupported_timescaledb.sql. What was dropped since the snapshot has no description.
-WHERE n.kind IS NOT NULL AND k.contype IS DISTINCT FROM 'f' AND pg_describe_object(n.classid, n.objid, 0) IS NOT NULL
+LEFT JOIN pg_catalog.pg_class r ON r.oid = coalesce(x.indrelid, c.oid, k.conrelid, g.tgrelid, f.adrelid, w.ev_class, p.polrelid)
+-- Foreign keys to TimescaleDB's own tables are in inventory/unsupported_timescaledb.sql.
+WHERE n.subject IS NOT NULL AND k.contype IS DISTINCT FROM 'f'
+  -- A chunk and its triggers may be newer than the list of those.
+  AND (r.relnamespace IS NULL OR r.relnamespace NOT IN (SELECT s.oid FROM internal_schema s))
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_proc t WHERE t.oid = g.tgfoid AND t.pronamespace IN (SELECT s.oid FROM internal_schema s))
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = n.classid AND d.objid IN (n.objid, coalesce(x.indrelid, k.conrelid)) AND d.deptype = 'e')
-GROUP BY n.classid, n.objid, x.indrelid, c.oid, c.relkind, k.conrelid, k.contype, g.tgrelid, f.adrelid, w.ev_class, p.polrelid
+GROUP BY n.classid, n.objid, n.subject, c.relkind, r.oid
 ORDER BY n.classid, n.objid

@@ -94,7 +94,11 @@ fn named(versions: Versions) {
     hypertable(&pair);
     let role = format!("own_named_{}", versions.suffix());
     pair.source.sql(&format!("DROP ROLE IF EXISTS {role}; CREATE ROLE {role}"));
+    // A chunk that is made later has it valid.
+    pair.source.sql("ALTER TABLE h ADD CONSTRAINT newer CHECK (dev > -1) NOT VALID; INSERT INTO h (t, dev) VALUES ('2024-05-05 UTC', 1)");
     pair.source.sql("SELECT compress_chunk(c) FROM show_chunks('h', older_than => timestamptz '2024-01-02 UTC') c");
+    let valid = "warning | chunks of public.h | 1 of them have a valid constraint of their own. Those that are made here have the hypertable's.";
+    assert!(pair.preflight("objects").iter().any(|line| line == valid), "{:#?}", pair.preflight("objects"));
     pair.source.sql(
         "CREATE MATERIALIZED VIEW daily WITH (timescaledb.continuous) AS SELECT time_bucket('1 day', t) AS day, sum(v) AS v FROM h GROUP BY 1 WITH NO DATA",
     );
