@@ -38,6 +38,7 @@ impl SqlState {
     pub const FOREIGN_KEY_VIOLATION: Self = Self(*b"23503");
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
     pub const UNDEFINED_SCHEMA: Self = Self(*b"3F000");
+    pub const UNDEFINED_COLUMN: Self = Self(*b"42703");
     pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
     pub const WRONG_OBJECT_TYPE: Self = Self(*b"42809");
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");

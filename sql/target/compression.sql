@@ -210,6 +210,7 @@ BEGIN
         END IF;
     END IF;
     PERFORM timescale_migrate.set_compression_settings(chunk, spec->'settings');
+    PERFORM timescale_migrate.check_compressed_columns(chunk, compressed);
 
     DELETE FROM _timescaledb_catalog.compression_chunk_size s WHERE s.chunk_id = number;
     IF sizes IS NOT NULL THEN
@@ -220,6 +221,39 @@ BEGIN
         FROM _timescaledb_catalog.chunk k WHERE k.id = number;
     END IF;
     PERFORM timescale_migrate.set_chunk_status(chunk, (spec->>'status')::integer);
+END
+$$;
+
+-- TimescaleDB reads each column of a compressed relation as what its name and the chunk's settings say, without a look at its type: a value of
+-- another type would be read as an address.
+CREATE FUNCTION timescale_migrate.check_compressed_columns(chunk regclass, compressed regclass)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT m.attname AS name, m.atttypid::regtype AS type, x.type AS expected INTO wrong
+    FROM _timescaledb_catalog.compression_settings s
+    JOIN pg_attribute m ON m.attrelid = compressed AND m.attnum > 0 AND NOT m.attisdropped
+    LEFT JOIN pg_attribute a ON a.attrelid = chunk AND a.attnum > 0 AND NOT a.attisdropped AND (
+        a.attname = m.attname OR a.attname = s.orderby[substring(m.attname FROM '^_ts_meta_(?:min|max)_(\d{1,3})$')::integer]
+        OR substring(m.attname FROM '^_ts_meta_v2_(?:min|max|first|last)_(.*)$')
+           = CASE WHEN octet_length(a.attname) > 39 THEN left(md5(a.attname), 4) || '_' ELSE '' END || left(a.attname, 39))
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN m.attname IN ('_ts_meta_count', '_ts_meta_sequence_num') THEN 'integer'::regtype
+        WHEN m.attname LIKE '\_ts\_meta\_v2\_bloom%' THEN to_regtype('_timescaledb_internal.bloom1')
+        -- Of a column that the chunk has not, it is never read.
+        WHEN m.attname LIKE '\_ts\_meta\_%' THEN coalesce(a.atttypid, m.atttypid)
+        WHEN m.attname = ANY (s.segmentby) THEN a.atttypid
+        ELSE '_timescaledb_internal.compressed_data'::regtype END AS type) x
+    WHERE s.relid = chunk AND m.atttypid IS DISTINCT FROM x.type
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'column "%" of the compressed rows of % has type %, not %', wrong.name, chunk, wrong.type, wrong.expected
+            USING ERRCODE = 'datatype_mismatch';
+    END IF;
 END
 $$;
 

@@ -142,9 +142,39 @@ unsafe fn guts(rels: *mut pg_sys::List, oids: *mut pg_sys::List) {
 
 /// Gives a column the value that rows stored without it have, as ADD COLUMN ... DEFAULT leaves
 /// it in `pg_attribute.attmissingval`; `value` is that array of one, as text.
-pub fn set_missing_value(relation: pg_sys::Oid, column: &str, value: &str) {
-    // SAFETY: locks the relation itself; it only reads the strings.
-    unsafe { pg_sys::SetAttrMissing(relation, text(column), text(value)) };
+///
+/// PostgreSQL takes any array, and later reads the first element of it without a look whether there is one.
+pub fn set_missing_value(relation: pg_sys::Oid, column: &str, value: &str) -> Result<()> {
+    // SAFETY: the text's array is an allocated copy, read in full; the relation is locked by its caller or
+    // by SetAttrMissing() itself.
+    unsafe {
+        let (name, value) = (text(column), text(value));
+        let number = pg_sys::get_attnum(relation, name);
+        if number <= 0 {
+            let message = format!("column \"{column}\" with a default for rows from before it does not exist");
+            return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+        }
+        let (mut element, mut modifier, mut collation) = (pg_sys::InvalidOid, 0, pg_sys::InvalidOid);
+        pg_sys::get_atttypetypmodcoll(relation, number, &mut element, &mut modifier, &mut collation);
+        let array = pg_sys::OidFunctionCall3Coll(
+            pg_sys::F_ARRAY_IN.into(),
+            pg_sys::InvalidOid,
+            pg_sys::Datum::from(value),
+            pg_sys::Datum::from(element),
+            pg_sys::Datum::from(modifier),
+        );
+        let array = array.cast_mut_ptr::<pg_sys::ArrayType>();
+        // After the head come the sizes of all dimensions, then their lower bounds.
+        let shape = array.add(1).cast::<c_int>();
+        let one = (*array).ndim == 1 && shape.read() == 1 && shape.add(1).read() == 1;
+        if !one || pg_sys::array_contains_nulls(array) {
+            let message =
+                format!("the default of column \"{column}\" for rows from before it is no array of one element");
+            return Err(Error::new(SqlState::INVALID_PARAMETER, message));
+        }
+        pg_sys::SetAttrMissing(relation, name, value);
+    }
+    Ok(())
 }
 
 /// The message for a COPY whose two counts differ.

@@ -30,7 +30,7 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
         match (&work.form, compressed) {
             (Form::Compressed(chunk), Some(compressed)) => {
                 for missing in &chunk.spec.layout.missing {
-                    copy::set_missing_value(relation, &missing.column, &missing.value);
+                    copy::set_missing_value(relation, &missing.column, &missing.value)?;
                 }
                 spi::execute(
                     "SELECT timescale_migrate.attach_compressed($1, $2, $3)",

@@ -66,6 +66,7 @@ scenarios!(
     malformed_copy,
     hostile_source,
     hostile_users,
+    hostile_values,
     other_settings,
     large_schema,
     small_source,
