@@ -91,7 +91,7 @@ fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> 
         return Ok(report);
     }
     let archive = schema::dump(&params, &scope.inventory.server, None, options, || Ok(()))?;
-    let plan = target::schema::sorted(&archive, &scope.inventory);
+    let plan = target::schema::sorted(&archive, &scope.inventory, options);
     preflight::check_schema(&mut report, &mut scope, &plan);
     Ok(report)
 }

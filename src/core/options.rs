@@ -76,6 +76,17 @@ pub enum OnUnsupported {
     Skip,
 }
 
+/// Log-ins of roles that are no superusers to this database, from the first object that is made to
+/// the last transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Connections {
+    /// Nobody sees, changes or runs what is half made.
+    #[default]
+    Refuse,
+    Allow,
+}
+
 /// What too little disk space means. How much is needed is an estimate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +123,7 @@ pub struct Options {
     pub caggs: Caggs,
     pub on_unsupported: OnUnsupported,
     pub disk: Disk,
+    pub connections: Connections,
     /// What is compared at the end of the run, under the run's own snapshot.
     pub verify: Level,
     /// Seconds to wait for the locks on the source; 0 waits without limit.
@@ -144,6 +156,7 @@ impl Default for Options {
             caggs: Caggs::default(),
             on_unsupported: OnUnsupported::default(),
             disk: Disk::default(),
+            connections: Connections::default(),
             verify: Level::default(),
             lock_timeout: 60,
             connect_timeout: None,

@@ -27,11 +27,28 @@ pub fn entering<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
 /// Keeps how the database itself and its schemas are, before a run changes them, in the current
 /// transaction.
 pub fn keep_database(run: i64) -> Result<()> {
+    if database_before(run)?.is_some() {
+        return Ok(());
+    }
+    let mut before = database::before()?;
+    // A run that was given up may have closed it.
+    let given_up = "SELECT database_before::text FROM timescale_migrate.run_log
+        WHERE state <> 'done' AND database_before IS NOT NULL ORDER BY id DESC LIMIT 1";
+    if let Some(first) = spi::json_rows::<Before>(given_up, &[])?.pop().filter(|_| database::is_closed(&before)) {
+        before = database::as_open_as(before, &first);
+    }
     spi::execute(
-        "UPDATE timescale_migrate.run_log SET database_before = coalesce(database_before, $2) WHERE id = $1",
-        &[run.into(), spi::json(&database::before()?)?],
+        "UPDATE timescale_migrate.run_log SET database_before = $2 WHERE id = $1",
+        &[run.into(), spi::json(&before)?],
     )
     .map(drop)
+}
+
+/// What a run has kept of the database, if it has.
+pub fn database_before(run: i64) -> Result<Option<Before>> {
+    let query =
+        "SELECT database_before::text FROM timescale_migrate.run_log WHERE id = $1 AND database_before IS NOT NULL";
+    Ok(spi::json_rows(query, &[run.into()])?.pop())
 }
 
 /// Removes what `of` made, as run `run`.
@@ -160,9 +177,7 @@ fn attempt(run: i64, work: impl FnOnce() -> Result<()>) -> Result<bool> {
 
 fn database_as_before(of: i64) -> Result<()> {
     transaction(|| {
-        let query =
-            "SELECT database_before::text FROM timescale_migrate.run_log WHERE id = $1 AND database_before IS NOT NULL";
-        let Some(before) = spi::json_rows::<Before>(query, &[of.into()])?.pop() else { return Ok(()) };
+        let Some(before) = database_before(of)? else { return Ok(()) };
         database::restore(&before)?;
         spi::execute("UPDATE timescale_migrate.run_log SET database_before = NULL WHERE id = $1", &[of.into()])
             .map(drop)

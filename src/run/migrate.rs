@@ -8,13 +8,14 @@ use super::{attach, batches, cleanup, preflight, recompute, resume, scope, state
 use crate::core::archive::{Digests, Plan, Stage};
 use crate::core::inventory::Inventory;
 use crate::core::name::{Name, literal};
-use crate::core::options::{Caggs, Level, Roles};
+use crate::core::options::{Caggs, Connections, Level, Roles};
 use crate::core::{self, analyze, plan, progress};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, session, spi};
 use crate::source::snapshot::{self, Keeper};
 use crate::source::watch::Watch;
 use crate::source::{inventory, schema as source_schema};
+use crate::target::database::Database;
 use crate::target::schema::Maker;
 use crate::target::{database, large_objects, roles, schema, sequences};
 use std::collections::HashSet;
@@ -66,7 +67,7 @@ pub fn run(block: &Block) -> Result<()> {
     let archive = source_schema::dump(&block.params, &scope.inventory.server, Some(&snapshot), options, || {
         crew::look(id, &mut watch)
     })?;
-    let plan = schema::sorted(&archive, &scope.inventory);
+    let plan = schema::sorted(&archive, &scope.inventory, options);
     let versions = (&archive.server_version, &archive.dump_version);
     state::say(id, "notice", &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
     preflight::check_schema(&mut report, &mut scope, &plan);
@@ -104,7 +105,7 @@ pub fn run(block: &Block) -> Result<()> {
     let started = Block { snapshot: snapshot.clone(), ..block.clone() };
     let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
 
-    migration.make_schema(snapshots.newest()?, &plan::compressed_early(&tasks))?;
+    let database = migration.make_schema(snapshots.newest()?, &plan::compressed_early(&tasks))?;
     state::step(id, "tasks", || tasks::add(id, &tasks))?;
     if begun {
         state::say(id, "notice", &format!("run {id} continues under the new snapshot {snapshot}"))?;
@@ -162,7 +163,7 @@ pub fn run(block: &Block) -> Result<()> {
     verify::judge(id)?;
     crew.dismiss()?;
     migration.make("publications", Stage::Publication)?;
-    migration.finish()
+    migration.finish(&database)
 }
 
 fn say_warning(id: i64, message: &str) -> Result<()> {
@@ -180,12 +181,21 @@ impl Migration<'_> {
         Ok(tasks)
     }
 
-    /// Roles, then everything that has to be there before the rows.
-    fn make_schema(&self, keeper: &mut Keeper, early: &HashSet<Name>) -> Result<()> {
+    /// Roles, then everything that has to be there before the rows. Returns what the source's
+    /// database itself is, for the run's end.
+    fn make_schema(&self, keeper: &mut Keeper, early: &HashSet<Name>) -> Result<Database> {
         let (id, options) = (self.block.run, &self.block.options);
         state::enter(id, "schema")?;
         // By itself: what else is made in the same transaction could not be cancelled meanwhile.
-        transaction(|| cleanup::keep_database(id))?;
+        transaction(|| {
+            cleanup::keep_database(id)?;
+            if options.connections == Connections::Allow {
+                return Ok(());
+            }
+            let until = "superusers alone may log in to this database until the run is done or removed";
+            state::say_here(id, "notice", &format!("run {id}: {until}"))?;
+            database::close()
+        })?;
         let mut all = Vec::new();
         if options.roles == Roles::Used {
             let roles = transaction(|| roles::needed(&mut keeper.connection, &self.inventory.jobs, options))?;
@@ -206,9 +216,10 @@ impl Migration<'_> {
         all.push(Piece::new(None, move || {
             schema::compression(&self.inventory, |name| early.contains(name))?;
             schema::chunk_skipping(&self.inventory)?;
-            database::make(&database, options)
+            Ok(Vec::new())
         }));
-        self.make_pieces("schema", all, || pieces::settle(id, &self.digests))
+        self.make_pieces("schema", all, || pieces::settle(id, &self.digests))?;
+        Ok(database)
     }
 
     /// All of them, in place of those that an earlier start has brought: whether the source has
@@ -279,19 +290,24 @@ impl Migration<'_> {
     }
 
     /// The last transaction: from its commit on this database lives by itself, and the run is done.
-    fn finish(&self) -> Result<()> {
-        state::enter(self.block.run, "jobs")?;
+    fn finish(&self, database: &Database) -> Result<()> {
+        let (run, options) = (self.block.run, &self.block.options);
+        state::enter(run, "jobs")?;
         transaction(|| {
+            let before = cleanup::database_before(run)?.filter(|_| options.connections == Connections::Refuse);
+            for warning in database::make(database, before.as_ref(), options)? {
+                state::say_here(run, "warning", &warning)?;
+            }
             schema::late_compression(&self.inventory)?;
-            for warning in schema::jobs(&self.inventory, &self.maker, self.block.options.policies)? {
-                state::say_here(self.block.run, "warning", &warning)?;
+            for warning in schema::jobs(&self.inventory, &self.maker, options.policies)? {
+                state::say_here(run, "warning", &warning)?;
             }
             for entry in self.plan.stage(Stage::Last) {
                 if let Some(warning) = self.maker.make(entry, &self.plan)? {
-                    state::say_here(self.block.run, "warning", &warning)?;
+                    state::say_here(run, "warning", &warning)?;
                 }
             }
-            state::finish(self.block.run)
+            state::finish(run)
         })
         .map_err(schema::describe)
     }

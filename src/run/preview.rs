@@ -60,7 +60,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let inventory = inventory::read(&mut source, server)?;
     let mut scope = scope::of(&mut source, inventory, options)?;
     let archive = schema::dump(params, &scope.inventory.server, None, options, || Ok(()))?;
-    let plan = target::sorted(&archive, &scope.inventory);
+    let plan = target::sorted(&archive, &scope.inventory, options);
     scope.schema(&plan);
     let inventory = scope.inventory;
     let maker = target::Maker::new(&inventory, options)?;

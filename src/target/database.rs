@@ -93,11 +93,10 @@ pub fn grants(object: &str, acl: &[Grant], owner: Option<&str>) -> Vec<String> {
 /// Puts owners, comments, privileges, settings and the connection limit back as they were, in the
 /// current transaction.
 pub fn restore(before: &Before) -> Result<()> {
+    open(before)?;
     let Before { database: now, schemas } = self::before()?;
     let Before { database: before, schemas: schemas_before } = before;
     let object = this_database()?;
-    spi::execute(&format!("ALTER {object} OWNER TO {}", quoted(&before.owner)), &[])?;
-    limit_connections(&object, before.connection_limit)?;
     comment(&object, before.comment.as_deref())?;
     // As it is where it was never changed: PostgreSQL's manual, "Privileges".
     let initial = [(None, "CONNECT"), (None, "TEMPORARY"), (Some(before.owner.as_str()), "ALL")];
@@ -122,6 +121,43 @@ pub fn restore(before: &Before) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Keeps everybody out but superusers and background workers, who pass a connection limit. The limit
+/// is its owner's to lift, so the database is the caller's meanwhile.
+pub fn close() -> Result<()> {
+    let object = this_database()?;
+    let is_theirs = spi::value::<bool>(
+        "SELECT NOT r.rolsuper FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba
+         WHERE d.datname = pg_catalog.current_database()",
+        &[],
+    )?;
+    if is_theirs == Some(true) {
+        own(&object, "CURRENT_USER")?;
+    }
+    limit_connections(&object, 0)
+}
+
+/// Whether nobody but superusers may log in.
+pub fn is_closed(database: &Before) -> bool {
+    database.database.connection_limit == 0
+}
+
+/// Undoes [`close`].
+pub fn open(before: &Before) -> Result<()> {
+    let object = this_database()?;
+    own(&object, &quoted(&before.database.owner))?;
+    limit_connections(&object, before.database.connection_limit)
+}
+
+/// With the owner and the limit of another.
+pub fn as_open_as(database: Before, other: &Before) -> Before {
+    let Database { owner, connection_limit, .. } = other.database.clone();
+    Before { database: Database { owner, connection_limit, ..database.database }, ..database }
+}
+
+fn own(object: &str, role: &str) -> Result<()> {
+    spi::execute(&format!("ALTER {object} OWNER TO {role}"), &[]).map(drop)
 }
 
 fn comment(object: &str, comment: Option<&str>) -> Result<()> {
@@ -161,10 +197,16 @@ fn this_database() -> Result<String> {
     Ok(format!("DATABASE {}", quoted(&name)))
 }
 
-/// In the current transaction; returns warnings.
-pub fn make(database: &Database, options: &Options) -> Result<Vec<String>> {
+/// Gives this database what the source's has, in the current transaction; returns warnings.
+/// `closed`: how it was before it was closed.
+pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> Result<Vec<String>> {
     let object = this_database()?;
     let mut warnings = Vec::new();
+    if let Some(Before { database: before, .. }) = closed {
+        let owner = format!("ALTER {object} OWNER TO {}", quoted(&before.owner));
+        attempt(&owner, &mut warnings, "the database stays the caller's")?;
+        limit_connections(&object, before.connection_limit)?;
+    }
     if options.owners == Keep::Keep {
         let statement = format!("ALTER {object} OWNER TO {}", quoted(&database.owner));
         attempt(&statement, &mut warnings, "the database's owner stays another")?;

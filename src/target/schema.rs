@@ -7,7 +7,7 @@ use crate::core::archive::{self, Archive, Entry, Filter, Plan, Stage};
 use crate::core::cagg_state;
 use crate::core::inventory::{Cagg, HYPERCORE, Hypertable, Inventory, OSM, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal};
-use crate::core::options::{Keep, Options, Policies};
+use crate::core::options::{Connections, Keep, Options, Policies};
 use crate::core::plan;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::subtransaction;
@@ -44,11 +44,13 @@ pub fn filter(inventory: &Inventory) -> Filter {
         late: inventory.children.iter().map(|e| (e.class_oid, e.oid)).collect(),
         extensions: own.to_vec(),
         schemas: vec!["timescale_migrate".to_string()],
+        open: false,
     }
 }
 
-pub fn sorted<'a>(archive: &'a Archive, inventory: &Inventory) -> Plan<'a> {
-    archive::plan(archive, &filter(inventory))
+pub fn sorted<'a>(archive: &'a Archive, inventory: &Inventory, options: &Options) -> Plan<'a> {
+    let open = options.connections == Connections::Allow;
+    archive::plan(archive, &Filter { open, ..filter(inventory) })
 }
 
 impl Maker {

@@ -26,7 +26,7 @@ fn state(pair: &Pair) -> Vec<String> {
         UNION ALL SELECT 'job ' || job_id FROM timescaledb_information.jobs
         UNION ALL SELECT 'setting ' || setconfig::text FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase
                   WHERE datname = current_database()
-        UNION ALL SELECT concat_ws(' ', 'database', datconnlimit, shobj_description(oid, 'pg_database'), coalesce(datacl, acldefault('d', datdba)))
+        UNION ALL SELECT concat_ws(' ', 'database', datdba::regrole, datconnlimit, shobj_description(oid, 'pg_database'), coalesce(datacl, acldefault('d', datdba)))
                   FROM pg_database WHERE datname = current_database()
         UNION ALL SELECT concat_ws(' ', nspname, nspowner::regrole, obj_description(oid, 'pg_namespace'),
                                    (SELECT string_agg(acl::text, ' ' ORDER BY acl::text) FROM unnest(coalesce(nspacl, acldefault('n', nspowner))) acl))

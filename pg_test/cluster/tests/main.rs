@@ -63,6 +63,7 @@ scenarios!(
     resume_late,
     retries,
     cleanup,
+    closed_target,
     malformed_copy,
     hostile_source,
     hostile_users,

@@ -34,7 +34,7 @@ fn nothing(edition: Edition) {
         rows,
         [
             "connection", "version", "encoding", "timescaledb", "edition", "connections", "endpoint", "jobs", "collation",
-            "overloads", "roles", "extensions", "tablespaces", "foreign_keys", "event_triggers", "target", "disk", "locks", "wraparound",
+            "overloads", "roles", "extensions", "tablespaces", "foreign_keys", "event_triggers", "target", "access", "disk", "locks", "wraparound",
             "workers", "rights", "objects", "schema",
         ]
         .map(|check| format!("{check} ok"))

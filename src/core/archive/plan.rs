@@ -22,6 +22,8 @@ pub struct Filter {
     pub extensions: Vec<String>,
     /// Schemas of such extensions. They are there already, what is in them is not made.
     pub schemas: Vec<String>,
+    /// Others are at work here meanwhile, who may execute what PUBLIC may by default.
+    pub open: bool,
 }
 
 /// An archive sorted out. Each entry is in exactly one of the stages, `excluded` or `stranded`.
@@ -140,7 +142,11 @@ pub fn plan<'a>(archive: &'a Archive, filter: &Filter) -> Plan<'a> {
 /// the users of what is provided.
 fn stages(entries: &[Entry], graph: &Graph, filter: &Filter) -> Vec<Stage> {
     let is_late = |entry: &Entry| filter.provides(entry) || filter.late.contains(&(entry.class_oid, entry.oid));
-    let stage = |entry: &Entry| if is_late(entry) { Stage::OnProvided } else { entry.stage() };
+    let stage = |entry: &Entry| match entry {
+        _ if is_late(entry) => Stage::OnProvided,
+        _ if filter.open && entry.is_privilege_on_function() => Stage::PreData,
+        _ => entry.stage(),
+    };
     let mut stages: Vec<Stage> = entries.iter().map(stage).collect();
     let mut moved: Vec<usize> = (0..entries.len()).collect();
     while let Some(position) = moved.pop() {

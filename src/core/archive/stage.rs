@@ -84,6 +84,11 @@ impl Entry {
         }
     }
 
+    /// Until it is made, PUBLIC may execute the function, also one that runs with its owner's rights.
+    pub(super) fn is_privilege_on_function(&self) -> bool {
+        self.desc == "ACL" && self.is_on(&["FUNCTION ", "PROCEDURE ", "AGGREGATE "])
+    }
+
     /// Whether an annotation's tag starts with one of these kinds of objects.
     fn is_on(&self, kinds: &[&str]) -> bool {
         kinds.iter().any(|kind| self.tag.starts_with(kind))

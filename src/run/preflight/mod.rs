@@ -1,6 +1,7 @@
 //! What has to be right before a run: each check with its status, and for an error what to do.
 //! Changes nothing anywhere.
 
+mod access;
 mod collations;
 mod endpoint;
 mod jobs;
@@ -205,6 +206,7 @@ pub fn check(
     if fresh {
         objects::collisions(report, source, inventory)?;
     }
+    access::access(report, options)?;
     room::disk(report, source, options, fresh)?;
     room::locks(report, inventory, &target, options);
     room::wraparound(report, source)?;
