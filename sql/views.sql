@@ -99,7 +99,7 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
                           WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) AS message
 FROM f;
 
--- One run's figures, or the newest run's.
+-- One run's figures; without a number those of the run that is at work, else of the newest.
 CREATE FUNCTION @extschema@.migrate_status(run bigint DEFAULT NULL)
 RETURNS TABLE (run bigint, state text, phase text, percent numeric, bar text, tasks_done bigint, tasks bigint,
                rows bigint, bytes bigint, bytes_total bigint, rate text, eta interval, elapsed interval, message text)
@@ -109,8 +109,9 @@ AS $$
     SELECT p.run, p.state, p.phase, p.percent, p.bar, p.tasks_done, p.tasks, p.rows, p.bytes, p.bytes_total, p.rate, p.eta,
            p.elapsed, p.message
     FROM timescale_migrate.progress p
-    WHERE p.run = coalesce(migrate_status.run, (SELECT max(id) FROM timescale_migrate.run_log))
+    WHERE p.run = coalesce(migrate_status.run, (SELECT max(id) FROM timescale_migrate.run WHERE state = 'running'),
+                           (SELECT max(id) FROM timescale_migrate.run_log))
 $$;
-COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the newest, comparisons and cleanups included';
+COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the one at work, else the newest, comparisons and cleanups included';
 
 SET LOCAL search_path TO @extschema@, pg_temp;

@@ -2,7 +2,7 @@
 
 use crate::core::options::{Level, Options};
 use crate::error::{Error, Result, SqlState};
-use crate::pg::{report, session, spi};
+use crate::pg::{catch, report, session, spi};
 use crate::run::launch::{self, Kind};
 use crate::run::{preflight, preview, scope, state};
 use crate::source::{address, inventory, schema, session as source_session, snapshot, validator};
@@ -10,9 +10,9 @@ use crate::target;
 use pgrx::prelude::*;
 use pgrx::{JsonB, default, name};
 
-/// Turns an error into PostgreSQL's way of failing.
-fn or_raise<T>(result: Result<T>) -> T {
-    result.unwrap_or_else(|error| report::raise(error))
+/// The call's answer; an error of it, a cancel included, becomes PostgreSQL's way of failing.
+fn answer<T>(call: impl FnOnce() -> Result<T>) -> T {
+    catch::anything(call).unwrap_or_else(|error| report::raise(error))
 }
 
 fn invalid(message: String) -> Error {
@@ -56,7 +56,7 @@ fn migrate_preflight(
         name!(hint, Option<String>),
     ),
 > {
-    let rows = or_raise(self::options(&options).and_then(|options| checks(source, &options)));
+    let rows = answer(|| checks(source, &self::options(&options)?));
     TableIterator::new(rows.0.into_iter().map(|c| {
         let hint = Some(c.hint).filter(|hint| !hint.is_empty());
         (c.check.to_string(), c.status.name().to_string(), c.subject, c.detail, hint)
@@ -120,7 +120,7 @@ fn migrate_plan(
         session::require_primary("migrate_plan")?;
         preview::steps(&address::resolve(given("source", source)?)?, &self::options(&options)?)
     };
-    TableIterator::new((1i64..).zip(or_raise(steps())).map(|(step, row)| {
+    TableIterator::new((1i64..).zip(answer(steps)).map(|(step, row)| {
         let note = Some(row.note).filter(|note| !note.is_empty());
         (step, row.phase.to_string(), row.object, row.method, row.rows, row.bytes, note)
     }))
@@ -171,7 +171,7 @@ fn migrate_from(
         let started = launch::start(given("source", source)?, Kind::Migrate, options, None)?;
         summary(if wait { started.wait()? } else { started.detach() })
     };
-    TableIterator::once(or_raise(call()))
+    TableIterator::once(answer(call))
 }
 
 fn summary(run: i64) -> Result<Summary> {
@@ -232,7 +232,7 @@ fn migrate_resume(
             if wait { started.wait().map_err(|e| without_password(e, source, &stored))? } else { started.detach() };
         summary(run)
     };
-    TableIterator::once(or_raise(call()))
+    TableIterator::once(answer(call))
 }
 
 /// What a run's connection string, as it is stored, may lack.
@@ -258,7 +258,7 @@ fn migrate_cancel(run: Option<i64>, mode: default!(Option<&str>, "'graceful'")) 
         }
         state::request_cancel(run, mode == "graceful")
     };
-    or_raise(call())
+    answer(call)
 }
 
 /// Removes what a run has made that failed, was cancelled or was interrupted, and only that; the
@@ -271,7 +271,7 @@ fn migrate_cleanup(run: Option<i64>) -> i64 {
         session::require_startable("migrate_cleanup")?;
         launch::cleanup(given("run", run)?)
     };
-    or_raise(call())
+    answer(call)
 }
 
 type Comparison = TableIterator<
@@ -330,7 +330,7 @@ fn migrate_verify_source(
         name!(same, bool),
     ),
 > {
-    or_raise(given("source", source).and_then(|source| verify(source, level, jobs, Options::default())))
+    answer(|| verify(given("source", source)?, level, jobs, Options::default()))
 }
 
 /// The same, with the source of a run and without what its options left out; `source` as in
@@ -360,7 +360,7 @@ fn migrate_verify_run(
         verify(source.unwrap_or(&stored), level, jobs, Options::parse(&json)?)
             .map_err(|e| without_password(e, source, &stored))
     };
-    or_raise(call())
+    answer(call)
 }
 
 /// The wrapper's validator.
@@ -374,5 +374,5 @@ fn validator(options: Vec<String>, catalog: pg_sys::Oid) {
             spi::value::<String>("SELECT relname::text FROM pg_catalog.pg_class WHERE oid = $1", &[catalog.into()])?;
         validator::validate(&options, catalog.as_deref().unwrap_or_default())
     };
-    or_raise(check());
+    answer(check);
 }

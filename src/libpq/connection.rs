@@ -3,6 +3,7 @@
 use super::copy_out::CopyOut;
 use super::ffi;
 use super::params::Params;
+use super::password;
 use super::result::{Raw, Rows};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::wait::{self, Event, Interest};
@@ -118,7 +119,13 @@ impl Connection {
     }
 
     fn cannot_connect(&self) -> Error {
-        Error::new(SqlState::CANNOT_CONNECT, "could not connect to the source").detail(self.message()).on(Side::Source)
+        let error = Error::new(SqlState::CANNOT_CONNECT, "could not connect to the source");
+        let error = error.detail(self.message()).on(Side::Source);
+        // SAFETY: the connection lives.
+        match unsafe { libpq_sys::PQconnectionNeedsPassword(self.raw) } {
+            1 => error.hint(password::missing(&self.params)),
+            _ => error,
+        }
     }
 
     fn message(&self) -> String {

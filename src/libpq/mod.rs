@@ -6,6 +6,7 @@ mod connection;
 mod copy_out;
 mod ffi;
 mod params;
+mod password;
 mod result;
 mod silence;
 mod wire;

@@ -108,6 +108,12 @@ fn catch<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     result
 }
 
+/// For the top of an SQL function, which raises the error again, its transaction aborted by that:
+/// runs `f`; of a cancelled wait, too, nothing but an [`Error`] is left, no trace of Rust's frames.
+pub fn anything<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch(f)
+}
+
 /// Runs `f` in a transaction of its own and commits it; on any error everything is rolled
 /// back and the error returned. Only outside a transaction, that is, in a background worker.
 pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {

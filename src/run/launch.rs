@@ -8,7 +8,7 @@ use crate::libpq::Params;
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::worker::{Life, Worker};
-use crate::pg::{report, session, spi};
+use crate::pg::{catch, report, session, spi};
 use crate::source::address;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -64,6 +64,7 @@ impl Block {
 /// A started run, cancelled if its caller's wait is.
 pub struct Started {
     pub run: i64,
+    migrates: bool,
     worker: Worker,
     /// Cancels the run when dropped before its end.
     watched: bool,
@@ -126,7 +127,8 @@ fn launch(label: String, params: Params, kind: Kind, options: Options, resume: O
     let worker =
         Worker::start(&name, "timescale_migrate coordinator", "timescale_migrate_coordinator", segment.handle())
             .ok_or_else(no_slots)?;
-    let mut started = Started { run, worker, watched: true, seen: seen.unwrap_or_default() };
+    let migrates = kind == Kind::Migrate;
+    let mut started = Started { run, migrates, worker, watched: true, seen: seen.unwrap_or_default() };
     // The segment has to stay until the coordinator has read it: its entry is the sign.
     while started.starts()? == before {
         if started.worker.life() == Life::Ended && started.starts()? == before {
@@ -166,8 +168,17 @@ impl Started {
         self.run
     }
 
-    /// Waits for the end, passing messages on; the run's error is this call's.
-    pub fn wait(mut self) -> Result<i64> {
+    /// Waits for the end, passing messages on; the run's error is this call's. To cancel the wait
+    /// cancels the run.
+    pub fn wait(self) -> Result<i64> {
+        let (run, migrates) = (self.run, self.migrates);
+        catch::anything(|| self.until_end()).map_err(|error| match error.code {
+            SqlState::QUERY_CANCELED if migrates && error.hint.is_none() => error.hint(state::after_cancel(run)),
+            _ => error,
+        })
+    }
+
+    fn until_end(mut self) -> Result<i64> {
         loop {
             // Asked before the state is read: the coordinator writes the state, then ends.
             let life = self.worker.life();

@@ -204,11 +204,14 @@ pub fn finish(run: i64) -> Result<()> {
 
 /// running -> failed | cancelled
 pub fn fail(run: i64, error: &Error) -> Result<()> {
-    let cancelled = error.code == SqlState::QUERY_CANCELED && error.side == Side::Target;
-    let state = if cancelled { "cancelled" } else { "failed" };
+    let was_cancelled = error.code == SqlState::QUERY_CANCELED && error.side == Side::Target;
+    let state = if was_cancelled { "cancelled" } else { "failed" };
     transaction(|| {
         spi::set_local("synchronous_commit", "on")?;
-        let [side, sqlstate, message, detail, hint, context, object] = fields(error);
+        let kind = spi::value::<String>("SELECT kind FROM timescale_migrate.run_log WHERE id = $1", &[run.into()])?;
+        let cancelled = cancelled(run, kind.as_deref() == Some("migrate"));
+        let [side, sqlstate, message, detail, hint, context, object] =
+            fields(if was_cancelled { &cancelled } else { error });
         spi::execute(
             "UPDATE timescale_migrate.run_log SET state = $2, ended_at = clock_timestamp(), sqlstate = $3, error = $4,
                     detail = $5, hint = $6, context = $7, object = $8, side = $9
@@ -298,13 +301,18 @@ pub fn source_of(run: i64) -> Result<(String, String)> {
 /// The error that a graceful cancel ends a run with, if it is to stop; in the current transaction.
 pub fn stop_requested_here(run: i64) -> Result<Option<Error>> {
     let asked = "SELECT kind FROM timescale_migrate.run_log WHERE id = $1 AND stop_requested";
-    Ok(spi::value::<String>(asked, &[run.into()])?.map(|kind| {
-        let error = Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled"));
-        match kind.as_str() {
-            "migrate" => error.hint(format!("Its finished tasks stay; migrate_resume({run}) goes on.")),
-            _ => error,
-        }
-    }))
+    Ok(spi::value::<String>(asked, &[run.into()])?.map(|kind| cancelled(run, kind == "migrate")))
+}
+
+/// The error of a run that was cancelled.
+fn cancelled(run: i64, migrates: bool) -> Error {
+    let error = Error::new(SqlState::QUERY_CANCELED, format!("run {run} was cancelled"));
+    if migrates { error.hint(after_cancel(run)) } else { error }
+}
+
+/// What a cancel leaves of a migration, as a hint.
+pub fn after_cancel(run: i64) -> String {
+    format!("Finished tasks are kept: migrate_resume({run}) continues the run, migrate_cleanup({run}) removes what it made.")
 }
 
 /// The same in a transaction of its own.

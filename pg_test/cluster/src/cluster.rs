@@ -247,6 +247,8 @@ fn guard(bindir: &Path, dir: &Path, arguments: &[OsString]) -> Child {
     guard.arg("-c").arg(format!("exec 3<&0 </dev/null; {GUARD}")).process_group(0);
     guard.arg(server.get_program()).args(arguments);
     as_server_user(&mut guard);
+    // Whoever works in Rust may have it in the environment that a server is started from.
+    guard.env("RUST_BACKTRACE", "1");
     guard.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
     guard.spawn().expect("cannot run sh")
 }

@@ -4,6 +4,7 @@ use crate::slow;
 use cluster::suite::Test;
 use cluster::{Edition, Pair, assert_same};
 use postgres::NoTls;
+use postgres::error::SqlState;
 use std::thread;
 
 pub const TESTS: &[Test] = &[
@@ -43,6 +44,10 @@ fn stopped_by(pair: &Pair, stop: impl FnOnce(&str)) -> String {
             std::panic::resume_unwind(panic);
         }
         let error = call.join().unwrap().expect_err("the call went through");
+        if let Some(error) = error.as_db_error().filter(|error| *error.code() == SqlState::QUERY_CANCELED) {
+            assert_eq!(error.detail(), None, "a cancel needs no trace");
+            assert!(error.hint().is_some_and(|hint| hint.contains("migrate_resume(")), "{error:?}");
+        }
         error.code().map_or("closed".into(), |code| code.code().to_owned())
     });
     pair.wait_for_silence();

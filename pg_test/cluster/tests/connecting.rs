@@ -98,7 +98,9 @@ fn authentication(edition: Edition) {
     pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_nobody')");
     cannot_connect(&pair, "old", &failed("FATAL:  password authentication failed for user \"connect_nobody\""));
     pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (DROP password)");
-    cannot_connect(&pair, "old", &failed("fe_sendauth: no password supplied"));
+    let row = failed("fe_sendauth: no password supplied")
+        + " | Give the user mapping a password, or the mapping or the connection string a passfile.";
+    assert_eq!(pair.preflight("connection"), [format!("error | 127.0.0.1 | {row}")]);
     pair.source.sql("CREATE ROLE connect_group PASSWORD 'x'");
     pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_group', ADD password 'x')");
     cannot_connect(&pair, "old", &failed("FATAL:  role \"connect_group\" is not permitted to log in"));
@@ -130,12 +132,21 @@ fn passfile(edition: Edition) {
     );
     let data = pair.target.cluster.data();
     let (owner, file) = (data.metadata().unwrap(), data.join("connect_passfile"));
-    std::fs::write(&file, "127.0.0.1:*:connect_passfile:connect_passfile:only there\n").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&file, "").unwrap();
     chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
     pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_passfile', DROP password)");
-    pair.target.refuses("SELECT * FROM migrate_from('old')", &["no password supplied"]);
-    reach(&pair, &format!("ADD passfile '{}'", file.display()));
+    let refused = |hint: &str| pair.target.refuses("SELECT * FROM migrate_from('old')", &["no password supplied", hint]);
+    refused("Give the user mapping a password");
+    reach(&pair, &format!("ADD passfile '{}/nowhere'", data.display()));
+    refused("nowhere cannot be read by this server: No such file or directory");
+    reach(&pair, &format!("SET passfile '{}'", file.display()));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    refused("is ignored as others than its owner have access to it");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let line = "127.0.0.1:*:connect_passfile:connect_passfile:only there\n";
+    std::fs::write(&file, line.replace("127.0.0.1", "elsewhere")).unwrap();
+    refused("has no line for this host, port, database and user");
+    std::fs::write(&file, line).unwrap();
     pair.migrate();
     assert_same(&pair);
     pair.source.sql("DROP ROLE connect_passfile");

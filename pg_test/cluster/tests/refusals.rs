@@ -65,6 +65,7 @@ fn second_run(edition: Edition) {
         &format!("ERROR: run {run} is running and cannot be resumed (SQLSTATE 55000)\nHINT: migrate_cancel({run}) stops it."),
     );
     assert_eq!(pair.state(&run), "running");
+    assert_eq!(pair.target.value("SELECT run FROM migrate_status()"), run, "not what was refused");
     slow::hurry(&pair);
     pair.wait_for_state(&run, "done");
     assert_eq!(pair.target.value("SELECT count(*) FROM slow"), "2000");
