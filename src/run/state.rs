@@ -312,7 +312,9 @@ fn cancelled(run: i64, migrates: bool) -> Error {
 
 /// What a cancel leaves of a migration, as a hint.
 pub fn after_cancel(run: i64) -> String {
-    format!("Finished tasks are kept: migrate_resume({run}) continues the run, migrate_cleanup({run}) removes what it made.")
+    format!(
+        "Finished tasks are kept: migrate_resume({run}) continues the run, migrate_cleanup({run}) removes what it made."
+    )
 }
 
 /// The same in a transaction of its own.

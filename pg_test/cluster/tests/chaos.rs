@@ -251,6 +251,8 @@ fn round(
         if living { pair.wait_for_workers() } else { pair.wait_for_silence() }
         match end.as_str() {
             "done" => break,
+            // The source itself got in its way, and the run makes no further attempt.
+            _ if living && retries == 0 && end.contains("72000") => tally.resumes += 1,
             // No fault, no failure: it has to come to its end by itself.
             _ if struck == before && !resting => return vec![format!("{end} without a fault, after {history:?}")],
             _ if end.contains("XX000") => return vec![format!("an internal error: {end}, after {history:?}")],
