@@ -138,8 +138,14 @@ impl Error {
     }
 
     /// A function of the user's, in a CHECK, an index or a generated column, may have found something by
-    /// the application's `search_path` only; here there is none but pg_catalog.
-    pub fn hint_at_search_path(self) -> Self {
+    /// the application's `search_path` only; here there is none but pg_catalog. And it may need more than
+    /// whom it runs as may do; a run itself lacks nothing.
+    pub fn hint_at_functions(self) -> Self {
+        if self.side == Side::Target && self.code == SqlState::INSUFFICIENT_PRIVILEGE {
+            return self.hint(
+                "What users wrote runs with their rights: for rows with those of the table's owner, else with those of the function's. GRANT what they lack, here before migrate_resume, or on the source before a new run.",
+            );
+        }
         let missing = ["42883", "42P01", "42704"].contains(&self.code.as_str());
         let in_function = self.context.as_ref().is_some_and(|context| context.contains("function "));
         if self.side == Side::Source || !missing || !in_function {

@@ -56,6 +56,31 @@ AS $$
     ON CONFLICT DO NOTHING
 $$;
 
+-- A relation that a run found by its name and is about to write to, if the run made it: before that, whoever owns its schema may have put
+-- another one in its place. What belongs to an extension, whose owner has to be a superuser, may have been here before.
+CREATE FUNCTION timescale_migrate.own_relation(run bigint, relation regclass) RETURNS regclass
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM timescale_migrate.made_log m
+        WHERE m.run = own_relation.run AND m.classid = 'pg_class'::regclass AND m.objid = own_relation.relation)
+    AND NOT EXISTS (
+        SELECT FROM pg_depend d
+        JOIN pg_extension e ON e.oid = d.refobjid
+        JOIN pg_roles o ON o.oid = e.extowner
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = own_relation.relation AND d.refclassid = 'pg_extension'::regclass
+          AND d.deptype = 'e' AND o.rolsuper)
+    THEN
+        RAISE EXCEPTION 'relation % is not the one that run % made', own_relation.relation, own_relation.run
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Another relation has taken its name.',
+                  HINT = format('Rename that one. If the first is gone: migrate_cleanup(%s), then migrate_from.', own_relation.run);
+    END IF;
+    RETURN own_relation.relation;
+END
+$$;
+
 -- The hypertables and continuous aggregates among what a run made, with the statement that drops each.
 CREATE FUNCTION timescale_migrate.made_hypertables(run bigint)
 RETURNS TABLE (relation regclass, statement text)

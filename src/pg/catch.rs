@@ -4,6 +4,7 @@
 //! SQLSTATE it does not know (TimescaleDB's own `TSnnn`). An error context callback, pushed
 //! below everything that can fail, sees the error while it is raised and keeps those fields.
 
+use super::lock;
 use crate::error::{Error, Result, SqlState};
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{pg_guard, pg_sys};
@@ -124,6 +125,7 @@ pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
+        lock::keep()?;
         let value = f()?;
         // SAFETY: the snapshot pushed above is the active one again.
         unsafe {

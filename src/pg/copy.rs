@@ -1,8 +1,10 @@
 //! COPY FROM inside this process: the server's own COPY code, fed by a callback, as logical
 //! replication's initial table copy does it (PostgreSQL's `tablesync.c`). It loads exactly
-//! the relation it is given; TimescaleDB's routing is not involved.
+//! the relation it is given; TimescaleDB's routing is not involved. What of the users' own is evaluated for the
+//! rows is so with the rights of the relation's owner; the owner's privileges on the relation are not asked for, as a
+//! table's owner may have given them up.
 
-use super::catch;
+use super::{catch, rights};
 use crate::error::{Error, Result, SqlState};
 use pgrx::{pg_guard, pg_sys};
 use std::cell::Cell;
@@ -70,10 +72,21 @@ pub fn into_relation(relation: pg_sys::Oid, options: &Options, source: &mut dyn 
         unsafe { std::mem::transmute::<&mut dyn Source, &mut (dyn Source + 'static)>(source) };
     FEED.set(Some(source));
     let _guard = FeedGuard;
-    // SAFETY: the sequence of tablesync.c's copy_table(); every allocation is in the
-    // current memory context. The relation stays locked until the transaction's end.
+    // SAFETY: the relation stays locked until the transaction's end, and open until it has been written to.
     unsafe {
         let rel = pg_sys::table_open(relation, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+        let rows = rights::as_role((*(*rel).rd_rel).relowner, || into_open(rel, options));
+        pg_sys::table_close(rel, pg_sys::NoLock as pg_sys::LOCKMODE);
+        Ok(rows)
+    }
+}
+
+/// # Safety
+/// The relation is open, and the feed is set.
+unsafe fn into_open(rel: pg_sys::Relation, options: &Options) -> u64 {
+    // SAFETY: the sequence of tablesync.c's copy_table(); every allocation is in the
+    // current memory context.
+    unsafe {
         let state = pg_sys::make_parsestate(std::ptr::null_mut());
         pg_sys::addRangeTableEntryForRelation(
             state,
@@ -106,8 +119,7 @@ pub fn into_relation(relation: pg_sys::Oid, options: &Options, source: &mut dyn 
         let rows = pg_sys::CopyFrom(copy);
         pg_sys::EndCopyFrom(copy);
         pg_sys::free_parsestate(state);
-        pg_sys::table_close(rel, pg_sys::NoLock as pg_sys::LOCKMODE);
-        Ok(rows)
+        rows
     }
 }
 
@@ -145,8 +157,19 @@ unsafe fn guts(rels: *mut pg_sys::List, oids: *mut pg_sys::List) {
 ///
 /// PostgreSQL takes any array, and later reads the first element of it without a look whether there is one.
 pub fn set_missing_value(relation: pg_sys::Oid, column: &str, value: &str) -> Result<()> {
-    // SAFETY: the text's array is an allocated copy, read in full; the relation is locked by its caller or
-    // by SetAttrMissing() itself.
+    // SAFETY: the relation stays locked, as SetAttrMissing() locks it, and is open while its owner is read.
+    let owner = unsafe {
+        let rel = pg_sys::table_open(relation, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE);
+        let owner = (*(*rel).rd_rel).relowner;
+        pg_sys::table_close(rel, pg_sys::NoLock as pg_sys::LOCKMODE);
+        owner
+    };
+    // Its type may be a domain.
+    rights::as_role(owner, || set_array(relation, column, value))
+}
+
+fn set_array(relation: pg_sys::Oid, column: &str, value: &str) -> Result<()> {
+    // SAFETY: the text's array is an allocated copy, read in full; the caller has locked the relation.
     unsafe {
         let (name, value) = (text(column), text(value));
         let number = pg_sys::get_attnum(relation, name);

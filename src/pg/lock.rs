@@ -2,18 +2,22 @@
 //! holds one could pass for a run, or stop it for good.
 //!
 //! They are advisory locks, seen as such in `pg_locks` and released like them, under a tag that the SQL functions
-//! do not make: theirs end with 1 or 2, which `pg_locks` shows as `objsubid`.
+//! do not make: theirs end with 1 or 2, which `pg_locks` shows as `objsubid`. But `pg_advisory_unlock_all()` releases all
+//! of a session's, and a function of the user's may call it in the midst of a run; so each transaction holds them once
+//! more ([`keep`]), which that function does not release.
 
 use super::report;
 use super::session::require_superuser;
+use crate::error::{Error, Result, SqlState};
 use pgrx::pg_extern;
 use pgrx::pg_sys;
+use std::cell::RefCell;
 
 /// The last field of every tag. The views know it too.
 const MARK: u16 = 21_581;
 
 /// What is locked, always in this database.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
     /// The one place for a run that a database has.
     Place,
@@ -56,7 +60,11 @@ impl Lock {
 
     /// Takes it until [`Lock::release`] or this process's end; false if another process has it.
     pub fn try_take(self) -> bool {
-        self.acquire(true, false)
+        let taken = self.acquire(true, false);
+        if taken {
+            HELD.with_borrow_mut(|held| held.push(self));
+        }
+        taken
     }
 
     /// Takes it until the transaction's end, as soon as it is to be had.
@@ -64,10 +72,44 @@ impl Lock {
         self.acquire(false, true);
     }
 
+    /// At the latest with the current transaction.
     pub fn release(self) {
+        HELD.with_borrow_mut(|held| held.retain(|other| *other != self));
         // SAFETY: what is not held is only warned of.
         unsafe { pg_sys::LockRelease(&self.tag(), pg_sys::ExclusiveLock as pg_sys::LOCKMODE, true) };
     }
+
+    fn is_held(self) -> bool {
+        let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+        // SAFETY: looks at what this process remembers of its own locks.
+        unsafe {
+            #[cfg(any(feature = "pg15", feature = "pg16"))]
+            return pg_sys::LockHeldByMe(&self.tag(), mode);
+            #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+            return pg_sys::LockHeldByMe(&self.tag(), mode, false);
+        }
+    }
+}
+
+thread_local! {
+    /// What this process has taken for longer than a transaction.
+    static HELD: RefCell<Vec<Lock>> = const { RefCell::new(Vec::new()) };
+}
+
+/// At the beginning of a transaction: holds what this process has taken until its end at least, and takes again what was
+/// released in the one before.
+pub fn keep() -> Result<()> {
+    for lock in HELD.with_borrow(Clone::clone) {
+        if !lock.is_held() && !lock.acquire(true, false) {
+            return Err(Error::new(
+                SqlState::OBJECT_IN_USE,
+                "a lock of the run was released and taken by another process",
+            )
+            .detail("A function of the database has called pg_advisory_unlock_all()."));
+        }
+        lock.acquire(false, true);
+    }
+    Ok(())
 }
 
 fn for_superusers() {

@@ -11,6 +11,7 @@ mod entry;
 mod index;
 pub mod lock;
 pub mod report;
+pub mod rights;
 pub mod session;
 pub mod shared;
 pub mod spi;

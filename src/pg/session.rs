@@ -1,6 +1,7 @@
 //! A background worker's session, and facts on the calling session.
 
 use super::catch::transaction;
+use super::rights;
 use crate::error::{Error, Result, SqlState};
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -35,6 +36,7 @@ pub fn connect(database: pg_sys::Oid, role: pg_sys::Oid) {
         pg_sys::BackgroundWorkerUnblockSignals();
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, FLAGS);
     }
+    rights::guard_functions();
 }
 
 /// The process of this server with that id, if there still is one: by now the system may have

@@ -5,6 +5,7 @@ use super::tasks::{self, Outcome};
 use super::worker::Context;
 use super::{attach, routed, state};
 use crate::core::inventory::SourceRelation;
+use crate::core::name::Name;
 use crate::core::plan::{self, Compressed, Copy, Form, Into};
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
@@ -193,24 +194,38 @@ fn compressed(
     Ok((total, size))
 }
 
+/// The relation of that name, which must be what the run made.
+pub fn own(run: i64, name: &Name) -> Result<Oid> {
+    spi::value(
+        "SELECT timescale_migrate.own_relation($1, $2::pg_catalog.regclass)::pg_catalog.oid",
+        &[run.into(), name.to_string().into()],
+    )?
+    .ok_or_else(|| Error::internal("no relation"))
+}
+
+/// The same of a hypertable, or of a continuous aggregate, whose rows are in a hypertable of another name.
+fn root(run: i64, name: &Name, cagg: bool) -> Result<Oid> {
+    let known = own(run, name)?;
+    if !cagg {
+        return Ok(known);
+    }
+    let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(name, cagg));
+    spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
+}
+
 /// The relation to fill. A chunk is made here, in a short transaction of its own: making one
 /// locks its hypertable until commit, and would hold the other workers up for as long as the
 /// copy takes.
 fn target(run: i64, work: &Copy) -> Result<Oid> {
     match &work.into {
-        Into::Table(name) => spi::relation_oid(&name.to_string()),
-        Into::Routed { hypertable, cagg } => {
-            let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(hypertable, *cagg));
-            spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
-        }
+        Into::Table(name) => own(run, name),
+        Into::Routed { hypertable, cagg } => root(run, hypertable, *cagg),
         Into::Chunk { hypertable, cagg, slices, tablespace, creation_time, own, .. } => {
-            let root = plan::hypertable(hypertable, *cagg);
+            let root = root(run, hypertable, *cagg)?;
             let chunk = spi::value::<Oid>(
-                &format!(
-                    "SELECT timescale_migrate.create_chunk({root}, $1, $2::pg_catalog.name,
-                                                           $3::pg_catalog.timestamptz)::pg_catalog.oid"
-                ),
-                &[spi::json(slices)?, tablespace.clone().into(), creation_time.clone().into()],
+                "SELECT timescale_migrate.create_chunk($4, $1, $2::pg_catalog.name,
+                                                       $3::pg_catalog.timestamptz)::pg_catalog.oid",
+                &[spi::json(slices)?, tablespace.clone().into(), creation_time.clone().into(), root.into()],
             )?;
             let chunk = chunk.ok_or_else(|| Error::internal("no chunk was made"))?;
             if let Some(own) = own {

@@ -133,14 +133,14 @@ fn delete(ids: Vec<i32>) -> Result<()> {
 }
 
 /// Takes the rows of a table back that are here.
-fn empty(work: &Copy) -> Result<()> {
+fn empty(run: i64, work: &Copy) -> Result<()> {
     spi::set_local("session_replication_role", "replica")?;
     match (&work.into, &work.condition) {
-        (Into::Table(name), None) => copy::clear(spi::relation_oid(&name.to_string())?).map(drop),
+        (Into::Table(name), None) => copy::clear(copy::own(run, name)?).map(drop),
         // Others are the extension's own.
         (Into::Table(name), Some(condition)) => spi::execute(
             "SELECT timescale_migrate.delete_rows($1, $2)",
-            &[spi::relation_oid(&name.to_string())?.into(), condition.clone().into()],
+            &[copy::own(run, name)?.into(), condition.clone().into()],
         )
         .map(drop),
         (Into::Chunk { .. } | Into::Routed { .. }, _) => Ok(()),
@@ -246,7 +246,7 @@ fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
     if let Some(Brought { work, relation, batches, .. }) = brought(&copies)? {
         keys::undo(run, work.into.table())?;
         match work.into {
-            Into::Table(_) => empty(&work)?,
+            Into::Table(_) => empty(run, &work)?,
             // Made anew: it may be compressed by now, and another is not to find it in its way.
             Into::Chunk { .. } => {
                 drop_table(relation)?;

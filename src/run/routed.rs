@@ -1,14 +1,14 @@
 //! The rows of a tiered chunk. Where they belong is not known beforehand, so TimescaleDB finds
-//! or makes the chunk of each: by INSERT into the hypertable, from a temporary table, as COPY
+//! or makes the chunk of each: by INSERT into the hypertable, as its owner, from a temporary table, as COPY
 //! inside this process fills the relation that it is given and no other.
 
 use super::attach;
 use super::copy::stream;
 use crate::core::name::column_list;
 use crate::core::plan::Copy;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::libpq::Connection;
-use crate::pg::{copy, spi};
+use crate::pg::{copy, rights, spi};
 use pgrx::pg_sys::Oid;
 
 const TEMPORARY: &str = "pg_temp.timescale_migrate_rows";
@@ -27,7 +27,9 @@ pub fn rows(source: &mut Connection, work: &Copy, run: i64, root: Oid, hypertabl
     let (sent, bytes) = stream(source, &work.statement(), spi::relation_oid(TEMPORARY)?, &options, &name)?;
     let insert =
         format!("INSERT INTO {hypertable} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
-    let inserted = spi::execute(&insert, &[])? as u64;
+    let (owner, name_of_owner) = owner(root)?;
+    spi::execute(&format!("GRANT SELECT ON {TEMPORARY} TO {name_of_owner}"), &[])?;
+    let inserted = rights::as_role(owner, || spi::execute(&insert, &[]))? as u64;
     if inserted != sent {
         return Err(copy::count_mismatch(&name, sent, inserted));
     }
@@ -36,6 +38,17 @@ pub fn rows(source: &mut Connection, work: &Copy, run: i64, root: Oid, hypertabl
         attach::set_ranges(chunk.into(), work)?;
     }
     Ok((sent, bytes))
+}
+
+/// The owner of a relation, and its name, quoted.
+fn owner(relation: Oid) -> Result<(Oid, String)> {
+    let (owner, name) = spi::json_rows::<(u32, String)>(
+        "SELECT json_build_array(relowner::bigint, relowner::pg_catalog.regrole)::text FROM pg_catalog.pg_class WHERE oid = $1",
+        &[relation.into()],
+    )?
+    .pop()
+    .ok_or_else(|| Error::internal("a relation is gone"))?;
+    Ok((owner.into(), name))
 }
 
 /// Takes the rows back.

@@ -15,6 +15,7 @@ use crate::libpq::Connection;
 use crate::pg::{catch::transaction, session, spi};
 use crate::source::guard::{self, Hold};
 use crate::source::inventory::{self, Here};
+use crate::source::session as source_session;
 use crate::source::snapshot;
 use crate::source::watch::Watch;
 use pgrx::pg_sys::Oid;
@@ -269,6 +270,8 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
         if work.root {
             spi::set_local("timescaledb.restoring", "on")?;
         }
+        // A view that has taken a table's name is not read.
+        spi::execute(&source_session::restrict("view, foreign-table", true), &[])?;
         let rows = match work.targets.as_slice() {
             [] => return Ok(None),
             [name] => rows(name),

@@ -116,7 +116,7 @@ fn work(context: &mut Context) -> Result<()> {
             continue;
         };
         busy = true;
-        let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()).hint_at_search_path());
+        let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()).hint_at_functions());
         if let Err(error) = &result {
             tasks::failed(claim.id, error)?;
             session::wake(coordinator);

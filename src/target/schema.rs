@@ -197,7 +197,7 @@ pub fn making<R>(object: &str, statement: Option<&str>, work: impl FnOnce() -> R
 
 /// Adds to an error what was being made when it was raised.
 pub fn describe(error: Error) -> Error {
-    let error = error.hint_at_search_path();
+    let error = error.hint_at_functions();
     match CURRENT.take() {
         Some((object, Some(statement))) => error.about(object).within(format!("statement: {statement}")),
         // PostgreSQL's own context has it.

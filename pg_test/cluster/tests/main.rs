@@ -66,6 +66,7 @@ scenarios!(
     closed_target,
     malformed_copy,
     hostile_source,
+    hostile_owners,
     hostile_users,
     hostile_values,
     other_settings,

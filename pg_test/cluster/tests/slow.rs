@@ -20,6 +20,17 @@ pub fn fill(pair: &Pair) {
     );
 }
 
+/// Makes a plain table `slow`; its copy takes seconds.
+pub fn make_plain(pair: &Pair) {
+    pair.source.sql(FAST);
+    pair.source.sql(
+        "CREATE TABLE slow (n int CHECK (public.slowly(n)));
+         INSERT INTO slow SELECT generate_series(1, 1000);
+         CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_sleep(0.01); RETURN true; END'",
+    );
+}
+
 /// Waits until the run has copied something and has not copied all.
 pub fn wait_for_the_middle(pair: &Pair) {
     cluster::poll("some tasks to be done", || {

@@ -105,6 +105,8 @@ fn unreadable(edition: Edition) {
         pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{options}')"), &["public.tiered", "public.reading"]);
     }
     store.sql("ALTER TABLE elsewhere RENAME TO stored");
+    // The rows come in with an ordinary owner's rights.
+    pair.source.sql("CREATE ROLE tiered_owner; ALTER TABLE reading OWNER TO tiered_owner");
     pair.migrate();
     assert_same_rows(&pair, &[]);
 }

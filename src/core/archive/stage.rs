@@ -6,7 +6,7 @@ use super::{Entry, Section};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     PreData,
-    /// What of `PreData` needs something that is provided, once that is there.
+    /// What of `PreData` needs something that is provided, once that is there; then the privileges on schemas.
     OnProvided,
     Index,
     Constraint,
@@ -14,7 +14,7 @@ pub enum Stage {
     Attach,
     ForeignKey,
     /// One by one, in pg_restore's order: extended statistics, rules, triggers, policies, row
-    /// security, comments, security labels, what pg_dump postponed; then privileges.
+    /// security, comments, security labels, what pg_dump postponed; then all other privileges.
     Rest,
     /// Publications: what is in one cannot be updated or deleted from without a replica identity,
     /// and a subscriber is not to see the run at work.
@@ -70,6 +70,8 @@ impl Entry {
             _ if self.is_annotation() && self.is_on(&["DATABASE ", "SUBSCRIPTION ", "LARGE OBJECT"]) => Stage::Skip,
             "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => Stage::Publication,
             "EVENT TRIGGER" => Stage::Last,
+            // Of what users wrote, code runs with their rights as soon as rows come in: it has to find what it names.
+            "ACL" if self.is_on(&["SCHEMA "]) => Stage::OnProvided,
             _ if self.is_annotation() && self.is_on(&["EVENT TRIGGER "]) => Stage::Last,
             _ => Stage::Rest,
         }

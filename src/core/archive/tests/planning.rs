@@ -61,6 +61,7 @@ fn each_kind_has_its_stage() {
             assert_eq!(stage_of(entry(1, kind, "TABLE x")), stage, "{kind}");
         }
     }
+    assert_eq!(stage_of(entry(1, "ACL", "SCHEMA x")), Stage::OnProvided);
     // What pg_dump postponed, and data in the post-data section.
     let late = |kind| stage_of(entry(1, kind, "x").in_section(Section::PostData));
     assert_eq!(late("MATERIALIZED VIEW"), Stage::Rest);
@@ -299,7 +300,7 @@ fn what_the_target_has_already_strands_nothing() {
     };
     let plan = plan(&archive, &filter);
     assert_eq!(staged(&plan, Stage::PreData), ["EXTENSION hstore", "VIEW public.buckets"]);
-    assert_eq!(staged(&plan, Stage::Rest), ["ACL ON SCHEMA app"]);
+    assert_eq!(staged(&plan, Stage::OnProvided), ["ACL ON SCHEMA app"]);
     let lacks = "VIEW public.over_users_own lacks TABLE _timescaledb_internal.users_own";
     assert_eq!(stranded(&plan), [lacks]);
     // What is in such a schema and is not accounted for stays visible.

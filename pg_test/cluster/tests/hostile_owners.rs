@@ -1,0 +1,241 @@
+//! What owners of tables have written, on the source or here while a run is under way, never runs with a superuser's rights.
+
+use crate::slow;
+use cluster::suite::Test;
+use cluster::{Edition, Pair, assert_same, poll};
+
+pub const TESTS: &[Test] = &[
+    Test::apache("constraints, domains, generated columns, indexes and casts", expressions),
+    Test::community("hypertables and continuous aggregates", hypertables),
+    Test::community("aggregates that are computed anew", recomputed),
+    Test::apache("a constraint that is added during the run", added),
+    Test::apache("a table that takes another's place", replaced),
+    Test::apache("a view that takes a table's place is not compared", view_in_place),
+    Test::apache("owners without privileges on their tables", without_privileges),
+    Test::apache("functions that need more than the owner may do", needs_more),
+];
+
+/// A schema `n` of an ordinary role on the source, with functions that would make the role superuser if they could, and log whom they
+/// run as; the names of roles are the servers'.
+fn prepare(pair: &Pair, role: &str) {
+    pair.source.sql(&format!(
+        "CREATE ROLE {role}; CREATE SCHEMA n AUTHORIZATION {role}; GRANT CREATE ON SCHEMA public TO {role}; SET ROLE {role};
+         CREATE FUNCTION n.strike(what text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+             RAISE LOG '% of {role} ran as %', what, current_user;
+             IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE {role} SUPERUSER; END IF;
+         END $$;
+         CREATE FUNCTION n.evil(a int, what text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM n.strike(what); RETURN a; END $$"
+    ));
+}
+
+fn as_role(db: &cluster::Db, role: &str, statements: &str) {
+    db.sql(&format!("SET ROLE {role}; {statements}"));
+}
+
+/// All of these have run here, each as the role.
+#[track_caller]
+fn ran_as(pair: &Pair, log: &str, role: &str, kinds: &[&str]) {
+    assert_eq!(pair.target.value(&format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{role}'")), "f");
+    let ran: Vec<&str> = log.lines().filter_map(|line| line.split_once("LOG:  ")).map(|(_, said)| said).collect();
+    for kind in kinds {
+        let said = format!("{kind} of {role} ran as {role}");
+        assert!(ran.contains(&said.as_str()), "no \"{said}\"");
+    }
+    let wrong = ran.iter().find(|said| said.contains(&format!(" of {role} ran as ")) && !said.ends_with(&format!(" {role}")));
+    assert_eq!(wrong, None);
+}
+
+fn expressions(edition: Edition) {
+    let (pair, role) = (Pair::plain("hostile_expressions", edition), "hostile_expressions");
+    prepare(&pair, role);
+    as_role(
+        &pair.source,
+        role,
+        "CREATE TABLE n.checked (a int CHECK (n.evil(a, 'check') > 0)); INSERT INTO n.checked VALUES (1), (2);
+         CREATE DOMAIN n.positive AS int CHECK (n.evil(VALUE, 'domain') > 0);
+         CREATE TABLE n.domained (a n.positive); INSERT INTO n.domained VALUES (1), (2);
+         CREATE TABLE n.generated (a int, b int GENERATED ALWAYS AS (n.evil(a, 'generated')) STORED); INSERT INTO n.generated VALUES (1), (2);
+         CREATE TABLE n.indexed (a int); INSERT INTO n.indexed VALUES (1), (2);
+         CREATE INDEX ON n.indexed (n.evil(a, 'index')) WHERE n.evil(1, 'predicate') = 1;
+         CREATE STATISTICS n.seen ON (n.evil(a, 'statistics')), a FROM n.indexed;
+         CREATE TABLE n.parts (a int) PARTITION BY RANGE (n.evil(a, 'partition'));
+         CREATE TABLE n.part PARTITION OF n.parts FOR VALUES FROM (0) TO (9); INSERT INTO n.parts VALUES (1), (2);
+         CREATE MATERIALIZED VIEW n.counted AS SELECT n.evil(a, 'view') FROM n.indexed;
+         CREATE TYPE n.number AS ENUM ('1', '2');
+         CREATE FUNCTION n.as_int(n.number) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM n.strike('cast'); RETURN $1::text::int; END $$;
+         CREATE CAST (n.number AS int) WITH FUNCTION n.as_int(n.number) AS IMPLICIT;
+         CREATE TABLE n.parent (a int PRIMARY KEY); INSERT INTO n.parent VALUES (1), (2);
+         CREATE TABLE n.child (a n.number REFERENCES n.parent); INSERT INTO n.child VALUES ('1'), ('2')",
+    );
+    let before = pair.target.cluster.log_length();
+    pair.migrate();
+    let log = pair.target.cluster.log_since(before);
+    ran_as(&pair, &log, role, &["check", "domain", "generated", "index", "statistics", "partition", "view", "cast"]);
+    assert_same(&pair);
+}
+
+/// A hypertable, a part of whose chunks is compressed, and an aggregate upon it.
+fn aggregate(pair: &Pair, role: &str) {
+    prepare(pair, role);
+    pair.source.each(&[
+        format!(
+            "SET ROLE {role};
+             CREATE FUNCTION n.width() RETURNS interval LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM n.strike('width'); RETURN '1 day'; END $$;
+             CREATE FUNCTION n.place(anyelement) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM n.strike('place'); RETURN 1; END $$;
+             CREATE TABLE n.m (t timestamptz NOT NULL, d text NOT NULL, a int CHECK (n.evil(a, 'check') > 0));
+             SELECT public.create_hypertable('n.m', 't');
+             SELECT public.add_dimension('n.m', 'd', 2, partitioning_func => 'n.place');
+             CREATE INDEX ON n.m ((a + n.evil(1, 'constant')), n.evil(a, 'index'));
+             INSERT INTO n.m SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '1 day', i::text, i FROM generate_series(1, 20) i;
+             ALTER TABLE n.m SET (timescaledb.compress, timescaledb.compress_orderby = 't')"
+        ),
+        format!("SET ROLE {role}; SELECT public.compress_chunk(c) FROM public.show_chunks('n.m') c LIMIT 1"),
+        format!(
+            "SET ROLE {role};
+             CREATE MATERIALIZED VIEW n.c WITH (timescaledb.continuous) AS
+             SELECT public.time_bucket(n.width(), t) AS b, sum(n.evil(a, 'query')) AS s FROM n.m GROUP BY 1 WITH NO DATA"
+        ),
+        format!("SET ROLE {role}"),
+        "CALL public.refresh_continuous_aggregate('n.c', NULL, NULL)".into(),
+    ]);
+}
+
+fn hypertables(edition: Edition) {
+    let (pair, role) = (Pair::new("hostile_hypertables", edition), "hostile_hypertables");
+    aggregate(&pair, role);
+    let before = pair.target.cluster.log_length();
+    pair.migrate();
+    let log = pair.target.cluster.log_since(before);
+    ran_as(&pair, &log, role, &["check", "constant", "index", "width"]);
+    assert_same(&pair);
+}
+
+fn recomputed(edition: Edition) {
+    let (pair, role) = (Pair::new("hostile_recomputed", edition), "hostile_recomputed");
+    aggregate(&pair, role);
+    let before = pair.target.cluster.log_length();
+    pair.migrate_with(r#"'{"caggs": "recompute"}', jobs => 2"#);
+    let log = pair.target.cluster.log_since(before);
+    ran_as(&pair, &log, role, &["check", "width", "query"]);
+    let rows = "SELECT string_agg(c::text, ' ' ORDER BY b) FROM n.c";
+    assert_eq!(pair.target.value(rows), pair.source.value(rows));
+}
+
+/// Starts a run that copies a table which takes a while, and after that `n.t` of the role; returns when that copy has begun.
+fn in_the_middle(pair: &Pair, role: &str) -> String {
+    prepare(pair, role);
+    slow::make_plain(pair);
+    as_role(&pair.source, role, "CREATE TABLE n.t (a int); INSERT INTO n.t VALUES (1), (2)");
+    let run = pair.start(", jobs => 1");
+    poll("the first table to be copied", || {
+        assert_eq!(pair.state(&run), "running", "{}", pair.messages());
+        pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE state = 'running'")
+    });
+    run
+}
+
+fn added(edition: Edition) {
+    let (pair, role) = (Pair::plain("hostile_added", edition), "hostile_added");
+    let run = in_the_middle(&pair, role);
+    let before = pair.target.cluster.log_length();
+    as_role(&pair.target, role, "ALTER TABLE n.t ADD CHECK (n.evil(a, 'check') > 0)");
+    slow::hurry(&pair);
+    pair.wait_for_end(&run);
+    pair.is_done(&run);
+    ran_as(&pair, &pair.target.cluster.log_since(before), role, &["check"]);
+}
+
+fn replaced(edition: Edition) {
+    let (pair, role) = (Pair::plain("hostile_replaced", edition), "hostile_replaced");
+    let run = in_the_middle(&pair, role);
+    as_role(&pair.target, role, "ALTER TABLE n.t RENAME TO first; CREATE TABLE n.t (a int)");
+    slow::hurry(&pair);
+    pair.wait_for_end(&run);
+    assert_eq!(
+        pair.target.value(&format!("SELECT concat_ws(' | ', state, error, detail, hint) FROM timescale_migrate.run WHERE id = {run}")),
+        format!(
+            "failed | relation n.t is not the one that run {run} made | Another relation has taken its name. | \
+             Rename that one. If the first is gone: migrate_cleanup({run}), then migrate_from."
+        )
+    );
+    assert_eq!(pair.target.value("SELECT count(*) FROM n.t"), "0");
+    pair.target.sql("DROP TABLE n.t; ALTER TABLE n.first RENAME TO t");
+    pair.target.rows(&format!("SELECT * FROM migrate_resume({run})"));
+    pair.is_done(&run);
+    assert_same(&pair);
+}
+
+fn view_in_place(edition: Edition) {
+    let (pair, role) = (Pair::plain("hostile_compared", edition), "hostile_compared");
+    prepare(&pair, role);
+    pair.source.sql("CREATE TABLE large (n int); INSERT INTO large SELECT generate_series(1, 10000)");
+    as_role(&pair.source, role, "CREATE TABLE n.t (a int); INSERT INTO n.t VALUES (1), (2)");
+    pair.migrate();
+    let mut holder = pair.target.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE large").unwrap();
+    let before = pair.target.cluster.log_length();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| pair.target.error("SELECT * FROM migrate_verify('old', jobs => 1)"));
+        poll("the comparison to wait", || {
+            pair.target.is("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'large'::regclass)")
+        });
+        as_role(&pair.target, role, "ALTER TABLE n.t RENAME TO first; CREATE VIEW n.t AS SELECT n.evil(1, 'view') AS a");
+        drop(holder);
+        let error = call.join().unwrap();
+        assert_eq!(error.message(), "n.t: access to non-system view \"t\" is restricted");
+    });
+    ran_as(&pair, &pair.target.cluster.log_since(before), role, &[]);
+    assert!(!pair.target.cluster.log_since(before).contains("LOG:  view of"));
+}
+
+/// Copying asks for no privilege and no policy, also where they are here already.
+fn without_privileges(edition: Edition) {
+    let (pair, role) = (Pair::plain("hostile_without", edition), "hostile_without");
+    prepare(&pair, role);
+    as_role(
+        &pair.source,
+        role,
+        "CREATE TABLE n.t (a int CHECK (n.evil(a, 'check') > 0)); INSERT INTO n.t VALUES (1), (2);
+         ALTER TABLE n.t ENABLE ROW LEVEL SECURITY; ALTER TABLE n.t FORCE ROW LEVEL SECURITY;
+         CREATE POLICY nothing ON n.t USING (false);
+         REVOKE ALL ON n.t FROM CURRENT_USER",
+    );
+    pair.source.sql("CREATE TABLE twice (a int); INSERT INTO twice VALUES (1), (1); CREATE TABLE later (a int); INSERT INTO later VALUES (1)");
+    // The run fails when all privileges are here.
+    pair.target.sql(
+        "CREATE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF EXISTS (SELECT FROM pg_policy) THEN RAISE EXCEPTION 'enough'; END IF; END $$;
+         CREATE EVENT TRIGGER fail ON ddl_command_end WHEN TAG IN ('GRANT', 'REVOKE') EXECUTE FUNCTION fail()",
+    );
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["enough"]);
+    pair.target.sql("DROP EVENT TRIGGER fail; DROP FUNCTION fail");
+    as_role(&pair.target, role, "REVOKE ALL ON n.t FROM CURRENT_USER");
+    pair.source.sql("INSERT INTO n.t VALUES (3)");
+    pair.target.rows("SELECT * FROM migrate_resume(1)");
+    pair.is_done("1");
+    assert_same(&pair);
+}
+
+fn needs_more(edition: Edition) {
+    let (pair, role) = (Pair::plain("hostile_needs", edition), "hostile_needs");
+    prepare(&pair, role);
+    pair.source.sql(
+        "CREATE SCHEMA other; CREATE FUNCTION other.helper() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+         CREATE SCHEMA granted; CREATE FUNCTION granted.helper() RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    );
+    pair.source.sql(&format!("GRANT USAGE ON SCHEMA granted TO {role}; GRANT USAGE ON SCHEMA other TO {role}"));
+    as_role(
+        &pair.source,
+        role,
+        "CREATE FUNCTION n.helped() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN granted.helper() AND other.helper(); END';
+         CREATE TABLE n.t (a int CHECK (n.helped())); INSERT INTO n.t VALUES (1)",
+    );
+    pair.source.sql(&format!("REVOKE USAGE ON SCHEMA other FROM {role}"));
+    let error = pair.target.refuses("SELECT * FROM migrate_from('old')", &["permission denied for schema other", "for rows with those of the table's owner"]);
+    assert_eq!(error.code().code(), "42501");
+    pair.target.sql(&format!("GRANT USAGE ON SCHEMA other TO {role}"));
+    pair.target.rows("SELECT * FROM migrate_resume(1)");
+    pair.is_done("1");
+    pair.target.sql(&format!("REVOKE USAGE ON SCHEMA other FROM {role}"));
+    assert_same(&pair);
+}
