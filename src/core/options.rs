@@ -191,11 +191,23 @@ fn refused(key: &str, said: &str) -> Error {
     };
     let value = wrong.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
     let message = match wrong.strip_prefix("unknown field ") {
-        Some(name) => format!("unknown option {name}"),
+        Some(name) => {
+            let error = invalid(format!("unknown option {name}"));
+            return match meant(name, expected.trim_start_matches("one of ").split(", ")) {
+                Some(option) => error.hint(format!("Perhaps you meant the option {option}.")),
+                None => error.hint(format!("Expected {expected}.")),
+            };
+        }
         None if wrong == "expected value" => format!("invalid value for option \"{key}\""),
         None => format!("invalid value for option \"{key}\": {}", value.trim_start_matches("unknown variant ")),
     };
     invalid(message).hint(format!("Expected {expected}."))
+}
+
+/// The word that was most likely misspelt, if any is like it.
+pub fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |other: &&str| strsim::damerau_levenshtein(word, other);
+    known.min_by_key(distance).filter(|other| distance(other) <= 2 && distance(other) * 2 < word.len())
 }
 
 impl Options {
@@ -282,7 +294,9 @@ mod tests {
     #[test]
     fn refusals_name_the_key() {
         for (json, message, hint) in [
-            (r#"{"job": 8}"#, "unknown option \"job\"", "Expected one of \"jobs\", \"wait\","),
+            (r#"{"job": 8}"#, "unknown option \"job\"", "Perhaps you meant the option \"jobs\"."),
+            (r#"{"verfiy": 8}"#, "unknown option \"verfiy\"", "Perhaps you meant the option \"verify\"."),
+            (r#"{"schemas": 8}"#, "unknown option \"schemas\"", "Expected one of \"jobs\", \"wait\","),
             (r#"{"jobs": 0}"#, "jobs must be between 1 and 1000, not 0", ""),
             (
                 r#"{"jobs": "2"}"#,

@@ -1,5 +1,6 @@
 //! Which options a foreign server and a user mapping may have.
 
+use crate::core::options;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{self, Keyword};
 
@@ -8,16 +9,19 @@ pub const NOT_TAKEN: [&str; 3] = ["client_encoding", "options", "replication"];
 
 /// The wrapper's validator: server options are connection parameters without credentials,
 /// user mapping options are credentials. `catalog` is the catalog that the options are for.
-pub fn validate(options: &[String], catalog: &str) -> Result<()> {
+pub fn validate(given: &[String], catalog: &str) -> Result<()> {
     let keywords = libpq::keywords();
     let valid: Vec<&str> = keywords.iter().filter(|k| is_valid(k, catalog)).map(|k| k.name.as_str()).collect();
     let name_of = |option: &String| option.split('=').next().unwrap_or_default().to_string();
-    match options.iter().map(name_of).find(|name| !valid.contains(&name.as_str())) {
+    match given.iter().map(name_of).find(|name| !valid.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) => {
-            let hint = match valid.as_slice() {
-                [] => "This wrapper has no options of its own.".to_string(),
-                valid => format!("Valid options: {}.", valid.join(", ")),
+            let elsewhere = keywords.iter().any(|k| k.name == name && is_valid(k, "pg_user_mapping"));
+            let hint = match (valid.as_slice(), options::meant(&name, valid.iter().copied())) {
+                ([], _) => "This wrapper has no options of its own.".to_string(),
+                _ if elsewhere => "It is an option of the user mapping.".to_string(),
+                (_, Some(option)) => format!("Perhaps you meant the option \"{option}\"."),
+                (valid, None) => format!("Valid options: {}.", valid.join(", ")),
             };
             Err(Error::new(SqlState(*b"HV00D"), format!("invalid option \"{name}\"")).hint(hint))
         }
@@ -48,7 +52,10 @@ mod tests {
             assert!(options.len() > 3 && validate(&options, catalog).is_ok(), "{hint}");
         }
         assert_eq!(hint("pg_foreign_data_wrapper"), "This wrapper has no options of its own.");
-        assert!(validate(&["password=1".into()], "pg_foreign_server").is_err());
+        let misplaced = |option: &str| validate(&[option.into()], "pg_foreign_server").unwrap_err().hint.unwrap();
+        assert_eq!(misplaced("password=1"), "It is an option of the user mapping.");
+        assert_eq!(misplaced("user=1"), "It is an option of the user mapping.");
+        assert_eq!(misplaced("hots=1"), "Perhaps you meant the option \"host\".");
         assert!(validate(&["password=1".into()], "pg_user_mapping").is_ok());
         assert!(validate(&["host=1".into()], "pg_user_mapping").is_err());
     }
