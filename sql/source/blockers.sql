@@ -1,8 +1,8 @@
 -- Who holds locks that a reader has to wait for.
 -- Run on: source. PostgreSQL 13 and later.
--- Returns: one JSON string per lock.
-SELECT to_json(format('%I.%I is %s by process %s (%s): %s', n.nspname, c.relname,
-                      CASE WHEN l.granted THEN 'locked' ELSE 'about to be locked' END, l.pid, a.usename, left(a.query, 100)))::text
+-- Returns: one JSON string per lock, without what the other session runs: a statement may hold a password.
+SELECT to_json(format('%I.%I is %s by process %s (%s)', n.nspname, c.relname,
+                      CASE WHEN l.granted THEN 'locked' ELSE 'about to be locked' END, l.pid, a.usename))::text
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_class c ON c.oid = l.relation
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

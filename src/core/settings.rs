@@ -35,6 +35,11 @@ fn split(list: &str) -> Vec<String> {
     items
 }
 
+/// The name alone of a stored `name=value`, for messages: of the value nobody knows how secret it is.
+pub fn name(setting: &str) -> &str {
+    setting.split('=').next().unwrap_or_default()
+}
+
 /// `ALTER <what> SET name = value` for a stored `name=value`; None for anything else.
 pub fn statement(what: &str, setting: &str) -> Option<String> {
     let (name, value) = setting.split_once('=')?;

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// How often a wait comes back by itself, at the latest.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+const IN_CLEAR: &str = "Have the source ask for scram-sha-256, or set sslmode to verify-full; require_auth \"password\" sends it in clear.";
+
 /// For how long the source may leave this side waiting.
 #[derive(Clone, Copy)]
 pub struct Patience {
@@ -119,12 +121,16 @@ impl Connection {
     }
 
     fn cannot_connect(&self) -> Error {
+        let message = self.message();
+        let in_clear = message.contains("server requested a cleartext password");
         let error = Error::new(SqlState::CANNOT_CONNECT, "could not connect to the source");
-        let error = error.detail(self.message()).on(Side::Source);
+        let error = error.detail(message).on(Side::Source);
         // SAFETY: the connection lives.
-        match unsafe { libpq_sys::PQconnectionNeedsPassword(self.raw) } {
-            1 => error.hint(password::missing(&self.params)),
-            _ => error,
+        let lacks_password = unsafe { libpq_sys::PQconnectionNeedsPassword(self.raw) } == 1;
+        match (in_clear, lacks_password) {
+            (true, _) => error.hint(IN_CLEAR),
+            (false, true) => error.hint(password::missing(&self.params)),
+            (false, false) => error,
         }
     }
 

@@ -13,6 +13,8 @@ pub struct Keyword {
     pub secret: bool,
     /// A debugging option, not for users.
     pub debug: bool,
+    /// What it is unless a connection says otherwise: by this process's environment, else by libpq.
+    default: Option<String>,
 }
 
 /// Every connection parameter that the libpq in use knows.
@@ -26,6 +28,7 @@ pub fn keywords() -> Vec<Keyword> {
                 name: ffi::string(option.keyword)?,
                 secret: shown.contains('*'),
                 debug: shown.contains('D'),
+                default: ffi::string(option.val),
             })
         });
         libpq_sys::PQconninfoFree(options);
@@ -86,6 +89,26 @@ impl Params {
             Error::new(SqlState::INVALID_PARAMETER, message)
         })?;
         Ok(u32::try_from(seconds).ok().filter(|seconds| *seconds > 0))
+    }
+
+    /// Unless the user says how to authenticate, or who answers is known by a certificate, nobody at a
+    /// network's other end gets a password in clear by asking for it. A service has parameters of its
+    /// own, which this would overrule; libpq before 16 cannot do it.
+    pub fn refuse_clear_password(&mut self) {
+        let known = keywords();
+        let value = |name: &str| {
+            let default = || known.iter().find(|keyword| keyword.name == name)?.default.as_deref();
+            self.get(name).or_else(default).unwrap_or_default()
+        };
+        let is_known = known.iter().any(|keyword| keyword.name == "require_auth");
+        let is_local = value("hostaddr").is_empty()
+            && value("host").split(',').all(|host| host.is_empty() || host.starts_with(['/', '@']));
+        let is_certain = ["verify-ca", "verify-full"].contains(&value("sslmode"));
+        let is_said =
+            self.get("require_auth").is_some() || !value("require_auth").is_empty() || !value("service").is_empty();
+        if is_known && !is_local && !is_certain && !is_said {
+            self.set("require_auth", "!password");
+        }
     }
 
     fn is_secret(name: &str) -> bool {

@@ -12,6 +12,7 @@ mod index;
 pub mod lock;
 pub mod report;
 pub mod rights;
+pub mod secret;
 pub mod session;
 pub mod shared;
 pub mod spi;

@@ -2,7 +2,18 @@
 //! reaches a worker without touching a table, a file or an argument list.
 
 use crate::error::{Error, Result, SqlState};
-use pgrx::pg_sys;
+use pgrx::{pg_guard, pg_sys};
+
+/// The content may hold a password: its maker overwrites it with zeros, also where the process is ended
+/// and runs no destructor.
+#[pg_guard]
+unsafe extern "C-unwind" fn wipe(segment: *mut pg_sys::dsm_segment, _argument: pg_sys::Datum) {
+    // SAFETY: called before the segment is unmapped.
+    unsafe {
+        let size = pg_sys::dsm_segment_map_length(segment);
+        std::ptr::write_bytes(pg_sys::dsm_segment_address(segment).cast::<u8>(), 0, size);
+    }
+}
 
 /// A segment; unmapped when dropped, and gone when the last process has unmapped it.
 pub struct Segment {
@@ -18,6 +29,7 @@ impl Segment {
         unsafe {
             let raw = pg_sys::dsm_create(header + content.len(), 0);
             pg_sys::dsm_pin_mapping(raw);
+            pg_sys::on_dsm_detach(raw, Some(wipe), pg_sys::Datum::from(0));
             let base = pg_sys::dsm_segment_address(raw).cast::<u8>();
             base.cast::<u64>().write(content.len() as u64);
             std::ptr::copy_nonoverlapping(content.as_ptr(), base.add(header), content.len());
@@ -58,11 +70,7 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        // SAFETY: mapped by `create`; content is overwritten first, it may hold a password.
-        unsafe {
-            let size = pg_sys::dsm_segment_map_length(self.raw);
-            std::ptr::write_bytes(pg_sys::dsm_segment_address(self.raw).cast::<u8>(), 0, size);
-            pg_sys::dsm_detach(self.raw);
-        }
+        // SAFETY: mapped by `create`, and detached once.
+        unsafe { pg_sys::dsm_detach(self.raw) };
     }
 }

@@ -29,6 +29,7 @@ pub fn resolve(source: &str) -> Result<Params> {
     params.set_default("keepalives_interval", "10");
     params.set_default("keepalives_count", "3");
     params.set_default("tcp_user_timeout", "60000");
+    params.refuse_clear_password();
     Ok(params)
 }
 

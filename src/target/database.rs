@@ -224,6 +224,7 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
     }
     for group in &database.settings {
         for setting in &group.settings {
+            let name = settings::name(setting);
             // Left behind by an unfinished restore, it would switch TimescaleDB off here.
             if setting.starts_with("timescaledb.restoring=") {
                 continue;
@@ -231,7 +232,7 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
             // It keeps writers from the source while it is migrated, and would from its successor.
             let read_only = setting.strip_prefix("default_transaction_read_only=");
             if group.role.is_none() && read_only.is_some_and(|on| !["off", "false", "no", "0"].contains(&on)) {
-                warnings.push(format!("setting {setting} of the database was left out: it would refuse writes here"));
+                warnings.push(format!("setting {name} of the database was left out: it would refuse writes here"));
                 continue;
             }
             let what = match &group.role {
@@ -239,7 +240,7 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
                 None => object.clone(),
             };
             if let Some(statement) = settings::statement(&what, setting) {
-                attempt(&statement, &mut warnings, &format!("setting {setting} of the database was left out"))?;
+                attempt(&statement, &mut warnings, &format!("setting {name} of the database was left out"))?;
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::core::options::{Keep, Options};
 use crate::core::settings;
 use crate::error::Result;
 use crate::pg::catch::subtransaction;
-use crate::pg::spi;
+use crate::pg::{secret, spi};
 use crate::source::inventory::Ask;
 use crate::target::schema;
 use serde::Deserialize;
@@ -84,15 +84,11 @@ pub fn passwords(source: &mut impl Ask, superuser: bool) -> Result<HashMap<Strin
 /// Makes the roles with attributes, settings and memberships, in the current transaction;
 /// returns warnings.
 pub fn make(roles: &[Role], passwords: &HashMap<String, String>) -> Result<Vec<String>> {
-    // A verifier must not reach the server's log with a statement that fails.
-    spi::set_local("log_min_error_statement", "panic")?;
-    spi::set_local("log_statement", "none")?;
-    spi::set_local("log_error_verbosity", "terse")?;
     #[cfg(feature = "pg18")]
     spi::set_local("md5_password_warnings", "off")?;
     for role in roles.iter().filter(|role| !role.here) {
         let create = role.create(passwords.get(&role.name));
-        schema::making(&format!("role {}", role.name), None, || spi::execute(&create, &[]))?;
+        schema::making(&format!("role {}", role.name), None, || secret::execute(&create))?;
     }
     let mut warnings = Vec::new();
     for role in roles {
@@ -106,7 +102,11 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>) -> Result<Vec<S
         }
         for setting in &role.settings {
             if let Some(statement) = settings::statement(&format!("ROLE {name}"), setting) {
-                attempt(&statement, &mut warnings, &format!("setting {setting} of role {} was left out", role.name))?;
+                attempt(
+                    &statement,
+                    &mut warnings,
+                    &format!("setting {} of role {} was left out", settings::name(setting), role.name),
+                )?;
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::core::options::{Connections, Keep, Options, Policies};
 use crate::core::plan;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::subtransaction;
-use crate::pg::{session, spi};
+use crate::pg::{secret, session, spi};
 use crate::source::inventory::{self, Here};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -153,6 +153,10 @@ impl Maker {
         if !self.wants(entry) {
             return Ok(None);
         }
+        if entry.desc == "USER MAPPING" {
+            let make = || secret::execute(&entry.portable_definition());
+            return making(&entry.object(), None, make).map(|()| None);
+        }
         let run = || self.statements(entry).iter().try_for_each(|statement| run(entry, statement));
         if entry.desc != "ACL" || entry.dependencies.iter().any(|id| plan.makes(*id)) {
             return run().map(|()| None);
@@ -176,9 +180,7 @@ impl Maker {
 /// Runs a statement of the dump. PostgreSQL's errors unwind past this frame to the transaction's
 /// end, where [`describe`] adds what was being made.
 fn run(entry: &Entry, statement: &str) -> Result<()> {
-    // The options of a user mapping hold a password.
-    let shown = (entry.desc != "USER MAPPING").then_some(statement);
-    making(&entry.object(), shown, || spi::execute(statement, &[]).map(drop))
+    making(&entry.object(), Some(statement), || spi::execute(statement, &[]).map(drop))
 }
 
 thread_local! {

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a database that there is not, or takes nobody", database),
     Test::apache("a service that there is not", service),
     Test::apache("a password from a passfile", passfile),
+    Test::apache("a password is not sent in clear unasked", clear_password),
     Test::apache("no encryption", encryption),
     Test::apache("encryption with a key that has a password", client_key),
 ];
@@ -150,6 +151,23 @@ fn passfile(edition: Edition) {
     pair.migrate();
     assert_same(&pair);
     pair.source.sql("DROP ROLE connect_passfile");
+}
+
+fn clear_password(edition: Edition) {
+    let source = Arc::new(of_edition(edition, &[]));
+    let rules = source.data().join("pg_hba.conf");
+    let before = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("host all all all password\n{before}")).unwrap();
+    let pair = Pair::between("connect_clear", source, shared_target(edition));
+    pair.source.sql("SELECT pg_reload_conf()");
+    let refused = "SELECT status || ' ' || detail || ' ' || hint FROM migrate_preflight('old') WHERE \"check\" = 'connection'";
+    cluster::poll("the rule to be read", || pair.target.value(refused).contains("server requested a cleartext password"));
+    assert!(pair.target.value(refused).contains("require_auth \"password\" sends it in clear"));
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["cleartext password", "scram-sha-256"]);
+    reach(&pair, "ADD require_auth 'password'");
+    pair.source.sql("CREATE TABLE t (n int)");
+    pair.migrate();
+    assert_same(&pair);
 }
 
 fn encryption(edition: Edition) {

@@ -2,9 +2,13 @@
 
 use crate::slow;
 use cluster::suite::Test;
-use cluster::{Edition, Pair};
+use cluster::{Edition, Pair, of_edition, shared_source};
+use std::sync::Arc;
 
-pub const TESTS: &[Test] = &[Test::apache("leave no trace", leave_no_trace)];
+pub const TESTS: &[Test] = &[
+    Test::apache("leave no trace", leave_no_trace),
+    Test::apache("pass as no statements", no_statements),
+];
 
 const SECRET: &str = "bWVsdGVkIHNub3c";
 
@@ -71,4 +75,34 @@ fn leave_no_trace(edition: Edition) {
     client.simple_query(&format!("SELECT * FROM migrate_verify(1, source => '{source}')")).unwrap();
     let log = pair.target.cluster.log_since(before);
     assert!(!log.contains(SECRET), "{log}");
+}
+
+/// What keeps statements, for its users to read, or writes them to the log sees none with a secret.
+fn no_statements(edition: Edition) {
+    let target = Arc::new(of_edition(edition, &[
+        ("shared_preload_libraries", "timescaledb,pg_stat_statements"),
+        ("pg_stat_statements.track", "all"),
+        ("log_statement", "all"),
+        ("log_min_duration_statement", "0"),
+    ]));
+    let pair = Pair::between("secrets_statements", shared_source(edition), target);
+    pair.source.sql(&format!(
+        "DROP ROLE IF EXISTS kept_secret; CREATE ROLE kept_secret LOGIN PASSWORD '{SECRET}'; CREATE TABLE t (); ALTER TABLE t OWNER TO kept_secret;
+         CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
+         CREATE USER MAPPING FOR kept_secret SERVER far OPTIONS (user 'me', password '{SECRET}')"
+    ));
+    let verifier = "SELECT rolpassword FROM pg_authid WHERE rolname = 'kept_secret'";
+    let mapping = "SELECT array_agg(o ORDER BY o) FROM pg_user_mappings, unnest(umoptions) o WHERE srvname = 'far'";
+    pair.target.sql("CREATE EXTENSION pg_stat_statements");
+    let before = pair.target.cluster.log_length();
+    pair.migrate();
+    for arrives in [verifier, mapping] {
+        assert_eq!(pair.source.value(arrives), pair.target.value(arrives));
+    }
+    let verifier = pair.target.value(verifier);
+    let seen = pair.target.value("SELECT string_agg(query, E'\n') FROM pg_stat_statements");
+    assert!(seen.contains("CREATE TABLE public.t"), "{seen}");
+    for text in [seen, pair.target.cluster.log_since(before)] {
+        assert!(!text.contains(SECRET) && !text.contains(&verifier), "{text}");
+    }
 }
