@@ -66,6 +66,7 @@ SELECT json_build_object(
     'check_schema', j.check_schema,
     'check_name', j.check_name,
     'owner', pg_get_userbyid(j.owner),
+    'of_superuser', EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = j.owner AND r.rolsuper),
     'scheduled', j.scheduled,
     'fixed_schedule', j.fixed_schedule,
     'initial_start', j.initial_start,

@@ -53,6 +53,8 @@ SELECT json_build_object(
     'name', r.rolname,
     'bootstrap', r.oid = 10,
     'predefined', r.oid < 16384 AND r.rolname LIKE 'pg\_%',
+    -- By itself, not only as a member of another or as one with members.
+    'used', r.oid IN (SELECT role FROM used),
     'superuser', r.rolsuper,
     'inherit', r.rolinherit,
     'create_role', r.rolcreaterole,

@@ -9,6 +9,8 @@ pub enum Roles {
     /// Make the roles that own or are granted something and that the target lacks.
     #[default]
     Used,
+    /// Besides, make memberships in which one of the two roles is here already.
+    Merge,
     /// Make none; a missing one is an error.
     None,
 }
@@ -310,7 +312,11 @@ mod tests {
             ),
             (r#"{"jobs": null}"#, "invalid value for option \"jobs\": null", "Expected a whole number from 1 to 1000."),
             (r#"{"wait": 1}"#, "invalid value for option \"wait\": integer 1", "Expected a boolean."),
-            (r#"{"roles": "all"}"#, "invalid value for option \"roles\": \"all\"", "Expected \"used\" or \"none\"."),
+            (
+                r#"{"roles": "all"}"#,
+                "invalid value for option \"roles\": \"all\"",
+                "Expected one of \"used\", \"merge\", \"none\".",
+            ),
             (r#"{"roles": 3}"#, "invalid value for option \"roles\"", "Expected a string."),
             (r#"{"split_bytes": -1}"#, "split_bytes must not be negative: -1", ""),
             ("[]", "options must be a JSON object", ""),

@@ -197,10 +197,10 @@ impl Migration<'_> {
             database::close()
         })?;
         let mut all = Vec::new();
-        if options.roles == Roles::Used {
+        if options.roles != Roles::None {
             let roles = transaction(|| roles::needed(&mut keeper.connection, &self.inventory.jobs, options))?;
             let passwords = roles::passwords(&mut keeper.connection, self.inventory.server.superuser)?;
-            all.push(Piece::new(None, move || roles::make(&roles, &passwords)));
+            all.push(Piece::new(None, move || roles::make(&roles, &passwords, options)));
         }
         all.extend(self.entries(Stage::PreData));
         for root in self.inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {

@@ -3,7 +3,7 @@
 use crate::core::analyze;
 use crate::core::archive::Stage;
 use crate::core::inventory::Server;
-use crate::core::options::{Caggs, Level, Options, Policies, Roles};
+use crate::core::options::{Caggs, Keep, Level, Options, Policies, Roles};
 use crate::core::plan::{self, Task, Work};
 use crate::core::recompute;
 use crate::core::scope::Left;
@@ -66,10 +66,13 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let maker = target::Maker::new(&inventory, options)?;
     let mut steps: Vec<Step> = scope.left.into_iter().map(left).collect();
 
-    if options.roles == Roles::Used {
-        for role in roles::needed(&mut source, &inventory.jobs, options)?.into_iter().filter(|role| !role.here) {
-            steps.push(step("schema", format!("ROLE {}", role.name), "CREATE ROLE", "missing here"));
+    for role in roles::needed(&mut source, &inventory.jobs, options)? {
+        let name = format!("ROLE {}", role.name);
+        if options.roles != Roles::None && !role.here {
+            steps.push(step("schema", name.clone(), "CREATE ROLE", "missing here"));
         }
+        let noted = role.notices(options).into_iter();
+        steps.extend(noted.map(|notice| step("schema", name.clone(), "", notice.detail)));
     }
     let made = |stage: Stage| plan.stage(stage).iter().filter(|entry| maker.wants(entry));
     steps.extend(made(Stage::PreData).map(|entry| step("schema", entry.object(), "pg_dump", "")));
@@ -151,7 +154,8 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(made(Stage::Publication).map(|entry| step("publications", entry.object(), "SQL", "")));
     for job in &inventory.jobs {
         let name = job["application_name"].as_str().unwrap_or_default();
-        let paused = options.policies == Policies::Paused || job["scheduled"] == false;
+        let changes_hands = options.owners == Keep::Drop && target::changes_hands(job);
+        let paused = options.policies == Policies::Paused || changes_hands || job["scheduled"] == false;
         steps.push(step("jobs", format!("JOB {name}"), "create_job", if paused { "paused" } else { "" }));
     }
     steps.extend(made(Stage::Last).map(|entry| step("jobs", entry.object(), "SQL", "")));

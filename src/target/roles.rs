@@ -1,8 +1,9 @@
 //! The roles that the database needs and this server lacks. Roles that are here already stay
-//! as they are.
+//! as they are: they may be somebody else's of the same name, so they become members of none, and
+//! none of them, unless the options ask for it.
 
 use crate::core::name::{literal, quoted};
-use crate::core::options::{Keep, Options};
+use crate::core::options::{Keep, Options, Roles};
 use crate::core::settings;
 use crate::error::Result;
 use crate::pg::catch::subtransaction;
@@ -19,6 +20,8 @@ pub struct Role {
     pub predefined: bool,
     /// A policy or a user mapping names it, so it is needed whoever owns the objects.
     named: bool,
+    /// It owns or is granted something, or is named.
+    used: bool,
     superuser: bool,
     inherit: bool,
     create_role: bool,
@@ -31,9 +34,11 @@ pub struct Role {
     comment: Option<String>,
     settings: Vec<String>,
     member_of: Vec<Membership>,
-    /// It exists here, and only becomes a member of roles that do not.
     #[serde(skip)]
     pub here: bool,
+    /// It was here before the run, and gets what on the source is the role's of its name.
+    #[serde(skip)]
+    pub gains: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +47,15 @@ struct Membership {
     admin: bool,
     inherit: Option<bool>,
     set: Option<bool>,
+    /// One of the two roles was here before the run.
+    #[serde(skip)]
+    merges: bool,
+}
+
+/// What somebody has to know of a role before it is made or used.
+pub struct Notice {
+    pub detail: String,
+    pub hint: &'static str,
 }
 
 #[derive(Deserialize)]
@@ -50,8 +64,8 @@ struct Password {
     password: String,
 }
 
-/// The roles that the source's database and these jobs of it need under these options and that
-/// this server lacks, and those here that are members of one.
+/// The roles that the source's database and these jobs of it need under these options: those that
+/// this server lacks, and of those here the ones that gain something.
 pub fn needed(source: &mut impl Ask, jobs: &[serde_json::Value], options: &Options) -> Result<Vec<Role>> {
     let owners: Vec<String> = jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
     let sql = include_str!("../../sql/inventory/roles.sql")
@@ -59,16 +73,27 @@ pub fn needed(source: &mut impl Ask, jobs: &[serde_json::Value], options: &Optio
     let mut roles: Vec<Role> = source.ask(&sql)?;
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
     roles.retain(|role| (all || role.named) && !role.predefined);
-    let here: HashSet<String> =
-        spi::json_rows::<String>("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?.into_iter().collect();
+    let here: HashMap<String, (bool, bool)> =
+        spi::json_rows::<(String, bool, bool)>(include_str!("../../sql/target/roles.sql"), &[])?
+            .into_iter()
+            .map(|(name, superuser, ours)| (name, (superuser, ours)))
+            .collect();
     let missing: HashSet<String> =
-        roles.iter().filter(|role| !here.contains(&role.name)).map(|role| role.name.clone()).collect();
-    for role in roles.iter_mut().filter(|role| here.contains(&role.name)) {
-        (role.here, role.comment) = (true, None);
-        role.settings.clear();
-        role.member_of.retain(|of| missing.contains(&of.role));
+        roles.iter().filter(|role| !here.contains_key(&role.name)).map(|role| role.name.clone()).collect();
+    let was_here = |name: &str| here.get(name).is_some_and(|(_, ours)| !ours);
+    for role in &mut roles {
+        let merges = was_here(&role.name);
+        if let Some((superuser, _)) = here.get(&role.name) {
+            (role.here, role.comment) = (true, None);
+            role.gains = merges && role.used && !superuser;
+            role.settings.clear();
+            role.member_of.retain(|of| missing.contains(&of.role));
+        }
+        for of in &mut role.member_of {
+            of.merges = merges || (was_here(&of.role) && !of.is_predefined());
+        }
     }
-    roles.retain(|role| !role.here || !role.member_of.is_empty());
+    roles.retain(|role| !role.here || role.gains || !role.member_of.is_empty());
     Ok(roles)
 }
 
@@ -83,7 +108,7 @@ pub fn passwords(source: &mut impl Ask, superuser: bool) -> Result<HashMap<Strin
 
 /// Makes the roles with attributes, settings and memberships, in the current transaction;
 /// returns warnings.
-pub fn make(roles: &[Role], passwords: &HashMap<String, String>) -> Result<Vec<String>> {
+pub fn make(roles: &[Role], passwords: &HashMap<String, String>, options: &Options) -> Result<Vec<String>> {
     #[cfg(feature = "pg18")]
     spi::set_local("md5_password_warnings", "off")?;
     for role in roles.iter().filter(|role| !role.here) {
@@ -96,7 +121,7 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>) -> Result<Vec<S
         if let Some(comment) = &role.comment {
             spi::execute(&format!("COMMENT ON ROLE {name} IS {}", literal(comment)), &[])?;
         }
-        for membership in &role.member_of {
+        for membership in role.member_of.iter().filter(|of| of.is_made(options)) {
             let statement = membership.grant(&name);
             attempt(&statement, &mut warnings, &format!("role {} is no member of {}", role.name, membership.role))?;
         }
@@ -125,6 +150,48 @@ pub fn attempt(statement: &str, warnings: &mut Vec<String>, otherwise: &str) -> 
 }
 
 impl Role {
+    /// What the source's roles get here by their names, or what these may do beyond this database.
+    pub fn notices(&self, options: &Options) -> Vec<Notice> {
+        const SAME: &str = "If it is not the same, rename one of the two roles first.";
+        let mut notices = Vec::new();
+        let mut notice = |detail: String, hint| notices.push(Notice { detail, hint });
+        if self.gains {
+            notice(
+                "is here already, and gets what the role of that name owns or is granted on the source".into(),
+                SAME,
+            );
+        }
+        if options.roles == Roles::None {
+            return notices;
+        }
+        for of in self.member_of.iter().filter(|of| of.merges) {
+            match of.is_made(options) {
+                true => notice(format!("becomes a member of {}, and one of the two is here already", of.role), SAME),
+                false => notice(
+                    format!("does not become a member of {}, as one of the two is here already", of.role),
+                    "The option \"roles\": \"merge\" makes it one; or GRANT it afterwards.",
+                ),
+            }
+        }
+        if !self.here {
+            let rights = [
+                (self.superuser, "SUPERUSER"),
+                (self.create_role, "CREATEROLE"),
+                (self.replication, "REPLICATION"),
+                (self.bypass_rls, "BYPASSRLS"),
+            ];
+            let rights = rights.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
+            let groups =
+                self.member_of.iter().filter(|of| of.is_predefined()).map(|of| format!("membership in {}", of.role));
+            let rights: Vec<String> = rights.chain(groups).collect();
+            if !rights.is_empty() {
+                let detail = format!("is made with {}, which reaches beyond this database", rights.join(", "));
+                notice(detail, "Create it here first if it is to have less.");
+            }
+        }
+        notices
+    }
+
     fn create(&self, password: Option<&String>) -> String {
         let flag = |on: bool, name: &str| format!(" {}{name}", if on { "" } else { "NO" });
         let mut sql = format!("CREATE ROLE {} WITH", quoted(&self.name));
@@ -151,6 +218,15 @@ impl Role {
 }
 
 impl Membership {
+    /// Names that begin so are PostgreSQL's own.
+    fn is_predefined(&self) -> bool {
+        self.role.starts_with("pg_")
+    }
+
+    fn is_made(&self, options: &Options) -> bool {
+        !self.merges || options.roles == Roles::Merge
+    }
+
     fn grant(&self, member: &str) -> String {
         let mut options = Vec::new();
         if self.admin {

@@ -331,6 +331,11 @@ pub fn cagg_state(inventory: &Inventory, later: Option<&Inventory>) -> Result<()
         .map(drop)
 }
 
+/// Whether a job runs code of an ordinary role's, which without its owner would be a superuser's.
+pub fn changes_hands(job: &serde_json::Value) -> bool {
+    job["kind"] == "action" && job["of_superuser"] == false
+}
+
 /// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit. One that
 /// needs something which is not here is left out, with a warning: no reason to end here. Of
 /// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
@@ -346,7 +351,8 @@ pub fn jobs(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<
             fields.remove("owner");
         }
         let name = job["application_name"].as_str().unwrap_or_default();
-        let arguments = [spi::json(&spec)?, (policies == Policies::Paused).into()];
+        let paused = policies == Policies::Paused || (!maker.owners && changes_hands(job));
+        let arguments = [spi::json(&spec)?, paused.into()];
         let make = || spi::execute("SELECT timescale_migrate.create_job($1, $2)", &arguments).map(drop);
         making(&format!("job {name}"), Some("create_job"), || match subtransaction(make) {
             Err(error) if matches!(&error.code.0, b"42883" | b"42704" | b"42P01") => {

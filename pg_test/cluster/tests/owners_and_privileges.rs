@@ -9,6 +9,8 @@ pub const TESTS: &[Test] = &[
     Test::apache("roles none: the missing ones are named", roles_none),
     Test::apache("dropped", dropped),
     Test::apache("existing roles are untouched", existing_roles),
+    Test::apache("a role of the same name becomes a member of nothing unasked", namesake),
+    Test::community("dropped owners: what would run with more rights is named, and paused", more_rights),
 ];
 
 /// A source whose objects belong to roles with a prefix of the test's own: roles are the
@@ -107,10 +109,73 @@ fn existing_roles(edition: Edition) {
     let pair = Pair::new("existing_roles", edition);
     fill(&pair, "existing_roles");
     pair.target.sql("CREATE ROLE existing_roles_owner NOLOGIN CONNECTION LIMIT 77");
-    pair.migrate();
+    pair.migrate_with(r#"'{"roles": "merge"}'"#);
     // But for what they are members of that was not here.
     assert!(pair.target.is("SELECT pg_has_role('existing_roles_owner', 'existing_roles_group', 'MEMBER')"));
     let role = "SELECT rolcanlogin || ' ' || rolconnlimit FROM pg_roles WHERE rolname = 'existing_roles_owner'";
     assert_eq!(pair.target.value(role), "false 77");
     assert_same(&pair);
+}
+
+/// On the target there is somebody else by the name of a source's superuser's friend, and a group
+/// that may more than the source's.
+fn namesake(edition: Edition) {
+    let pair = Pair::plain("namesake", edition);
+    let drop = "DROP ROLE IF EXISTS namesake_alice, namesake_dba, namesake_bob, namesake_group";
+    pair.source.sql(&format!(
+        "{drop}; CREATE ROLE namesake_dba SUPERUSER; CREATE ROLE namesake_group; CREATE ROLE namesake_alice LOGIN IN ROLE namesake_dba;
+         CREATE ROLE namesake_bob LOGIN IN ROLE namesake_group, pg_write_all_data;
+         CREATE TABLE t (); ALTER TABLE t OWNER TO namesake_alice; CREATE TABLE u (); GRANT SELECT ON u TO namesake_bob"
+    ));
+    pair.target.sql(&format!("{drop}; CREATE ROLE namesake_alice LOGIN; CREATE ROLE namesake_group SUPERUSER"));
+    let same = "If it is not the same, rename one of the two roles first.";
+    let merge = "The option \"roles\": \"merge\" makes it one; or GRANT it afterwards.";
+    let less = "Create it here first if it is to have less.";
+    let alice = format!(
+        "warning | namesake_alice | is here already, and gets what the role of that name owns or is granted on the source | {same}"
+    );
+    let rows = [
+        alice.clone(),
+        format!("warning | namesake_alice | does not become a member of namesake_dba, as one of the two is here already | {merge}"),
+        format!("warning | namesake_bob | does not become a member of namesake_group, as one of the two is here already | {merge}"),
+        format!("warning | namesake_bob | is made with membership in pg_write_all_data, which reaches beyond this database | {less}"),
+        format!("warning | namesake_dba | is made with SUPERUSER, which reaches beyond this database | {less}"),
+        "ok | namesake_bob, namesake_dba | will be made".to_string(),
+    ];
+    assert_eq!(pair.preflight("roles"), rows);
+    let asked = pair.preflight_with("roles", r#"{"roles": "merge"}"#);
+    assert!(asked[1].contains("namesake_alice | becomes a member of namesake_dba, and one of the two is here already"), "{asked:?}");
+    let plan = pair.target.value("SELECT string_agg(concat_ws(' ', object, method, note), E'\\n') FROM migrate_plan('old') WHERE object LIKE 'ROLE %'");
+    assert!(plan.contains("ROLE namesake_alice  is here already, and gets"), "{plan}");
+    assert!(plan.contains("ROLE namesake_dba CREATE ROLE missing here"), "{plan}");
+    pair.migrate();
+    let member = |role: &str, of: &str| pair.target.is(&format!("SELECT pg_has_role('{role}', '{of}', 'MEMBER')"));
+    assert!(!member("namesake_alice", "namesake_dba") && !member("namesake_bob", "namesake_group"));
+    assert!(member("namesake_bob", "pg_write_all_data"));
+    assert!(pair.messages().contains("namesake_alice: does not become a member of namesake_dba"), "{}", pair.messages());
+}
+
+fn more_rights(edition: Edition) {
+    let pair = Pair::new("more_rights", edition);
+    pair.source.each(&[
+        "DROP ROLE IF EXISTS more_rights_owner",
+        "CREATE ROLE more_rights_owner LOGIN",
+        "CREATE FUNCTION who() RETURNS name LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user'",
+        "CREATE FUNCTION mine() RETURNS name LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user'",
+        "ALTER FUNCTION who() OWNER TO more_rights_owner",
+        "CREATE PROCEDURE act(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1'",
+        "SELECT add_job('act', '1 day', initial_start => '2100-01-01 UTC')",
+        "GRANT CREATE ON SCHEMA public TO more_rights_owner",
+        "SET ROLE more_rights_owner; SELECT add_job('act', '2 days', initial_start => '2100-01-01 UTC')",
+    ]);
+    let options = r#"{"owners": "drop"}"#;
+    let rows = pair.preflight_with("owners", options);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let function = "warning | public.who() | is SECURITY DEFINER and more_rights_owner's: here it runs with the caller's rights";
+    assert!(rows[0].starts_with(function), "{rows:?}");
+    assert!(rows[1].contains("is more_rights_owner's: here it would run with the caller's rights, and arrives paused"), "{rows:?}");
+    pair.migrate_with(&format!("'{options}'"));
+    let scheduled = "SELECT string_agg(schedule_interval || ' ' || scheduled, ', ' ORDER BY schedule_interval)
+        FROM _timescaledb_config.bgw_job WHERE proc_name = 'act'";
+    assert_eq!(pair.target.value(scheduled), "1 day true, 2 days false");
 }

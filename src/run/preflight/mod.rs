@@ -186,6 +186,7 @@ pub fn check(
     report.objects(scope);
     objects::overloads(report, source)?;
     objects::needed_roles(report, source, inventory, options)?;
+    objects::change_hands(report, source, inventory, options)?;
     objects::extensions(report, source)?;
     let database = database::read(source)?;
     if database.large_objects.count > 0 && !database.large_objects.readable {

@@ -2,12 +2,12 @@
 
 use super::{Report, Status};
 use crate::core::inventory::{Inventory, OSM, PG_CONSTRAINT, Server};
-use crate::core::options::{Keep, Options, Roles};
+use crate::core::options::{Keep, Options, Policies, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
 use crate::source::inventory::{self, Ask, Here};
-use crate::target::{database, roles};
+use crate::target::{database, roles, schema};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
@@ -108,10 +108,15 @@ pub(super) fn needed_roles(
 ) -> Result<()> {
     let server = &inventory.server;
     let mut missing = roles::needed(source, &inventory.jobs, options)?;
+    for role in &missing {
+        for notice in role.notices(options) {
+            report.add("roles", Status::Warning, role.name.clone(), notice.detail, notice.hint);
+        }
+    }
     missing.retain(|role| !role.here);
     let unknown = missing.iter().filter(|role| role.login && !server.superuser);
     let unknown: Vec<&str> = unknown.map(|role| role.name.as_str()).collect();
-    if options.roles == Roles::Used && !unknown.is_empty() {
+    if options.roles != Roles::None && !unknown.is_empty() {
         report.add(
             "roles",
             Status::Warning,
@@ -122,7 +127,9 @@ pub(super) fn needed_roles(
     }
     let missing: Vec<String> = missing.into_iter().map(|role| role.name).collect();
     match options.roles {
-        Roles::Used if !missing.is_empty() => report.add("roles", Status::Ok, missing.join(", "), "will be made", ""),
+        Roles::Used | Roles::Merge if !missing.is_empty() => {
+            report.add("roles", Status::Ok, missing.join(", "), "will be made", "")
+        }
         Roles::None => {
             for role in missing {
                 report.add(
@@ -134,9 +141,47 @@ pub(super) fn needed_roles(
                 );
             }
         }
-        Roles::Used => {}
+        Roles::Used | Roles::Merge => {}
     }
     report.settle("roles", "all roles", "exist here or are not needed");
+    Ok(())
+}
+
+/// What without its owner runs with the caller's rights.
+pub(super) fn change_hands(
+    report: &mut Report,
+    source: &mut Connection,
+    inventory: &Inventory,
+    options: &Options,
+) -> Result<()> {
+    if options.owners == Keep::Keep {
+        return Ok(());
+    }
+    for (function, owner) in source.ask::<(String, String)>(include_str!("../../../sql/source/definers.sql"))? {
+        report.add(
+            "owners",
+            Status::Warning,
+            function,
+            format!(
+                "is SECURITY DEFINER and {owner}'s: here it runs with the caller's rights, for whoever may execute it"
+            ),
+            "ALTER FUNCTION ... OWNER TO ..., or REVOKE EXECUTE from PUBLIC.",
+        );
+    }
+    let copied = options.policies == Policies::Copy;
+    for job in inventory.jobs.iter().filter(|job| copied && job["scheduled"] == true && schema::changes_hands(job)) {
+        report.add(
+            "owners",
+            Status::Warning,
+            format!("job {}", job["application_name"].as_str().unwrap_or_default()),
+            format!(
+                "is {}'s: here it would run with the caller's rights, and arrives paused",
+                job["owner"].as_str().unwrap_or_default()
+            ),
+            "SELECT alter_job(..., scheduled => true); lets it run.",
+        );
+    }
+    report.settle("owners", "the caller", "owns all, and runs nothing for others by it");
     Ok(())
 }
 
