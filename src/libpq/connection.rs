@@ -2,6 +2,7 @@
 
 use super::copy_out::CopyOut;
 use super::ffi;
+use super::limit::{self, Flow};
 use super::params::Params;
 use super::password;
 use super::result::{Raw, Rows};
@@ -34,6 +35,7 @@ pub struct Connection {
     pub(super) patience: Patience,
     /// How long the wait at hand has lasted without a byte.
     pub(super) quiet: Duration,
+    pub(super) flow: Flow,
     /// The second connection itself, of which no third one is asked.
     pub(super) is_probe: bool,
 }
@@ -75,8 +77,9 @@ impl Connection {
             return Err(Error::internal("libpq is out of memory"));
         }
         std::mem::forget(lease);
+        let quiet = Duration::ZERO;
         let mut connection =
-            Connection { raw, params: params.clone(), patience, quiet: Duration::ZERO, is_probe: false };
+            Connection { raw, params: params.clone(), patience, quiet, flow: Flow::new(), is_probe: false };
         // Before the first byte is read: by itself libpq writes notices to this server's log.
         // SAFETY: the connection lives; the receiver is a plain function.
         unsafe { libpq_sys::PQsetNoticeReceiver(raw, Some(ignore_notice), std::ptr::null_mut()) };
@@ -111,11 +114,15 @@ impl Connection {
                     continue;
                 }
                 interest = match ffi::connect_poll(self.raw) {
-                    ffi::POLLING_OK => return Ok(()),
+                    ffi::POLLING_OK => {
+                        self.flow.taken = true;
+                        return Ok(());
+                    }
                     ffi::POLLING_FAILED => return Err(self.cannot_connect()),
                     ffi::POLLING_READING => Interest::Read,
                     _ => Interest::Write,
                 };
+                self.flow.look(libpq_sys::PQsocket(self.raw))?;
             }
         }
     }
@@ -136,7 +143,7 @@ impl Connection {
 
     fn message(&self) -> String {
         // SAFETY: the text belongs to the connection.
-        unsafe { ffi::string(libpq_sys::PQerrorMessage(self.raw)) }.unwrap_or_default().trim().to_string()
+        unsafe { ffi::brief(libpq_sys::PQerrorMessage(self.raw)) }.unwrap_or_default().trim().to_string()
     }
 
     /// The error for a connection that no longer works.
@@ -171,15 +178,15 @@ impl Connection {
                 return Err(self.lost());
             }
             self.quiet = Duration::ZERO;
+            self.flow.most = limit::ANSWER;
+            self.flow.taken = true;
             loop {
                 match libpq_sys::PQflush(self.raw) {
                     0 => return Ok(()),
                     1 => {
                         self.wait(Interest::Write, Duration::from_millis(50), Event::SourceQuery)?;
                         // A server that is sending must be read from, or both sides wait.
-                        if libpq_sys::PQconsumeInput(self.raw) != 1 {
-                            return Err(self.lost());
-                        }
+                        self.take_in()?;
                     }
                     _ => return Err(self.lost()),
                 }
@@ -207,16 +214,19 @@ impl Connection {
     /// Waits for input and takes it in.
     pub(super) fn receive(&mut self, event: Event) -> Result<()> {
         self.wait(Interest::Read, HEARTBEAT, event)?;
-        // SAFETY: an open connection.
-        match unsafe { libpq_sys::PQconsumeInput(self.raw) } {
-            1 => Ok(()),
-            _ => Err(self.lost()),
-        }
+        self.take_in()
     }
 
     /// The next result of what was sent; `None` after the last one.
     pub(super) fn next_result(&mut self, event: Event) -> Result<Option<Raw>> {
-        // SAFETY: as above; a result returned is owned by the caller.
+        let result = self.unwanted_result(event)?;
+        self.flow.taken = true;
+        Ok(result)
+    }
+
+    /// The same of what is read off only, all of which has to be within the limit of one.
+    fn unwanted_result(&mut self, event: Event) -> Result<Option<Raw>> {
+        // SAFETY: an open connection; a result returned is owned by the caller.
         unsafe {
             while libpq_sys::PQisBusy(self.raw) != 0 {
                 self.receive(event)?;
@@ -225,15 +235,21 @@ impl Connection {
         }
     }
 
-    /// Reads off what is left of the last command, so that the next can be sent.
+    /// Reads off what is left of the last command, so that the next can be sent; not if it is so much that
+    /// there would be no end.
     fn finish(&mut self) -> Result<()> {
-        while let Some(result) = self.next_result(Event::SourceQuery)? {
+        self.flow.taken = true;
+        loop {
+            let result = match self.unwanted_result(Event::SourceQuery) {
+                Ok(Some(result)) => result,
+                Err(error) if error.code != SqlState::PROGRAM_LIMIT_EXCEEDED => return Err(error),
+                _ => return Ok(()),
+            };
             // libpq would give the same result for ever.
             if result.is_copy() {
                 return Err(result.error());
             }
         }
-        Ok(())
     }
 
     /// The rows of the last of the statements sent that gives rows; an error of any is one here.
@@ -241,7 +257,7 @@ impl Connection {
         let mut rows = Rows::default();
         while let Some(result) = self.next_result(Event::SourceQuery)? {
             match result.status() {
-                ffi::TUPLES_OK => rows = result.rows(),
+                ffi::TUPLES_OK => rows = result.rows()?,
                 ffi::COMMAND_OK | ffi::EMPTY_QUERY => {}
                 _ => {
                     let error = result.error();
@@ -256,20 +272,19 @@ impl Connection {
     /// Runs one or several statements; returns the rows of the last one that gives any.
     pub fn query(&mut self, sql: &str) -> Result<Rows> {
         self.send(sql)?;
-        self.answer().map_err(|e| e.within(format!("statement on the source: {}", summary(sql))))
+        self.answer().map_err(|e| within(e, sql))
     }
 
     /// Runs one query, and passes on each row's first column as it comes: the whole answer is in
     /// memory at no time.
     pub fn each(&mut self, sql: &str, mut row: impl FnMut(&str) -> Result<()>) -> Result<()> {
         self.send(sql)?;
-        // SAFETY: an open connection, with a query sent and no result taken.
-        unsafe { libpq_sys::PQsetSingleRowMode(self.raw) };
-        while let Some(result) = self.next_result(Event::SourceQuery)? {
+        self.row_by_row();
+        while let Some(result) = self.next_result(Event::SourceQuery).map_err(|e| within(e, sql))? {
             let taken = match result.status() {
-                ffi::SINGLE_TUPLE => result.rows().text(0, 0).and_then(&mut row),
+                ffi::SINGLE_TUPLE => result.first().and_then(|text| row(&text)),
                 ffi::TUPLES_OK => Ok(()),
-                _ => Err(result.error().within(format!("statement on the source: {}", summary(sql)))),
+                _ => Err(within(result.error(), sql)),
             };
             if taken.is_err() {
                 self.finish()?;
@@ -277,6 +292,13 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// After a query was sent: each row of the answer is a result.
+    pub(super) fn row_by_row(&mut self) {
+        self.flow.most = limit::ROW;
+        // SAFETY: an open connection, with a query sent and no result taken.
+        unsafe { libpq_sys::PQsetSingleRowMode(self.raw) };
     }
 
     /// Ends the transaction that is open, if one is.
@@ -304,12 +326,15 @@ impl Connection {
     /// Runs statements of which the last is a `COPY ... TO STDOUT`.
     pub fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>> {
         self.send(sql)?;
-        while let Some(result) = self.next_result(Event::SourceQuery)? {
+        while let Some(result) = self.next_result(Event::SourceQuery).map_err(|e| within(e, sql))? {
             match result.status() {
-                ffi::COPY_OUT => return Ok(CopyOut::new(self)),
+                ffi::COPY_OUT => {
+                    self.flow.most = limit::COPIED;
+                    return Ok(CopyOut::new(self));
+                }
                 ffi::COMMAND_OK | ffi::TUPLES_OK | ffi::EMPTY_QUERY => {}
                 _ => {
-                    let error = result.error().within(format!("statement on the source: {}", summary(sql)));
+                    let error = within(result.error(), sql);
                     self.finish()?;
                     return Err(error);
                 }
@@ -317,6 +342,10 @@ impl Connection {
         }
         Err(Error::protocol("the source did not start the COPY"))
     }
+}
+
+fn within(error: Error, sql: &str) -> Error {
+    error.within(format!("statement on the source: {}", summary(sql)))
 }
 
 /// A statement's beginning, for an error's context.

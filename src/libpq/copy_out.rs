@@ -1,7 +1,7 @@
 //! The data of a `COPY ... TO STDOUT` on the source, as a source for this server's COPY.
 
 use super::connection::Connection;
-use super::ffi;
+use super::{ffi, limit};
 use crate::core::feed::{Feed, Messages, Next};
 use crate::error::{Error, Result};
 use crate::pg::copy::Source;
@@ -49,6 +49,7 @@ impl Messages for Stream<'_> {
                     return Ok(Next::End);
                 }
                 length if length > 0 => {
+                    self.connection.flow.taken = true;
                     self.bytes += length as u64;
                     return Ok(Next::Message(Message { data, length: length as usize }));
                 }
@@ -90,6 +91,7 @@ impl<'a> CopyOut<'a> {
             return Err(Error::protocol("the source sent more than was read"));
         }
         let Stream { connection, rows, .. } = self.0.messages;
+        connection.flow.most = limit::ANSWER;
         connection.answer()?;
         rows.ok_or_else(|| Error::protocol("the source did not say how many rows it sent"))
     }

@@ -32,6 +32,25 @@ pub const COPY_IN: c_int = 4;
 pub const COPY_BOTH: c_int = 8;
 pub const SINGLE_TUPLE: c_int = 9;
 
+/// Of the longest text of an error, in bytes.
+const BRIEF: usize = 8192;
+
+/// A text of an error, or its beginning.
+///
+/// # Safety
+/// `text` is null or a NUL-terminated string that lives through the call.
+pub unsafe fn brief(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and the caller promises the rest.
+    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+    Some(match bytes.get(..BRIEF) {
+        None => String::from_utf8_lossy(bytes).into_owned(),
+        Some(first) => format!("{}...", String::from_utf8_lossy(first).trim_end_matches('\u{fffd}')),
+    })
+}
+
 /// # Safety
 /// `text` is null or a NUL-terminated string that lives through the call.
 pub unsafe fn string(text: *const c_char) -> Option<String> {

@@ -5,6 +5,7 @@
 mod connection;
 mod copy_out;
 mod ffi;
+mod limit;
 mod params;
 mod password;
 mod result;

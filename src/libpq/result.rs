@@ -3,7 +3,8 @@
 use super::ffi;
 use crate::error::{Error, Result, Side, SqlState};
 use libpq_sys::PGresult;
-use std::ffi::c_char;
+use std::borrow::Cow;
+use std::ffi::{CStr, c_char};
 
 /// A result, cleared when dropped.
 pub(super) struct Raw(pub(super) *mut PGresult);
@@ -32,7 +33,7 @@ impl Raw {
 
     fn field(&self, code: c_char) -> Option<String> {
         // SAFETY: as above.
-        unsafe { ffi::string(libpq_sys::PQresultErrorField(self.0, i32::from(code))) }
+        unsafe { ffi::brief(libpq_sys::PQresultErrorField(self.0, i32::from(code))) }
     }
 
     /// The error that this result is, as the source gave it.
@@ -49,16 +50,30 @@ impl Raw {
         error
     }
 
-    pub fn rows(&self) -> Rows {
-        // SAFETY: as above; row and column numbers are in range.
+    /// None if it is NULL. The numbers are in range.
+    fn cell(&self, row: i32, column: i32) -> Option<Cow<'_, str>> {
+        // SAFETY: as above; the text belongs to the result.
         unsafe {
-            let (rows, columns) = (libpq_sys::PQntuples(self.0), libpq_sys::PQnfields(self.0));
-            let cell = |r, c| {
-                (libpq_sys::PQgetisnull(self.0, r, c) == 0)
-                    .then(|| ffi::string(libpq_sys::PQgetvalue(self.0, r, c)).unwrap_or_default())
-            };
-            Rows((0..rows).map(|r| (0..columns).map(|c| cell(r, c)).collect()).collect())
+            (libpq_sys::PQgetisnull(self.0, row, column) == 0)
+                .then(|| CStr::from_ptr(libpq_sys::PQgetvalue(self.0, row, column)).to_string_lossy())
         }
+    }
+
+    fn size(&self) -> (i32, i32) {
+        // SAFETY: as above.
+        unsafe { (libpq_sys::PQntuples(self.0), libpq_sys::PQnfields(self.0)) }
+    }
+
+    /// The first column of the first row, which no copy is made of.
+    pub fn first(&self) -> Result<Cow<'_, str>> {
+        let (rows, columns) = self.size();
+        (rows > 0 && columns > 0).then(|| self.cell(0, 0)).flatten().ok_or_else(missing)
+    }
+
+    pub fn rows(&self) -> Result<Rows> {
+        let (rows, columns) = self.size();
+        let row = |r| (0..columns).map(|c| self.cell(r, c).map(|text| owned(&text)).transpose()).collect();
+        Ok(Rows((0..rows).map(row).collect::<Result<_>>()?))
     }
 }
 
@@ -69,6 +84,25 @@ impl Drop for Raw {
     }
 }
 
+/// Makes room for what comes from a server, which may be large: where there is no memory for it, Rust itself would
+/// end the process, and PostgreSQL with it all others.
+pub(super) fn reserve(bytes: &mut Vec<u8>, more: usize) -> Result<()> {
+    bytes
+        .try_reserve(more)
+        .map_err(|_| Error::new(SqlState::OUT_OF_MEMORY, "out of memory").detail(format!("Failed on {more} bytes.")))
+}
+
+fn owned(text: &str) -> Result<String> {
+    let mut copy = Vec::new();
+    reserve(&mut copy, text.len())?;
+    copy.extend(text.bytes());
+    Ok(String::from_utf8(copy).unwrap_or_default())
+}
+
+fn missing() -> Error {
+    Error::internal("unexpected answer from the source: a value is missing").on(Side::Source)
+}
+
 /// Rows of text; `None` is NULL.
 #[derive(Debug, Default)]
 pub struct Rows(pub Vec<Vec<Option<String>>>);
@@ -76,10 +110,7 @@ pub struct Rows(pub Vec<Vec<Option<String>>>);
 impl Rows {
     /// One cell; an absent row, column or a NULL is an error.
     pub fn text(&self, row: usize, column: usize) -> Result<&str> {
-        self.0
-            .get(row)
-            .and_then(|cells| cells.get(column)?.as_deref())
-            .ok_or_else(|| Error::internal("unexpected answer from the source: a value is missing").on(Side::Source))
+        self.0.get(row).and_then(|cells| cells.get(column)?.as_deref()).ok_or_else(missing)
     }
 
     /// One cell that is a number.

@@ -5,7 +5,7 @@
 
 use super::Connection;
 use super::ffi;
-use super::result::Raw;
+use super::result::{Raw, reserve};
 use crate::error::{Error, Result};
 use crate::pg::wait::Event;
 use std::ffi::{CStr, c_char, c_int};
@@ -61,11 +61,13 @@ impl Raw {
         });
     }
 
-    fn data_rows(&self, into: &mut Vec<u8>) {
+    fn data_rows(&self, into: &mut Vec<u8>) -> Result<()> {
         // SAFETY: as above, of rows too; a value is as long as libpq says.
         unsafe {
             let columns = libpq_sys::PQnfields(self.0);
             for row in 0..libpq_sys::PQntuples(self.0) {
+                let values: usize = (0..columns).map(|c| 4 + libpq_sys::PQgetlength(self.0, row, c) as usize).sum();
+                reserve(into, values + 7)?;
                 message(b'D', into, |into| {
                     into.extend((columns as u16).to_be_bytes());
                     for column in 0..columns {
@@ -81,6 +83,7 @@ impl Raw {
                 });
             }
         }
+        Ok(())
     }
 
     fn command_complete(&self, into: &mut Vec<u8>) {
@@ -92,12 +95,11 @@ impl Raw {
         message(b'E', into, |into| {
             for field in *b"SVCMDHPpqWsctdnFLR" {
                 // SAFETY: the text belongs to the result.
-                unsafe {
-                    let value = libpq_sys::PQresultErrorField(self.0, c_int::from(field));
-                    if !value.is_null() {
-                        into.push(field);
-                        string(value, into);
-                    }
+                let value = unsafe { ffi::brief(libpq_sys::PQresultErrorField(self.0, c_int::from(field))) };
+                if let Some(value) = value {
+                    into.push(field);
+                    into.extend(value.bytes());
+                    into.push(0);
                 }
             }
             into.push(0);
@@ -139,8 +141,7 @@ impl Connection {
     /// without keeping any. Returns the source's error, which is handed on as well.
     pub fn relay(&mut self, sql: &CStr, mut hand_on: impl FnMut(&mut Vec<u8>) -> Result<()>) -> Result<Option<Error>> {
         self.send_text(sql)?;
-        // SAFETY: a query was just sent.
-        unsafe { libpq_sys::PQsetSingleRowMode(self.raw) };
+        self.row_by_row();
         let (mut messages, mut described, mut error) = (Vec::new(), false, None);
         while let Some(result) = self.next_result(Event::SchemaDump)? {
             match result.status() {
@@ -148,7 +149,7 @@ impl Connection {
                     if !described {
                         result.row_description(&mut messages);
                     }
-                    result.data_rows(&mut messages);
+                    result.data_rows(&mut messages)?;
                     described = result.status() == ffi::SINGLE_TUPLE;
                     if !described {
                         result.command_complete(&mut messages);

@@ -11,6 +11,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+/// The most that a child may write, in bytes: its output is held in memory.
+const OUTPUT: u64 = 1 << 30;
+
+/// How much of its messages an error shows, in bytes.
+const SHOWN: u64 = 8192;
+
 /// How often it is looked whether the child has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -54,11 +60,18 @@ impl Child {
         command.stdin(Stdio::null());
         command.stdout(output.try_clone().map_err(not_started)?);
         command.stderr(messages.try_clone().map_err(not_started)?);
-        // SAFETY: prctl() is async-signal-safe, as a hook between fork and exec must be.
+        // SAFETY: all three are async-signal-safe, as a hook between fork and exec must be. Beyond the limit a
+        // write fails, rather than that a signal ends the child.
         unsafe {
-            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
+            command.pre_exec(|| {
+                let limit = libc::rlimit { rlim_cur: OUTPUT, rlim_max: OUTPUT };
+                libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+                match libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit)
+                    | libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM)
+                {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
             });
         }
         let process = command.spawn().map_err(not_started)?;
@@ -91,12 +104,12 @@ impl Child {
                 None => wait::on_latch(LOOK, event),
             }
         };
-        let read = |mut file: &File| {
+        let read = |mut file: &File, most| {
             let mut bytes = Vec::new();
-            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map(|_| bytes)
+            file.rewind().and_then(|()| file.take(most).read_to_end(&mut bytes)).map(|_| bytes)
         };
-        let file = if status.success() { &self.output } else { &self.messages };
-        let bytes = read(file).map_err(|e| failed(&self.program, format!("left nothing to be read: {e}")))?;
+        let (file, most) = if status.success() { (&self.output, OUTPUT) } else { (&self.messages, SHOWN) };
+        let bytes = read(file, most).map_err(|e| failed(&self.program, format!("left nothing to be read: {e}")))?;
         if status.success() {
             return Ok(bytes);
         }

@@ -94,6 +94,22 @@ pub fn pid() -> i32 {
     unsafe { pg_sys::MyProcPid }
 }
 
+/// A number that nobody can guess.
+pub fn random() -> Result<u128> {
+    let mut bytes = [0u8; 16];
+    // SAFETY: fills as many bytes as it is told.
+    match unsafe { pg_sys::pg_strong_random((&raw mut bytes).cast(), bytes.len()) } {
+        true => Ok(u128::from_ne_bytes(bytes)),
+        false => Err(Error::internal("could not get random bytes")),
+    }
+}
+
+/// That setting, in bytes.
+pub fn maintenance_work_mem() -> usize {
+    // SAFETY: a plain read of a setting of this process, in kB.
+    unsafe { pg_sys::maintenance_work_mem as usize * 1024 }
+}
+
 /// The database, and the role whose rights count, of the calling session.
 pub fn identity() -> (pg_sys::Oid, pg_sys::Oid) {
     // SAFETY: plain reads of this process's state.

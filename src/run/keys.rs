@@ -129,7 +129,7 @@ fn violating_row(context: &mut Context, task: i32, key: &ForeignKey) -> Result<O
         return Ok(None);
     };
     let rows = source.query(&query)?;
-    let values = rows.0.first().and_then(|row| row[0].clone());
+    let values = rows.0.into_iter().next().and_then(|row| row.into_iter().next()?);
     source.query("COMMIT")?;
     let references = key.references.shown();
     Ok(values.map(|values| (definition, format!("Key ({columns})=({values}) is not present in {references}."))))

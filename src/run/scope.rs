@@ -28,7 +28,7 @@ pub fn of(source: &mut Connection, inventory: Inventory, options: &Options) -> R
     if options.caggs == Caggs::Recompute {
         for cagg in scope.inventory.caggs.clone() {
             let Some(query) = recompute::lost(&scope.inventory, &cagg) else { continue };
-            if let [Some(first), Some(last)] = source.query(&query)?.0[0].as_slice() {
+            if let Some([Some(first), Some(last)]) = source.query(&query)?.0.first().map(Vec::as_slice) {
                 scope.lost(&cagg.qualified(), first, last);
             }
         }

@@ -6,7 +6,7 @@ use crate::core::inventory::{
 };
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
-use crate::pg::spi;
+use crate::pg::{session, spi};
 use serde::de::DeserializeOwned;
 
 /// Something that answers inventory queries with JSON rows.
@@ -15,8 +15,9 @@ pub trait Ask {
     fn each(&mut self, sql: &str, row: impl FnMut(&str) -> Result<()>) -> Result<()>;
 
     fn ask<T: DeserializeOwned>(&mut self, sql: &str) -> Result<Vec<T>> {
-        let mut rows = Vec::new();
+        let (mut rows, mut kept) = (Vec::new(), Kept::default());
         self.each(sql, |text| {
+            kept.add(text.len())?;
             rows.push(parse(text)?);
             Ok(())
         })?;
@@ -24,8 +25,34 @@ pub trait Ask {
     }
 }
 
+/// How much of an answer is kept in memory. A database has as much to tell as it has tables and chunks; that it is no
+/// end of it, only a limit tells.
+#[derive(Default)]
+struct Kept(usize);
+
+impl Kept {
+    fn add(&mut self, bytes: usize) -> Result<()> {
+        self.0 += bytes + ROW;
+        let most = 4 * session::maintenance_work_mem();
+        if self.0 <= most {
+            return Ok(());
+        }
+        let message = format!("an answer about the objects of a database is larger than {} MB", most >> 20);
+        Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+            .detail("It may take four times maintenance_work_mem in memory.")
+            .hint("Raise maintenance_work_mem for this database if the source does have so many objects."))
+    }
+}
+
+/// What a row takes besides its text, in bytes.
+const ROW: usize = 64;
+
+fn unexpected(error: serde_json::Error) -> Error {
+    Error::new(SqlState::PROTOCOL_VIOLATION, format!("unexpected answer to an inventory query: {error}"))
+}
+
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| Error::internal(format!("unexpected answer to an inventory query: {e}")))
+    serde_json::from_str(text).map_err(unexpected)
 }
 
 impl Ask for Connection {
@@ -79,8 +106,7 @@ fn specs<T: DeserializeOwned>(
     db.ask::<serde_json::Value>(sql)?
         .into_iter()
         .map(|spec| {
-            let unreadable = |e| Error::internal(format!("unexpected answer to an inventory query: {e}"));
-            let mut row: T = serde_json::from_value(spec.clone()).map_err(unreadable)?;
+            let mut row: T = serde_json::from_value(spec.clone()).map_err(unexpected)?;
             keep(&mut row, spec);
             Ok(row)
         })
@@ -89,10 +115,12 @@ fn specs<T: DeserializeOwned>(
 
 /// Chunks whose layout is that of the one before share it.
 fn compressed_chunks(db: &mut impl Ask, sql: &str) -> Result<Vec<CompressedChunk>> {
-    let mut chunks: Vec<CompressedChunk> = Vec::new();
+    let (mut chunks, mut kept) = (Vec::<CompressedChunk>::new(), Kept::default());
     db.each(sql, |text| {
         let mut chunk: CompressedChunk = parse(text)?;
-        if let Some(before) = chunks.last().filter(|before| before.spec.layout == chunk.spec.layout) {
+        let before = chunks.last().filter(|before| before.spec.layout == chunk.spec.layout);
+        kept.add(if before.is_some() { size_of::<CompressedChunk>() } else { text.len() })?;
+        if let Some(before) = before {
             chunk.spec.layout = before.spec.layout.clone();
         }
         chunks.push(chunk);

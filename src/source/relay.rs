@@ -5,9 +5,10 @@
 //! The program finds it as a server on a socket in Linux's abstract namespace, which leaves
 //! nothing behind in the file system; nobody else is let in.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Params};
 use crate::pg::child::Child;
+use crate::pg::session;
 use crate::pg::wait::{self, Event, Interest};
 use std::ffi::CString;
 use std::io::{self, ErrorKind, Read, Write};
@@ -22,6 +23,14 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// libpq makes the socket's name of the host and this port.
 const PORT: u16 = 5432;
 
+/// Of all answers to one program. A schema's text of some hundred MB is a large one.
+const LARGEST: usize = 512 << 20;
+
+fn too_large() -> Error {
+    let message = format!("the source sent more than {} MB in answer to the queries of pg_dump", LARGEST >> 20);
+    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).on(Side::Source)
+}
+
 pub struct Relay {
     listener: UnixListener,
     host: String,
@@ -33,18 +42,13 @@ fn broken(what: &str, error: io::Error) -> Error {
 
 impl Relay {
     pub fn open() -> Result<Relay> {
-        let mut last = None;
-        for number in 0..100 {
-            let host = format!("timescale_migrate.{}.{number}", std::process::id());
-            let listener = SocketAddr::from_abstract_name(format!("{host}/.s.PGSQL.{PORT}"))
-                .and_then(|address| UnixListener::bind_addr(&address))
-                .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-            match listener {
-                Ok(listener) => return Ok(Relay { listener, host: format!("@{host}") }),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(broken("could not listen on a socket", last.unwrap_or_else(|| ErrorKind::Other.into())))
+        // Nobody can take a name beforehand that he cannot guess.
+        let host = format!("timescale_migrate.{:032x}", session::random()?);
+        let listener = SocketAddr::from_abstract_name(format!("{host}/.s.PGSQL.{PORT}"))
+            .and_then(|address| UnixListener::bind_addr(&address))
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|error| broken("could not listen on a socket", error))?;
+        Ok(Relay { listener, host: format!("@{host}") })
     }
 
     /// How the program connects.
@@ -58,8 +62,8 @@ impl Relay {
         params.public_conninfo()
     }
 
-    /// Serves the program until it is done. Each query is sent as `translate` has it, and `between`
-    /// is called before it. Returns the last error of the source.
+    /// Serves the program until it is done, which keeps what it is answered: of that, so much and no more. Each
+    /// query is sent as `translate` has it, and `between` is called before it. Returns the last error of the source.
     pub fn serve(
         &self,
         child: &mut Child,
@@ -72,7 +76,7 @@ impl Relay {
         // The start-up packet; on such a socket libpq asks for no encryption before.
         client.packet()?;
         client.write(&source.greeting())?;
-        let mut last = None;
+        let (mut last, mut sent) = (None, 0);
         while let Some((kind, mut body)) = client.message()? {
             match kind {
                 b'Q' => {
@@ -80,6 +84,10 @@ impl Relay {
                     body.pop();
                     let query = CString::new(translate(body)).map_err(|e| Error::internal(e.to_string()))?;
                     let error = source.relay(&query, |messages| {
+                        sent += messages.len();
+                        if sent > LARGEST {
+                            return Err(too_large());
+                        }
                         client.write(messages)?;
                         messages.clear();
                         Ok(())
@@ -123,7 +131,9 @@ impl Client {
 
     /// So many bytes; `None` if the program has closed its end.
     fn read(&mut self, size: usize) -> Result<Option<Vec<u8>>> {
-        let mut bytes = vec![0; size];
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size).map_err(|e| broken("could not read from a client program", e.into()))?;
+        bytes.resize(size, 0);
         let mut done = 0;
         while done < size {
             match self.0.read(&mut bytes[done..]) {

@@ -37,6 +37,8 @@ pub type Look = dyn Fn(&Message) -> Option<Strike> + Send + Sync;
 pub enum Strike {
     /// The client gets these bytes instead; [`frame`] makes them.
     Send(Vec<u8>),
+    /// The client gets the first bytes, then the second ones again and again, as long as it stays.
+    Flood(Vec<u8>, Vec<u8>),
     /// From this message on, the proxy is in another mode.
     Turn(Mode),
 }
@@ -168,6 +170,12 @@ impl Way {
             copied += usize::from(kind == b'd');
             match strike {
                 Some(Strike::Send(bytes)) => self.send(&bytes)?,
+                Some(Strike::Flood(first, again)) => {
+                    self.send(&first)?;
+                    loop {
+                        self.send(&again)?;
+                    }
+                }
                 other => {
                     if let Some(Strike::Turn(mode)) = other {
                         *self.mode.lock().unwrap() = Some(mode);

@@ -67,6 +67,7 @@ scenarios!(
     malformed_copy,
     hostile_source,
     hostile_owners,
+    hostile_server,
     hostile_users,
     hostile_values,
     other_settings,
