@@ -18,10 +18,11 @@ BEGIN
     IF last.state IN ('running', 'done', 'cancelled') THEN
         RAISE NOTICE 'run % is %: there is nothing to do', last.id, last.state;
     ELSIF last.state IN ('failed', 'interrupted') AND last.has_made THEN
-        PERFORM @extschema@.migrate_resume(last.id, config ->> 'source', jobs => (config ->> 'jobs')::integer,
-                                           wait => (config ->> 'wait')::boolean);
+        -- With every argument, and of its very type: a function beside it, by the same name, cannot fit better.
+        PERFORM @extschema@.migrate_resume(last.id, config ->> 'source', '{}'::jsonb, (config ->> 'jobs')::integer,
+                                           (config ->> 'wait')::boolean);
     ELSE
-        PERFORM @extschema@.migrate_from(config ->> 'source', config - 'source');
+        PERFORM @extschema@.migrate_from(config ->> 'source', config - 'source', NULL::integer, NULL::boolean);
     END IF;
 END
 $$;

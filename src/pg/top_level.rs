@@ -8,8 +8,9 @@ use pgrx::pg_sys;
 use std::ffi::CString;
 
 /// Runs one statement in transactions of its own; what it committed before an error stays. Only
-/// outside a transaction, that is, in a background worker.
-pub fn run(sql: &str) -> Result<()> {
+/// outside a transaction, that is, in a background worker. `before` is called in the first of them, in which the
+/// functions that the statement names are found.
+pub fn run(sql: &str, before: impl FnOnce() -> Result<()>) -> Result<()> {
     let text = CString::new(sql).map_err(|_| Error::internal("a statement contains a NUL byte"))?;
     // What is parsed and planned has to outlive the transactions.
     let mut memory = PgMemoryContexts::new("timescale_migrate statement");
@@ -19,6 +20,9 @@ pub fn run(sql: &str) -> Result<()> {
     catch::everything(|| unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
         pg_sys::StartTransactionCommand();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        before()?;
+        pg_sys::PopActiveSnapshot();
         memory.set_as_current();
         let parsed = pg_sys::pg_parse_query(text.as_ptr());
         let parsed = (*(*parsed).elements).ptr_value.cast::<pg_sys::RawStmt>();

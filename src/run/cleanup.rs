@@ -84,7 +84,12 @@ fn removal<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
 /// Runs the statements that a query gives, each in a transaction.
 fn each(run: i64, query: &str, of: i64) -> Result<()> {
     let statements: Vec<String> = transaction(|| spi::json_rows(query, &[of.into()]))?;
-    statements.iter().try_for_each(|statement| removal(run, || spi::execute(statement, &[]).map(drop)))
+    statements.iter().try_for_each(|statement| {
+        removal(run, || {
+            schema::refuse_overloads()?;
+            spi::execute(statement, &[]).map(drop)
+        })
+    })
 }
 
 /// The chunks go before their hypertable, which would lock them all at once.

@@ -36,11 +36,11 @@ pub fn all(run: i64, crew: &mut Crew, levels: &[Vec<Task>]) -> Result<()> {
 pub fn perform(claim: &Claim, work: &Recompute) -> Result<()> {
     let (schema, name) = (work.cagg.schema.clone(), work.cagg.name.clone());
     let call = transaction(|| {
-        schema::refuse_overloads()?;
         spi::value::<String>("SELECT timescale_migrate.begin_refresh($1, $2)", &[schema.into(), name.into()])
     })?;
     let call = call.ok_or_else(|| Error::internal("no statement to refresh with"))?;
-    schema::making(&claim.object, Some(&call), || top_level::run(&call)).map_err(schema::describe)?;
+    schema::making(&claim.object, Some(&call), || top_level::run(&call, schema::refuse_overloads))
+        .map_err(schema::describe)?;
     transaction(|| {
         let name = format!("SELECT {}::pg_catalog.text", plan::hypertable(&work.cagg, true));
         if let Some(materialized) = spi::value::<String>(&name, &[])? {

@@ -209,7 +209,8 @@ pub fn describe(error: Error) -> Error {
 }
 
 /// In a transaction that calls TimescaleDB's functions by name, before it does: refuses functions of
-/// the same names that are not TimescaleDB's and that such a call could run, as a superuser.
+/// the same names that are not TimescaleDB's and that such a call could run, as a superuser. Between the two, only
+/// a session could make one that was connected before the target was closed.
 pub fn refuse_overloads() -> Result<()> {
     let found = inventory::overloads(&mut Here)?;
     if found.is_empty() {

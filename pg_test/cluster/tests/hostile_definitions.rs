@@ -118,8 +118,15 @@ fn functions_of_the_target(edition: Edition) {
         pair.preflight("overloads"),
         [format!("error | public.show_chunks(regclass) | {why}"), format!("error | public.migrate_from(IN text, IN jsonb) | {why}")]
     );
+    // The job calls none but the extension's own.
+    pair.target.sql(&format!(
+        "DROP PROCEDURE public.migrate_from(text, jsonb);
+         SET ROLE hostile_target; CREATE FUNCTION public.migrate_from(text, jsonb) RETURNS void {body}"
+    ));
+    pair.target.refuses(r#"CALL migrate_job(0, '{"source": "old"}')"#, &["overloads: public.migrate_from(text, jsonb)"]);
+    is_ordinary(&pair, "hostile_target");
+    pair.target.sql("DROP FUNCTION public.show_chunks(regclass), public.migrate_from(text, jsonb)");
     // One that comes after the checks is seen where it would be called.
-    pair.target.sql("DROP FUNCTION public.show_chunks(regclass); DROP PROCEDURE public.migrate_from(text, jsonb)");
     pair.target.sql(&format!(
         "CREATE FUNCTION plant() RETURNS event_trigger LANGUAGE plpgsql AS $x$ BEGIN
              IF to_regprocedure('public.set_chunk_time_interval(regclass, bigint)') IS NULL THEN
