@@ -106,9 +106,10 @@ pub fn drop_unused(run: i64) -> Result<()> {
     Ok(())
 }
 
-/// Whether a table has no rows of its own.
+/// Whether a table has no rows of its own, nor will have any while this transaction lasts.
 fn is_empty(table: Oid) -> Result<bool> {
     let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[table.into()])?.unwrap_or_default();
+    spi::execute(&format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"), &[])?;
     Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM ONLY {name})"), &[])?.unwrap_or(false))
 }
 

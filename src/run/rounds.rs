@@ -100,6 +100,8 @@ pub fn copy(
             }
         );
         state::say(run, "notice", &message)?;
+        // No worker may take a task of the new ones before what is in its way is gone.
+        state::set_phase(run, "snapshot")?;
         let (again, inventory) = plan_again(params, options, snapshots, target, checksum)?;
         for warning in resume::apply(run, again)? {
             state::say(run, "warning", &warning)?;
