@@ -58,12 +58,10 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
 impl Ask for Connection {
     /// Fails with `72000` where a function of the server's meets what is dropped meanwhile: those look
     /// at the catalogs as they are, and tell it by an internal error.
-    fn each(&mut self, sql: &str, mut row: impl FnMut(&str) -> Result<()>) -> Result<()> {
-        let mut understood = true;
-        let told = |text: &str| row(text).inspect_err(|_| understood = false);
-        let result = Connection::each(self, sql, told).map_err(|e| e.on(Side::Source));
+    fn each(&mut self, sql: &str, row: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        let result = Connection::each(self, sql, row).map_err(|e| e.on(Side::Source));
         result.map_err(|error| match error.code {
-            SqlState::INTERNAL if understood => {
+            SqlState::INTERNAL => {
                 let detail = format!("The source said: {}", error.message);
                 let message = "an object of the source could not be read, maybe as it was dropped meanwhile";
                 Error { code: SqlState::SNAPSHOT_GONE, message: message.into(), detail: Some(detail), ..error }
