@@ -53,8 +53,9 @@ pub struct Claim {
 #[derive(Default)]
 pub struct Places(HashMap<String, (i64, i32)>);
 
-/// The stage whose tasks are to be taken; none if there is no more work for anybody.
-pub fn open_stage(run: i64) -> Result<Option<String>> {
+/// The phase that the run is in, whose name is that of the stage whose tasks are to be taken; none if
+/// there is no more work for anybody.
+pub fn open_phase(run: i64) -> Result<Option<String>> {
     transaction(|| {
         spi::value(
             "SELECT phase FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running' AND phase <> 'stopping'",
@@ -63,9 +64,12 @@ pub fn open_stage(run: i64) -> Result<Option<String>> {
     })
 }
 
-/// Takes an open task of a stage, the largest first; `None` if there is none now. The lock on it
-/// is this session's, until [`release`] or its end.
-pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>> {
+/// Takes an open task of a stage, the largest first; `None` if there is none now, or the run is no
+/// longer in the phase. The lock on it is this session's, until [`release`] or its end.
+///
+/// The phase is looked at in the same statement as the tasks: between two statements it may have
+/// ended, and the tasks be those of a round that has not begun.
+pub fn claim(run: i64, phase: &str, stage: &str, places: &mut Places) -> Result<Option<Claim>> {
     const FIRST: (i64, i32) = (i64::MIN, 0);
     let place = places.0.entry(stage.to_string()).or_insert(FIRST);
     loop {
@@ -75,8 +79,9 @@ pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>
                      SELECT -t.estimated_bytes AS size, t.id FROM timescale_migrate.task_log t
                      WHERE t.run = $1 AND t.state = 'pending' AND t.stage = $2 AND (-t.estimated_bytes, t.id) > ($3, $4)
                      ORDER BY -t.estimated_bytes, t.id OFFSET 0) o
-                 WHERE timescale_migrate.try_lock_task(o.id) LIMIT 1",
-                &[run.into(), stage.into(), place.0.into(), place.1.into()],
+                 WHERE EXISTS (SELECT FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running' AND phase = $5)
+                   AND timescale_migrate.try_lock_task(o.id) LIMIT 1",
+                &[run.into(), stage.into(), place.0.into(), place.1.into(), phase.into()],
             )
         })?;
         let Some(order) = found.into_iter().next() else {
@@ -92,8 +97,10 @@ pub fn claim(run: i64, stage: &str, places: &mut Places) -> Result<Option<Claim>
         let claimed = transaction(|| {
             let row = spi::json_rows::<(String, Work)>(
                 "UPDATE timescale_migrate.task_log SET worker = pg_backend_pid(), started_at = clock_timestamp()
-                 WHERE id = $1 AND state = 'pending' RETURNING json_build_array(object, work)::text",
-                &[id.into()],
+                 WHERE id = $1 AND state = 'pending'
+                   AND EXISTS (SELECT FROM timescale_migrate.run_log r WHERE r.id = $2 AND r.state = 'running' AND r.phase = $3)
+                 RETURNING json_build_array(object, work)::text",
+                &[id.into(), run.into(), phase.into()],
             )?
             .pop();
             if row.is_none() {

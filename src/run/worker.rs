@@ -97,14 +97,14 @@ fn work(context: &mut Context) -> Result<()> {
     coordinator::settings()?;
     let (run, coordinator) = (context.block.run, context.block.coordinator);
     let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
-    while let Some(stage) = tasks::open_stage(run)? {
+    while let Some(phase) = tasks::open_phase(run)? {
         // When all rows are here, no session of the source is kept idle through what follows.
-        if !READS_SOURCE.iter().any(|reads| reads.name() == stage) {
+        if !READS_SOURCE.iter().any(|reads| reads.name() == phase) {
             context.drop_source();
         }
-        let claim = match tasks::claim(run, &stage, &mut places)? {
+        let claim = match tasks::claim(run, &phase, &phase, &mut places)? {
             // The comparisons need not wait for the last of the statistics.
-            None if stage == Stage::Analyze.name() => tasks::claim(run, Stage::Verify.name(), &mut places)?,
+            None if phase == Stage::Analyze.name() => tasks::claim(run, &phase, Stage::Verify.name(), &mut places)?,
             claim => claim,
         };
         let Some(claim) = claim else {
@@ -151,7 +151,7 @@ fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
         while Instant::now() < until {
             wait::on_latch(LOOK.min(pause), Event::Retry);
             // Without this a failed run would wait for the pause's end.
-            if tasks::open_stage(run)?.is_none() {
+            if tasks::open_phase(run)?.is_none() {
                 return Err(error);
             }
         }

@@ -259,6 +259,23 @@ pub fn signal(name: &str, pid: &str) -> bool {
     kill.args(["-s", name, pid]).stderr(Stdio::null()).status().expect("cannot run kill").success()
 }
 
+/// A process that stands still until the value goes.
+pub struct Stopped(String);
+
+impl Stopped {
+    #[track_caller]
+    pub fn process(pid: &str) -> Stopped {
+        assert!(signal("STOP", pid), "no process {pid}");
+        Stopped(pid.to_owned())
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal("CONT", &self.0);
+    }
+}
+
 /// A server that all tests share: started by the first that asks for it.
 fn shared(name: &'static str, start: impl FnOnce() -> Cluster) -> Arc<Cluster> {
     let mut servers = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

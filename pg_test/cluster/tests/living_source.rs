@@ -2,7 +2,7 @@
 //! alter tables. Neither side stops the other, and what arrives is right.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, Versions, poll};
+use cluster::{Edition, Pair, Stopped, Versions, poll};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::between("a continuous aggregate is refreshed and its chunks compressed", &VERSIONS, refreshing),
     Test::apache("a table is dropped while the schema is read", dropped),
     Test::between("chunks are merged", &[Versions::new("2.29.2", "2.29.2")], merging),
+    Test::between("no task of a new round is taken before it begins", &[Versions::new("2.29.2", "2.29.2")], between_rounds),
 ];
 
 /// The longest that any statement of the source may wait for the run.
@@ -197,6 +198,63 @@ fn merging(versions: Versions) {
     assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device))) FROM busy");
     // Six were copied before.
     assert_eq!(pair.target.value("SELECT count(*) FROM show_chunks('busy')"), "9");
+}
+
+/// A worker that has seen the old round at work, and stands still until the new one is planned.
+fn between_rounds(versions: Versions) {
+    let pair = Pair::of("living_rounds", versions);
+    fill(&pair, 3, 1);
+    pair.source.each(&[
+        "INSERT INTO busy SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '20 seconds', 0, repeat('x', 100) FROM generate_series(1, 10000) n
+         WHERE n < 4000 OR n BETWEEN 4320 AND 7000 OR n BETWEEN 8640 AND 9000",
+        "ANALYZE busy",
+        // The copies of the first two days wait, each at a gate of its own.
+        "CREATE FUNCTION passes(t timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$
+         DECLARE day int := extract(day FROM t AT TIME ZONE 'UTC');
+         BEGIN IF day < 3 THEN PERFORM pg_advisory_xact_lock_shared(4711, day); END IF; RETURN true; END $$",
+        "ALTER TABLE busy ADD CHECK (public.passes(t))",
+    ]);
+    let gate = |day: u32| {
+        let mut session = pair.target.connect();
+        session.batch_execute(&format!("SELECT pg_advisory_lock(4711, {day})")).unwrap();
+        session
+    };
+    let waits_at = |day: u32| format!("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {day} AND NOT granted");
+    let (first, second) = (gate(1), gate(2));
+    let run = pair.start(", jobs => 2");
+    poll("two copies to wait", || [1, 2].iter().all(|day| !pair.target.rows(&waits_at(*day)).is_empty()));
+    let worker = pair.target.value(&waits_at(2));
+
+    // The third day's copy has to wait for a new round, in which a chunk is found that nothing fills.
+    pair.source.sql(&format!("SELECT compress_chunk('{}')", chunks(&pair, "busy")[2]));
+    pair.target.each(&["INSERT INTO busy VALUES ('2030-01-04 UTC', 1, 'x')", "DELETE FROM busy WHERE t > '2030-01-01 UTC'"]);
+    let unused = pair.target.value("SELECT show_chunks('busy', newer_than => timestamptz '2029-01-01 UTC')");
+    let mut holder = pair.target.connect();
+    holder.batch_execute(&format!("BEGIN; LOCK TABLE {unused} IN ACCESS SHARE MODE")).unwrap();
+    let waits_for = |who: &str, relation: &str| {
+        pair.target.is(&format!("SELECT EXISTS (SELECT FROM pg_locks WHERE {who} AND relation = '{relation}'::regclass AND NOT granted)"))
+    };
+    drop(second);
+    poll("a copy to be postponed", || pair.target.is("SELECT EXISTS (SELECT FROM timescale_migrate.task_log WHERE state = 'postponed')"));
+    let mut tasks = pair.target.connect();
+    tasks.batch_execute("BEGIN; LOCK TABLE timescale_migrate.task_log IN ACCESS EXCLUSIVE MODE").unwrap();
+    poll("the worker to look for a task", || waits_for(&format!("pid = {worker}"), "timescale_migrate.task_log"));
+    let stopped = Stopped::process(&worker);
+    tasks.batch_execute("COMMIT").unwrap();
+    let newest = pair.target.value("SELECT max(id) FROM timescale_migrate.task_log");
+    drop(first);
+    poll("the new round to be planned", || waits_for("true", &unused));
+    drop(stopped);
+    poll("the worker to have looked", || {
+        pair.target.is(&format!("SELECT wait_event = 'MigrateTask' FROM pg_stat_activity WHERE pid = {worker}"))
+    });
+    let taken = format!("SELECT count(*) FROM timescale_migrate.task_log WHERE id > {newest} AND started_at IS NOT NULL");
+    assert_eq!(pair.target.value(&taken), "0", "{}", pair.messages());
+    holder.batch_execute("COMMIT").unwrap();
+    pair.wait_for_end(&run);
+    pair.is_done(&run);
+    assert_eq!(pair.target.value("SELECT count(*) FROM show_chunks('busy')"), "3");
+    assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device))) FROM busy");
 }
 
 /// The snapshot shows a table that can be locked no more.

@@ -3,7 +3,7 @@
 
 use crate::slow;
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same, of_edition, poll, signal};
+use cluster::{Edition, Pair, Stopped, assert_same, of_edition, poll};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
@@ -132,33 +132,22 @@ fn limit(edition: Edition) {
     assert!(pair.target.is(&format!("SELECT count(*) = 1 FROM timescale_migrate.run WHERE id = {run} AND {whose}")));
 }
 
-/// Stops a process of the source's until the value goes.
-struct Stopped(String);
-
-impl Stopped {
-    fn session(pair: &Pair, which: &str) -> Stopped {
-        let pid = format!("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND {which} LIMIT 1");
-        let mut found = String::new();
-        poll("a session on the source", || {
-            found = pair.source.rows(&pid).first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
-            !found.is_empty()
-        });
-        assert!(signal("STOP", &found));
-        Stopped(found)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        signal("CONT", &self.0);
-    }
+/// Stops the process of a session on the source.
+fn stopped(pair: &Pair, which: &str) -> Stopped {
+    let pid = format!("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND {which} LIMIT 1");
+    let mut found = String::new();
+    poll("a session on the source", || {
+        found = pair.source.rows(&pid).first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
+        !found.is_empty()
+    });
+    Stopped::process(&found)
 }
 
 fn stopped_copy(edition: Edition) {
     let pair = Pair::plain("retry_stopped_copy", edition);
     fill_wide(&pair);
     let run = pair.start(r#", options => '{"source_timeout": 2}'"#);
-    let stopped = Stopped::session(&pair, SENDER);
+    let stopped = stopped(&pair, SENDER);
     poll("the silence to be noticed", || {
         pair.messages().contains("public.wide: the source has sent nothing for 2 s")
     });
@@ -173,7 +162,7 @@ fn stopped_keeper(edition: Edition) {
     slow::fill(&pair);
     let run = pair.start(r#", jobs => 2, options => '{"source_timeout": 2}'"#);
     slow::wait_for_the_middle(&pair);
-    let stopped = Stopped::session(&pair, KEEPER);
+    let stopped = stopped(&pair, KEEPER);
     slow::hurry(&pair);
     pair.wait_for_state(&run, "done");
     assert_said(
