@@ -127,6 +127,8 @@ impl Error {
         match code {
             "40001" | "40P01" | "55P03" | "72000" => true,
             "53300" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => self.side == Side::Source,
+            // What was sent is malformed, as it would be again.
+            "08P01" => false,
             _ => code.starts_with("08"),
         }
     }

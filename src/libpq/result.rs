@@ -36,12 +36,21 @@ impl Raw {
         unsafe { ffi::brief(libpq_sys::PQresultErrorField(self.0, i32::from(code))) }
     }
 
+    fn is_fatal(&self) -> bool {
+        self.field(b'S' as c_char).as_deref() == Some("FATAL")
+    }
+
     /// The error that this result is, as the source gave it.
     pub fn error(&self) -> Error {
         if self.is_copy() {
             return Error::protocol("the source started a COPY that was not asked for");
         }
-        let code = self.field(b'C' as c_char).map_or(SqlState::CONNECTION_FAILURE, |c| SqlState::parse(&c));
+        let code = match self.field(b'C' as c_char).map(|code| SqlState::parse(&code)) {
+            None => SqlState::CONNECTION_FAILURE,
+            // So a pooler closes a connection, for whatever reason.
+            Some(SqlState::PROTOCOL_VIOLATION) if self.is_fatal() => SqlState::CONNECTION_FAILURE,
+            Some(code) => code,
+        };
         let message = self.field(b'M' as c_char).unwrap_or_else(|| "the source gave no answer".into());
         let mut error = Error::new(code, format!("source: {message}")).on(Side::Source);
         error.detail = self.field(b'D' as c_char);
@@ -100,7 +109,7 @@ fn owned(text: &str) -> Result<String> {
 }
 
 fn missing() -> Error {
-    Error::internal("unexpected answer from the source: a value is missing").on(Side::Source)
+    Error::protocol("unexpected answer from the source: a value is missing")
 }
 
 /// Rows of text; `None` is NULL.
@@ -108,16 +117,20 @@ fn missing() -> Error {
 pub struct Rows(pub Vec<Vec<Option<String>>>);
 
 impl Rows {
-    /// One cell; an absent row, column or a NULL is an error.
+    /// One cell; an absent row or column is an error.
+    pub fn cell(&self, row: usize, column: usize) -> Result<Option<&str>> {
+        let cell = self.0.get(row).and_then(|cells| cells.get(column)).ok_or_else(missing)?;
+        Ok(cell.as_deref())
+    }
+
+    /// The same where a NULL is an error, too.
     pub fn text(&self, row: usize, column: usize) -> Result<&str> {
-        self.0.get(row).and_then(|cells| cells.get(column)?.as_deref()).ok_or_else(missing)
+        self.cell(row, column)?.ok_or_else(missing)
     }
 
     /// One cell that is a number.
     pub fn number(&self, row: usize, column: usize) -> Result<i64> {
         let text = self.text(row, column)?;
-        text.parse().map_err(|_| {
-            Error::internal(format!("unexpected answer from the source: \"{text}\" is no number")).on(Side::Source)
-        })
+        text.parse().map_err(|_| Error::protocol(format!("unexpected answer from the source: \"{text}\" is no number")))
     }
 }

@@ -233,7 +233,7 @@ pub fn judge(run: i64) -> Result<()> {
 /// if it has not read what the snapshot shows.
 fn answer(source: &mut Connection, work: &Verify) -> Result<Option<(i64, Option<String>)>> {
     let rows = source.answer()?;
-    let found = (rows.number(0, 0)?, rows.0[0][1].clone());
+    let found = (rows.number(0, 0)?, rows.cell(0, 1)?.map(str::to_string));
     let whole = match (&work.source, &work.batches) {
         (Some(name), Some(batches)) => guard::is_decompressed(source, name, batches, found.0)?,
         _ => true,

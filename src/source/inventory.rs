@@ -83,7 +83,7 @@ impl Ask for Here {
 pub fn server(db: &mut impl Ask) -> Result<Server> {
     db.ask(include_str!("../../sql/inventory/server.sql"))?
         .pop()
-        .ok_or_else(|| Error::internal("the server did not describe itself").on(Side::Source))
+        .ok_or_else(|| Error::protocol("the server did not describe itself"))
 }
 
 pub fn collations(db: &mut impl Ask) -> Result<Vec<Collation>> {
@@ -101,14 +101,16 @@ fn specs<T: DeserializeOwned>(
     sql: &str,
     keep: impl Fn(&mut T, serde_json::Value),
 ) -> Result<Vec<T>> {
-    db.ask::<serde_json::Value>(sql)?
-        .into_iter()
-        .map(|spec| {
-            let mut row: T = serde_json::from_value(spec.clone()).map_err(unexpected)?;
-            keep(&mut row, spec);
-            Ok(row)
-        })
-        .collect()
+    let (mut rows, mut kept) = (Vec::new(), Kept::default());
+    db.each(sql, |text| {
+        kept.add(text.len())?;
+        let spec: serde_json::Value = parse(text)?;
+        let mut row: T = serde_json::from_value(spec.clone()).map_err(unexpected)?;
+        keep(&mut row, spec);
+        rows.push(row);
+        Ok(())
+    })?;
+    Ok(rows)
 }
 
 /// Chunks whose layout is that of the one before share it.

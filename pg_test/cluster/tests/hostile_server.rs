@@ -27,6 +27,7 @@ const SETTINGS: &str = "SET application_name";
 const INVENTORY: &str = "The ordinary tables whose rows";
 const DUMP: &str = "n.nspname, n.nspowner";
 const COPY: &str = "COPY ";
+const EXPORT: &str = "pg_export_snapshot";
 
 /// Many of one message.
 fn many(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -89,6 +90,17 @@ fn long_error(m: &Message) -> Option<Strike> {
     (m.kind == DESCRIPTION && m.query.contains(INVENTORY)).then(|| Strike::Send(frame(ERROR, &body)))
 }
 
+/// An error in place of the row description.
+fn error(m: &Message, asked: &str, severity: &str) -> Option<Strike> {
+    let body = format!("S{severity}\0C08P01\0Mserver conn crashed?\0\0");
+    (m.kind == DESCRIPTION && m.query.contains(asked)).then(|| Strike::Send(frame(ERROR, body.as_bytes())))
+}
+
+/// One row in place of the first.
+fn one(m: &Message, asked: &str, body: &[u8]) -> Option<Strike> {
+    (m.kind == ROW && m.query.contains(asked)).then(|| Strike::Send(frame(ROW, body)))
+}
+
 const CASES: &[Case] = &[
     ("notices at the start", |m| early(m, notices), "54000", "more than 1 MB before the connection stood"),
     ("notifications at the start", |m| early(m, notifications), "54000", "more than 1 MB before the connection stood"),
@@ -100,6 +112,11 @@ const CASES: &[Case] = &[
     ("notifications for rows", |m| instead(m, ROW, INVENTORY, notifications), "54000", "more than 32 MB as one row"),
     ("rows without end", |m| endless(m, INVENTORY, RELATION), "54000", "larger than 32 MB"),
     ("rows that are none", |m| endless(m, INVENTORY, b"{"), "08P01", "unexpected answer"),
+    ("rows of another type", |m| one(m, INVENTORY, &row(br#"{"oid": "one"}"#)), "08P01", "unexpected answer"),
+    ("a row that is NULL", |m| one(m, INVENTORY, &[0, 1, 0xff, 0xff, 0xff, 0xff]), "08P01", "a value is missing"),
+    ("a number that is none", |m| one(m, EXPORT, &[0, 2, 0, 0, 0, 1, b'1', 0, 0, 0, 1, b'x']), "08P01", "is no number"),
+    ("a refusal of the protocol", |m| error(m, INVENTORY, "ERROR"), "08P01", "server conn crashed?"),
+    ("a pooler's last word", |m| error(m, INVENTORY, "FATAL"), "08006", "server conn crashed?"),
     ("a row of 200 MB", |m| large(m, INVENTORY, ROW, 200), "54000", "more than 32 MB as one row"),
     ("an error of 200 MB", |m| large(m, INVENTORY, ERROR, 200), "54000", "more than 32 MB as one row"),
     ("for settings, an error of 200 MB", |m| large(m, SETTINGS, ERROR, 200), "54000", "more than 8 MB in answer"),
@@ -126,9 +143,13 @@ fn floods(edition: Edition) {
     for (name, strike, code, message) in CASES {
         proxy.look(strike);
         let watch = Watch::start(&pair.target);
-        let ended = pair.target.try_value(r#"SELECT * FROM migrate_from('old', '{"retries": 0}')"#);
+        let ended = pair.target.try_value(r#"SELECT * FROM migrate_from('old', '{"retries": 1}')"#);
         let got = ended.map_or_else(|error| describe(&error), |_| "it went through".into());
         assert!(got.contains(&format!("(SQLSTATE {code})")) && got.contains(message), "{name}: {got}");
+        let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+        let tried = format!("SELECT EXISTS (SELECT FROM timescale_migrate.message WHERE run = {run} AND message LIKE '%trying again%')");
+        // Only of a connection that is lost another try may be in order.
+        assert_eq!(pair.target.is(&tried), *code == "08006", "{name}: {got}");
         assert!(got.len() < 64 << 10, "{name}: an error of {} bytes", got.len());
         proxy.set(Mode::Pass);
         pair.wait_for_silence();
