@@ -67,6 +67,7 @@ test: setup
 	$(MAKE) --keep-going unit fuzz pgspot regress cluster
 
 lint: pgrx-config
+	tools/imports
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets $(FEATURES) -- -D warnings
 

@@ -3,10 +3,10 @@
 use crate::core::options::{Level, Options};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch, report, session, spi};
-use crate::run::launch::{self, Kind};
-use crate::run::{preflight, preview, scope, state};
-use crate::source::{address, inventory, schema, session as source_session, snapshot, validator};
-use crate::target;
+use crate::run::launch;
+use crate::run::spec::Kind;
+use crate::run::{preflight, prepare, preview, state};
+use crate::source::{address, validator};
 use pgrx::prelude::*;
 use pgrx::{JsonB, default, name};
 
@@ -66,34 +66,7 @@ fn migrate_preflight(
 fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> {
     session::require_superuser()?;
     session::require_primary("migrate_preflight")?;
-    let params = address::resolve(given("source", source)?)?;
-    let name = "timescale_migrate preflight";
-    let mut connection = match source_session::open(&params, name, options) {
-        Err(error) if error.code == SqlState::CANNOT_CONNECT => return Ok(preflight::unreachable(&params, error)),
-        opened => opened?,
-    };
-    let server = inventory::server(&mut connection)?;
-    let mut report = preflight::check_servers(&mut connection, &params, &server, options)?;
-    if report.has_errors() {
-        return Ok(report);
-    }
-    let inventory = match snapshot::read(&mut connection, server) {
-        Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => {
-            preflight::locked(&mut report, error);
-            return Ok(report);
-        }
-        read => read?,
-    };
-    let mut scope = scope::of(&mut connection, inventory, options)?;
-    preflight::check(&mut report, &mut connection, &scope, options, true)?;
-    // pg_dump may stumble over the same.
-    if report.has_errors() {
-        return Ok(report);
-    }
-    let archive = schema::dump(&params, &scope.inventory.server, None, options, || Ok(()))?;
-    let plan = target::schema::sorted(&archive, &scope.inventory, options);
-    preflight::check_schema(&mut report, &mut scope, &plan);
-    Ok(report)
+    prepare::preflight(&address::resolve(given("source", source)?)?, options)
 }
 
 /// Every step that a migration would take, in order; changes nothing anywhere.
@@ -176,7 +149,7 @@ fn migrate_from(
 
 fn summary(run: i64) -> Result<Summary> {
     Spi::connect_mut(|client| {
-        let table = client.update(include_str!("../sql/target/summary.sql"), Some(1), &[run.into()])?.first();
+        let table = client.update(include_str!("../sql/run/summary.sql"), Some(1), &[run.into()])?.first();
         Ok((
             run,
             table.get::<String>(1)?.unwrap_or_default(),

@@ -1,5 +1,5 @@
 //! The one error type: what PostgreSQL's own errors carry, plus the object and the side it
-//! happened on. It is raised once, at the edge ([`crate::pg::report`]), or stored field by
+//! happened on. It is raised once, at the edge (`pg/report.rs`), or stored field by
 //! field in `timescale_migrate.task_log` and `run_log`; never as one text.
 
 use std::fmt;

@@ -7,21 +7,24 @@
 pgrx::pg_module_magic!(name, version);
 
 mod api;
+mod catalog;
 mod core;
+mod entry;
 mod error;
+mod internal;
 mod libpq;
 mod pg;
 mod run;
 mod source;
 mod target;
 
-pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
-pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/made.sql", name = "made", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/wrapper.sql", name = "wrapper", requires = [api::validator]);
-pgrx::extension_sql_file!("../sql/job.sql", name = "job", requires = [api::migrate_from]);
+pgrx::extension_sql_file!("../sql/install/state.sql", name = "tables", bootstrap);
+pgrx::extension_sql_file!("../sql/install/views.sql", name = "views", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/made.sql", name = "made", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/install/wrapper.sql", name = "wrapper", requires = [api::validator]);
+pgrx::extension_sql_file!("../sql/install/job.sql", name = "job", requires = [api::migrate_from]);
 pgrx::extension_sql_file!(
-    "../sql/comments.sql",
+    "../sql/install/comments.sql",
     name = "comments",
     requires = [
         api::migrate_preflight,
@@ -34,18 +37,18 @@ pgrx::extension_sql_file!(
         api::migrate_verify_run
     ]
 );
-pgrx::extension_sql_file!("../sql/target/names.sql", name = "names", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/chunk.sql", name = "chunk", requires = ["chunk_parts"]);
-pgrx::extension_sql_file!("../sql/target/chunk_own.sql", name = "chunk_own", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/hypertable.sql", name = "hypertable", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/compression.sql", name = "compression", requires = ["chunk"]);
-pgrx::extension_sql_file!("../sql/target/chunk_skipping.sql", name = "chunk_skipping", requires = ["compression"]);
-pgrx::extension_sql_file!("../sql/target/sparse_index.sql", name = "sparse_index", requires = ["compression"]);
-pgrx::extension_sql_file!("../sql/target/delete_rows.sql", name = "delete_rows", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/cagg.sql", name = "cagg", requires = ["chunk", "delete_rows"]);
-pgrx::extension_sql_file!("../sql/target/analyze.sql", name = "analyze", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/routed.sql", name = "routed", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/target/jobs.sql", name = "jobs", requires = ["cagg"]);
-pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
+pgrx::extension_sql_file!("../sql/functions/names.sql", name = "names", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/chunk.sql", name = "chunk", requires = ["chunk_parts"]);
+pgrx::extension_sql_file!("../sql/functions/chunk_own.sql", name = "chunk_own", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/hypertable.sql", name = "hypertable", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/compression.sql", name = "compression", requires = ["chunk"]);
+pgrx::extension_sql_file!("../sql/functions/chunk_skipping.sql", name = "chunk_skipping", requires = ["compression"]);
+pgrx::extension_sql_file!("../sql/functions/sparse_index.sql", name = "sparse_index", requires = ["compression"]);
+pgrx::extension_sql_file!("../sql/functions/delete_rows.sql", name = "delete_rows", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/cagg.sql", name = "cagg", requires = ["chunk", "delete_rows"]);
+pgrx::extension_sql_file!("../sql/functions/analyze.sql", name = "analyze", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/routed.sql", name = "routed", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/jobs.sql", name = "jobs", requires = ["cagg"]);
+pgrx::extension_sql_file!("../sql/install/privileges.sql", name = "privileges", finalize);

@@ -70,7 +70,7 @@ SELECT json_build_object(
     'tablespace', ts.spcname,
     'options', (SELECT array_cat(c.reloptions, ARRAY(SELECT 'toast.' || o FROM pg_catalog.pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid))
                 FROM pg_catalog.pg_class c WHERE c.oid = m.oid),
-    -- What users have put on the materialization hypertable, and how it can be made on another; what cannot is named by source/of_chunks.sql.
+    -- What users have put on the materialization hypertable, and how it can be made on another; what cannot is named by preflight/of_chunks.sql.
     'own', json_strip_nulls(json_build_object(
         'comment', obj_description(m.oid, 'pg_class'),
         'identity', (SELECT CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' END FROM pg_catalog.pg_class c WHERE c.oid = m.oid),

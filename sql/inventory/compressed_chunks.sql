@@ -1,6 +1,6 @@
 -- The compressed chunks, with all that it takes to make them again from the rows of their compressed relations.
 -- Run on: source. TimescaleDB 2.11 and later, after compression_settings.sql or hypertable_compression.sql.
--- Returns: one JSON object per chunk, by hypertable. The functions of target/compression.sql take it as it is.
+-- Returns: one JSON object per chunk, by hypertable. The functions of functions/compression.sql take it as it is.
 --
 -- The compressed relation is an ordinary table. A row of it is a batch of rows of the chunk: each column's values in one of type
 -- compressed_data, those of segmentby columns as they are, and metadata in columns whose names begin with _ts_meta_.

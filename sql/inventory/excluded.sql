@@ -41,7 +41,7 @@ excluded(class, oid) AS (
     UNION SELECT 'pg_constraint', f.oid
           FROM pg_catalog.pg_constraint f
           WHERE f.contype = 'f' AND (f.conrelid IN (SELECT oid FROM chunk) OR f.confrelid IN (SELECT oid FROM chunk))
-    -- A publication that has a chunk, but not its hypertable, is in source/of_chunks.sql.
+    -- A publication that has a chunk, but not its hypertable, is in preflight/of_chunks.sql.
     UNION SELECT 'pg_publication_rel', p.oid
           FROM pg_catalog.pg_publication_rel p WHERE p.prrelid IN (SELECT oid FROM chunk)
 )

@@ -1,18 +1,15 @@
 //! What needs no server: names, options, the inventory's types, the plan, the archive's
 //! table of contents, checksum queries. Never imports pgrx; unit-tested on its own.
 
-pub mod analyze;
 pub mod archive;
 pub mod cagg_state;
 pub mod checksum;
-pub mod compression;
 pub mod feed;
 pub mod inventory;
 pub mod name;
 pub mod options;
 pub mod plan;
 pub mod progress;
-pub mod recompute;
 pub mod retry;
 pub mod scan;
 pub mod scope;

@@ -5,7 +5,7 @@
 //! rows, such as a continuous aggregate. Where a table's rows could not be read, or not be put
 //! anywhere, the run is refused whatever the options say.
 
-use super::archive::{Entry, Plan, Stage};
+use super::archive::{Contents, Entry, Group};
 use super::inventory::{Cagg, Chunk, Excluded, HYPERCORE, Inventory, OSM, PG_CLASS, Server};
 use super::name::Name;
 use super::options::{Caggs, OnUnsupported, Options, Policies};
@@ -106,15 +106,15 @@ impl Scope {
     }
 
     /// What the schema's dump adds: objects that need something which does not arrive.
-    pub fn schema(&mut self, plan: &Plan) {
-        for stranded in plan.stranded.iter().filter(|s| s.part_of.is_none()) {
+    pub fn schema(&mut self, contents: &Contents) {
+        for stranded in contents.stranded.iter().filter(|s| s.part_of.is_none()) {
             let (entry, lacks) = (stranded.entry, stranded.lacks);
             let kind = if entry.desc == "TABLE" { "table" } else { "schema" };
             let why = format!("It depends on {}, which does not arrive.", lacks.object());
             let hint = "Drop it on the source, or let it use something else.";
             self.add(kind, entry.object(), why, hint, self.gone.contains(&(lacks.class_oid, lacks.oid)));
         }
-        let made: Vec<&Entry> = Stage::MADE.iter().flat_map(|stage| plan.stage(*stage)).copied().collect();
+        let made: Vec<&Entry> = Group::MADE.iter().flat_map(|group| contents.group(*group)).copied().collect();
         self.jobs(|job| {
             let lost = |schema: &str, name: &str| {
                 let (schema, name) = (job[schema].as_str(), job[name].as_str().unwrap_or_default());
@@ -123,7 +123,7 @@ impl Scope {
                         && entry.namespace.as_deref() == schema
                         && entry.tag.strip_prefix(name).is_some_and(|rest| rest.starts_with('('))
                 };
-                plan.stranded.iter().any(|s| named(s.entry)) && !made.iter().any(|entry| named(entry))
+                contents.stranded.iter().any(|s| named(s.entry)) && !made.iter().any(|entry| named(entry))
             };
             let lost = lost("proc_schema", "proc_name") || lost("check_schema", "check_name");
             lost.then(|| ("A function that it calls does not arrive.".to_string(), "", true))

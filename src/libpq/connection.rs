@@ -1,6 +1,5 @@
 //! A connection to the source.
 
-use super::copy_out::CopyOut;
 use super::ffi;
 use super::limit::{self, Flow};
 use super::params::Params;
@@ -237,7 +236,7 @@ impl Connection {
 
     /// Reads off what is left of the last command, so that the next can be sent; not if it is so much that
     /// there would be no end.
-    fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         self.flow.taken = true;
         loop {
             let result = match self.unwanted_result(Event::SourceQuery) {
@@ -323,28 +322,26 @@ impl Connection {
         Ok(error)
     }
 
-    /// Runs statements of which the last is a `COPY ... TO STDOUT`.
-    pub fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>> {
-        self.send(sql)?;
-        while let Some(result) = self.next_result(Event::SourceQuery).map_err(|e| within(e, sql))? {
-            match result.status() {
-                ffi::COPY_OUT => {
-                    self.flow.most = limit::COPIED;
-                    return Ok(CopyOut::new(self));
-                }
-                ffi::COMMAND_OK | ffi::TUPLES_OK | ffi::EMPTY_QUERY => {}
-                _ => {
-                    let error = within(result.error(), sql);
-                    self.finish()?;
-                    return Err(error);
-                }
+    /// Takes in what has come, and nothing that nobody asks for.
+    pub(super) fn take_in(&mut self) -> Result<()> {
+        // SAFETY: an open connection; a notification belongs to the caller.
+        unsafe {
+            if libpq_sys::PQconsumeInput(self.raw) != 1 {
+                return Err(self.lost());
             }
+            loop {
+                let notification = libpq_sys::PQnotifies(self.raw);
+                if notification.is_null() {
+                    break;
+                }
+                libpq_sys::PQfreemem(notification.cast());
+            }
+            self.flow.look(libpq_sys::PQsocket(self.raw))
         }
-        Err(Error::protocol("the source did not start the COPY"))
     }
 }
 
-fn within(error: Error, sql: &str) -> Error {
+pub(super) fn within(error: Error, sql: &str) -> Error {
     error.within(format!("statement on the source: {}", summary(sql)))
 }
 

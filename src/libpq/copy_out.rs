@@ -1,6 +1,6 @@
 //! The data of a `COPY ... TO STDOUT` on the source, as a source for this server's COPY.
 
-use super::connection::Connection;
+use super::connection::{Connection, within};
 use super::{ffi, limit};
 use crate::core::feed::{Feed, Messages, Next};
 use crate::error::{Error, Result};
@@ -72,14 +72,32 @@ impl Stream<'_> {
     }
 }
 
+impl Connection {
+    /// Runs statements of which the last is a `COPY ... TO STDOUT`.
+    pub fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>> {
+        self.send(sql)?;
+        while let Some(result) = self.next_result(Event::SourceQuery).map_err(|e| within(e, sql))? {
+            match result.status() {
+                ffi::COPY_OUT => {
+                    self.flow.most = limit::COPIED;
+                    return Ok(CopyOut(Feed::new(Stream { connection: self, rows: None, bytes: 0 })));
+                }
+                ffi::COMMAND_OK | ffi::TUPLES_OK | ffi::EMPTY_QUERY => {}
+                _ => {
+                    let error = within(result.error(), sql);
+                    self.finish()?;
+                    return Err(error);
+                }
+            }
+        }
+        Err(Error::protocol("the source did not start the COPY"))
+    }
+}
+
 /// A running COPY OUT. Reading it to its end yields the source's own count of rows.
 pub struct CopyOut<'a>(Feed<Stream<'a>>);
 
-impl<'a> CopyOut<'a> {
-    pub(super) fn new(connection: &'a mut Connection) -> Self {
-        CopyOut(Feed::new(Stream { connection, rows: None, bytes: 0 }))
-    }
-
+impl CopyOut<'_> {
     /// Bytes received.
     pub fn bytes(&self) -> u64 {
         self.0.messages.bytes

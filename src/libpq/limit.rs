@@ -8,7 +8,6 @@
 //! It is counted between two calls of libpq. In one call, libpq may read a whole message whose length it knows, if the
 //! server sends as fast as it is read; that length is below 2 GB.
 
-use super::connection::Connection;
 use crate::error::{Error, Result, Side, SqlState};
 use std::os::fd::RawFd;
 
@@ -69,24 +68,4 @@ fn received(socket: RawFd) -> Option<u64> {
     let result =
         unsafe { libc::getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut size) };
     (result == 0 && size as usize > PLACE * size_of::<u64>()).then_some(info[PLACE])
-}
-
-impl Connection {
-    /// Takes in what has come, and nothing that nobody asks for.
-    pub(super) fn take_in(&mut self) -> Result<()> {
-        // SAFETY: an open connection; a notification belongs to the caller.
-        unsafe {
-            if libpq_sys::PQconsumeInput(self.raw) != 1 {
-                return Err(self.lost());
-            }
-            loop {
-                let notification = libpq_sys::PQnotifies(self.raw);
-                if notification.is_null() {
-                    break;
-                }
-                libpq_sys::PQfreemem(notification.cast());
-            }
-            self.flow.look(libpq_sys::PQsocket(self.raw))
-        }
-    }
 }

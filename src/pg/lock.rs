@@ -6,10 +6,7 @@
 //! of a session's, and a function of the user's may call it in the midst of a run; so each transaction holds them once
 //! more ([`keep`]), which that function does not release.
 
-use super::report;
-use super::session::require_superuser;
 use crate::error::{Error, Result, SqlState};
-use pgrx::pg_extern;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -110,40 +107,4 @@ pub fn keep() -> Result<()> {
         lock.acquire(false, true);
     }
     Ok(())
-}
-
-fn for_superusers() {
-    require_superuser().unwrap_or_else(|error| report::raise(error));
-}
-
-/// For the query that looks for a task.
-#[pg_extern(sql = r#"
-CREATE FUNCTION timescale_migrate.try_lock_task(id integer) RETURNS boolean
-STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-"#)]
-fn try_lock_task(id: i32) -> bool {
-    for_superusers();
-    Lock::Task(id).try_take()
-}
-
-/// For analyze.sql.
-#[pg_extern(sql = r#"
-CREATE FUNCTION timescale_migrate.lock_statistics() RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-"#)]
-fn lock_statistics() {
-    for_superusers();
-    Lock::Statistics.wait();
-}
-
-/// For compression.sql.
-#[pg_extern(sql = r#"
-CREATE FUNCTION timescale_migrate.lock_name(name text) RETURNS void
-STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-"#)]
-fn lock_name(name: &str) {
-    for_superusers();
-    // Two names of one hash only wait for each other.
-    let hash = name.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-    Lock::Name(hash).wait();
 }

@@ -7,7 +7,6 @@ pub mod child;
 pub mod copy;
 pub mod deletion;
 pub mod disk;
-mod entry;
 mod index;
 pub mod lock;
 pub mod report;

@@ -6,66 +6,31 @@
 //! that. Each removal is a short transaction: however a cleanup ends, another one goes on.
 
 use super::state;
+use crate::core::plan::Phase;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{deletion, spi};
-use crate::target::database::{self, Before};
-use crate::target::schema;
+use crate::target::database::{self};
+use crate::target::{made, overloads};
 use pgrx::pg_sys::Oid;
 
 /// Chunks, or other objects, dropped in one transaction: each takes a few locks.
 const BATCH: usize = 100;
 
-/// Does a part of a run, and enters what the current transaction has made by it.
-pub fn entering<R>(run: i64, work: impl FnOnce() -> Result<R>) -> Result<R> {
-    let before = spi::value::<Vec<i64>>("SELECT coalesce(array_agg(key), '{}') FROM timescale_migrate.object", &[])?;
-    let result = work()?;
-    spi::execute("SELECT timescale_migrate.enter_made($1, $2)", &[run.into(), before.unwrap_or_default().into()])?;
-    Ok(result)
-}
-
-/// Keeps how the database itself and its schemas are, before a run changes them, in the current
-/// transaction.
-pub fn keep_database(run: i64) -> Result<()> {
-    if database_before(run)?.is_some() {
-        return Ok(());
-    }
-    let mut before = database::before()?;
-    // A run that was given up may have closed it.
-    let given_up = "SELECT database_before::text FROM timescale_migrate.run_log
-        WHERE state <> 'done' AND database_before IS NOT NULL ORDER BY id DESC LIMIT 1";
-    if let Some(first) = spi::json_rows::<Before>(given_up, &[])?.pop().filter(|_| database::is_closed(&before)) {
-        before = database::as_open_as(before, &first);
-    }
-    spi::execute(
-        "UPDATE timescale_migrate.run_log SET database_before = $2 WHERE id = $1",
-        &[run.into(), spi::json(&before)?],
-    )
-    .map(drop)
-}
-
-/// What a run has kept of the database, if it has.
-pub fn database_before(run: i64) -> Result<Option<Before>> {
-    let query =
-        "SELECT database_before::text FROM timescale_migrate.run_log WHERE id = $1 AND database_before IS NOT NULL";
-    Ok(spi::json_rows(query, &[run.into()])?.pop())
-}
-
 /// Removes what `of` made, as run `run`.
 pub fn run(run: i64, of: i64) -> Result<()> {
-    state::enter(run, "cleanup")?;
+    state::enter(run, Phase::Cleanup)?;
     state::set_removed(of)?;
     each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_jobs($1) j", of)?;
     chunks(run, of)?;
     // Before them, or two tables that refer to each other could be dropped only together.
-    each(run, include_str!("../../sql/target/made_foreign_keys.sql"), of)?;
+    each(run, include_str!("../../sql/run/made_foreign_keys.sql"), of)?;
     while sweep(run, of)? {}
     // What a copy brought and no chunk has taken over is part of nothing.
     each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_compressed($1) j", of)?;
     database_as_before(of)?;
     let left = roles(of)?;
-    let open: Vec<String> =
-        transaction(|| spi::json_rows(include_str!("../../sql/target/made_left.sql"), &[of.into()]))?;
+    let open: Vec<String> = transaction(|| spi::json_rows(include_str!("../../sql/run/made_left.sql"), &[of.into()]))?;
     if left.is_empty() && open.is_empty() {
         return transaction(|| state::finish(run));
     }
@@ -86,7 +51,7 @@ fn each(run: i64, query: &str, of: i64) -> Result<()> {
     let statements: Vec<String> = transaction(|| spi::json_rows(query, &[of.into()]))?;
     statements.iter().try_for_each(|statement| {
         removal(run, || {
-            schema::refuse_overloads()?;
+            overloads::refuse_overloads()?;
             spi::execute(statement, &[]).map(drop)
         })
     })
@@ -96,9 +61,9 @@ fn each(run: i64, query: &str, of: i64) -> Result<()> {
 fn chunks(run: i64, of: i64) -> Result<()> {
     loop {
         let dropped = removal(run, || {
-            schema::refuse_overloads()?;
+            overloads::refuse_overloads()?;
             let chunks: Vec<String> =
-                spi::json_rows(include_str!("../../sql/target/made_chunks.sql"), &[of.into(), (BATCH as i64).into()])?;
+                spi::json_rows(include_str!("../../sql/run/made_chunks.sql"), &[of.into(), (BATCH as i64).into()])?;
             if !chunks.is_empty() {
                 spi::execute(&format!("DROP TABLE {}", chunks.join(", ")), &[])?;
             }
@@ -182,7 +147,7 @@ fn attempt(run: i64, work: impl FnOnce() -> Result<()>) -> Result<bool> {
 
 fn database_as_before(of: i64) -> Result<()> {
     transaction(|| {
-        let Some(before) = database_before(of)? else { return Ok(()) };
+        let Some(before) = made::database_before(of)? else { return Ok(()) };
         database::restore(&before)?;
         spi::execute("UPDATE timescale_migrate.run_log SET database_before = NULL WHERE id = $1", &[of.into()])
             .map(drop)

@@ -1,9 +1,10 @@
 //! The workers of a run, from the coordinator's side.
 
-use super::launch::{Block, Role};
-use super::state;
+use super::spec::{Role, RunSpec};
 use super::tasks::{self, Failure};
+use super::{messages, state};
 use crate::core::options::OnError;
+use crate::core::plan::Phase;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
@@ -30,13 +31,13 @@ pub struct Crew {
 
 impl Crew {
     /// Starts up to `jobs` workers, but no more than there are tasks. Fewer free slots make a smaller crew and a warning, none an error.
-    pub fn start(block: &Block, jobs: u16, tasks: usize, watch: Watch) -> Result<Crew> {
+    pub fn start(spec: &RunSpec, jobs: u16, tasks: usize, watch: Watch) -> Result<Crew> {
         let jobs = jobs.min(u16::try_from(tasks.max(1)).unwrap_or(u16::MAX));
-        let block = Block { role: Role::Worker, coordinator: session::pid(), ..block.clone() };
-        let segment = Segment::create(&block.to_bytes()?);
+        let spec = RunSpec { role: Role::Worker, coordinator: session::pid(), ..spec.clone() };
+        let segment = Segment::create(&spec.to_bytes()?);
         let mut workers = Vec::new();
         for number in 1..=jobs {
-            let name = format!("timescale_migrate run {} worker {number}", block.run);
+            let name = format!("timescale_migrate run {} worker {number}", spec.run);
             match Worker::start(&name, "timescale_migrate worker", "timescale_migrate_worker", segment.handle()) {
                 Some(worker) => workers.push(worker),
                 None => break,
@@ -47,8 +48,8 @@ impl Crew {
             return Err(no_slots());
         }
         let crew = Crew {
-            run: block.run,
-            on_error: block.options.on_error,
+            run: spec.run,
+            on_error: spec.options.on_error,
             workers,
             _segment: segment,
             reported: Instant::now(),
@@ -59,7 +60,7 @@ impl Crew {
                 "{} of {jobs} workers could be started; raise max_worker_processes for more",
                 crew.workers.len()
             );
-            state::say(block.run, "warning", &message)?;
+            messages::warn(spec.run, &message)?;
         }
         Ok(crew)
     }
@@ -72,29 +73,29 @@ impl Crew {
         }
     }
 
-    /// Opens a stage and waits for its end: every task done, or with `on_error => 'continue'`
+    /// Opens a phase and waits for its end: every task done, or with `on_error => 'continue'`
     /// also failed. Else the first failed task ends it, after the other tasks in flight. What a
-    /// new start of the run may cure ends it in any case, also if it failed in another stage, as
+    /// new start of the run may cure ends it in any case, also if it failed in another phase, as
     /// a comparison does beside the last statistics.
-    pub fn work(&mut self, stage: &str) -> Result<()> {
+    pub fn work(&mut self, phase: Phase) -> Result<()> {
         let mut begun = false;
         loop {
             // Asked before the tasks are looked at: a worker that ends after this has written
             // what it did.
             let alive = self.workers.iter().filter(|w| w.life() != Life::Ended).count();
-            let (open, failures) = tasks::standing(self.run, stage)?;
+            let (open, failures) = tasks::standing(self.run, phase)?;
             let failure = failures.into_iter().find(|f| self.on_error == OnError::Stop || f.error.is_transient());
-            if let Some(Failure { stage, error }) = failure {
-                return self.stop(&stage, error);
+            if let Some(Failure { phase, error }) = failure {
+                return self.stop(phase, error);
             }
             if let Some(cancelled) = state::stop_requested(self.run)? {
-                return self.stop(stage, cancelled);
+                return self.stop(phase, cancelled);
             }
             if !open {
                 return Ok(());
             }
             if !begun {
-                state::set_phase(self.run, stage)?;
+                state::set_phase(self.run, phase)?;
                 self.wake();
                 begun = true;
             }
@@ -113,7 +114,7 @@ impl Crew {
 
     /// Ends the run by an error, after the tasks in flight; `phase` is where it ended, for who asks
     /// afterwards.
-    fn stop(&mut self, phase: &str, error: Error) -> Result<()> {
+    fn stop(&mut self, phase: Phase, error: Error) -> Result<()> {
         self.dismiss()?;
         state::set_phase(self.run, phase)?;
         Err(error)
@@ -138,8 +139,8 @@ impl Crew {
                 "INSERT INTO timescale_migrate.message_log (run, level, phase, message)
                  SELECT r.id, 'notice', r.phase, pg_catalog.format(
                      '%s: %s of %s tasks, %s rows, %s, %s%%, ETA %s', r.phase,
-                     (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.stage = r.phase AND t.state = 'done'),
-                     (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.stage = r.phase),
+                     (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.phase = r.phase AND t.state = 'done'),
+                     (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.phase = r.phase),
                      s.rows, coalesce(s.rate, '-'), s.percent, coalesce(s.eta::text, '-'))
                  FROM timescale_migrate.run_log r JOIN timescale_migrate.progress s ON s.run = r.id WHERE r.id = $1",
                 &[self.run.into()],
@@ -150,7 +151,7 @@ impl Crew {
 
     /// Lets the workers finish the tasks they hold, and ends them.
     pub fn dismiss(&mut self) -> Result<()> {
-        state::set_phase(self.run, "stopping")?;
+        state::set_phase(self.run, Phase::Stopping)?;
         self.wake();
         while self.workers.iter().any(|w| w.life() != Life::Ended) {
             self.look_at_source()?;
@@ -172,7 +173,7 @@ impl Drop for Crew {
 /// Lets go of what others on the source wait for, and notes which snapshots are safe by now.
 pub fn look(run: i64, watch: &mut Watch) -> Result<()> {
     let Some((messages, position)) = watch.look() else { return Ok(()) };
-    messages.iter().try_for_each(|message| state::say(run, "notice", message))?;
+    messages.iter().try_for_each(|message| messages::notice(run, message))?;
     state::set_durable(run, &position)
 }
 

@@ -1,8 +1,9 @@
 //! Starting a run from a session, and waiting for it.
 
 use super::crew::no_slots;
+use super::spec::{Kind, Role, RunSpec};
 use super::state;
-use crate::core::options::{Level, Options};
+use crate::core::options::Options;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Params;
 use crate::pg::shared::Segment;
@@ -10,56 +11,10 @@ use crate::pg::wait::{self, Event};
 use crate::pg::worker::{Life, Worker};
 use crate::pg::{catch, report, session, spi};
 use crate::source::address;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How often the caller looks for messages.
 const LOOK: Duration = Duration::from_millis(200);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Role {
-    Coordinator,
-    Worker,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
-    Migrate,
-    /// A comparison, at this level.
-    Verify(Level),
-    /// The removal of what that run has made.
-    Cleanup(i64),
-}
-
-/// What a background worker of a run needs to know; passed through shared memory, because the
-/// parameters may hold a password.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Block {
-    pub role: Role,
-    pub kind: Kind,
-    pub run: i64,
-    /// The run has begun before.
-    pub resume: bool,
-    pub database: u32,
-    pub user: u32,
-    /// As the user named it, without secrets.
-    pub source: String,
-    pub params: Params,
-    pub options: Options,
-    /// What a worker wakes when it has ended a task.
-    pub coordinator: i32,
-    pub snapshot: String,
-}
-
-impl Block {
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|e| Error::internal(format!("launch block: {e}")))
-    }
-
-    pub fn from_bytes(bytes: &[u8]) -> Result<Block> {
-        serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("launch block: {e}")))
-    }
-}
 
 /// A started run, cancelled if its caller's wait is.
 pub struct Started {
@@ -107,7 +62,7 @@ fn launch(label: String, params: Params, kind: Kind, options: Options, resume: O
             .ok_or_else(|| Error::internal("no run id"))?,
     };
     let (database, user) = session::identity();
-    let block = Block {
+    let spec = RunSpec {
         role: Role::Coordinator,
         kind,
         run,
@@ -120,7 +75,7 @@ fn launch(label: String, params: Params, kind: Kind, options: Options, resume: O
         coordinator: 0,
         snapshot: String::new(),
     };
-    let segment = Segment::create(&block.to_bytes()?);
+    let segment = Segment::create(&spec.to_bytes()?);
     let name = format!("timescale_migrate run {run} coordinator");
     let before = starts(run)?;
     let seen = spi::value::<String>("SELECT pg_catalog.pg_current_snapshot()::text", &[])?;
@@ -208,7 +163,7 @@ impl Started {
     }
 
     fn relay(&mut self) -> Result<()> {
-        let query = include_str!("../../sql/target/new_messages.sql");
+        let query = include_str!("../../sql/run/new_messages.sql");
         let answer =
             spi::json_rows::<(String, Vec<(String, String)>)>(query, &[self.run.into(), self.seen.as_str().into()])?;
         for (now, messages) in answer {

@@ -1,23 +1,24 @@
-//! A run: the processes that make it and the state they share.
+//! A run: the processes that make it, the state they share, and its phases.
 
-mod attach;
-mod batches;
 mod cleanup;
+mod compare;
 pub mod coordinator;
-pub mod copy;
-pub mod crew;
-mod keys;
+mod crew;
 pub mod launch;
-pub mod migrate;
+mod messages;
+mod migrate;
+mod migration;
+mod phases;
 mod pieces;
 pub mod preflight;
+pub mod prepare;
 pub mod preview;
-mod recompute;
+mod process;
 mod resume;
 mod rounds;
-mod routed;
 pub mod scope;
+pub mod spec;
 pub mod state;
 mod tasks;
-pub mod verify;
+mod undo;
 pub mod worker;

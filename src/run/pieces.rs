@@ -3,12 +3,12 @@
 //! is several, and each enters by name what it has made: the next start of the run goes on
 //! behind it, whatever else has changed on the source since.
 
-use super::{cleanup, state};
+use super::{messages, state};
 use crate::core::archive::Digests;
 use crate::error::Result;
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
-use crate::target::schema;
+use crate::target::{context, made};
 use std::collections::{BTreeMap, HashSet};
 use std::iter::Peekable;
 
@@ -64,7 +64,7 @@ pub fn make(
     while !ended {
         state::checkpoint(run)?;
         ended = transaction(|| {
-            let names = cleanup::entering(run, || batch(run, &mut pieces, locks))?;
+            let names = made::entering(run, || batch(run, &mut pieces, locks))?;
             enter(run, names.into_iter().map(|name| (digests.get(&name).cloned(), name)), true)?;
             if pieces.peek().is_some() {
                 return Ok(false);
@@ -75,7 +75,7 @@ pub fn make(
             }
             Ok(true)
         })
-        .map_err(schema::describe)?;
+        .map_err(context::describe)?;
         session::forget_relations()?;
     }
     Ok(())
@@ -86,7 +86,7 @@ fn batch<'a>(run: i64, pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, l
     let mut names = Vec::new();
     for (count, piece) in pieces.enumerate() {
         for warning in (piece.make)()? {
-            state::say_here(run, "warning", &warning)?;
+            messages::warn_here(run, &warning)?;
         }
         names.extend(piece.name);
         if state::stop_requested_here(run)?.is_some() || (count % LOOK == LOOK - 1 && held()? > locks) {

@@ -8,15 +8,16 @@
 //! run's snapshot, and of some relations a later state.
 
 use super::crew::Crew;
-use super::{resume, scope, state, tasks};
+use super::prepare::Source;
+use super::{messages, resume, state, tasks, undo};
 use crate::core::inventory::Inventory;
 use crate::core::options::Options;
 use crate::core::plan::again::{self, Again};
-use crate::core::plan::{self, SnapshotId, Task, Work};
+use crate::core::plan::{self, Phase, SnapshotId, Task, Work};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Params;
 use crate::pg::catch::transaction;
-use crate::source::snapshot::{self, Keeper};
+use crate::source::snapshot::Keeper;
 
 /// Rounds in a row after which no less is left.
 const PATIENCE: usize = 20;
@@ -73,8 +74,8 @@ pub fn copy(
     let run = snapshots.run;
     let (mut last, mut least, mut idle) = (None, usize::MAX, 0);
     loop {
-        crew.work("copy")?;
-        crew.work("tiered")?;
+        crew.work(Phase::Copy)?;
+        crew.work(Phase::Tiered)?;
         let postponed = transaction(|| tasks::postponed(run))?;
         if postponed.is_empty() {
             return Ok(last);
@@ -99,14 +100,14 @@ pub fn copy(
                 others => format!(", and {others} more relations have"),
             }
         );
-        state::say(run, "notice", &message)?;
+        messages::notice(run, &message)?;
         // No worker may take a task of the new ones before what is in its way is gone.
-        state::set_phase(run, "snapshot")?;
+        state::set_phase(run, Phase::Snapshot)?;
         let (again, inventory) = plan_again(params, options, snapshots, target, checksum)?;
         for warning in resume::apply(run, again)? {
-            state::say(run, "warning", &warning)?;
+            messages::warn(run, &warning)?;
         }
-        resume::drop_unused(run)?;
+        undo::drop_unused(run)?;
         last = Some(inventory);
     }
 }
@@ -120,11 +121,10 @@ fn plan_again(
     checksum: bool,
 ) -> Result<(Again, Inventory)> {
     let run = snapshots.run;
-    let mut reader = snapshot::reader(params, run, options)?;
-    let server = crate::source::inventory::server(&mut reader)?;
-    let (keeper, inventory) = snapshot::hold(&mut reader, params, run, options, &server)?;
-    let inventory = transaction(|| scope::of(&mut reader, inventory, options))?.inventory;
-    drop(reader);
+    let mut source = Source::of_run(params, options, run)?;
+    let (keeper, inventory) = source.hold(run)?;
+    let inventory = transaction(|| source.scope(inventory))?.inventory;
+    drop(source);
     snapshots.add(keeper, checksum)?;
     let mut planned = plan::copies(&inventory, target, options);
     snapshots.give(&mut planned);

@@ -5,16 +5,15 @@
 //! it `removed`, for good. All the while the coordinator holds the run's lock; a run
 //! that is `running` with nobody holding the lock was interrupted, and the view says so.
 
-use super::cleanup;
 use crate::core::inventory::Inventory;
 use crate::core::options::Options;
-use crate::core::plan::SnapshotId;
+use crate::core::plan::{Phase, SnapshotId};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::lock::Lock;
 use crate::pg::{session, spi};
 use crate::source::snapshot::{Keeper, Position};
-use std::time::Duration;
+use crate::target::made;
 
 pub(super) fn fields(error: &Error) -> [Option<String>; 7] {
     [
@@ -91,16 +90,19 @@ fn take_place() -> Result<()> {
 }
 
 /// Begins a phase that is the coordinator's own, unless the run is to stop.
-pub fn enter(run: i64, phase: &str) -> Result<()> {
+pub fn enter(run: i64, phase: Phase) -> Result<()> {
     checkpoint(run)?;
     set_phase(run, phase)
 }
 
-/// The phase that the run is in; workers take tasks of the stage of the same name only.
-pub fn set_phase(run: i64, phase: &str) -> Result<()> {
+/// The phase that the run is in; workers take the tasks of it only.
+pub fn set_phase(run: i64, phase: Phase) -> Result<()> {
     transaction(|| {
-        spi::execute("UPDATE timescale_migrate.run_log SET phase = $2 WHERE id = $1", &[run.into(), phase.into()])
-            .map(drop)
+        spi::execute(
+            "UPDATE timescale_migrate.run_log SET phase = $2 WHERE id = $1",
+            &[run.into(), phase.name().into()],
+        )
+        .map(drop)
     })
 }
 
@@ -232,31 +234,6 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
     })
 }
 
-/// Says something about the run; in a transaction of its own.
-pub fn say(run: i64, level: &str, message: &str) -> Result<()> {
-    transaction(|| say_here(run, level, message))
-}
-
-/// Says that something is tried again after a pause; in a transaction of its own.
-pub fn say_again(run: i64, what: &str, error: &Error, pause: Duration, attempt: u16, limit: u16) -> Result<()> {
-    let why = match &error.detail {
-        Some(detail) => format!("{error} ({detail})"),
-        None => error.to_string(),
-    };
-    let seconds = pause.as_secs();
-    say(run, "warning", &format!("{what}: {why}; trying again in {seconds} s ({attempt} of {limit})"))
-}
-
-/// The same inside the current transaction.
-pub fn say_here(run: i64, level: &str, message: &str) -> Result<()> {
-    spi::execute(
-        "INSERT INTO timescale_migrate.message_log (run, level, phase, message)
-         SELECT id, $2, phase, $3 FROM timescale_migrate.run_log WHERE id = $1",
-        &[run.into(), level.into(), message.into()],
-    )
-    .map(drop)
-}
-
 /// The error that a run or task ended with, as it was stored.
 pub fn from_fields([side, sqlstate, message, detail, hint, context, object]: [Option<String>; 7]) -> Error {
     let code = sqlstate.as_deref().map_or(SqlState::INTERNAL, SqlState::parse);
@@ -344,7 +321,7 @@ pub fn step<R: Default>(run: i64, step: &str, work: impl FnOnce() -> Result<R>) 
         return Ok(R::default());
     }
     transaction(|| {
-        let result = cleanup::entering(run, work)?;
+        let result = made::entering(run, work)?;
         step_here(run, step)?;
         Ok(result)
     })

@@ -8,7 +8,7 @@
 //! finished the task between its reading and its locking.
 
 use super::state::{fields, from_fields};
-use crate::core::plan::{Task, Work};
+use crate::core::plan::{Phase, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::lock::Lock;
@@ -30,9 +30,9 @@ pub fn add(run: i64, tasks: &[Task]) -> Result<()> {
         let rows: Vec<Row> = batch.iter().map(|task| Row { task, method: task.work.method() }).collect();
         spi::briefly(|| {
             spi::execute(
-                "INSERT INTO timescale_migrate.task_log (run, stage, object, method, work, estimated_rows, estimated_bytes)
-                 SELECT $1, t.stage, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
-                 FROM jsonb_to_recordset($2) AS t(stage text, object text, method text, work jsonb, rows bigint, bytes bigint)",
+                "INSERT INTO timescale_migrate.task_log (run, phase, object, method, work, estimated_rows, estimated_bytes)
+                 SELECT $1, t.phase, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
+                 FROM jsonb_to_recordset($2) AS t(phase text, object text, method text, work jsonb, rows bigint, bytes bigint)",
                 &[run.into(), spi::json(&rows)?],
             )
         })?;
@@ -47,41 +47,41 @@ pub struct Claim {
     pub work: Work,
 }
 
-/// Where a worker looks for its next task: behind the one before, stage by stage. Dead rows of
+/// Where a worker looks for its next task: behind the one before, phase by phase. Dead rows of
 /// what is done stay in the index as long as any session's snapshot is older, for instance that
 /// of the run's own caller; a search from the beginning would pass all of them each time.
 #[derive(Default)]
-pub struct Places(HashMap<String, (i64, i32)>);
+pub struct Places(HashMap<Phase, (i64, i32)>);
 
-/// The phase that the run is in, whose name is that of the stage whose tasks are to be taken; none if
-/// there is no more work for anybody.
-pub fn open_phase(run: i64) -> Result<Option<String>> {
-    transaction(|| {
-        spi::value(
-            "SELECT phase FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running' AND phase <> 'stopping'",
+/// The phase whose tasks are to be taken; none if there is no more work for anybody.
+pub fn open_phase(run: i64) -> Result<Option<Phase>> {
+    let phase = transaction(|| {
+        spi::value::<String>(
+            "SELECT phase FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running'",
             &[run.into()],
         )
-    })
+    })?;
+    Ok(phase.and_then(|name| Phase::parse(&name)).filter(|phase| *phase != Phase::Stopping))
 }
 
-/// Takes an open task of a stage, the largest first; `None` if there is none now, or the run is no
-/// longer in the phase. The lock on it is this session's, until [`release`] or its end.
+/// Takes an open task of a phase, the largest first; `None` if there is none now, or the run is no
+/// longer in the phase `now`. The lock on it is this session's, until [`release`] or its end.
 ///
-/// The phase is looked at in the same statement as the tasks: between two statements it may have
+/// The run's phase is looked at in the same statement as the tasks: between two statements it may have
 /// ended, and the tasks be those of a round that has not begun.
-pub fn claim(run: i64, phase: &str, stage: &str, places: &mut Places) -> Result<Option<Claim>> {
+pub fn claim(run: i64, now: Phase, phase: Phase, places: &mut Places) -> Result<Option<Claim>> {
     const FIRST: (i64, i32) = (i64::MIN, 0);
-    let place = places.0.entry(stage.to_string()).or_insert(FIRST);
+    let place = places.0.entry(phase).or_insert(FIRST);
     loop {
         let found = transaction(|| {
             spi::json_rows::<(i64, i32)>(
                 "SELECT json_build_array(o.size, o.id)::text FROM (
                      SELECT -t.estimated_bytes AS size, t.id FROM timescale_migrate.task_log t
-                     WHERE t.run = $1 AND t.state = 'pending' AND t.stage = $2 AND (-t.estimated_bytes, t.id) > ($3, $4)
+                     WHERE t.run = $1 AND t.state = 'pending' AND t.phase = $2 AND (-t.estimated_bytes, t.id) > ($3, $4)
                      ORDER BY -t.estimated_bytes, t.id OFFSET 0) o
                  WHERE EXISTS (SELECT FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running' AND phase = $5)
                    AND timescale_migrate.try_lock_task(o.id) LIMIT 1",
-                &[run.into(), stage.into(), place.0.into(), place.1.into(), phase.into()],
+                &[run.into(), phase.name().into(), place.0.into(), place.1.into(), now.name().into()],
             )
         })?;
         let Some(order) = found.into_iter().next() else {
@@ -100,7 +100,7 @@ pub fn claim(run: i64, phase: &str, stage: &str, places: &mut Places) -> Result<
                  WHERE id = $1 AND state = 'pending'
                    AND EXISTS (SELECT FROM timescale_migrate.run_log r WHERE r.id = $2 AND r.state = 'running' AND r.phase = $3)
                  RETURNING json_build_array(object, work)::text",
-                &[id.into(), run.into(), phase.into()],
+                &[id.into(), run.into(), now.name().into()],
             )?
             .pop();
             if row.is_none() {
@@ -201,29 +201,29 @@ pub fn failed(id: i32, error: &Error) -> Result<()> {
 
 /// A task that failed.
 pub struct Failure {
-    pub stage: String,
+    pub phase: Phase,
     pub error: Error,
 }
 
-/// How a run stands: whether a stage has open tasks, and of the failures in any stage the first
-/// of each kind, for workers take tasks of the next stage beside the last ones of a stage.
-pub fn standing(run: i64, stage: &str) -> Result<(bool, Vec<Failure>)> {
+/// How a run stands: whether a phase has open tasks, and of the failures in any phase the first
+/// of each kind, for workers take tasks of the next phase beside the last ones of a phase.
+pub fn standing(run: i64, phase: Phase) -> Result<(bool, Vec<Failure>)> {
     transaction(|| {
         // From the smallest: they are the last to be done, so that none of the dead rows is before.
         let open = spi::value::<i32>(
-            "SELECT id FROM timescale_migrate.task_log WHERE run = $1 AND stage = $2 AND state = 'pending'
+            "SELECT id FROM timescale_migrate.task_log WHERE run = $1 AND phase = $2 AND state = 'pending'
              ORDER BY -estimated_bytes DESC, id DESC LIMIT 1",
-            &[run.into(), stage.into()],
+            &[run.into(), phase.name().into()],
         )?
         .is_some();
-        let failed = spi::json_rows::<(String, [Option<String>; 7])>(
-            "SELECT json_build_array(stage, json_build_array(side, sqlstate, error, detail, hint, context, object))::text
-             FROM (SELECT DISTINCT ON (stage, side, sqlstate) * FROM timescale_migrate.task_log
-                   WHERE run = $1 AND state = 'failed' ORDER BY stage, side, sqlstate, ended_at) first
+        let failed = spi::json_rows::<(Phase, [Option<String>; 7])>(
+            "SELECT json_build_array(phase, json_build_array(side, sqlstate, error, detail, hint, context, object))::text
+             FROM (SELECT DISTINCT ON (phase, side, sqlstate) * FROM timescale_migrate.task_log
+                   WHERE run = $1 AND state = 'failed' ORDER BY phase, side, sqlstate, ended_at) first
              ORDER BY ended_at",
             &[run.into()],
         )?;
-        let failure = |(stage, fields)| Failure { stage, error: from_fields(fields) };
+        let failure = |(phase, fields)| Failure { phase, error: from_fields(fields) };
         Ok((open, failed.into_iter().map(failure).collect()))
     })
 }
@@ -233,7 +233,7 @@ pub fn standing(run: i64, stage: &str) -> Result<(bool, Vec<Failure>)> {
 pub fn failures(run: i64) -> Result<()> {
     let failed: Vec<String> = transaction(|| {
         spi::json_rows(
-            "SELECT to_json(pg_catalog.format('%s: %s: %s', stage, object, error))::text FROM timescale_migrate.task_log
+            "SELECT to_json(pg_catalog.format('%s: %s: %s', phase, object, error))::text FROM timescale_migrate.task_log
              WHERE run = $1 AND state = 'failed' ORDER BY id",
             &[run.into()],
         )

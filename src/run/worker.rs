@@ -1,21 +1,18 @@
 //! A copy worker: takes one task after the other, each in a transaction of its own.
 
-use super::launch::Block;
+use super::messages;
+use super::phases::{compression, copy, foreign_key, recheck, recompute, verify};
+use super::process::{self, Context};
+use super::spec::RunSpec;
 use super::tasks::{self, Claim, Outcome, Places};
-use super::{attach, coordinator, copy, keys, recompute, resume, state, verify};
-use crate::core::inventory::SourceRelation;
 use crate::core::options::OnError;
-use crate::core::plan::{SnapshotId, Sql, Stage, Work};
+use crate::core::plan::{Sql, Work};
 use crate::core::retry::Pauses;
-use crate::error::{Error, Result, SqlState};
-use crate::libpq::Connection;
+use crate::error::{Result, SqlState};
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, spi};
-use crate::source::guard::{self, Hold, Reads};
-use crate::source::session as source_session;
-use crate::target::schema;
-use std::collections::HashMap;
+use crate::target::context;
 use std::time::{Duration, Instant};
 
 /// Of so many relations a worker keeps what PostgreSQL remembers; reading it again takes as long as
@@ -24,91 +21,35 @@ const MOST_REMEMBERED: usize = 500;
 /// A worker without a task looks for one this often, unless it is woken.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The stages in which workers read the source: beside the last of the statistics they compare.
-const READS_SOURCE: [Stage; 5] = [Stage::Recheck, Stage::Copy, Stage::Tiered, Stage::Analyze, Stage::Verify];
-
-pub struct Context {
-    pub block: Block,
-    source: Option<Connection>,
-    /// Those that are not the block's, by what `SET TRANSACTION SNAPSHOT` takes.
-    snapshots: HashMap<SnapshotId, String>,
-}
-
-impl Context {
-    /// The connection to the source, made when first wanted. A task that fails drops it.
-    pub fn source(&mut self) -> Result<&mut Connection> {
-        let connection = match self.source.take() {
-            Some(connection) => connection,
-            None => {
-                let Block { params, options, run, .. } = &self.block;
-                let name = format!("timescale_migrate run {run} worker");
-                source_session::open(params, &name, options)?
-            }
-        };
-        Ok(self.source.insert(connection))
-    }
-
-    /// The next task makes a new connection.
-    pub fn drop_source(&mut self) {
-        self.source = None;
-    }
-
-    /// Begins a transaction on the connection to the source that reads the snapshot, has locks on
-    /// `guards` and bears the task's number in its `application_name`. There is none if the
-    /// relations are not as the snapshot shows them.
-    pub fn begin(&mut self, task: i32, snapshot: SnapshotId, reads: Reads, guards: &[SourceRelation]) -> Result<Hold> {
-        let name = format!("timescale_migrate run {} task {task}", self.block.run);
-        let snapshot = self.snapshot(snapshot)?;
-        let lock_timeout = self.block.options.lock_timeout;
-        guard::begin(self.source()?, &snapshot, &name, reads, guards, lock_timeout)
-    }
-
-    fn snapshot(&mut self, id: SnapshotId) -> Result<String> {
-        if id == 0 {
-            return Ok(self.block.snapshot.clone());
-        }
-        if let Some(known) = self.snapshots.get(&id) {
-            return Ok(known.clone());
-        }
-        // Chunks were dropped between two rounds, and TimescaleDB may remember them by their range.
-        session::forget_relations()?;
-        let sql = "SELECT snapshot FROM timescale_migrate.snapshot_log WHERE id = $1";
-        let found = catch::transaction(|| spi::value::<String>(sql, &[id.into()]))?;
-        let found = found.ok_or_else(|| Error::internal("a snapshot is not known"))?;
-        Ok(self.snapshots.entry(id).or_insert(found).clone())
-    }
-}
-
 /// The main function of a worker's process.
 pub fn main(handle: u32) {
-    let block = match Segment::read(handle, false).and_then(|bytes| Block::from_bytes(&bytes)) {
-        Ok(block) => block,
+    let spec = match Segment::read(handle, false).and_then(|bytes| RunSpec::from_bytes(&bytes)) {
+        Ok(spec) => spec,
         Err(error) => return report::log(&error),
     };
-    session::connect(block.database.into(), block.user.into());
-    let run = block.run;
-    let mut context = Context { block, source: None, snapshots: HashMap::new() };
+    session::connect(spec.database.into(), spec.user.into());
+    let run = spec.run;
+    let mut context = Context::new(spec);
     if let Err(error) = catch::everything(|| work(&mut context)) {
         report::log(&error.within(format!("timescale_migrate run {run}, worker")));
     }
 }
 
 fn work(context: &mut Context) -> Result<()> {
-    coordinator::settings()?;
-    let (run, coordinator) = (context.block.run, context.block.coordinator);
+    process::settings()?;
+    let (run, coordinator) = (context.spec.run, context.spec.coordinator);
     let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
     while let Some(phase) = tasks::open_phase(run)? {
         // When all rows are here, no session of the source is kept idle through what follows.
-        if !READS_SOURCE.iter().any(|reads| reads.name() == phase) {
+        if !phase.reads_source() {
             context.drop_source();
         }
-        let claim = match tasks::claim(run, &phase, &phase, &mut places)? {
-            // The comparisons need not wait for the last of the statistics.
-            None if phase == Stage::Analyze.name() => tasks::claim(run, &phase, Stage::Verify.name(), &mut places)?,
-            claim => claim,
+        let claim = match (tasks::claim(run, phase, phase, &mut places)?, phase.beside()) {
+            (None, Some(beside)) => tasks::claim(run, phase, beside, &mut places)?,
+            (claim, _) => claim,
         };
         let Some(claim) = claim else {
-            // It may have been the stage's last task.
+            // It may have been the phase's last task.
             if std::mem::take(&mut busy) {
                 session::wake(coordinator);
             }
@@ -122,7 +63,7 @@ fn work(context: &mut Context) -> Result<()> {
             session::wake(coordinator);
         }
         tasks::release(&claim)?;
-        if context.block.options.on_error == OnError::Stop {
+        if context.spec.options.on_error == OnError::Stop {
             result?;
         }
         relations += claim.work.relations();
@@ -137,7 +78,7 @@ fn work(context: &mut Context) -> Result<()> {
 /// A task, tried again after errors that may pass. Under a snapshot that is gone none can
 /// succeed: then the run as a whole has to begin again.
 fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
-    let (run, limit) = (context.block.run, context.block.options.retries);
+    let (run, limit) = (context.spec.run, context.spec.options.retries);
     let mut pauses = Pauses::new(limit);
     loop {
         let Err(error) = perform(context, claim) else { return Ok(()) };
@@ -146,7 +87,7 @@ fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
             return Err(error);
         }
         let Some((pause, attempt)) = pauses.next() else { return Err(error) };
-        state::say_again(run, &claim.object, &error, pause, attempt, limit)?;
+        messages::retrying(run, &claim.object, &error, pause, attempt, limit)?;
         let until = Instant::now() + pause;
         while Instant::now() < until {
             wait::on_latch(LOOK.min(pause), Event::Retry);
@@ -162,10 +103,10 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
     match &claim.work {
         Work::Copy(work) => copy::perform(context, claim.id, work),
         Work::Sql(work) => statements(claim, work),
-        Work::ForeignKey(key) => keys::perform(context, claim, key),
-        Work::Attach(work) => attach::perform(claim, work),
+        Work::ForeignKey(key) => foreign_key::perform(context, claim, key),
+        Work::Attach(work) => compression::perform(claim, work),
         Work::Recompute(work) => recompute::perform(claim, work),
-        Work::Recheck(work) => resume::perform(context, claim.id, work),
+        Work::Recheck(work) => recheck::perform(context, claim.id, work),
         Work::Verify(work) => verify::perform(context, claim, work),
     }
 }
@@ -173,9 +114,9 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
 fn statements(claim: &Claim, work: &Sql) -> Result<()> {
     catch::transaction(|| {
         for statement in &work.statements {
-            schema::making(&claim.object, Some(statement), || spi::execute(statement, &[]))?;
+            context::making(&claim.object, Some(statement), || spi::execute(statement, &[]))?;
         }
         tasks::done(claim.id, &Outcome::default())
     })
-    .map_err(schema::describe)
+    .map_err(context::describe)
 }

@@ -9,8 +9,8 @@
 //! for a lock while it holds another: so it can be part of no deadlock, of which the source's own
 //! statement might be the victim. It lets go, and tries again.
 
-use super::inventory::Ask;
 use super::session;
+use crate::catalog::Catalog;
 use crate::core::checksum;
 use crate::core::inventory::{Slices, SourceRelation};
 use crate::core::name::{Name, literal};

@@ -1,10 +1,9 @@
-//! What is asked of the source: where it is, its snapshot, what it holds, its schema.
+//! What is asked of the source during a run: where it is, its snapshot, its schema, its locks.
 
 pub mod address;
+pub mod dump;
 pub mod guard;
-pub mod inventory;
 mod relay;
-pub mod schema;
 pub mod session;
 pub mod snapshot;
 pub mod validator;

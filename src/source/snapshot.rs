@@ -2,15 +2,15 @@
 //!
 //! It has no lock on any table: one that is held for a whole run would make the source's own jobs
 //! wait, and everybody behind them. What is read is locked by who reads it ([`super::guard`]); what
-//! has changed by then is read under a later snapshot ([`crate::run::rounds`]).
+//! has changed by then is read under a later snapshot (`run/rounds.rs`).
 //!
 //! The inventory is read under the snapshot by another session: what a server keeps in a session's
 //! memory for each table that it has told of (some 40 kB) is there until that session ends, and
 //! the keeper stays as long as there are rows to read.
 
 use super::guard::{self, Reads};
-use super::inventory::{self, Ask};
 use super::session;
+use crate::catalog::{self, Catalog};
 use crate::core::inventory::{Inventory, Server};
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
@@ -38,23 +38,19 @@ pub struct Keeper {
     pub position: Position,
 }
 
-/// The session that reads what there is in the source.
-pub fn reader(params: &Params, run: i64, options: &Options) -> Result<Connection> {
-    session::open(params, &reader_name(run), options)
-}
-
 /// The inventory as it is now. Sizes and definitions are read under locks too, so this can wait
 /// for one.
 pub fn read(connection: &mut Connection, server: Server) -> Result<Inventory> {
-    let read = match inventory::read(connection, server.clone()) {
+    let read = match catalog::read(connection, server.clone()) {
         // Dropped after it was listed, as retention does.
-        Err(error) if error.code == SqlState::UNDEFINED_TABLE => inventory::read(connection, server),
+        Err(error) if error.code == SqlState::UNDEFINED_TABLE => catalog::read(connection, server),
         read => read,
     };
     read.map_err(|error| guard::name_blockers(connection, error))
 }
 
-fn reader_name(run: i64) -> String {
+/// The `application_name` of the session that reads what there is in the source.
+pub fn reader_name(run: i64) -> String {
     format!("timescale_migrate run {run} reader")
 }
 
@@ -99,7 +95,7 @@ fn attempt(
     // After the snapshot: all that it shows is at or before this position.
     let position = position(keeper)?;
     guard::begin(reader, &snapshot, name, Reads::Any, &[], 0)?;
-    Ok((snapshot, horizon, position, inventory::read(reader, server.clone())?))
+    Ok((snapshot, horizon, position, catalog::read(reader, server.clone())?))
 }
 
 /// Where the source is now.

@@ -1,9 +1,9 @@
 //! Letting the source go on: whoever waits for a lock that a session of the run holds gets it
 //! soon. The session's statement is cancelled, and the task it was part of is tried again.
 
-use super::inventory::Ask;
 use super::session;
 use super::snapshot::{self, Position};
+use crate::catalog::Catalog;
 use crate::core::name::literal;
 use crate::core::options::Options;
 use crate::error::Result;

@@ -2,12 +2,12 @@
 //! limit and settings.
 
 use super::roles::attempt;
+use crate::catalog::{Catalog, Local};
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};
 use crate::core::settings;
 use crate::error::{Error, Result, Side};
 use crate::pg::spi;
-use crate::source::inventory::{Ask, Here};
 use serde::{Deserialize, Serialize};
 
 /// `database.sql`
@@ -62,7 +62,7 @@ pub struct LargeObjects {
     pub readable: bool,
 }
 
-pub fn read(source: &mut impl Ask) -> Result<Database> {
+pub fn read(source: &mut impl Catalog) -> Result<Database> {
     source
         .ask(include_str!("../../sql/inventory/database.sql"))?
         .pop()
@@ -71,7 +71,7 @@ pub fn read(source: &mut impl Ask) -> Result<Database> {
 
 /// How this database and its schemas are now.
 pub fn before() -> Result<Before> {
-    Ok(Before { database: read(&mut Here)?, schemas: Here.ask(include_str!("../../sql/target/schemas.sql"))? })
+    Ok(Before { database: read(&mut Local)?, schemas: Local.ask(include_str!("../../sql/inventory/schemas.sql"))? })
 }
 
 /// `REVOKE` of the defaults and `GRANT` of what the source has, on any kind of object.

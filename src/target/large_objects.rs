@@ -2,12 +2,12 @@
 //! and comments.
 
 use super::database::{Grant, grants};
+use crate::catalog::Catalog;
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::{copy, spi};
-use crate::source::inventory::Ask;
 use serde::Deserialize;
 
 /// `large_objects.sql`
@@ -20,7 +20,7 @@ pub struct LargeObject {
 }
 
 /// All of the source's. Who may read `pg_largeobject` there is checked by preflight.
-pub fn read(source: &mut impl Ask) -> Result<Vec<LargeObject>> {
+pub fn read(source: &mut impl Catalog) -> Result<Vec<LargeObject>> {
     source.ask(include_str!("../../sql/inventory/large_objects.sql"))
 }
 

@@ -1,7 +1,14 @@
-//! What is built here.
+//! What is built here, a file for each kind of thing.
 
+pub mod caggs;
+pub mod compression;
+pub mod context;
+pub mod copy;
 pub mod database;
+pub mod hypertables;
+pub mod jobs;
 pub mod large_objects;
+pub mod made;
+pub mod overloads;
 pub mod roles;
 pub mod schema;
-pub mod sequences;

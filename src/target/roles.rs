@@ -2,14 +2,14 @@
 //! as they are: they may be somebody else's of the same name, so they become members of none, and
 //! none of them, unless the options ask for it.
 
+use super::context;
+use crate::catalog::Catalog;
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options, Roles};
 use crate::core::settings;
 use crate::error::Result;
 use crate::pg::catch::subtransaction;
 use crate::pg::{secret, spi};
-use crate::source::inventory::Ask;
-use crate::target::schema;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
@@ -66,7 +66,7 @@ struct Password {
 
 /// The roles that the source's database and these jobs of it need under these options: those that
 /// this server lacks, and of those here the ones that gain something.
-pub fn needed(source: &mut impl Ask, jobs: &[serde_json::Value], options: &Options) -> Result<Vec<Role>> {
+pub fn needed(source: &mut impl Catalog, jobs: &[serde_json::Value], options: &Options) -> Result<Vec<Role>> {
     let owners: Vec<String> = jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
     let sql = include_str!("../../sql/inventory/roles.sql")
         .replace("(:owners)", &format!("(ARRAY[{}]::name[])", owners.join(", ")));
@@ -74,7 +74,7 @@ pub fn needed(source: &mut impl Ask, jobs: &[serde_json::Value], options: &Optio
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
     roles.retain(|role| (all || role.named) && !role.predefined);
     let here: HashMap<String, (bool, bool)> =
-        spi::json_rows::<(String, bool, bool)>(include_str!("../../sql/target/roles.sql"), &[])?
+        spi::json_rows::<(String, bool, bool)>(include_str!("../../sql/inventory/server_roles.sql"), &[])?
             .into_iter()
             .map(|(name, superuser, ours)| (name, (superuser, ours)))
             .collect();
@@ -98,7 +98,7 @@ pub fn needed(source: &mut impl Ask, jobs: &[serde_json::Value], options: &Optio
 }
 
 /// Password verifiers, where the source's user may read them.
-pub fn passwords(source: &mut impl Ask, superuser: bool) -> Result<HashMap<String, String>> {
+pub fn passwords(source: &mut impl Catalog, superuser: bool) -> Result<HashMap<String, String>> {
     if !superuser {
         return Ok(HashMap::new());
     }
@@ -113,7 +113,7 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>, options: &Optio
     spi::set_local("md5_password_warnings", "off")?;
     for role in roles.iter().filter(|role| !role.here) {
         let create = role.create(passwords.get(&role.name));
-        schema::making(&format!("role {}", role.name), None, || secret::execute(&create))?;
+        context::making(&format!("role {}", role.name), None, || secret::execute(&create))?;
     }
     let mut warnings = Vec::new();
     for role in roles {

@@ -180,7 +180,7 @@ fn violated(edition: Edition) {
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));
 }
 
-/// Holds the run in the index stage while the test has the lock.
+/// Holds the run in the phase of indexes while the test has the lock.
 const HELD: &str = "CREATE FUNCTION held(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN n; END'";
 

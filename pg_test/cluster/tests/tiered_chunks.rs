@@ -120,7 +120,7 @@ fn resumed(edition: Edition) {
     pair.source.sql("CREATE TABLE plain (n int) WITH (autovacuum_enabled = off); INSERT INTO plain SELECT generate_series(1, 2000); CREATE INDEX ON plain (slowly(n))");
     pair.source.sql(&slowly("PERFORM pg_sleep(0.1);"));
     let run = pair.start("");
-    let state = |stage: &str| pair.target.value(&format!("SELECT coalesce(string_agg(DISTINCT state, ' '), '') FROM timescale_migrate.task WHERE phase = '{stage}'"));
+    let state = |phase: &str| pair.target.value(&format!("SELECT coalesce(string_agg(DISTINCT state, ' '), '') FROM timescale_migrate.task WHERE phase = '{phase}'"));
     poll("the rows to be there, and an index to be under way", || state("tiered") == "done" && state("index").contains("running"));
     assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
     pair.wait_for_state(&run, "cancelled");

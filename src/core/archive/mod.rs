@@ -15,17 +15,17 @@
 //! * `pg_dump.c` and `pg_dump_sort.c`: kinds of entries, their tags and dependencies
 //!   (`BuildArchiveDependencies`), and what is postponed to the post-data section.
 
+mod contents;
+mod group;
 mod parts;
-mod plan;
 mod reader;
-mod stage;
 mod statement;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Digests, Filter, Plan, Why, plan};
+pub use contents::{Contents, Digests, Filter, Why, contents};
+pub use group::Group;
 pub use reader::ArchiveError;
-pub use stage::Stage;
 
 /// An archive's header and table of contents; the data blocks that may follow are not read.
 #[derive(Debug)]

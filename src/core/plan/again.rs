@@ -4,7 +4,7 @@
 //! A relation is known by its OID, which outlives new names; one that was dropped and made anew,
 //! by its place: its name, or its hypertable and slices.
 
-use super::{Copy, Doubt, Into, Recheck, SnapshotId, Stage, Task, Work, task};
+use super::{Copy, Doubt, Into, Phase, Recheck, SnapshotId, Task, Work, task};
 use crate::core::inventory::{Cagg, Inventory, Slices};
 use crate::core::name::Name;
 use serde::Deserialize;
@@ -226,7 +226,7 @@ fn recheck(known: &[Known], doubt: Doubt, horizon: u64, again: Vec<Task>) -> Tas
     let bytes = again.iter().map(|task| task.bytes).sum();
     let copies = known.iter().map(|task| task.id).collect();
     let work = Work::Recheck(Recheck { copies, doubt, horizon, again });
-    task(Stage::Recheck, known[0].object.clone(), 0, bytes, work)
+    task(Phase::Recheck, known[0].object.clone(), 0, bytes, work)
 }
 
 /// A chunk: its hypertable's OID, and its slices.

@@ -1,7 +1,7 @@
 //! The copy tasks of everything that an inventory lists.
 
-use super::{Copy, Form, Into, Kept, Stage, Task, Work, task};
-use crate::core::compression;
+use super::compressed;
+use super::{Copy, Form, Into, Kept, Phase, Task, Work, task};
 use crate::core::inventory::{Collation, Inventory, Server, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
@@ -53,14 +53,14 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         let size = inventory.size(table.oid);
         let parts = parts(size, split(&inventory.server, options));
         if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
-            tasks.push(task(Stage::Copy, name.shown(), size.rows, size.bytes, Work::Copy(copy)));
+            tasks.push(task(Phase::Copy, name.shown(), size.rows, size.bytes, Work::Copy(copy)));
             continue;
         }
         let count = parts.len() as i64;
         for (i, pages) in parts.into_iter().enumerate() {
             let object = format!("{} part {} of {count}", name.shown(), i + 1);
             let part = Copy { pages: Some(pages), ..copy.clone() };
-            tasks.push(task(Stage::Copy, object, size.rows / count, size.bytes / count, Work::Copy(part)));
+            tasks.push(task(Phase::Copy, object, size.rows / count, size.bytes / count, Work::Copy(part)));
         }
     }
     let compressed = inventory.compressed();
@@ -82,7 +82,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             copy.guards = root.guards();
             let object = format!("{} (its own rows)", name.shown());
             let size = inventory.size(hypertable.oid);
-            tasks.push(task(Stage::Copy, object, size.rows, size.bytes, Work::Copy(copy)));
+            tasks.push(task(Phase::Copy, object, size.rows, size.bytes, Work::Copy(copy)));
         }
         for chunk in inventory.chunks_of(hypertable) {
             if chunk.osm {
@@ -91,7 +91,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 copy.form = Form::Queried { reason: "in tiered storage on the source".to_string() };
                 copy.kept = Kept::Elsewhere;
                 let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
-                tasks.push(task(Stage::Tiered, object, 0, 0, Work::Copy(copy)));
+                tasks.push(task(Phase::Tiered, object, 0, 0, Work::Copy(copy)));
                 continue;
             }
             let into = Into::Chunk {
@@ -109,11 +109,11 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             copy.kept = Kept::of(compressed.get(&chunk.oid).copied());
             match (compressed.get(&chunk.oid), &chunk.query) {
                 (Some(chunk), None) => {
-                    copy.form = compression::form(chunk, inventory, target);
+                    copy.form = compressed::form(chunk, inventory, target);
                     bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| inventory.size(r.oid).bytes));
                     rows = rows.saturating_add(chunk.rows.unwrap_or(0));
                 }
-                (None, None) if chunk.frozen => copy.form = compression::frozen(target),
+                (None, None) if chunk.frozen => copy.form = compressed::frozen(target),
                 _ => {}
             }
             copy.query = chunk.query.clone();
@@ -122,7 +122,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
             }
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
-            tasks.push(task(Stage::Copy, object, rows, bytes, Work::Copy(copy)));
+            tasks.push(task(Phase::Copy, object, rows, bytes, Work::Copy(copy)));
         }
     }
     tasks

@@ -277,7 +277,7 @@ impl Copy {
         }
     }
 
-    /// Whether what the task brings becomes a compressed or frozen chunk only in the stage for that.
+    /// Whether what the task brings becomes a compressed or frozen chunk only in the phase for that.
     pub fn is_attached_late(&self) -> bool {
         matches!(self.form, Form::Compressed(_) | Form::Recompressed { late: true, .. } | Form::Frozen)
     }

@@ -1,64 +1,27 @@
-//! The plan of a run: every task that a worker can take, in stages. Pure: from the inventory
+//! The plan of a run: every task that a worker can take, by phase. Pure: from the inventory
 //! and the options alone.
 
 pub mod again;
+pub mod analyze;
+pub mod compressed;
 mod copies;
 mod copy;
+mod phase;
+pub mod recompute;
 
 pub use copies::{Target, compressed_early, copies, unsplit};
 pub use copy::{Compressed, Copy, Form, Into, Kept, SnapshotId};
+pub use phase::Phase;
 
-use super::inventory::{Inventory, Size, SourceRelation};
-use super::name::{Name, literal};
+use crate::core::inventory::{Inventory, Size, SourceRelation};
+use crate::core::name::{Name, literal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// Stages that workers work on, in the order of a run. A stage begins when the one before it
-/// has no open task left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// On a resume: whether what was copied is still what the source has.
-    Recheck,
-    Copy,
-    /// Tiered rows, once all chunks are there that have a place of their own.
-    Tiered,
-    Index,
-    Constraint,
-    /// Foreign keys of hypertables where compressed chunks take no constraints.
-    HypertableKey,
-    /// Compressed relations become their chunks' own.
-    Compression,
-    /// All other foreign keys, which read compressed chunks too.
-    ForeignKey,
-    /// Continuous aggregates are refreshed, each after those that it reads.
-    Recompute,
-    Analyze,
-    Verify,
-}
-
-impl Stage {
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Recheck => "recheck",
-            Stage::Copy => "copy",
-            Stage::Tiered => "tiered",
-            Stage::Index => "index",
-            Stage::Constraint => "constraint",
-            Stage::HypertableKey => "hypertable_key",
-            Stage::Compression => "compression",
-            Stage::ForeignKey => "foreign_key",
-            Stage::Recompute => "recompute",
-            Stage::Analyze => "analyze",
-            Stage::Verify => "verify",
-        }
-    }
-}
 
 /// Something one worker does in one go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
-    pub stage: Stage,
+    pub phase: Phase,
     /// As its user would name it.
     pub object: String,
     /// Estimates of the source, for the order, the progress and the ETA.
@@ -193,13 +156,13 @@ pub struct Verify {
     pub guards: Vec<SourceRelation>,
 }
 
-pub fn task(stage: Stage, object: String, rows: i64, bytes: i64, work: Work) -> Task {
-    Task { stage, object, rows, bytes, work }
+pub fn task(phase: Phase, object: String, rows: i64, bytes: i64, work: Work) -> Task {
+    Task { phase, object, rows, bytes, work }
 }
 
 /// One statement as a task.
-pub fn sql(stage: Stage, object: String, bytes: i64, statements: Vec<String>) -> Task {
-    task(stage, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0 }))
+pub fn sql(phase: Phase, object: String, bytes: i64, statements: Vec<String>) -> Task {
+    task(phase, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0 }))
 }
 
 /// An expression for a hypertable here by the name it is known as: with `cagg` that of the
@@ -234,5 +197,5 @@ pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String)> {
 }
 
 pub fn verify(object: String, size: Size, work: Verify) -> Task {
-    task(Stage::Verify, object, size.rows, size.bytes, Work::Verify(work))
+    task(Phase::Verify, object, size.rows, size.bytes, Work::Verify(work))
 }

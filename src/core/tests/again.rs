@@ -3,7 +3,7 @@
 use crate::core::inventory::{Column, Inventory, SourceRelation};
 use crate::core::name::Name;
 use crate::core::plan::again::{Again, Known, Snapshot, Unfit, resume, round};
-use crate::core::plan::{Copy, Doubt, Form, Into, Stage, Task, Work, task};
+use crate::core::plan::{Copy, Doubt, Form, Into, Phase, Task, Work, task};
 use serde_json::json;
 
 fn columns() -> Vec<Column> {
@@ -42,7 +42,7 @@ fn postponed(id: i32, work: Copy) -> Known {
 }
 
 fn planned(works: Vec<Copy>) -> Vec<Task> {
-    works.into_iter().map(|work| task(Stage::Copy, format!("o{}", work.oid), 0, 0, Work::Copy(work))).collect()
+    works.into_iter().map(|work| task(Phase::Copy, format!("o{}", work.oid), 0, 0, Work::Copy(work))).collect()
 }
 
 /// Two snapshots, of which the first is of the tasks that are done.

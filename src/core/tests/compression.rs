@@ -1,8 +1,8 @@
 //! In which form a compressed chunk travels.
 
 use super::{HYPERTABLE, read, version};
-use crate::core::compression::{form, frozen};
 use crate::core::inventory::{CompressedChunk, Inventory, Layout, Unportable};
+use crate::core::plan::compressed::{form, frozen};
 use crate::core::plan::{Form, Target};
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use super::{CAGG, HYPERTABLE, PLAIN, read};
 use crate::core::inventory::{Inventory, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
-use crate::core::plan::{self, Copy, Stage, Target, Task, Work};
+use crate::core::plan::{self, Copy, Phase, Target, Task, Work};
 
 fn copy(task: &Task) -> &Copy {
     match &task.work {
@@ -16,8 +16,8 @@ fn copy(task: &Task) -> &Copy {
 /// Each task in a line: what it copies, how, its estimated rows and bytes, and its note.
 fn told(source: &Inventory, target: &Target, options: &Options) -> Vec<String> {
     let line = |task: &Task| {
-        let (stage, copy) = (task.stage.name(), copy(task));
-        format!("{stage}|{}|{}|{}|{}|{}", task.object, copy.method(), task.rows, task.bytes, copy.note())
+        let (phase, copy) = (task.phase.name(), copy(task));
+        format!("{phase}|{}|{}|{}|{}|{}", task.object, copy.method(), task.rows, task.bytes, copy.note())
     };
     plan::copies(source, target, options).iter().map(line).collect()
 }
@@ -106,7 +106,7 @@ fn where_the_rows_go() {
         assert!(
             tasks
                 .iter()
-                .any(|task| task.stage == Stage::Tiered && matches!(copy(task).into, plan::Into::Routed { .. }))
+                .any(|task| task.phase == Phase::Tiered && matches!(copy(task).into, plan::Into::Routed { .. }))
         );
         chunk.expect("a chunk")
     };

@@ -1,9 +1,9 @@
 //! Who is in this database while it is half made.
 
 use super::{Report, Status};
+use crate::catalog::{Catalog, Local};
 use crate::core::options::{Connections, Options};
 use crate::error::Result;
-use crate::source::inventory::{Ask, Here};
 
 pub(super) fn access(report: &mut Report, options: &Options) -> Result<()> {
     if options.connections == Connections::Allow {
@@ -11,7 +11,7 @@ pub(super) fn access(report: &mut Report, options: &Options) -> Result<()> {
         report.add("access", Status::Ok, "this database", detail, "");
         return Ok(());
     }
-    for (role, count) in Here.ask::<(String, i64)>(include_str!("../../../sql/target/sessions.sql"))? {
+    for (role, count) in Local.ask::<(String, i64)>(include_str!("../../../sql/preflight/sessions.sql"))? {
         report.add(
             "access",
             Status::Warning,

@@ -1,10 +1,10 @@
 //! Checks of how text is sorted on both sides.
 
 use super::{Report, Status};
+use crate::catalog::{self, Catalog, Local};
 use crate::core::inventory::{Collation, Server};
 use crate::error::Result;
 use crate::libpq::Connection;
-use crate::source::inventory::{self, Ask, Here};
 use serde::Deserialize;
 
 /// `collations_used.sql`
@@ -31,8 +31,8 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
             "",
         );
     }
-    let used: Vec<Used> = source.ask(include_str!("../../../sql/source/collations_used.sql"))?;
-    let (there, here) = (inventory::collations(source)?, inventory::collations(&mut Here)?);
+    let used: Vec<Used> = source.ask(include_str!("../../../sql/preflight/collations_used.sql"))?;
+    let (there, here) = (catalog::collations(source)?, catalog::collations(&mut Local)?);
     let of = |list: &[Collation], name: &str| list.iter().find(|c| c.name == name).cloned();
     for used in used {
         let subject = match &used.user {

@@ -1,10 +1,10 @@
 //! Checks of what is at the other end: one server, and sessions of the run's own on it.
 
 use super::{Report, Status};
+use crate::catalog::Catalog;
 use crate::core::options::Options;
 use crate::error::Result;
 use crate::libpq::{Connection, Params};
-use crate::source::inventory::Ask;
 use crate::source::session;
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ pub(super) fn connections(report: &mut Report, source: &mut Connection, options:
     // One for each worker, one that keeps the snapshot, one that reads the catalogs, and one that
     // looks who waits for the others.
     let wanted = i64::from(options.jobs) + 3;
-    let limits: Vec<(String, i64, i64)> = source.ask(include_str!("../../../sql/source/connections.sql"))?;
+    let limits: Vec<(String, i64, i64)> = source.ask(include_str!("../../../sql/preflight/connections.sql"))?;
     for (name, value, left) in limits.iter().filter(|(_, _, left)| *left < wanted) {
         report.add(
             "connections",
@@ -43,7 +43,7 @@ pub(super) fn connections(report: &mut Report, source: &mut Connection, options:
 /// and keep their settings and transactions between two statements.
 pub(super) fn endpoint(report: &mut Report, first: &mut Connection, params: &Params, options: &Options) -> Result<()> {
     let ask = |connection: &mut Connection| -> Result<Option<Endpoint>> {
-        Ok(connection.ask(include_str!("../../../sql/source/endpoint.sql"))?.pop())
+        Ok(connection.ask(include_str!("../../../sql/preflight/endpoint.sql"))?.pop())
     };
     let before = ask(first)?;
     let mut second = session::open(params, "timescale_migrate endpoint", options)?;

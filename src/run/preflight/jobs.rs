@@ -1,14 +1,15 @@
 //! Checks of the jobs of both sides: what they do to a run, and how they fare here.
 
 use super::{Report, Status};
+use crate::catalog::{Catalog, Local};
 use crate::core::inventory::Timescaledb;
 use crate::error::Result;
 use crate::libpq::Connection;
-use crate::source::inventory::{Ask, Here};
 
 /// Policies that may change chunks between the snapshot and their copy.
 pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb: &Timescaledb) -> Result<()> {
-    let rows: Vec<(String, String, Option<String>)> = source.ask(include_str!("../../../sql/source/policies.sql"))?;
+    let rows: Vec<(String, String, Option<String>)> =
+        source.ask(include_str!("../../../sql/preflight/policies.sql"))?;
     let schema = &timescaledb.functions_schema;
     for (name, relation, due) in rows {
         let when = due.map_or("is running".to_string(), |due| format!("is due at {due}"));
@@ -29,7 +30,7 @@ pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb
 /// Jobs of this database whose newest run failed: what ends them may end every job that arrives.
 pub(super) fn failed(report: &mut Report) -> Result<()> {
     for (name, at, error) in
-        Here.ask::<(String, String, String)>(include_str!("../../../sql/target/failed_jobs.sql"))?
+        Local.ask::<(String, String, String)>(include_str!("../../../sql/preflight/failed_jobs.sql"))?
     {
         report.add(
             "scheduler",

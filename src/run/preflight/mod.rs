@@ -9,13 +9,13 @@ mod objects;
 mod room;
 mod servers;
 
-use crate::core::archive::{Plan, Why};
+use crate::catalog::{self, Local};
+use crate::core::archive::{Contents, Why};
 use crate::core::inventory::Server;
 use crate::core::options::Options;
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{Connection, Params};
-use crate::source::inventory::{self, Here};
 use crate::target::database;
 
 /// Of a refusal's detail.
@@ -128,7 +128,7 @@ impl Report {
 /// Whether there is sense in reading more of the source; pg_dump refuses a newer one.
 pub fn versions(source: &Server) -> Result<Report> {
     let mut report = Report::default();
-    servers::versions(&mut report, source, &inventory::server(&mut Here)?);
+    servers::versions(&mut report, source, &catalog::server(&mut Local)?);
     Ok(report)
 }
 
@@ -145,7 +145,7 @@ pub fn unreachable(params: &Params, error: Error) -> Report {
 /// The connection is in no transaction.
 pub fn check_servers(source: &mut Connection, params: &Params, server: &Server, options: &Options) -> Result<Report> {
     let mut report = Report::default();
-    let target = inventory::server(&mut Here)?;
+    let target = catalog::server(&mut Local)?;
     servers::servers(&mut report, server, &target);
     servers::timescaledb(&mut report, server, &target);
     endpoint::connections(&mut report, source, options)?;
@@ -178,7 +178,7 @@ pub fn check(
     fresh: bool,
 ) -> Result<()> {
     let inventory = &scope.inventory;
-    let target = inventory::server(&mut Here)?;
+    let target = catalog::server(&mut Local)?;
     collations::collations(report, source, &inventory.server, &target)?;
     objects::rights(report, source, &inventory.server)?;
     objects::not_carried(report, source, &inventory.server)?;
@@ -218,11 +218,11 @@ pub fn check(
 }
 
 /// What the schema's dump adds: objects that need something which is left out.
-pub fn check_schema(report: &mut Report, scope: &mut Scope, plan: &Plan) {
+pub fn check_schema(report: &mut Report, scope: &mut Scope, contents: &Contents) {
     let known = scope.left.len();
-    scope.schema(plan);
+    scope.schema(contents);
     report.left("schema", &scope.left[known..]);
-    for excluded in plan.excluded.iter().filter(|e| e.why == Why::Schema && !e.entry.is_annotation()) {
+    for excluded in contents.excluded.iter().filter(|e| e.why == Why::Schema && !e.entry.is_annotation()) {
         report.add(
             "schema",
             Status::Error,

@@ -1,13 +1,13 @@
 //! Checks of what is to be carried: whether it can be read, made here, and named as it is.
 
 use super::{Report, Status};
+use crate::catalog::{self, Catalog, Local};
 use crate::core::inventory::{Inventory, OSM, PG_CONSTRAINT, Server};
 use crate::core::options::{Keep, Options, Policies, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
-use crate::source::inventory::{self, Ask, Here};
-use crate::target::{database, roles, schema};
+use crate::target::{database, jobs, roles};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
@@ -33,7 +33,7 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
     if server.superuser {
         return Ok(());
     }
-    for (subject, detail) in source.ask::<(String, String)>(include_str!("../../../sql/inventory/unreadable.sql"))? {
+    for (subject, detail) in source.ask::<(String, String)>(include_str!("../../../sql/preflight/unreadable.sql"))? {
         report.add(
             "rights",
             Status::Error,
@@ -48,9 +48,10 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
 /// What of PostgreSQL stays behind.
 pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
     let mut found: Vec<(String, String, String)> =
-        source.ask(include_str!("../../../sql/inventory/unsupported.sql"))?;
+        source.ask(include_str!("../../../sql/preflight/unsupported.sql"))?;
     if let Some(timescaledb) = &server.timescaledb {
-        let text = format!("{}{}", inventory::settings(timescaledb), include_str!("../../../sql/source/of_chunks.sql"));
+        let text =
+            format!("{}{}", catalog::settings(timescaledb), include_str!("../../../sql/preflight/of_chunks.sql"));
         found.extend(source.ask::<(String, String, String)>(&text)?);
     }
     for (kind, subject, detail) in found {
@@ -61,10 +62,10 @@ pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: 
 
 /// Rows that would belong to another partition or chunk here, because a value's hash is another.
 pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
-    let head = include_str!("../../../sql/inventory/hashed_types.sql");
-    let mut queries = vec![include_str!("../../../sql/source/hash_partitions.sql")];
+    let head = include_str!("../../../sql/preflight/hashed_types.sql");
+    let mut queries = vec![include_str!("../../../sql/preflight/hash_partitions.sql")];
     if server.timescaledb.is_some() {
-        queries.push(include_str!("../../../sql/source/hash_dimensions.sql"));
+        queries.push(include_str!("../../../sql/preflight/hash_dimensions.sql"));
     }
     for query in queries {
         for (subject, column, type_name) in source.ask::<(String, String, String)>(&format!("{head}{query}"))? {
@@ -84,8 +85,7 @@ pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Serv
 
 /// Functions of either side that would be run here in place of an extension's.
 pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<()> {
-    for (found, place) in [(inventory::overloads(source)?, "on the source"), (inventory::overloads(&mut Here)?, "here")]
-    {
+    for (found, place) in [(catalog::overloads(source)?, "on the source"), (catalog::overloads(&mut Local)?, "here")] {
         for function in found {
             report.add(
                 "overloads",
@@ -157,7 +157,7 @@ pub(super) fn change_hands(
     if options.owners == Keep::Keep {
         return Ok(());
     }
-    for (function, owner) in source.ask::<(String, String)>(include_str!("../../../sql/source/definers.sql"))? {
+    for (function, owner) in source.ask::<(String, String)>(include_str!("../../../sql/preflight/definers.sql"))? {
         report.add(
             "owners",
             Status::Warning,
@@ -169,7 +169,7 @@ pub(super) fn change_hands(
         );
     }
     let copied = options.policies == Policies::Copy;
-    for job in inventory.jobs.iter().filter(|job| copied && job["scheduled"] == true && schema::changes_hands(job)) {
+    for job in inventory.jobs.iter().filter(|job| copied && job["scheduled"] == true && jobs::changes_hands(job)) {
         report.add(
             "owners",
             Status::Warning,
@@ -192,8 +192,8 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection) -> Result
     )?
     .into_iter()
     .collect();
-    let here: Vec<Extension> = Here.ask(include_str!("../../../sql/inventory/extensions.sql"))?;
-    for extension in source.ask::<Extension>(include_str!("../../../sql/inventory/extensions.sql"))? {
+    let here: Vec<Extension> = Local.ask(include_str!("../../../sql/preflight/extensions.sql"))?;
+    for extension in source.ask::<Extension>(include_str!("../../../sql/preflight/extensions.sql"))? {
         // Its own checks are of more than versions.
         if extension.name == "timescaledb" {
             continue;
@@ -247,8 +247,9 @@ pub(super) fn tablespaces(report: &mut Report, database: &database::Database, op
 
 /// What the target already has under a name that is to be made.
 pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
-    let text = include_str!("../../../sql/inventory/objects.sql");
-    let here: HashSet<(String, String)> = Here.ask::<Object>(text)?.into_iter().map(|o| (o.kind, o.identity)).collect();
+    let text = include_str!("../../../sql/preflight/objects.sql");
+    let here: HashSet<(String, String)> =
+        Local.ask::<Object>(text)?.into_iter().map(|o| (o.kind, o.identity)).collect();
     let unfinished = spi::value::<i64>(
         "SELECT max(id) FROM timescale_migrate.run r WHERE kind = 'migrate' AND state IN ('failed', 'cancelled', 'interrupted')
              AND EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = r.id)",
@@ -303,8 +304,8 @@ pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
 }
 
 pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Result<()> {
-    let text = include_str!("../../../sql/inventory/event_triggers.sql");
-    for (name, event) in Here.ask::<(String, String)>(text)? {
+    let text = include_str!("../../../sql/preflight/event_triggers.sql");
+    for (name, event) in Local.ask::<(String, String)>(text)? {
         report.add(
             "event_triggers",
             Status::Warning,

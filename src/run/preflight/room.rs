@@ -1,14 +1,14 @@
 //! Checks of what may run out: disk space, locks, transaction ids.
 
 use super::{Report, Status};
-use crate::core::analyze;
+use crate::catalog::{Catalog, Local};
 use crate::core::inventory::{Inventory, Server};
 use crate::core::options::{Disk, Keep, Options};
+use crate::core::plan::analyze;
 use crate::core::progress::size;
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::{disk, spi};
-use crate::source::inventory::{Ask, Here};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -19,9 +19,9 @@ type Place = Option<String>;
 const IDS_LEFT: i64 = 40_000_000;
 
 pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Options, fresh: bool) -> Result<()> {
-    let text = include_str!("../../../sql/inventory/space.sql");
+    let text = include_str!("../../../sql/preflight/space.sql");
     let paths: HashMap<Place, String> =
-        spi::json_rows(include_str!("../../../sql/target/tablespaces.sql"), &[])?.into_iter().collect();
+        spi::json_rows(include_str!("../../../sql/preflight/tablespaces.sql"), &[])?.into_iter().collect();
     let place = |name: Place| match options.tablespaces {
         Keep::Keep if paths.contains_key(&name) => name,
         _ => None,
@@ -33,7 +33,7 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
     };
     source.ask::<(Place, i64)>(text)?.into_iter().for_each(|(name, bytes)| add(place(name), bytes));
     if !fresh {
-        Here.ask::<(Place, i64)>(text)?.into_iter().for_each(|(name, bytes)| add(name, -bytes));
+        Local.ask::<(Place, i64)>(text)?.into_iter().for_each(|(name, bytes)| add(name, -bytes));
     }
     // Tablespaces may share a file system.
     let mut systems: BTreeMap<u64, (&str, u64, u64)> = BTreeMap::new();
@@ -105,8 +105,8 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
 
 /// A run's snapshot keeps VACUUM from freezing; near the wrap-around a server stops.
 pub(super) fn wraparound(report: &mut Report, source: &mut Connection) -> Result<()> {
-    let text = include_str!("../../../sql/inventory/transaction_ids.sql");
-    for (side, rows) in [("source", source.ask(text)?), ("target", Here.ask(text)?)] {
+    let text = include_str!("../../../sql/preflight/transaction_ids.sql");
+    for (side, rows) in [("source", source.ask(text)?), ("target", Local.ask(text)?)] {
         for (kind, database, age, forced) in rows as Vec<(String, String, i64, i64)> {
             let left = (1 << 31) - age;
             let status = match () {

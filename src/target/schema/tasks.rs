@@ -1,19 +1,19 @@
 //! What the workers make of the schema, as tasks.
 
 use super::Maker;
-use crate::core::archive::{Entry, Plan, Stage};
-use crate::core::compression::takes_constraints;
+use crate::core::archive::{Contents, Entry, Group};
 use crate::core::inventory::{ForeignKey, Inventory};
 use crate::core::name::Name;
-use crate::core::plan::{self, Task};
+use crate::core::plan::compressed::takes_constraints;
+use crate::core::plan::{self, Phase, Task};
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
 impl Maker {
-    /// The entries of a stage that make an index of a hypertable, by itself or for a constraint,
+    /// The entries of a group that make an index of a hypertable, by itself or for a constraint,
     /// each with the index's name.
-    pub fn hypertable_indexes<'p>(&self, plan: &Plan<'p>, stage: Stage) -> Vec<(&'p Entry, Name)> {
-        let made = [Stage::PreData, Stage::OnProvided].into_iter().flat_map(|stage| plan.stage(stage));
+    pub fn hypertable_indexes<'p>(&self, contents: &Contents<'p>, group: Group) -> Vec<(&'p Entry, Name)> {
+        let made = [Group::PreData, Group::OnProvided].into_iter().flat_map(|group| contents.group(group));
         let hypertables: HashMap<i32, &str> = made
             .filter(|entry| entry.desc == "TABLE")
             .filter(|entry| entry.namespace.clone().is_some_and(|s| self.hypertables.contains(&(s, entry.tag.clone()))))
@@ -31,19 +31,20 @@ impl Maker {
             };
             Some((*entry, Name::new(entry.namespace.clone()?, name)))
         };
-        plan.stage(stage).iter().filter_map(index).collect()
+        contents.group(group).iter().filter_map(index).collect()
     }
 
-    /// A stage's entries as tasks for the workers, but for the indexes of hypertables.
-    pub fn tasks(&self, plan: &Plan, from: Stage, to: plan::Stage) -> Vec<Task> {
-        let others: HashSet<i32> = self.hypertable_indexes(plan, from).iter().map(|(entry, _)| entry.dump_id).collect();
-        let wanted = plan.stage(from).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
-        let statements = |entry: &Entry| lock_for(entry, plan).into_iter().chain(self.statements(entry)).collect();
-        wanted.map(|entry| plan::sql(to, entry.object(), 0, statements(entry))).collect()
+    /// A group's entries as tasks for the workers, but for the indexes of hypertables.
+    pub fn tasks(&self, contents: &Contents, group: Group, phase: Phase) -> Vec<Task> {
+        let others: HashSet<i32> =
+            self.hypertable_indexes(contents, group).iter().map(|(entry, _)| entry.dump_id).collect();
+        let wanted = contents.group(group).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
+        let statements = |entry: &Entry| lock_for(entry, contents).into_iter().chain(self.statements(entry)).collect();
+        wanted.map(|entry| plan::sql(phase, entry.object(), 0, statements(entry))).collect()
     }
 
     /// The foreign keys as tasks for the workers.
-    pub fn foreign_keys(&self, plan: &Plan, inventory: &Inventory, target: &plan::Target) -> Result<Vec<Task>> {
+    pub fn foreign_keys(&self, contents: &Contents, inventory: &Inventory, target: &plan::Target) -> Result<Vec<Task>> {
         let known: HashMap<u32, &ForeignKey> = inventory.foreign_keys.iter().map(|k| (k.oid, k)).collect();
         let is_hypertable = |name: &Name| self.hypertables.contains(&(name.schema.clone(), name.name.clone()));
         // As in every key's own queries: of a table without partitions, not the rows of its children.
@@ -54,9 +55,9 @@ impl Maker {
         let task = |entry: &&Entry| {
             let key = known.get(&entry.oid).ok_or_else(|| Error::internal(format!("{} is unknown", entry.object())))?;
             // No hypertable can reference another, so that it waits for nothing that comes later.
-            let stage = match is_hypertable(&key.table) && !takes_constraints(&target.server) {
-                true => plan::Stage::HypertableKey,
-                false => plan::Stage::ForeignKey,
+            let phase = match is_hypertable(&key.table) && !takes_constraints(&target.server) {
+                true => Phase::HypertableKey,
+                false => Phase::ForeignKey,
             };
             let work = plan::ForeignKey {
                 statements: self.statements(entry),
@@ -66,19 +67,19 @@ impl Maker {
                 references: key.references.clone(),
                 read: [read(&key.table, key.partitioned[0]), read(&key.references, key.partitioned[1])],
             };
-            Ok(plan::task(stage, entry.object(), 0, 0, plan::Work::ForeignKey(work)))
+            Ok(plan::task(phase, entry.object(), 0, 0, plan::Work::ForeignKey(work)))
         };
-        plan.stage(Stage::ForeignKey).iter().filter(|entry| self.wants(entry)).map(task).collect()
+        contents.group(Group::ForeignKey).iter().filter(|entry| self.wants(entry)).map(task).collect()
     }
 }
 
 /// A table is marked by an index of it after that is made, which takes a stronger lock than making it. Two
 /// workers that make indexes of one table must not both wait for that: they take it first.
-fn lock_for(entry: &Entry, plan: &Plan) -> Option<String> {
+fn lock_for(entry: &Entry, contents: &Contents) -> Option<String> {
     if entry.desc != "INDEX" || !entry.definition.contains("\nALTER TABLE ") {
         return None;
     }
-    let made = [Stage::PreData, Stage::OnProvided].into_iter().flat_map(|stage| plan.stage(stage));
+    let made = [Group::PreData, Group::OnProvided].into_iter().flat_map(|group| contents.group(group));
     let table = made.into_iter().find(|table| table.desc == "TABLE" && entry.dependencies.contains(&table.dump_id))?;
     let name = Name::new(table.namespace.clone()?, table.tag.clone());
     Some(format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"))

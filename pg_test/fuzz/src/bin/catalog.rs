@@ -8,8 +8,9 @@ use fuzz::core::inventory::{
 };
 use fuzz::core::name::Name;
 use fuzz::core::options::Options;
+use fuzz::core::plan::analyze;
 use fuzz::core::plan::{self, Copy, Into, Target, Task, Work};
-use fuzz::core::{analyze, checksum, settings};
+use fuzz::core::{checksum, settings};
 use fuzz::sql::{self, Token, literal, name};
 use fuzz::within;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};

@@ -1,7 +1,7 @@
 //! An archive's entries: written and read back, sorted out, and what is run for them.
 #![no_main]
 
-use fuzz::core::archive::{Archive, Entry, Filter, Section, Stage, Why, plan};
+use fuzz::core::archive::{Archive, Entry, Filter, Group, Section, Why, contents};
 use fuzz::core::name::quoted;
 use fuzz::core::scan;
 use fuzz::sql::{self, name};
@@ -181,26 +181,26 @@ fn write_seeds() {
 }
 
 fn is_sorted_out(archive: &Archive, filter: &Filter) {
-    let plan = plan(archive, filter);
+    let contents = contents(archive, filter);
     // Each entry is in one place.
     let mut made = HashMap::new();
     let mut places: Vec<i32> = Vec::new();
-    for (place, stage) in Stage::MADE.iter().enumerate() {
-        let ids: Vec<i32> = plan.stage(*stage).iter().map(|entry| entry.dump_id).collect();
-        assert!(*stage == Stage::Rest || ids.is_sorted(), "out of the archive's order");
+    for (place, group) in Group::MADE.iter().enumerate() {
+        let ids: Vec<i32> = contents.group(*group).iter().map(|entry| entry.dump_id).collect();
+        assert!(*group == Group::Rest || ids.is_sorted(), "out of the archive's order");
         made.extend(ids.iter().map(|id| (*id, place)));
         places.extend(ids);
     }
-    let excluded: HashMap<i32, Why> = plan.excluded.iter().map(|e| (e.entry.dump_id, e.why)).collect();
-    let stranded: HashSet<i32> = plan.stranded.iter().map(|s| s.entry.dump_id).collect();
-    places.extend(plan.stage(Stage::Skip).iter().map(|entry| entry.dump_id));
+    let excluded: HashMap<i32, Why> = contents.excluded.iter().map(|e| (e.entry.dump_id, e.why)).collect();
+    let stranded: HashSet<i32> = contents.stranded.iter().map(|s| s.entry.dump_id).collect();
+    places.extend(contents.group(Group::Skip).iter().map(|entry| entry.dump_id));
     places.extend(excluded.keys().chain(&stranded));
     places.sort_unstable();
     assert!(places.iter().eq(archive.entries.iter().map(|entry| &entry.dump_id)), "lost or doubled");
 
     // What is made has what it needs, and not after it.
     for entry in &archive.entries {
-        assert_eq!(plan.makes(entry.dump_id), places_of(&plan, entry.dump_id));
+        assert_eq!(contents.makes(entry.dump_id), places_of(&contents, entry.dump_id));
         let Some(place) = made.get(&entry.dump_id) else { continue };
         for need in &entry.dependencies {
             assert!(!stranded.contains(need), "{} needs what cannot be made", entry.object());
@@ -214,8 +214,8 @@ fn is_sorted_out(archive: &Archive, filter: &Filter) {
     }
 }
 
-fn places_of(plan: &fuzz::core::archive::Plan, id: i32) -> bool {
-    Stage::MADE.iter().any(|stage| plan.stage(*stage).iter().any(|entry| entry.dump_id == id))
+fn places_of(contents: &fuzz::core::archive::Contents, id: i32) -> bool {
+    Group::MADE.iter().any(|group| contents.group(*group).iter().any(|entry| entry.dump_id == id))
 }
 
 fn statements(entry: &Entry) {

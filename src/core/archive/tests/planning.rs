@@ -1,22 +1,22 @@
-use super::super::{Filter, Plan, Stage, Why, plan};
+use super::super::{Contents, Filter, Group, Why, contents};
 use super::{Archive, Entry, Section, archive, entry};
 
 fn objects<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<String> {
     entries.into_iter().map(Entry::object).collect()
 }
 
-fn staged(plan: &Plan, stage: Stage) -> Vec<String> {
-    objects(plan.stage(stage).iter().copied())
+fn staged(contents: &Contents, group: Group) -> Vec<String> {
+    objects(contents.group(group).iter().copied())
 }
 
-fn excluded(plan: &Plan) -> Vec<String> {
-    objects(plan.excluded.iter().map(|excluded| excluded.entry))
+fn excluded(contents: &Contents) -> Vec<String> {
+    objects(contents.excluded.iter().map(|excluded| excluded.entry))
 }
 
 /// Of the stranded: the entry, and what it lacks.
-fn stranded(plan: &Plan) -> Vec<String> {
+fn stranded(contents: &Contents) -> Vec<String> {
     let line = |entry: &Entry, lacks: &Entry| format!("{} lacks {}", entry.object(), lacks.object());
-    plan.stranded.iter().map(|stranded| line(stranded.entry, stranded.lacks)).collect()
+    contents.stranded.iter().map(|stranded| line(stranded.entry, stranded.lacks)).collect()
 }
 
 /// Keeps out the objects with these dump ids.
@@ -29,49 +29,49 @@ fn without(archive: &Archive, ids: &[i32]) -> Filter {
 fn each_kind_has_its_stage() {
     let stage_of = |entry: Entry| {
         let archive = archive(vec![entry]);
-        let plan = plan(&archive, &Filter::default());
-        let stages = [
-            Stage::PreData,
-            Stage::OnProvided,
-            Stage::Index,
-            Stage::Constraint,
-            Stage::Attach,
-            Stage::ForeignKey,
-            Stage::Rest,
-            Stage::Publication,
-            Stage::Last,
-            Stage::Skip,
+        let contents = contents(&archive, &Filter::default());
+        let groups = [
+            Group::PreData,
+            Group::OnProvided,
+            Group::Index,
+            Group::Constraint,
+            Group::Attach,
+            Group::ForeignKey,
+            Group::Rest,
+            Group::Publication,
+            Group::Last,
+            Group::Skip,
         ];
-        stages.into_iter().find(|&stage| !plan.stage(stage).is_empty()).unwrap()
+        groups.into_iter().find(|&group| !contents.group(group).is_empty()).unwrap()
     };
-    for (stage, kinds) in [
-        (Stage::PreData, "SCHEMA,EXTENSION,TABLE,VIEW,FUNCTION,DEFAULT,TABLE ATTACH,SEQUENCE OWNED BY"),
-        (Stage::Index, "INDEX"),
-        (Stage::Constraint, "CONSTRAINT,CHECK CONSTRAINT"),
-        (Stage::Attach, "INDEX ATTACH"),
-        (Stage::ForeignKey, "FK CONSTRAINT"),
-        (Stage::Rest, "TRIGGER,RULE,POLICY,ROW SECURITY,STATISTICS"),
-        (Stage::Rest, "DEFAULT ACL,ACL,COMMENT,SECURITY LABEL"),
-        (Stage::Publication, "PUBLICATION,PUBLICATION TABLE"),
-        (Stage::Last, "EVENT TRIGGER"),
-        (Stage::Skip, "ENCODING,STDSTRINGS,SEARCHPATH,DATABASE,DATABASE PROPERTIES,SUBSCRIPTION"),
-        (Stage::Skip, "TABLE DATA,SEQUENCE SET,BLOB,BLOB METADATA,BLOBS,SUBSCRIPTION TABLE"),
+    for (group, kinds) in [
+        (Group::PreData, "SCHEMA,EXTENSION,TABLE,VIEW,FUNCTION,DEFAULT,TABLE ATTACH,SEQUENCE OWNED BY"),
+        (Group::Index, "INDEX"),
+        (Group::Constraint, "CONSTRAINT,CHECK CONSTRAINT"),
+        (Group::Attach, "INDEX ATTACH"),
+        (Group::ForeignKey, "FK CONSTRAINT"),
+        (Group::Rest, "TRIGGER,RULE,POLICY,ROW SECURITY,STATISTICS"),
+        (Group::Rest, "DEFAULT ACL,ACL,COMMENT,SECURITY LABEL"),
+        (Group::Publication, "PUBLICATION,PUBLICATION TABLE"),
+        (Group::Last, "EVENT TRIGGER"),
+        (Group::Skip, "ENCODING,STDSTRINGS,SEARCHPATH,DATABASE,DATABASE PROPERTIES,SUBSCRIPTION"),
+        (Group::Skip, "TABLE DATA,SEQUENCE SET,BLOB,BLOB METADATA,BLOBS,SUBSCRIPTION TABLE"),
     ] {
         for kind in kinds.split(',') {
-            assert_eq!(stage_of(entry(1, kind, "TABLE x")), stage, "{kind}");
+            assert_eq!(stage_of(entry(1, kind, "TABLE x")), group, "{kind}");
         }
     }
-    assert_eq!(stage_of(entry(1, "ACL", "SCHEMA x")), Stage::OnProvided);
+    assert_eq!(stage_of(entry(1, "ACL", "SCHEMA x")), Group::OnProvided);
     // What pg_dump postponed, and data in the post-data section.
     let late = |kind| stage_of(entry(1, kind, "x").in_section(Section::PostData));
-    assert_eq!(late("MATERIALIZED VIEW"), Stage::Rest);
-    assert_eq!(late("FUNCTION"), Stage::Rest);
-    assert_eq!(late("PUBLICATION TABLES IN SCHEMA"), Stage::Publication);
-    assert_eq!(late("MATERIALIZED VIEW DATA"), Stage::Skip);
-    assert_eq!(late("STATISTICS DATA"), Stage::Skip);
+    assert_eq!(late("MATERIALIZED VIEW"), Group::Rest);
+    assert_eq!(late("FUNCTION"), Group::Rest);
+    assert_eq!(late("PUBLICATION TABLES IN SCHEMA"), Group::Publication);
+    assert_eq!(late("MATERIALIZED VIEW DATA"), Group::Skip);
+    assert_eq!(late("STATISTICS DATA"), Group::Skip);
     for tag in ["DATABASE d", "SUBSCRIPTION s", "LARGE OBJECT 5", "LARGE OBJECTS 5..9"] {
-        assert_eq!(stage_of(entry(1, "COMMENT", tag)), Stage::Skip);
-        assert_eq!(stage_of(entry(1, "ACL", tag)), Stage::Skip);
+        assert_eq!(stage_of(entry(1, "COMMENT", tag)), Group::Skip);
+        assert_eq!(stage_of(entry(1, "ACL", tag)), Group::Skip);
     }
 }
 
@@ -92,9 +92,9 @@ fn a_stage_keeps_the_order_and_the_rest_runs_in_passes() {
         entry(4, "DEFAULT ACL", "DEFAULT PRIVILEGES FOR TABLES"),
         entry(3, "ACL", "TABLE a").needing(&[8]),
     ]);
-    let plan = plan(&archive, &Filter::default());
-    assert_eq!(staged(&plan, Stage::PreData), ["TABLE public.b", "TABLE public.a"]);
-    assert_eq!(staged(&plan, Stage::Index), ["INDEX public.z", "INDEX public.y"]);
+    let contents = contents(&archive, &Filter::default());
+    assert_eq!(staged(&contents, Group::PreData), ["TABLE public.b", "TABLE public.a"]);
+    assert_eq!(staged(&contents, Group::Index), ["INDEX public.z", "INDEX public.y"]);
     let rest = [
         "COMMENT ON TABLE public.b",
         "ACL ON TABLE public.b",
@@ -102,9 +102,9 @@ fn a_stage_keeps_the_order_and_the_rest_runs_in_passes() {
         "ACL ON TABLE public.a",
         "TRIGGER public.b t",
     ];
-    assert_eq!(staged(&plan, Stage::Rest), rest);
-    assert_eq!(staged(&plan, Stage::Publication), ["PUBLICATION p", "COMMENT ON PUBLICATION p"]);
-    assert_eq!(staged(&plan, Stage::Last), ["EVENT TRIGGER et", "COMMENT ON EVENT TRIGGER et"]);
+    assert_eq!(staged(&contents, Group::Rest), rest);
+    assert_eq!(staged(&contents, Group::Publication), ["PUBLICATION p", "COMMENT ON PUBLICATION p"]);
+    assert_eq!(staged(&contents, Group::Last), ["EVENT TRIGGER et", "COMMENT ON EVENT TRIGGER et"]);
 }
 
 #[test]
@@ -121,11 +121,11 @@ fn what_depends_on_something_late_is_late() {
         entry(9, "FK CONSTRAINT", "u u_fkey").needing(&[8]),
         entry(10, "FK CONSTRAINT", "v v_fkey").needing(&[2]),
     ]);
-    let plan = plan(&archive, &Filter::default());
-    assert_eq!(staged(&plan, Stage::Index), ["INDEX public.t_idx"]);
-    assert_eq!(staged(&plan, Stage::Constraint), ["CONSTRAINT public.t t_pkey"]);
-    assert_eq!(staged(&plan, Stage::Attach), [""; 0]);
-    assert_eq!(staged(&plan, Stage::ForeignKey), ["FK CONSTRAINT public.v v_fkey"]);
+    let contents = contents(&archive, &Filter::default());
+    assert_eq!(staged(&contents, Group::Index), ["INDEX public.t_idx"]);
+    assert_eq!(staged(&contents, Group::Constraint), ["CONSTRAINT public.t t_pkey"]);
+    assert_eq!(staged(&contents, Group::Attach), [""; 0]);
+    assert_eq!(staged(&contents, Group::ForeignKey), ["FK CONSTRAINT public.v v_fkey"]);
     let rest = [
         "FUNCTION public.late()",
         "MATERIALIZED VIEW public.mv",
@@ -134,7 +134,7 @@ fn what_depends_on_something_late_is_late() {
         "INDEX ATTACH public.t_excl",
         "FK CONSTRAINT public.u u_fkey",
     ];
-    assert_eq!(staged(&plan, Stage::Rest), rest);
+    assert_eq!(staged(&contents, Group::Rest), rest);
 }
 
 #[test]
@@ -151,13 +151,13 @@ fn what_is_provided_is_not_made_and_its_users_come_after_it() {
         entry(7, "ACL", "TABLE daily").needing(&[2]),
     ]);
     let filter = Filter { provided: [(1259, 77)].into(), ..Filter::default() };
-    let plan = plan(&archive, &filter);
-    let ids = |stage| plan.stage(stage).iter().map(|e| e.dump_id).collect::<Vec<_>>();
-    assert_eq!(ids(Stage::PreData), [1, 5]);
-    assert_eq!(ids(Stage::OnProvided), [3, 4]);
-    assert_eq!(ids(Stage::Rest), [6, 7]);
-    assert_eq!(plan.excluded.len(), 1);
-    assert!(plan.stranded.is_empty());
+    let contents = contents(&archive, &filter);
+    let ids = |group| contents.group(group).iter().map(|e| e.dump_id).collect::<Vec<_>>();
+    assert_eq!(ids(Group::PreData), [1, 5]);
+    assert_eq!(ids(Group::OnProvided), [3, 4]);
+    assert_eq!(ids(Group::Rest), [6, 7]);
+    assert_eq!(contents.excluded.len(), 1);
+    assert!(contents.stranded.is_empty());
 }
 
 #[test]
@@ -187,14 +187,14 @@ fn an_excluded_table_takes_its_parts_along() {
         entry(22, "PUBLICATION", "pub").within(None),
         entry(23, "PUBLICATION TABLE", "pub chunk").needing(&[2, 22]),
     ]);
-    let plan = plan(&archive, &without(&archive, &[2]));
-    assert_eq!(stranded(&plan), [""; 0]);
-    assert_eq!(staged(&plan, Stage::PreData), ["TABLE public.hyper"]);
-    assert_eq!(staged(&plan, Stage::Constraint), ["CONSTRAINT public.hyper hyper_pkey"]);
-    assert_eq!(staged(&plan, Stage::Publication), ["PUBLICATION pub"]);
-    assert_eq!(plan.excluded.len(), 20);
-    assert_eq!(plan.excluded[0].why, Why::Object);
-    let owned_by = plan.excluded.iter().find(|excluded| excluded.entry.dump_id == 4).unwrap();
+    let contents = contents(&archive, &without(&archive, &[2]));
+    assert_eq!(stranded(&contents), [""; 0]);
+    assert_eq!(staged(&contents, Group::PreData), ["TABLE public.hyper"]);
+    assert_eq!(staged(&contents, Group::Constraint), ["CONSTRAINT public.hyper hyper_pkey"]);
+    assert_eq!(staged(&contents, Group::Publication), ["PUBLICATION pub"]);
+    assert_eq!(contents.excluded.len(), 20);
+    assert_eq!(contents.excluded[0].why, Why::Object);
+    let owned_by = contents.excluded.iter().find(|excluded| excluded.entry.dump_id == 4).unwrap();
     assert_eq!(owned_by.why, Why::PartOf(&archive.entries[2]));
 }
 
@@ -216,9 +216,9 @@ fn what_merely_depends_on_an_excluded_object_is_reported() {
         entry(13, "TABLE ATTACH", "t").needing(&[2, 1]),
         entry(14, "TRIGGER", "t t").needing(&[2]),
     ]);
-    let plan = plan(&archive, &without(&archive, &[1]));
+    let contents = contents(&archive, &without(&archive, &[1]));
     assert_eq!(
-        stranded(&plan),
+        stranded(&contents),
         [
             "VIEW public.v lacks TABLE public.chunk",
             "COMMENT ON VIEW public.v lacks TABLE public.chunk",
@@ -232,7 +232,7 @@ fn what_merely_depends_on_an_excluded_object_is_reported() {
             "TABLE ATTACH public.t lacks TABLE public.chunk",
         ]
     );
-    let parts = plan.stranded.iter().filter_map(|stranded| {
+    let parts = contents.stranded.iter().filter_map(|stranded| {
         let whole = stranded.part_of?;
         Some(format!("{} of {}", stranded.entry.object(), whole.object()))
     });
@@ -240,8 +240,8 @@ fn what_merely_depends_on_an_excluded_object_is_reported() {
         parts.collect::<Vec<_>>(),
         ["COMMENT ON VIEW public.v of VIEW public.v", "COMMENT ON INDEX public.t_idx of INDEX public.t_idx"]
     );
-    assert_eq!(staged(&plan, Stage::PreData), ["TABLE public.t"]);
-    assert_eq!(staged(&plan, Stage::Rest), ["TRIGGER public.t t"]);
+    assert_eq!(staged(&contents, Group::PreData), ["TABLE public.t"]);
+    assert_eq!(staged(&contents, Group::Rest), ["TRIGGER public.t t"]);
 }
 
 #[test]
@@ -253,10 +253,10 @@ fn in_doubt_a_part_is_reported() {
         entry(3, "INDEX", "i").needing(&[1, 2]),
         entry(4, "FK CONSTRAINT", "a b c").needing(&[1, 2]),
     ]);
-    let plan = plan(&archive, &without(&archive, &[1]));
-    assert_eq!(excluded(&plan), ["TABLE public.a"]);
+    let contents = contents(&archive, &without(&archive, &[1]));
+    assert_eq!(excluded(&contents), ["TABLE public.a"]);
     assert_eq!(
-        stranded(&plan),
+        stranded(&contents),
         ["INDEX public.i lacks TABLE public.a", "FK CONSTRAINT public.a b c lacks TABLE public.a"]
     );
 }
@@ -270,10 +270,10 @@ fn a_view_that_a_rule_fills_is_stranded_with_the_rule() {
         entry(4, "RULE", "v _RETURN").needing(&[1, 2]),
         entry(5, "RULE", "w other").needing(&[1, 3]),
     ]);
-    let plan = plan(&archive, &without(&archive, &[1]));
-    let reported = plan.stranded.iter().filter(|stranded| stranded.part_of.is_none());
+    let contents = contents(&archive, &without(&archive, &[1]));
+    let reported = contents.stranded.iter().filter(|stranded| stranded.part_of.is_none());
     assert_eq!(objects(reported.map(|stranded| stranded.entry)), ["VIEW public.v", "VIEW public.w"]);
-    assert_eq!(plan.stranded.len(), 4);
+    assert_eq!(contents.stranded.len(), 4);
 }
 
 #[test]
@@ -298,13 +298,13 @@ fn what_the_target_has_already_strands_nothing() {
         schemas: vec!["_timescaledb_internal".into(), "_timescaledb_catalog".into()],
         ..without(&archive, &[7])
     };
-    let plan = plan(&archive, &filter);
-    assert_eq!(staged(&plan, Stage::PreData), ["EXTENSION hstore", "VIEW public.buckets"]);
-    assert_eq!(staged(&plan, Stage::OnProvided), ["ACL ON SCHEMA app"]);
+    let contents = contents(&archive, &filter);
+    assert_eq!(staged(&contents, Group::PreData), ["EXTENSION hstore", "VIEW public.buckets"]);
+    assert_eq!(staged(&contents, Group::OnProvided), ["ACL ON SCHEMA app"]);
     let lacks = "VIEW public.over_users_own lacks TABLE _timescaledb_internal.users_own";
-    assert_eq!(stranded(&plan), [lacks]);
+    assert_eq!(stranded(&contents), [lacks]);
     // What is in such a schema and is not accounted for stays visible.
-    let by_schema = plan.excluded.iter().filter(|excluded| excluded.why == Why::Schema);
+    let by_schema = contents.excluded.iter().filter(|excluded| excluded.why == Why::Schema);
     let by_schema = by_schema.map(|excluded| excluded.entry.dump_id).collect::<Vec<_>>();
     assert_eq!(by_schema, [5, 6, 9, 11]);
 }
@@ -319,9 +319,9 @@ fn cycles_and_loose_ends_do_no_harm() {
         entry(5, "INDEX", "j").needing(&[4, 6]),
         entry(6, "STATISTICS", "s").needing(&[5]),
     ]);
-    let all = plan(&archive, &Filter::default());
-    assert_eq!(staged(&all, Stage::Rest).len(), 3);
-    let none = plan(&archive, &without(&archive, &[1]));
+    let all = contents(&archive, &Filter::default());
+    assert_eq!(staged(&all, Group::Rest).len(), 3);
+    let none = contents(&archive, &without(&archive, &[1]));
     assert_eq!((excluded(&none).len(), none.stranded.len()), (1, 2));
 }
 
@@ -332,11 +332,11 @@ fn names_are_each_entrys_own() {
     let mut changed = archive(entries.clone());
     changed.entries[1].owner = Some("else".into());
     let archive = archive(entries);
-    let first = plan(&archive, &Filter::default());
+    let first = contents(&archive, &Filter::default());
     let names: Vec<&str> = [0, 1, 2, 4].iter().map(|&at| first.name(&archive.entries[at])).collect();
     assert_eq!(names, ["OPERATOR public.+", "TABLE public.t", "OPERATOR public.+ (2)", "INDEX public.i"]);
     assert!(first.makes(2) && !first.makes(4));
-    let (before, after) = (first.digests(), plan(&changed, &Filter::default()).digests());
+    let (before, after) = (first.digests(), contents(&changed, &Filter::default()).digests());
     assert_eq!(before.len(), 4);
     let different = before.iter().filter(|(name, digest)| after.get(*name) != Some(digest));
     assert_eq!(different.map(|(name, _)| name).collect::<Vec<_>>(), ["TABLE public.t"]);

@@ -1,0 +1,149 @@
+-- The state of runs: what a run is, its tasks, its messages and its comparisons. Written by the coordinator and the
+-- workers in transactions of their own, so that every session sees it and it survives restarts.
+
+-- Operators and functions must not be looked up in a schema that others may write to.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+CREATE SCHEMA timescale_migrate;
+COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension timescale_migrate';
+
+-- running -> done | failed | cancelled, and from the last two, or interrupted, back to running by a resume, or for good to
+-- removed. A run whose coordinator is gone without a word stays 'running' here; the view timescale_migrate.run shows it as
+-- interrupted, because nobody holds its lock.
+CREATE TABLE timescale_migrate.run_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('migrate', 'verify', 'cleanup')),
+    source text NOT NULL,
+    options jsonb NOT NULL,
+    role name NOT NULL DEFAULT current_user,
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled', 'removed')),
+    phase text NOT NULL DEFAULT 'start',
+    stop_requested boolean NOT NULL DEFAULT false,
+    starts integer NOT NULL DEFAULT 1,
+    steps_done text[] NOT NULL DEFAULT '{}',
+    source_identity text,
+    database_before jsonb,
+    pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    spent interval NOT NULL DEFAULT '0',
+    ended_at timestamptz,
+    source_version text,
+    snapshot text,
+    tables bigint,
+    hypertables bigint,
+    chunks bigint,
+    side text CHECK (side IN ('source', 'target')),
+    sqlstate text,
+    error text,
+    detail text,
+    hint text,
+    context text,
+    object text
+);
+COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
+COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
+COMMENT ON COLUMN timescale_migrate.run_log.begun_at IS 'the newest of its starts';
+COMMENT ON COLUMN timescale_migrate.run_log.spent IS 'by the starts before that';
+COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'the database and its schemas, as migrate_cleanup puts them back';
+COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
+COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
+
+-- What the schema here consists of: each object of the source by what messages call it. A schema that is too large for one transaction
+-- is made in several, each of which enters what it made; once all is made, what comes after the data is entered as well.
+CREATE TABLE timescale_migrate.schema_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    object text NOT NULL,
+    digest text,
+    made boolean NOT NULL,
+    PRIMARY KEY (run, object)
+);
+COMMENT ON COLUMN timescale_migrate.schema_log.digest IS 'MD5 of the definition: a resume says what is another on the source';
+
+-- The snapshots of the source that a run has read under. What was copied under one is compared with the source of a later start by
+-- these; see the file source/position.sql for what they hold.
+CREATE TABLE timescale_migrate.snapshot_log (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    snapshot text NOT NULL,
+    horizon bigint NOT NULL,
+    started bigint NOT NULL,
+    timeline bigint NOT NULL,
+    written pg_lsn,
+    durable boolean NOT NULL
+);
+COMMENT ON COLUMN timescale_migrate.snapshot_log.horizon IS 'the oldest transaction that was not over under it';
+COMMENT ON COLUMN timescale_migrate.snapshot_log.durable IS 'a crash of the source cannot lose any more what it shows';
+
+-- pending -> done | failed | postponed. "Running" is no state: it is the lock of the worker that has the task.
+-- A task is postponed when what it reads has changed on the source since the snapshot; it is replaced by one that reads that as it is
+-- under a later snapshot.
+CREATE TABLE timescale_migrate.task_log (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    phase text NOT NULL,
+    object text NOT NULL,
+    method text NOT NULL,
+    work jsonb NOT NULL,
+    estimated_rows bigint NOT NULL,
+    estimated_bytes bigint NOT NULL,
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed', 'postponed')),
+    relation oid,
+    target text,
+    compressed oid,
+    rows bigint,
+    bytes bigint,
+    worker integer,
+    started_at timestamptz,
+    ended_at timestamptz,
+    side text CHECK (side IN ('source', 'target')),
+    sqlstate text,
+    error text,
+    detail text,
+    hint text,
+    context text
+);
+COMMENT ON COLUMN timescale_migrate.task_log.relation IS 'the relation here that the rows went to';
+COMMENT ON COLUMN timescale_migrate.task_log.target IS 'its name then, quoted as in SQL, for users to read; nothing is found by it';
+COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
+-- Largest first: the longest task must not be the last to start.
+CREATE INDEX task_log_open ON timescale_migrate.task_log (run, phase, (-estimated_bytes), id) WHERE state = 'pending';
+CREATE INDEX task_log_relation ON timescale_migrate.task_log (relation) WHERE relation IS NOT NULL;
+CREATE INDEX task_log_failed ON timescale_migrate.task_log (run, phase) WHERE state = 'failed';
+
+-- What a run has made: objects of catalogs, without what is part of them.
+CREATE TABLE timescale_migrate.made_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    classid oid NOT NULL,
+    objid oid NOT NULL,
+    PRIMARY KEY (run, classid, objid)
+);
+
+CREATE TABLE timescale_migrate.message_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    level text NOT NULL CHECK (level IN ('notice', 'warning')),
+    phase text NOT NULL,
+    message text NOT NULL,
+    xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
+);
+COMMENT ON COLUMN timescale_migrate.message_log.xid IS 'by which the caller of a run tells what is new since it last looked';
+CREATE INDEX ON timescale_migrate.message_log (run, id);
+CREATE INDEX ON timescale_migrate.message_log (run, xid);
+
+CREATE TABLE timescale_migrate.verification_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    object text NOT NULL,
+    part text,
+    source_rows bigint,
+    target_rows bigint,
+    source_checksum text,
+    target_checksum text,
+    same boolean NOT NULL
+);
+-- It has no key, and rows are deleted from it, which a publication FOR ALL TABLES lets happen only so.
+ALTER TABLE timescale_migrate.verification_log REPLICA IDENTITY FULL;
+CREATE INDEX ON timescale_migrate.verification_log (run);
+
+SET LOCAL search_path TO @extschema@, pg_temp;

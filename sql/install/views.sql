@@ -1,0 +1,117 @@
+-- What users read. Live figures come from the server's own views: who has a task is in pg_locks, how far its COPY is in
+-- pg_stat_progress_copy.
+
+-- Operators and functions must not be looked up in a schema that others may write to.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+-- The locks that runs and tasks are held by, each by its id: src/pg/lock.rs. No function that others may call makes a lock of this tag.
+CREATE VIEW timescale_migrate.holder AS
+SELECT l.classid = 1 AS is_run, l.objid::bigint AS id, l.pid
+FROM pg_catalog.pg_locks l
+WHERE l.locktype = 'advisory' AND l.objsubid = 21581 AND l.granted AND l.classid IN (1, 2)
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
+
+CREATE VIEW timescale_migrate.task AS
+SELECT t.id, t.run, t.phase, t.object, t.method,
+       CASE WHEN t.state = 'pending' AND h.pid IS NOT NULL THEN 'running' ELSE t.state END AS state,
+       coalesce(h.pid, t.worker) AS worker, t.target, t.estimated_rows, t.estimated_bytes,
+       coalesce(t.rows, p.tuples_processed) AS rows,
+       coalesce(t.bytes, p.bytes_processed) AS bytes,
+       t.started_at, t.ended_at,
+       coalesce(t.ended_at, pg_catalog.clock_timestamp()) - t.started_at AS duration,
+       t.side, t.sqlstate, t.error, t.detail, t.hint, t.context
+FROM timescale_migrate.task_log t
+LEFT JOIN timescale_migrate.holder h ON NOT h.is_run AND h.id = t.id AND t.state = 'pending'
+LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = h.pid;
+COMMENT ON VIEW timescale_migrate.task IS 'every task of every run';
+COMMENT ON COLUMN timescale_migrate.task.worker IS 'process id on this server';
+COMMENT ON COLUMN timescale_migrate.task.target IS 'the relation here that the rows went to, quoted as in SQL';
+COMMENT ON COLUMN timescale_migrate.task.estimated_bytes IS 'as they lie on the source';
+COMMENT ON COLUMN timescale_migrate.task.bytes IS 'as COPY sent them';
+COMMENT ON COLUMN timescale_migrate.task.side IS 'the server that the error came from';
+
+CREATE VIEW timescale_migrate.run AS
+SELECT r.id, r.kind, r.source, r.options, r.role,
+       CASE WHEN r.state = 'running' AND h.pid IS NULL THEN 'interrupted' ELSE r.state END AS state,
+       r.phase, h.pid, r.started_at, r.ended_at,
+       r.spent + (coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.begun_at) AS duration,
+       r.source_version, r.snapshot, r.tables, r.hypertables, r.chunks, r.side, r.sqlstate, r.error, r.detail, r.hint, r.context, r.object
+FROM timescale_migrate.run_log r
+LEFT JOIN timescale_migrate.holder h ON h.is_run AND h.id = r.id;
+COMMENT ON VIEW timescale_migrate.run IS 'every run: source without secrets, options, state, phase, times, error';
+COMMENT ON COLUMN timescale_migrate.run.pid IS 'process id of the coordinator, while it is at work';
+COMMENT ON COLUMN timescale_migrate.run.duration IS 'without the time between two starts';
+COMMENT ON COLUMN timescale_migrate.run.snapshot IS 'of the source, as SET TRANSACTION SNAPSHOT takes it';
+COMMENT ON COLUMN timescale_migrate.run.side IS 'the server that the error came from';
+
+CREATE VIEW timescale_migrate.message AS
+SELECT id, run, at, level, phase, message FROM timescale_migrate.message_log;
+COMMENT ON VIEW timescale_migrate.message IS 'notices and warnings of every run';
+
+CREATE VIEW timescale_migrate.verification AS
+SELECT run, object, part, source_rows, target_rows, source_checksum, target_checksum, same
+FROM timescale_migrate.verification_log;
+COMMENT ON VIEW timescale_migrate.verification IS 'every comparison: rows and checksums of both sides';
+
+-- The figures of each run. Percent and ETA go by bytes: a done task counts with its estimate, a running one with the
+-- share of its rows, so that both sides of the division are in the source's bytes.
+CREATE VIEW timescale_migrate.progress AS
+WITH t AS (
+    SELECT t.run,
+           count(*) AS tasks,
+           count(*) FILTER (WHERE t.state = 'done') AS tasks_done,
+           coalesce(sum(t.rows) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS rows,
+           coalesce(sum(t.bytes) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS bytes,
+           coalesce(sum(t.estimated_bytes) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS bytes_total,
+           sum(w.weight) AS weight,
+           sum(w.weight * CASE
+               WHEN t.state = 'done' THEN 1
+               -- The rows of a compressed relation are batches, of which the estimate knows nothing.
+               WHEN t.state = 'running'
+                   THEN least(greatest(t.rows::numeric / nullif(t.estimated_rows, 0),
+                                       t.bytes::numeric / nullif(t.estimated_bytes, 0), 0), 0.99)
+               ELSE 0 END) AS weight_done,
+           min(t.started_at) AS first_start
+    FROM timescale_migrate.task t,
+         -- Reading a table for its statistics or its count is quick beside copying it.
+         LATERAL (SELECT CASE WHEN t.phase IN ('copy', 'tiered') THEN t.estimated_bytes ELSE t.estimated_bytes / 20 END + 8192 AS weight) w
+    GROUP BY t.run
+),
+f AS (
+    SELECT r.id AS run, r.state, r.phase, coalesce(t.tasks_done, 0) AS tasks_done, coalesce(t.tasks, 0) AS tasks,
+           t.rows, t.bytes, t.bytes_total, r.duration AS elapsed, r.error,
+           CASE WHEN r.state = 'done' THEN 1
+                ELSE least(coalesce(t.weight_done / nullif(t.weight, 0), 0), 0.999) END AS share,
+           -- Without what came before the first task, and without the time between two starts.
+           extract(epoch FROM r.duration - greatest(t.first_start - l.begun_at, '0')) AS seconds
+    FROM timescale_migrate.run r
+    JOIN timescale_migrate.run_log l ON l.id = r.id
+    LEFT JOIN t ON t.run = r.id
+)
+SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
+       '[' || repeat('#', (20 * f.share)::integer) || repeat('.', 20 - (20 * f.share)::integer) || ']' AS bar,
+       f.tasks_done, f.tasks, f.rows, f.bytes, f.bytes_total,
+       CASE WHEN f.seconds > 0 THEN pg_catalog.pg_size_pretty((f.bytes / f.seconds)::bigint) || '/s' END AS rate,
+       CASE WHEN f.state = 'running' AND f.share > 0
+            THEN pg_catalog.make_interval(secs => round(f.seconds * (1 - f.share) / f.share)::double precision) END AS eta,
+       f.elapsed,
+       coalesce(f.error, (SELECT m.message FROM timescale_migrate.message_log m
+                          WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) AS message
+FROM f;
+
+-- One run's figures; without a number those of the run that is at work, else of the newest.
+CREATE FUNCTION @extschema@.migrate_status(run bigint DEFAULT NULL)
+RETURNS TABLE (run bigint, state text, phase text, percent numeric, bar text, tasks_done bigint, tasks bigint,
+               rows bigint, bytes bigint, bytes_total bigint, rate text, eta interval, elapsed interval, message text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT p.run, p.state, p.phase, p.percent, p.bar, p.tasks_done, p.tasks, p.rows, p.bytes, p.bytes_total, p.rate, p.eta,
+           p.elapsed, p.message
+    FROM timescale_migrate.progress p
+    WHERE p.run = coalesce(migrate_status.run, (SELECT max(id) FROM timescale_migrate.run WHERE state = 'running'),
+                           (SELECT max(id) FROM timescale_migrate.run_log))
+$$;
+COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the one at work, else the newest, comparisons and cleanups included';
+
+SET LOCAL search_path TO @extschema@, pg_temp;

@@ -1,0 +1,11 @@
+-- Partitioned tables whose partitions would hold other rows here, and refuse those of the source.
+-- Run on: source, after hashed_types.sql. PostgreSQL 13 and later, with or without TimescaleDB.
+-- Returns: one JSON array per column of a partition key: table, column, type.
+SELECT json_build_array(format('partitioned table %I.%I', n.nspname, c.relname), a.attname, format_type(a.atttypid, NULL))::text
+FROM pg_catalog.pg_partitioned_table p
+JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)
+JOIN own_hash o ON o.type = a.atttypid
+WHERE p.partstrat = 'h'
+ORDER BY n.nspname, c.relname, a.attnum

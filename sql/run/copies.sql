@@ -1,0 +1,12 @@
+-- The copy tasks of a run, as a later snapshot is compared with them.
+-- Run on: target. $1 run.
+-- Returns: one JSON object per task. One that is done without a relation has found nothing to copy.
+SELECT json_build_object(
+    'id', t.id,
+    'done', t.state = 'done' AND t.relation IS NOT NULL,
+    'postponed', t.state = 'postponed',
+    'object', t.object,
+    'work', t.work - 'kind')::text
+FROM timescale_migrate.task_log t
+WHERE t.run = $1 AND t.phase IN ('copy', 'tiered')
+ORDER BY t.id

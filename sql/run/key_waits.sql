@@ -1,0 +1,23 @@
+-- What of the rows that a foreign key reads is not here, because its task has failed.
+-- Run on: target. $1 run, $2 and $3 the two tables, quoted as in SQL.
+-- Returns: the objects of the tasks.
+WITH side(oid) AS (
+    SELECT pg_catalog.unnest(ARRAY[pg_catalog.to_regclass($2), pg_catalog.to_regclass($3)])::pg_catalog.oid
+)
+SELECT to_json(t.object)::text
+FROM timescale_migrate.task_log t
+-- The compression of a chunk is of what was copied.
+LEFT JOIN timescale_migrate.task_log c ON c.id = (t.work ->> 'copy')::integer AND t.phase = 'compression'
+CROSS JOIN LATERAL (
+    SELECT coalesce(c.work, t.work) -> 'into'
+) w(place)
+CROSS JOIN LATERAL (
+    SELECT coalesce(w.place -> 'table', w.place #> '{chunk,hypertable}', w.place #> '{routed,hypertable}')
+) n(name)
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.name ->> 'schema', n.name ->> 'name'))
+) r(relation)
+WHERE t.run = $1 AND t.state = 'failed' AND t.phase IN ('copy', 'tiered', 'compression')
+  AND (r.relation IN (SELECT s.oid FROM side s)
+       OR EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(r.relation) a WHERE a.relid IN (SELECT s.oid FROM side s)))
+ORDER BY t.id

@@ -1,0 +1,17 @@
+-- The foreign keys that a run has made from or to a table, or to a partitioned table that it belongs to. Those that had to come before
+-- compressed chunks are not in it: they could not be made again, and hinder nothing.
+-- Run on: target. $1 run, $2 the table, quoted as in SQL.
+-- Returns: one JSON array per key: the id of its task, and what the task is.
+SELECT json_build_array(t.id, t.work)::text
+FROM timescale_migrate.task_log t
+WHERE t.run = $1 AND t.phase = 'foreign_key' AND t.state = 'done'
+  AND EXISTS (
+      SELECT FROM (
+          SELECT pg_catalog.to_regclass($2) AS oid
+          UNION ALL
+          SELECT a.relid FROM pg_catalog.pg_partition_ancestors(pg_catalog.to_regclass($2)) a
+      ) r
+      WHERE r.oid IN (
+          pg_catalog.to_regclass(pg_catalog.format('%I.%I', t.work #>> '{table,schema}', t.work #>> '{table,name}')),
+          pg_catalog.to_regclass(pg_catalog.format('%I.%I', t.work #>> '{references,schema}', t.work #>> '{references,name}'))))
+ORDER BY t.id

@@ -1,0 +1,64 @@
+//! ANALYZE. What TimescaleDB does for a hypertable in one statement is shared out: the chunks
+//! in batches, which are entered once they are there (`sql/target/analyze_copied.sql`), and
+//! the root with its statistics over all chunks.
+
+use super::{Phase, Target, Task, hypertable, sql};
+use crate::core::inventory::{Chunk, Hypertable, Inventory, Server};
+
+/// What ANALYZE reads at most of whatever it is given, with the default statistics target.
+const SAMPLE: i64 = 30_000 * 8192;
+
+/// How the statistics over all chunks are gathered, for which one transaction locks them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    Freely,
+    /// Not beside another hypertable of this kind.
+    Alone,
+    LeftOut,
+}
+
+/// One transaction may fill half of the lock table, all the others together the other half.
+pub fn whole(chunks: i64, server: &Server, jobs: u16) -> Whole {
+    match chunks {
+        _ if chunks > server.lock_share(1) => Whole::LeftOut,
+        _ if chunks > server.lock_share(jobs) => Whole::Alone,
+        _ => Whole::Freely,
+    }
+}
+
+/// A task for every table and for every hypertable's root.
+pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16) -> Vec<Task> {
+    let tables = inventory.plain_tables().map(|table| {
+        let name = table.qualified();
+        sql(Phase::Analyze, name.shown(), inventory.size(table.oid).bytes, vec![format!("ANALYZE {name}")])
+    });
+    let root = |root: &Hypertable| {
+        let whole = whole(inventory.chunks_of(root).count() as i64, &target.server, jobs);
+        if whole == Whole::LeftOut {
+            return None;
+        }
+        let (name, alone) = (root.known_as(), whole == Whole::Alone);
+        let statement =
+            format!("SELECT timescale_migrate.analyze_root({}, {alone})", hypertable(&name, root.cagg.is_some()));
+        let add = |sum: i64, chunk: &Chunk| sum.saturating_add(inventory.size(chunk.oid).bytes);
+        let bytes = inventory.chunks_of(root).fold(0, add).min(SAMPLE);
+        Some(sql(Phase::Analyze, name.shown(), bytes, vec![statement]))
+    };
+    tables.chain(inventory.hypertables.iter().filter_map(root)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_locks_than_there_are() {
+        // The defaults: 64 locks for each of 100 connections.
+        let seed = include_str!("../../../pg_test/fuzz/seeds/catalog/plain");
+        let server: Server = serde_json::from_str(seed.lines().next().unwrap()).unwrap();
+        assert_eq!(whole(800, &server, 4), Whole::Freely);
+        assert_eq!(whole(801, &server, 4), Whole::Alone);
+        assert_eq!(whole(3200, &server, 4), Whole::Alone);
+        assert_eq!(whole(3201, &server, 4), Whole::LeftOut);
+    }
+}

@@ -1,0 +1,93 @@
+//! In which form a compressed chunk travels: compressed, wherever the target reads the source's
+//! format and sorts as the source does, else as rows that are compressed again.
+
+use super::{Compressed, Form, Target};
+use crate::core::inventory::{Collation, CompressedChunk, HYPERCORE, Inventory, Server};
+use crate::core::name::Name;
+
+pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Form {
+    if !target.server.community() {
+        return Form::Queried {
+            reason: "compressed on the source; the target's edition has no compression".to_string(),
+        };
+    }
+    match compressed(chunk, source, target) {
+        Ok(compressed) => Form::Compressed(Box::new(compressed)),
+        Err(reason) => {
+            let late = !takes_constraints(&target.server);
+            Form::Recompressed { reason, spec: chunk.spec.clone(), late }
+        }
+    }
+}
+
+/// How a frozen chunk travels that is not compressed.
+pub fn frozen(target: &Target) -> Form {
+    match target.server.community() {
+        true => Form::Frozen,
+        false => {
+            Form::Queried { reason: "frozen on the source; the target's edition has no frozen chunks".to_string() }
+        }
+    }
+}
+
+/// Whether compressed chunks of this server can be given constraints: since 2.20.
+pub fn takes_constraints(server: &Server) -> bool {
+    numbers(server) >= (2, 20, 0)
+}
+
+fn numbers(server: &Server) -> (u32, u32, u32) {
+    server.timescaledb.as_ref().map_or((0, 0, 0), |t| t.numbers())
+}
+
+/// The chunk's compressed relation as it is to be copied, or why it cannot be.
+fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Result<Compressed, String> {
+    let (from, to) = (numbers(&source.server), numbers(&target.server));
+    if chunk.access_method.as_deref() == Some(HYPERCORE) {
+        return Err("the hypercore access method keeps them in another way".to_string());
+    }
+    let relation = chunk.relation.as_ref().ok_or("its compressed relation is unknown")?;
+    let layout = &chunk.spec.layout;
+    if let Some(column) = layout.unportable.first() {
+        return Err(format!(
+            "column {} has type {}, whose binary form holds numbers of this server",
+            column.column, column.type_name
+        ));
+    }
+    let named = |kind: &str| layout.columns.iter().find(|c| c.kind == kind);
+    if let Some(column) = named("unknown") {
+        return Err(format!("metadata column {} is unknown", column.name));
+    }
+    // An algorithm for uuid exists since 2.22.
+    if layout.has_uuid && from >= (2, 22, 0) && to < (2, 22, 0) {
+        return Err("the target has no algorithm for uuid".to_string());
+    }
+    if source.server.encoding != target.server.encoding {
+        return Err("text inside is in another encoding".to_string());
+    }
+    // Columns that are all NULL are blocks of their own since 2.19. Before 2.20.1 these cannot
+    // be read from a COPY; NULL says the same, but for columns with a default from later.
+    let null_blocks = from >= (2, 19, 0) && to < (2, 20, 1);
+    if null_blocks && !layout.missing.is_empty() {
+        return Err("the target cannot read columns that are all NULL".to_string());
+    }
+    // Batches and their metadata are ordered by these.
+    let alike = |name: &String| {
+        let of = |list: &[Collation]| list.iter().find(|c| c.name == *name && c.version.is_some()).cloned();
+        of(&source.collations).is_some_and(|c| of(&target.collations).as_ref() == Some(&c))
+    };
+    if let Some(name) = layout.collations.iter().find(|name| !alike(name)) {
+        return Err(format!("collation {name} may sort otherwise here"));
+    }
+    // What a bloom filter holds depends on how TimescaleDB was built, and first and last values
+    // are known since 2.28. Queries do without either.
+    let known = |kind: &str| kind != "bloom" && (kind != "firstlast" || to >= (2, 28, 0));
+    let left_out = layout.columns.iter().filter(|c| !known(&c.kind)).map(|c| c.name.clone()).collect();
+    Ok(Compressed {
+        relation: Name::new(&relation.schema, &relation.name),
+        // That are not compressed, or not yet.
+        has_rows: source.size(chunk.oid).pages > 0,
+        null_blocks,
+        left_out,
+        spec: chunk.spec.clone(),
+    })
+}

@@ -1,0 +1,114 @@
+//! The phases of a run: the one list of them, in their order.
+
+use serde::{Deserialize, Serialize};
+
+/// Who does the work of a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The coordinator alone.
+    Coordinator,
+    /// The workers, a task at a time.
+    Workers,
+    /// The same; their tasks read the source.
+    WorkersFromSource,
+}
+
+/// A phase begins when the one before it has no open task left, unless [`Phase::beside`] says
+/// otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Start,
+    Preflight,
+    Schema,
+    Snapshot,
+    Recheck,
+    Copy,
+    Tiered,
+    Sequences,
+    LargeObjects,
+    Index,
+    Constraint,
+    Attach,
+    HypertableKey,
+    Compression,
+    ForeignKey,
+    Recompute,
+    Rest,
+    Refresh,
+    Analyze,
+    Verify,
+    Publications,
+    Jobs,
+    Stopping,
+    Cleanup,
+    Done,
+}
+
+/// Every phase with its name, who does it and what users are told about it.
+pub const PHASES: [(Phase, &str, By, &str); 25] = {
+    use By::{Coordinator, Workers, WorkersFromSource};
+    [
+        (Phase::Start, "start", Coordinator, "The coordinator has been started."),
+        (Phase::Preflight, "preflight", Coordinator, "Both servers are checked and the source's catalog is read."),
+        (Phase::Schema, "schema", Coordinator, "Roles, tables, hypertables and continuous aggregates are created."),
+        (Phase::Snapshot, "snapshot", Coordinator, "A later snapshot is taken, for relations that have changed."),
+        (Phase::Recheck, "recheck", WorkersFromSource, "On a resume: finished copies are compared with the source."),
+        (Phase::Copy, "copy", WorkersFromSource, "Rows and compressed chunks are copied."),
+        (Phase::Tiered, "tiered", WorkersFromSource, "Rows in tiered storage are inserted into their chunks."),
+        (Phase::Sequences, "sequences", Coordinator, "Sequences are set to the source's values."),
+        (Phase::LargeObjects, "large_objects", Coordinator, "Large objects are copied."),
+        (Phase::Index, "index", Workers, "Indexes are built."),
+        (Phase::Constraint, "constraint", Workers, "Primary keys, unique and other constraints are added."),
+        (Phase::Attach, "attach", Coordinator, "Indexes of partitions are attached to those of their tables."),
+        (Phase::HypertableKey, "hypertable_key", Workers, "Foreign keys that compressed chunks cannot be given."),
+        (Phase::Compression, "compression", Workers, "Copied compressed data becomes compressed chunks."),
+        (Phase::ForeignKey, "foreign_key", Workers, "All other foreign keys are added and checked."),
+        (Phase::Recompute, "recompute", Workers, "With \"caggs\": \"recompute\": continuous aggregates are refreshed."),
+        (Phase::Rest, "rest", Coordinator, "Triggers, rules, policies and whatever else has to follow the rows."),
+        (Phase::Refresh, "refresh", Coordinator, "Materialized views are refreshed."),
+        (Phase::Analyze, "analyze", WorkersFromSource, "Statistics are collected."),
+        (Phase::Verify, "verify", WorkersFromSource, "Both sides are compared."),
+        (Phase::Publications, "publications", Coordinator, "Publications are created."),
+        (Phase::Jobs, "jobs", Coordinator, "Database settings, policies and jobs, in the last transaction."),
+        (Phase::Stopping, "stopping", Coordinator, "Workers finish the tasks that they have."),
+        (Phase::Cleanup, "cleanup", Coordinator, "What a run has made is removed."),
+        (Phase::Done, "done", Coordinator, "The run is finished."),
+    ]
+};
+
+impl Phase {
+    /// As in the column `phase` of views and messages.
+    pub fn name(self) -> &'static str {
+        PHASES[self as usize].1
+    }
+
+    /// The phase of that name.
+    pub fn parse(name: &str) -> Option<Phase> {
+        PHASES.iter().find(|phase| phase.1 == name).map(|phase| phase.0)
+    }
+
+    pub fn reads_source(self) -> bool {
+        PHASES[self as usize].2 == By::WorkersFromSource
+    }
+
+    /// The phase whose tasks workers take when none is left of this one: comparisons need not wait
+    /// for the last statistics.
+    pub fn beside(self) -> Option<Phase> {
+        (self == Phase::Analyze).then_some(Phase::Verify)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_the_order_of_the_type() {
+        for (place, (phase, name, ..)) in PHASES.iter().enumerate() {
+            assert_eq!(*phase as usize, place);
+            assert_eq!(serde_json::to_value(phase).unwrap(), *name);
+            assert_eq!(Phase::parse(name), Some(*phase));
+        }
+    }
+}

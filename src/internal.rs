@@ -1,0 +1,41 @@
+//! SQL functions that only the extension's own SQL calls.
+
+use crate::pg::lock::Lock;
+use crate::pg::{report, session};
+use pgrx::prelude::*;
+
+fn for_superusers() {
+    session::require_superuser().unwrap_or_else(|error| report::raise(error));
+}
+
+/// For the query that looks for a task.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.try_lock_task(id integer) RETURNS boolean
+STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn try_lock_task(id: i32) -> bool {
+    for_superusers();
+    Lock::Task(id).try_take()
+}
+
+/// For analyze.sql.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.lock_statistics() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn lock_statistics() {
+    for_superusers();
+    Lock::Statistics.wait();
+}
+
+/// For compression.sql.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.lock_name(name text) RETURNS void
+STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn lock_name(name: &str) {
+    for_superusers();
+    // Two names of one hash only wait for each other.
+    let hash = name.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    Lock::Name(hash).wait();
+}

@@ -1,0 +1,176 @@
+//! A run that only compares: everything that either side holds.
+
+use super::crew::Crew;
+use super::phases::verify;
+use super::prepare::Source;
+use super::spec::RunSpec;
+use super::{state, tasks};
+use crate::catalog::{self, Local};
+use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
+use crate::core::name::Name;
+use crate::core::options::{Caggs, Level};
+use crate::core::plan::{self, Kept, Phase, Task, Verify};
+use crate::error::Result;
+use crate::pg::{catch::transaction, session};
+use crate::source::watch::Watch;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// What one side holds, by what makes it the same thing on the other side.
+struct Relation {
+    name: Name,
+    columns: Arc<[String]>,
+    condition: Option<String>,
+    query: Option<String>,
+    root: bool,
+    tiered: bool,
+    batches: Option<Name>,
+    guards: Vec<SourceRelation>,
+    size: Size,
+}
+
+/// A table by its name, a chunk by its hypertable's name and its slices.
+type Key = (Name, Option<Slices>);
+
+fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
+    let names = |columns: &[Column]| columns.iter().map(|c| c.name.clone()).collect::<Arc<[String]>>();
+    let mut all = BTreeMap::new();
+    let mut read = inventory.of_chunks();
+    let compressed = inventory.compressed();
+    for table in inventory.plain_tables() {
+        let relation = Relation {
+            name: table.qualified(),
+            columns: names(&table.columns),
+            condition: table.condition.clone(),
+            query: None,
+            root: false,
+            tiered: false,
+            batches: None,
+            guards: table.guards(),
+            size: inventory.size(table.oid),
+        };
+        all.insert((table.qualified(), None), relation);
+    }
+    for hypertable in &inventory.hypertables {
+        let name = hypertable.known_as();
+        let Some(root) = inventory.root(hypertable) else { continue };
+        let columns = names(&root.columns);
+        let relation = |name: Name, oid| Relation {
+            name,
+            columns: columns.clone(),
+            condition: None,
+            query: None,
+            root: false,
+            tiered: false,
+            batches: None,
+            guards: Vec::new(),
+            size: inventory.size(oid),
+        };
+        if hypertable.root_may_have_rows {
+            let own = Relation { root: true, guards: root.guards(), ..relation(name.clone(), hypertable.oid) };
+            all.insert((name.clone(), None), own);
+        }
+        for chunk in inventory.chunks_of(hypertable) {
+            let key = (name.clone(), Some(chunk.slices.clone()));
+            let own = relation(chunk.qualified(), chunk.oid);
+            let guards = read.remove(&chunk.oid).unwrap_or_default();
+            let batches = match (Kept::of(compressed.get(&chunk.oid).copied()), &chunk.query) {
+                (Kept::Compressed(batches), None) => Some(batches),
+                _ => None,
+            };
+            all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, batches, guards, ..own });
+        }
+    }
+    all
+}
+
+/// A comparison on its own, of everything that either side holds.
+fn comparisons(source: Inventory, target: Inventory, level: Level) -> Vec<Task> {
+    let hypertables: HashSet<Name> = source.hypertables.iter().map(|h| h.known_as()).collect();
+    let (source, mut target) = (relations(source), relations(target));
+    let checksum = level == Level::Checksum;
+    let mut tasks = Vec::new();
+    // Those of tiered chunks come last: their rows are in what no other chunk answers to.
+    let mut source: Vec<(Key, Relation)> = source.into_iter().collect();
+    source.sort_by_key(|(_, from)| from.tiered);
+    for (key, from) in source {
+        let targets = match from.tiered {
+            true => {
+                let rest: Vec<Key> = target.keys().filter(|k| k.0 == key.0 && k.1.is_some()).cloned().collect();
+                rest.iter().filter_map(|key| target.remove(key)).map(|r| r.name).collect()
+            }
+            false => {
+                let to = target.remove(&key).map(|r| r.name).or_else(|| from.root.then(|| from.name.clone()));
+                to.into_iter().collect()
+            }
+        };
+        let work = Verify {
+            source: Some(from.name),
+            targets,
+            columns: from.columns,
+            condition: from.condition,
+            query: from.query,
+            root: from.root,
+            chunk: key.1.is_some(),
+            batches: from.batches,
+            checksum,
+            source_rows: None,
+            snapshot: 0,
+            guards: from.guards,
+        };
+        tasks.push(plan::verify(key.0.shown(), from.size, work));
+    }
+    // What only the target has in one of these hypertables must be empty; other tables there are
+    // none of our business.
+    for (key, to) in target.into_iter().filter(|((name, _), _)| hypertables.contains(name)) {
+        let work = Verify {
+            source: None,
+            targets: vec![to.name],
+            columns: to.columns,
+            condition: to.condition,
+            query: None,
+            root: to.root,
+            chunk: key.1.is_some(),
+            batches: None,
+            checksum,
+            source_rows: Some(0),
+            snapshot: 0,
+            guards: Vec::new(),
+        };
+        tasks.push(plan::verify(key.0.shown(), to.size, work));
+    }
+    tasks
+}
+
+/// A run that only compares.
+pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
+    let (id, options) = (spec.run, &spec.options);
+    state::enter(id, Phase::Snapshot)?;
+    let mut reader = Source::of_run(&spec.params, options, id)?;
+    let (keeper, inventory) = reader.hold(id)?;
+    // What the options of a run left out is not looked for.
+    let mut source = transaction(|| reader.scope(inventory))?.inventory;
+    drop(reader);
+    if options.caggs == Caggs::Recompute {
+        // They hold what the raw rows give, which the source's may not, or no more.
+        source.hypertables.retain(|h| h.cagg.is_none());
+    }
+    state::set_source(id, &source, &keeper.snapshot)?;
+    let target = transaction(|| {
+        let server = catalog::server(&mut Local)?;
+        catalog::tables(&mut Local, server)
+    })?;
+    let tasks = comparisons(source, target, level);
+    transaction(|| {
+        verify::forget(id)?;
+        tasks::add(id, &tasks)
+    })?;
+    let started = RunSpec { snapshot: keeper.snapshot.clone(), ..spec.clone() };
+    let watch = Watch::new(&spec.params, options, id, session::pid());
+    let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
+    crew.work(Phase::Verify)?;
+    tasks::failures(id)?;
+    verify::judge(id)?;
+    crew.dismiss()?;
+    transaction(|| state::finish(id))
+}

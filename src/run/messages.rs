@@ -1,0 +1,45 @@
+//! The messages of runs.
+
+use crate::error::{Error, Result};
+use crate::pg::catch::transaction;
+use crate::pg::spi;
+use std::time::Duration;
+
+/// A warning, in a transaction of its own.
+pub fn warn(run: i64, message: &str) -> Result<()> {
+    transaction(|| warn_here(run, message))
+}
+
+/// A notice, in a transaction of its own.
+pub fn notice(run: i64, message: &str) -> Result<()> {
+    transaction(|| notice_here(run, message))
+}
+
+/// A warning, in the current transaction.
+pub fn warn_here(run: i64, message: &str) -> Result<()> {
+    add(run, "warning", message)
+}
+
+/// A notice, in the current transaction.
+pub fn notice_here(run: i64, message: &str) -> Result<()> {
+    add(run, "notice", message)
+}
+
+/// Says that something is tried again after a pause; in a transaction of its own.
+pub fn retrying(run: i64, what: &str, error: &Error, pause: Duration, attempt: u16, limit: u16) -> Result<()> {
+    let why = match &error.detail {
+        Some(detail) => format!("{error} ({detail})"),
+        None => error.to_string(),
+    };
+    let seconds = pause.as_secs();
+    warn(run, &format!("{what}: {why}; trying again in {seconds} s ({attempt} of {limit})"))
+}
+
+fn add(run: i64, level: &str, message: &str) -> Result<()> {
+    spi::execute(
+        "INSERT INTO timescale_migrate.message_log (run, level, phase, message)
+         SELECT id, $2, phase, $3 FROM timescale_migrate.run_log WHERE id = $1",
+        &[run.into(), level.into(), message.into()],
+    )
+    .map(drop)
+}

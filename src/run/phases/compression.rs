@@ -1,0 +1,79 @@
+//! Compressed and frozen chunks, after indexes and constraints: what a copy task
+//! brought becomes a compressed chunk of its hypertable, or is frozen.
+
+use crate::core::inventory::{FROZEN, Server, Spec};
+use crate::core::plan::compressed::takes_constraints;
+use crate::core::plan::{Attach, Copy, Form, Work};
+use crate::error::{Error, Result};
+use crate::pg::{catch::transaction, copy, spi};
+use crate::run::migration::Migration;
+use crate::run::tasks::{self, Claim, Outcome};
+use crate::target::{compression, overloads};
+use pgrx::pg_sys::Oid;
+
+/// Enables compression where it was not needed before, and adds the tasks.
+pub fn begin(migration: &Migration, target: &Server) -> Result<()> {
+    transaction(|| compression::enable(&migration.inventory, |_| true))?;
+    add_tasks(migration.run(), target)
+}
+
+/// Adds a task for every chunk that is still to be compressed or frozen.
+fn add_tasks(run: i64, target: &Server) -> Result<()> {
+    let query = include_str!("../../../sql/run/add_compression.sql");
+    transaction(|| spi::execute(query, &[run.into(), takes_constraints(target).into()]).map(drop))
+}
+
+pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
+    transaction(|| {
+        let (work, relation, compressed) = spi::json_rows::<(Work, u32, Option<u32>)>(
+            "SELECT json_build_array(work, relation::bigint, compressed::bigint)::text
+             FROM timescale_migrate.task_log WHERE id = $1",
+            &[attach.copy.into()],
+        )?
+        .pop()
+        .ok_or_else(|| Error::internal("a copy task is gone"))?;
+        let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
+        let relation = Oid::from_u32(relation);
+        match (&work.form, compressed) {
+            (Form::Compressed(chunk), Some(compressed)) => {
+                for missing in &chunk.spec.layout.missing {
+                    copy::set_missing_value(relation, &missing.column, &missing.value)?;
+                }
+                spi::execute(
+                    "SELECT timescale_migrate.attach_compressed($1, $2, $3)",
+                    &[relation.into(), Oid::from_u32(compressed).into(), spi::json(&chunk.spec)?],
+                )?;
+                if !chunk.left_out.is_empty() {
+                    spi::execute(
+                        "SELECT timescale_migrate.rebuild_sparse_indexes($1, $2)",
+                        &[relation.into(), spi::json(&chunk.spec)?],
+                    )?;
+                }
+            }
+            (Form::Recompressed { spec, .. }, _) => compress(relation, spec)?,
+            (Form::Frozen, _) => freeze(relation)?,
+            _ => return Err(Error::internal("nothing to attach")),
+        }
+        set_ranges(relation, &work)?;
+        tasks::done(claim.id, &Outcome { relation: Some(relation), ..Outcome::default() })
+    })
+}
+
+/// Compresses a chunk that was filled with rows, as it was compressed on the source.
+pub fn compress(chunk: Oid, spec: &Spec) -> Result<()> {
+    overloads::refuse_overloads()?;
+    spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[chunk.into(), spi::json(spec)?]).map(drop)
+}
+
+fn freeze(chunk: Oid) -> Result<()> {
+    spi::execute("SELECT timescale_migrate.set_chunk_status($1, $2)", &[chunk.into(), FROZEN.into()]).map(drop)
+}
+
+/// The ranges of columns that chunks are skipped by; compressing a chunk finds its own.
+pub fn set_ranges(chunk: Oid, work: &Copy) -> Result<()> {
+    if work.ranges.is_empty() && !work.skipping {
+        return Ok(());
+    }
+    spi::execute("SELECT timescale_migrate.set_chunk_ranges($1, $2)", &[chunk.into(), spi::json(&work.ranges)?])
+        .map(drop)
+}

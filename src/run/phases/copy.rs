@@ -1,0 +1,186 @@
+//! One copy task: a relation's rows from the source into one relation here, counted on both
+//! sides, committed together with the task's `done`.
+
+use super::{compression, tiered};
+use crate::core::inventory::SourceRelation;
+use crate::core::plan::{Compressed, Copy, Form, Into};
+use crate::error::{Error, Result};
+use crate::libpq::Connection;
+use crate::pg::copy::Options;
+use crate::pg::{catch::transaction, spi};
+use crate::run::messages;
+use crate::run::process::Context;
+use crate::run::tasks;
+use crate::run::tasks::Outcome;
+use crate::source::guard::{self, Hold, Reads};
+use crate::target::copy;
+use pgrx::pg_sys::Oid;
+
+pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
+    let run = context.spec.run;
+    match context.begin(id, work.snapshot, reads(&work.guards, &work.query), &work.guards)? {
+        Hold::Held => {}
+        Hold::Gone if is_dropped(context, work)? => return leave_out(run, id, work),
+        Hold::Gone | Hold::Changed => return tasks::postpone(id),
+    }
+    let source = context.source()?;
+    let relation = transaction(|| target(run, work))?;
+    let mut changed = false;
+    let copied = transaction(|| {
+        // User triggers have fired on the source, and the rows are as they left them.
+        spi::set_local("session_replication_role", "replica")?;
+        // On a resume there may be triggers that fire all the same.
+        let (target, triggers) = described(relation)?;
+        for (name, _) in &triggers {
+            alter(work, &format!("{target} DISABLE TRIGGER {name}"))?;
+        }
+        let mut outcome = Outcome { relation: Some(relation), ..Outcome::default() };
+        let (rows, bytes) = match &work.form {
+            Form::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
+            _ if matches!(work.into, Into::Routed { .. }) => tiered::rows(source, work, run, relation, &target)?,
+            _ => rows(source, work, relation)?,
+        };
+        changed = match work.decompressed() {
+            Some(batches) => !guard::is_decompressed(source, &work.source, batches, rows as i64)?,
+            None => false,
+        };
+        // Nothing more is read: the source need not wait for what is left to do here.
+        changed |= !guard::end(source, &work.guards)?;
+        if changed {
+            return Err(guard::changed(&work.source));
+        }
+        if let Form::Recompressed { spec, late: false, .. } = &work.form {
+            compression::compress(relation, spec)?;
+        }
+        compression::set_ranges(relation, work)?;
+        for (name, when) in &triggers {
+            alter(work, &format!("{target} ENABLE {when} TRIGGER {name}"))?;
+        }
+        (outcome.rows, outcome.bytes) = (Some(rows as i64), Some(bytes as i64));
+        tasks::done(id, &outcome)
+    });
+    match copied {
+        Err(_) if changed => tasks::postpone(id),
+        copied => copied,
+    }
+}
+
+/// What reading a relation takes: of a tiered chunk nothing is locked, and a query may be of anything.
+pub fn reads(guards: &[SourceRelation], query: &Option<String>) -> Reads {
+    if guards.is_empty() || query.is_some() { Reads::Any } else { Reads::Tables }
+}
+
+/// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another
+/// one by now.
+fn is_dropped(context: &mut Context, work: &Copy) -> Result<bool> {
+    match &work.into {
+        Into::Table(_) => Ok(false),
+        Into::Chunk { root, slices, .. } => Ok(!guard::is_covered(context.source()?, *root, slices)?),
+        Into::Routed { .. } => Ok(true),
+    }
+}
+
+fn leave_out(run: i64, id: i32, work: &Copy) -> Result<()> {
+    let message = format!("{} was dropped on the source since the snapshot: it is left out", work.source.shown());
+    transaction(|| {
+        messages::notice_here(run, &message)?;
+        tasks::done(id, &Outcome::default())
+    })
+}
+
+/// A relation's name, quoted and qualified, and the triggers of it that fire for a replica as well,
+/// each with when.
+fn described(relation: Oid) -> Result<(String, Vec<(String, String)>)> {
+    spi::json_rows::<(String, Vec<(String, String)>)>(
+        "SELECT json_build_array(oid::pg_catalog.regclass, (
+             SELECT coalesce(json_agg(json_build_array(
+                 pg_catalog.quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END)), '[]')
+             FROM pg_catalog.pg_trigger
+             WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') AND NOT tgisinternal))::text
+         FROM pg_catalog.pg_class WHERE oid = $1",
+        &[relation.into()],
+    )?
+    .pop()
+    .ok_or_else(|| Error::internal("a relation is gone"))
+}
+
+/// Of a hypertable TimescaleDB refuses to alter the root alone, unless it is switched off; a tiered
+/// chunk's rows go to chunks, which have the triggers, too.
+fn alter(work: &Copy, what: &str) -> Result<()> {
+    if matches!(work.into, Into::Routed { .. }) {
+        return spi::execute(&format!("ALTER TABLE {what}"), &[]).map(drop);
+    }
+    if work.root {
+        spi::set_local("timescaledb.restoring", "on")?;
+    }
+    spi::execute(&format!("ALTER TABLE ONLY {what}"), &[])?;
+    if work.root {
+        spi::set_local("timescaledb.restoring", "off")?;
+    }
+    Ok(())
+}
+
+fn rows(source: &mut Connection, work: &Copy, relation: Oid) -> Result<(u64, u64)> {
+    // A relation that this task fills alone starts empty: nothing that an earlier attempt left
+    // can be doubled, and into new storage the rows can be written frozen, which saves their
+    // rewriting by a later VACUUM.
+    let fresh = work.is_whole() && copy::clear(relation)?;
+    let options = Options { columns: &work.columns, binary: work.binary, freeze: fresh };
+    copy::stream(source, &work.statement(), relation, &options, &work.source.shown())
+}
+
+/// A chunk's compressed relation into a table of its own, and the rows that the chunk has
+/// besides into the chunk. They become one later, when indexes and constraints are made: on
+/// what is no compressed chunk yet these cost nothing.
+fn compressed(
+    source: &mut Connection,
+    work: &Copy,
+    chunk: &Compressed,
+    relation: Oid,
+    outcome: &mut Outcome,
+) -> Result<(u64, u64)> {
+    let (mut total, mut size) = match chunk.has_rows {
+        true => rows(source, work, relation)?,
+        false => {
+            copy::clear(relation)?;
+            (0, 0)
+        }
+    };
+    let made = spi::value::<Oid>(
+        "SELECT timescale_migrate.create_compressed_relation($1, $2)::pg_catalog.oid",
+        &[relation.into(), spi::json(&chunk.layout())?],
+    )?;
+    let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
+    let sum = format!("SELECT coalesce(sum(_ts_meta_count), 0) FROM {}", chunk.relation);
+    total += source.query(&sum)?.number(0, 0)? as u64;
+    let options = Options { columns: &chunk.columns(), binary: chunk.binary(), freeze: true };
+    size += copy::stream(source, &chunk.statement(), made, &options, &chunk.relation.shown())?.1;
+    outcome.compressed = Some(made);
+    Ok((total, size))
+}
+
+/// The relation to fill. A chunk is made here, in a short transaction of its own: making one
+/// locks its hypertable until commit, and would hold the other workers up for as long as the
+/// copy takes.
+fn target(run: i64, work: &Copy) -> Result<Oid> {
+    match &work.into {
+        Into::Table(name) => copy::own(run, name),
+        Into::Routed { hypertable, cagg } => copy::root(run, hypertable, *cagg),
+        Into::Chunk { hypertable, cagg, slices, tablespace, creation_time, own, .. } => {
+            let root = copy::root(run, hypertable, *cagg)?;
+            let chunk = spi::value::<Oid>(
+                "SELECT timescale_migrate.create_chunk($4, $1, $2::pg_catalog.name,
+                                                       $3::pg_catalog.timestamptz)::pg_catalog.oid",
+                &[spi::json(slices)?, tablespace.clone().into(), creation_time.clone().into(), root.into()],
+            )?;
+            let chunk = chunk.ok_or_else(|| Error::internal("no chunk was made"))?;
+            if let Some(own) = own {
+                let set = "SELECT timescale_migrate.set_chunk_own($1, $2)";
+                if let Some(lost) = spi::value::<String>(set, &[chunk.into(), spi::json(own)?])? {
+                    messages::warn_here(run, &lost)?;
+                }
+            }
+            Ok(chunk)
+        }
+    }
+}

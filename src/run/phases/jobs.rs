@@ -1,0 +1,34 @@
+//! The end of a migration: the database's own settings, policies, jobs and event triggers.
+
+use crate::core::archive::Group;
+use crate::core::options::Connections;
+use crate::core::plan::Phase;
+use crate::error::Result;
+use crate::pg::catch::transaction;
+use crate::run::migration::Migration;
+use crate::run::{messages, state};
+use crate::target::database::{self, Database};
+use crate::target::{compression, context, jobs, made};
+
+/// The last transaction: from its commit on this database lives by itself, and the run is done.
+pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
+    let (run, options) = (migration.run(), migration.options());
+    state::enter(run, Phase::Jobs)?;
+    transaction(|| {
+        let before = made::database_before(run)?.filter(|_| options.connections == Connections::Refuse);
+        for warning in database::make(database, before.as_ref(), options)? {
+            messages::warn_here(run, &warning)?;
+        }
+        compression::enable_late(&migration.inventory)?;
+        for warning in jobs::make(&migration.inventory, &migration.maker, options.policies)? {
+            messages::warn_here(run, &warning)?;
+        }
+        for entry in migration.contents.group(Group::Last) {
+            if let Some(warning) = migration.maker.make(entry, &migration.contents)? {
+                messages::warn_here(run, &warning)?;
+            }
+        }
+        state::finish(run)
+    })
+    .map_err(context::describe)
+}

@@ -1,0 +1,79 @@
+//! Whether what an earlier start has copied is still what the source has; if not, it is taken back
+//! and copied again.
+
+use super::copy;
+use crate::core::plan::{Copy, Doubt, Recheck, Task, Work};
+use crate::error::{Error, Result};
+use crate::pg::{catch::transaction, spi};
+use crate::run::process::Context;
+use crate::run::undo::{self, Brought};
+use crate::run::{messages, tasks};
+use crate::source::guard::{self, Hold};
+
+/// Looks at a finished copy again; if the source holds something else now, it is taken back, and
+/// made again unless the chunk is gone.
+pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
+    let brought =
+        transaction(|| undo::brought(&recheck.copies))?.ok_or_else(|| Error::internal("a copy task is gone"))?;
+    let again = match recheck.again.first() {
+        Some(Task { work: Work::Copy(again), .. }) => Some(again),
+        _ => None,
+    };
+    let name = again.map_or(&brought.work.source, |again| &again.source).shown();
+    let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
+    let other = match (recheck.doubt, again) {
+        (Doubt::Gone, _) | (_, None) => Some(format!("{name} is no longer on the source: its copy is dropped")),
+        (Doubt::Changed, _) => changed,
+        (Doubt::Lost, _) => Some(format!(
+            "the source may have lost rows of {name} that were copied, in a crash or fail-over: it is copied again"
+        )),
+        (Doubt::None, Some(again)) => match since(context, id, again, recheck.horizon)? {
+            // The copy finds out what it is now.
+            None => changed,
+            Some((now, newer)) => match (transaction(|| emptied(&brought))?, newer) {
+                (true, _) => Some(format!("{name} was emptied here by a crash of this server: it is copied again")),
+                (_, true) => changed,
+                _ => (now != brought.rows).then(|| {
+                    let rows = brought.rows;
+                    format!("{name} has {now} rows on the source now, {rows} were copied: it is copied again")
+                }),
+            },
+        },
+    };
+    let run = context.spec.run;
+    transaction(|| {
+        if let Some(message) = other {
+            undo::take_back(run, recheck.copies.clone())?;
+            tasks::add(run, &recheck.again)?;
+            messages::notice_here(run, &message)?;
+        } else if let Some(again) = again.filter(|again| again.guards != brought.work.guards) {
+            // A comparison of the values reads under the same locks as this.
+            spi::execute(
+                "UPDATE timescale_migrate.task_log SET work = jsonb_set(work, '{guards}', $2) WHERE id = ANY ($1)",
+                &[recheck.copies.clone().into(), spi::json(&again.guards)?],
+            )?;
+        }
+        tasks::done(id, &tasks::Outcome::default())
+    })
+}
+
+/// How many rows the source has now of what was copied under the snapshot with that horizon, and
+/// whether any of them is newer; none if the newest snapshot cannot show it any more.
+fn since(context: &mut Context, id: i32, now: &Copy, horizon: u64) -> Result<Option<(i64, bool)>> {
+    if context.begin(id, now.snapshot, copy::reads(&now.guards, &now.query), &now.guards)? != Hold::Held {
+        return Ok(None);
+    }
+    let source = context.source()?;
+    if now.root {
+        source.query("SET LOCAL timescaledb.restoring = on")?;
+    }
+    let answer = source.query(&now.since(horizon))?;
+    let found = (answer.number(0, 0)?, answer.text(0, 1)? == "t");
+    Ok(guard::end(source, &now.guards)?.then_some(found))
+}
+
+/// Whether an unlogged relation here has lost its rows, as such do in a crash.
+fn emptied(Brought { relation, rows, .. }: &Brought) -> Result<bool> {
+    let unlogged = "SELECT relpersistence = 'u' FROM pg_catalog.pg_class WHERE oid = $1";
+    Ok(*rows > 0 && spi::value::<bool>(unlogged, &[(*relation).into()])? == Some(true) && undo::is_empty(*relation)?)
+}

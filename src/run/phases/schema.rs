@@ -1,0 +1,56 @@
+//! Everything that has to be there before the rows.
+
+use crate::core::archive::Group;
+use crate::core::name::Name;
+use crate::core::options::{Connections, Roles};
+use crate::core::plan::Phase;
+use crate::error::Result;
+use crate::pg::catch::transaction;
+use crate::run::migration::Migration;
+use crate::run::pieces::{self, Piece};
+use crate::run::{messages, state};
+use crate::source::snapshot::Keeper;
+use crate::target::database::{self, Database};
+use crate::target::{caggs, compression, hypertables, made, roles};
+use std::collections::HashSet;
+
+/// Roles, then everything that has to be there before the rows. Returns what the source's
+/// database itself is, for the run's end.
+pub fn make(migration: &Migration, keeper: &mut Keeper, early: &HashSet<Name>) -> Result<Database> {
+    let (id, options) = (migration.run(), migration.options());
+    state::enter(id, Phase::Schema)?;
+    // By itself: what else is made in the same transaction could not be cancelled meanwhile.
+    transaction(|| {
+        made::keep_database(id)?;
+        if options.connections == Connections::Allow {
+            return Ok(());
+        }
+        let until = "superusers alone may log in to this database until the run is done or removed";
+        messages::notice_here(id, &format!("run {id}: {until}"))?;
+        database::close()
+    })?;
+    let mut all = Vec::new();
+    if options.roles != Roles::None {
+        let roles = transaction(|| roles::needed(&mut keeper.connection, &migration.inventory.jobs, options))?;
+        let passwords = roles::passwords(&mut keeper.connection, migration.inventory.server.superuser)?;
+        all.push(Piece::new(None, move || roles::make(&roles, &passwords, options)));
+    }
+    all.extend(migration.entries(Group::PreData));
+    for root in migration.inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
+        let name = format!("HYPERTABLE {}", root.qualified().shown());
+        all.push(Piece::new(name, || hypertables::make(root).map(|()| Vec::new())));
+    }
+    for cagg in &migration.inventory.caggs {
+        let name = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
+        all.push(Piece::new(name, || caggs::make(cagg, &migration.maker).map(|()| Vec::new())));
+    }
+    all.extend(migration.entries(Group::OnProvided));
+    let database = database::read(&mut keeper.connection)?;
+    all.push(Piece::new(None, move || {
+        compression::enable(&migration.inventory, |name| early.contains(name))?;
+        hypertables::enable_chunk_skipping(&migration.inventory)?;
+        Ok(Vec::new())
+    }));
+    migration.make_pieces(Phase::Schema.name(), all, || pieces::settle(id, &migration.digests))?;
+    Ok(database)
+}

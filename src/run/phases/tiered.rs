@@ -1,0 +1,65 @@
+//! The rows of a tiered chunk. Where they belong is not known beforehand, so TimescaleDB finds
+//! or makes the chunk of each: by INSERT into the hypertable, as its owner, from a temporary table, as COPY
+//! inside this process fills the relation that it is given and no other.
+
+use super::compression;
+use crate::core::name::column_list;
+use crate::core::plan::Copy;
+use crate::error::{Error, Result};
+use crate::libpq::Connection;
+use crate::pg::{copy, rights, spi};
+use crate::target::copy::stream;
+use pgrx::pg_sys::Oid;
+
+const TEMPORARY: &str = "pg_temp.timescale_migrate_rows";
+
+/// In the current transaction; returns rows and bytes.
+pub fn rows(source: &mut Connection, work: &Copy, run: i64, root: Oid, hypertable: &str) -> Result<(u64, u64)> {
+    let columns = column_list(&work.columns);
+    spi::execute(
+        &format!(
+            "CREATE TEMPORARY TABLE {TEMPORARY} ON COMMIT DROP AS SELECT {columns} FROM {hypertable} WITH NO DATA"
+        ),
+        &[],
+    )?;
+    let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: false };
+    let name = work.source.shown();
+    let (sent, bytes) = stream(source, &work.statement(), spi::relation_oid(TEMPORARY)?, &options, &name)?;
+    let insert =
+        format!("INSERT INTO {hypertable} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
+    let (owner, name_of_owner) = owner(root)?;
+    spi::execute(&format!("GRANT SELECT ON {TEMPORARY} TO {name_of_owner}"), &[])?;
+    let inserted = rights::as_role(owner, || spi::execute(&insert, &[]))? as u64;
+    if inserted != sent {
+        return Err(copy::count_mismatch(&name, sent, inserted));
+    }
+    for (chunk, name) in chunks(run, root)? {
+        spi::execute(&format!("ANALYZE {name}"), &[])?;
+        compression::set_ranges(chunk.into(), work)?;
+    }
+    Ok((sent, bytes))
+}
+
+/// The owner of a relation, and its name, quoted.
+fn owner(relation: Oid) -> Result<(Oid, String)> {
+    let (owner, name) = spi::json_rows::<(u32, String)>(
+        "SELECT json_build_array(relowner::bigint, relowner::pg_catalog.regrole)::text FROM pg_catalog.pg_class WHERE oid = $1",
+        &[relation.into()],
+    )?
+    .pop()
+    .ok_or_else(|| Error::internal("a relation is gone"))?;
+    Ok((owner.into(), name))
+}
+
+/// Takes the rows back.
+pub fn drop(run: i64, root: Oid) -> Result<()> {
+    chunks(run, root)?.iter().try_for_each(|(_, name)| spi::execute(&format!("DROP TABLE {name}"), &[]).map(|_| ()))
+}
+
+/// With their names, quoted and qualified.
+fn chunks(run: i64, root: Oid) -> Result<Vec<(u32, String)>> {
+    spi::json_rows(
+        "SELECT json_build_array(c::oid::bigint, c)::text FROM timescale_migrate.routed_chunks($1, $2) c",
+        &[run.into(), root.into()],
+    )
+}

@@ -1,0 +1,173 @@
+//! Comparing both sides: per table and chunk, by the workers, both servers at once.
+
+use super::copy;
+use crate::core::checksum;
+use crate::core::name::Name;
+use crate::core::plan::{SnapshotId, Verify};
+use crate::error::{Error, Result, SqlState};
+use crate::libpq::Connection;
+use crate::pg::{catch::transaction, spi};
+use crate::run::process::Context;
+use crate::run::tasks::{Claim, Outcome};
+use crate::run::{messages, tasks};
+use crate::source::guard::{self, Hold};
+use crate::source::session as source_session;
+use pgrx::pg_sys::Oid;
+
+/// Adds a comparison for every relation that the run has copied, under the run's own snapshot
+/// or, where a count is enough, against the rows that the source said it sent. `snapshot` is the
+/// first of this start.
+pub fn add_tasks(run: i64, checksum: bool, snapshot: SnapshotId) -> Result<()> {
+    transaction(|| {
+        forget(run)?;
+        let query = include_str!("../../../sql/run/add_verify.sql");
+        spi::execute(query, &[run.into(), checksum.into(), snapshot.into()]).map(drop)
+    })
+}
+
+/// What an interrupted start compared counts no more.
+pub fn forget(run: i64) -> Result<()> {
+    spi::execute("DELETE FROM timescale_migrate.task_log WHERE run = $1 AND phase = 'verify'", &[run.into()])?;
+    spi::execute("DELETE FROM timescale_migrate.verification_log WHERE run = $1", &[run.into()]).map(drop)
+}
+
+/// Of the differences as many are named.
+const SHOWN: usize = 100;
+
+/// Fails if any comparison of the run failed.
+pub fn judge(run: i64) -> Result<()> {
+    let mut different: Vec<String> = transaction(|| {
+        spi::json_rows(
+            "SELECT to_json(pg_catalog.format('%s: %s rows on the source, %s here%s', concat_ws(' of ', part, object), coalesce(source_rows::text, 'no table, so no'),
+                    coalesce(target_rows::text, 'no table'),
+                    CASE WHEN source_checksum IS DISTINCT FROM target_checksum THEN ', checksums differ' ELSE '' END))::text
+             FROM timescale_migrate.verification_log WHERE run = $1 AND NOT same ORDER BY object, part",
+            &[run.into()],
+        )
+    })?;
+    if different.is_empty() {
+        return Ok(());
+    }
+    let count = different.len();
+    if count > SHOWN {
+        different.truncate(SHOWN);
+        different.push(format!("and {} more", count - SHOWN));
+    }
+    for line in &different {
+        messages::warn(run, &format!("not the same: {line}"))?;
+    }
+    Err(Error::new(SqlState::DATA_CORRUPTED, format!("source and target differ in {count} places"))
+        .detail(different.join("\n"))
+        .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
+}
+
+/// What the source answers to a query that was sent, the number of rows and their checksum; none
+/// if it has not read what the snapshot shows.
+fn answer(source: &mut Connection, work: &Verify) -> Result<Option<(i64, Option<String>)>> {
+    let rows = source.answer()?;
+    let found = (rows.number(0, 0)?, rows.cell(0, 1)?.map(str::to_string));
+    let whole = match (&work.source, &work.batches) {
+        (Some(name), Some(batches)) => guard::is_decompressed(source, name, batches, found.0)?,
+        _ => true,
+    };
+    Ok((guard::end(source, &work.guards)? && whole).then_some(found))
+}
+
+pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
+    compare(context, claim, work).map_err(|error| if work.checksum { checksum::failed(error) } else { error })
+}
+
+/// One comparison: the source counts while this server does.
+fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
+    let rows = |name: &Name| checksum::table(name, !work.chunk, work.condition.as_deref());
+    let query = |rows: &str| checksum::query(rows, &work.columns, work.checksum);
+    let run = context.spec.run;
+    let mut hold = None;
+    if let Some(name) = work.source.as_ref().filter(|_| work.checksum || work.source_rows.is_none()) {
+        let held = context.begin(claim.id, work.snapshot, copy::reads(&work.guards, &work.query), &work.guards)?;
+        if held == Hold::Held {
+            let source = context.source()?;
+            if work.root {
+                source.query("SET LOCAL timescaledb.restoring = on")?;
+            }
+            let rows = match &work.query {
+                Some(query) => checksum::result(query),
+                None => rows(name),
+            };
+            source.send(&query(&rows))?;
+        }
+        hold = Some(held);
+    }
+    let own = transaction(|| {
+        if work.root {
+            spi::set_local("timescaledb.restoring", "on")?;
+        }
+        // A view that has taken a table's name is not read.
+        spi::execute(&source_session::restrict("view, foreign-table", true), &[])?;
+        let rows = match work.targets.as_slice() {
+            [] => return Ok(None),
+            [name] => rows(name),
+            chunks => checksum::chunks(chunks, &work.columns),
+        };
+        spi::json_rows::<(i64, Option<String>)>(&as_json(&query(&rows)), &[]).map(|rows| rows.into_iter().next())
+    });
+    // The source's answer is read in any case, so that its connection can be used again.
+    let answer = match hold {
+        Some(Hold::Held) => answer(context.source()?, work)?,
+        _ => None,
+    };
+    let own = own?;
+    let asked = answer.is_some();
+    if let (Some(hold), None, Some(name)) = (hold, &answer, &work.source) {
+        let message = match (hold, work.source_rows) {
+            (_, Some(_)) => {
+                format!(
+                    "{} has changed on the source since it was copied: its rows are counted, not compared",
+                    name.shown()
+                )
+            }
+            (Hold::Gone, None) => format!("{} was dropped on the source and is not compared", name.shown()),
+            (Hold::Held | Hold::Changed, None) => return Err(guard::changed(name)),
+        };
+        transaction(|| messages::warn_here(run, &message))?;
+        if work.source_rows.is_none() {
+            return transaction(|| tasks::done(claim.id, &Outcome::default()));
+        }
+    }
+    let theirs = answer.or(work.source_rows.map(|rows| (rows, None)));
+    // A relation that is missing is the same as one without rows only if the source's is empty
+    // and a chunk: an empty chunk is an artefact, a table is an object.
+    let target = work.targets.first().filter(|_| work.targets.len() == 1);
+    let part = target.or(work.source.as_ref()).map(Name::shown).filter(|part| *part != claim.object);
+    let same = match (&theirs, &own) {
+        (Some(a), Some(b)) => a.0 == b.0 && (!asked || a.1 == b.1),
+        (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),
+        (None, None) => true,
+    };
+    transaction(|| {
+        let (theirs, own) = (theirs.clone(), own.clone());
+        spi::execute(
+            "INSERT INTO timescale_migrate.verification_log
+                 (run, object, part, source_rows, target_rows, source_checksum, target_checksum, same)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            &[
+                run.into(),
+                claim.object.clone().into(),
+                part.clone().into(),
+                theirs.as_ref().map(|t| t.0).into(),
+                own.as_ref().map(|t| t.0).into(),
+                theirs.and_then(|t| t.1).into(),
+                own.as_ref().and_then(|t| t.1.clone()).into(),
+                same.into(),
+            ],
+        )?;
+        let relation = target.map_or(Ok(None), |name| {
+            spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::pg_catalog.oid", &[name.to_string().into()])
+        })?;
+        tasks::done(claim.id, &Outcome { rows: own.map(|t| t.0), relation, ..Outcome::default() })
+    })
+}
+
+fn as_json(query: &str) -> String {
+    format!("SELECT json_build_array(q.c, q.s)::text FROM ({query}) AS q(c, s)")
+}

@@ -1,0 +1,92 @@
+//! The start of a run, of a preflight, of a plan and of a comparison: a session on the source, what
+//! that server is, what of its database arrives here, and its schema.
+
+use super::preflight::{self, Report};
+use super::scope;
+use crate::catalog;
+use crate::core::archive::Archive;
+use crate::core::inventory::{Inventory, Server};
+use crate::core::options::Options;
+use crate::core::scope::Scope;
+use crate::error::{Result, SqlState};
+use crate::libpq::{Connection, Params};
+use crate::source::snapshot::{self, Keeper};
+use crate::source::{dump, session};
+use crate::target::schema;
+
+/// A source that has described itself.
+pub struct Source<'a> {
+    params: &'a Params,
+    options: &'a Options,
+    pub connection: Connection,
+    pub server: Server,
+}
+
+impl<'a> Source<'a> {
+    /// Connects; `name` is the session's `application_name`.
+    pub fn open(params: &'a Params, options: &'a Options, name: &str) -> Result<Source<'a>> {
+        let mut connection = session::open(params, name, options)?;
+        let server = catalog::server(&mut connection)?;
+        Ok(Source { params, options, connection, server })
+    }
+
+    /// The reading session of a run.
+    pub fn of_run(params: &'a Params, options: &'a Options, run: i64) -> Result<Source<'a>> {
+        Source::open(params, options, &snapshot::reader_name(run))
+    }
+
+    /// What has to be right before the catalog is read.
+    pub fn check(&mut self) -> Result<Report> {
+        preflight::check_servers(&mut self.connection, self.params, &self.server, self.options)
+    }
+
+    /// What the database holds now.
+    pub fn read(&mut self) -> Result<Inventory> {
+        snapshot::read(&mut self.connection, self.server.clone())
+    }
+
+    /// Takes a snapshot; this session reads under it from now on.
+    pub fn hold(&mut self, run: i64) -> Result<(Keeper, Inventory)> {
+        snapshot::hold(&mut self.connection, self.params, run, self.options, &self.server)
+    }
+
+    /// What of an inventory arrives here.
+    pub fn scope(&mut self, inventory: Inventory) -> Result<Scope> {
+        scope::of(&mut self.connection, inventory, self.options)
+    }
+
+    /// The schema as it is now.
+    pub fn dump(&self) -> Result<Archive> {
+        dump::dump(self.params, &self.server, None, self.options, || Ok(()))
+    }
+}
+
+/// Every check of a migration, as `migrate_preflight` returns them. A source that does not answer,
+/// or that cannot be read for locks, is a row, too.
+pub fn preflight(params: &Params, options: &Options) -> Result<Report> {
+    let mut source = match Source::open(params, options, "timescale_migrate preflight") {
+        Err(error) if error.code == SqlState::CANNOT_CONNECT => return Ok(preflight::unreachable(params, error)),
+        opened => opened?,
+    };
+    let mut report = source.check()?;
+    if report.has_errors() {
+        return Ok(report);
+    }
+    let inventory = match source.read() {
+        Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => {
+            preflight::locked(&mut report, error);
+            return Ok(report);
+        }
+        read => read?,
+    };
+    let mut scope = source.scope(inventory)?;
+    preflight::check(&mut report, &mut source.connection, &scope, options, true)?;
+    // pg_dump may stumble over the same.
+    if report.has_errors() {
+        return Ok(report);
+    }
+    let archive = source.dump()?;
+    let contents = schema::contents(&archive, &scope.inventory, options);
+    preflight::check_schema(&mut report, &mut scope, &contents);
+    Ok(report)
+}

@@ -1,0 +1,110 @@
+//! What the processes of a run have in common: their settings, and a worker's session on the source.
+
+use super::spec::RunSpec;
+use crate::core::inventory::SourceRelation;
+use crate::core::plan::SnapshotId;
+use crate::error::{Error, Result};
+use crate::libpq::Connection;
+use crate::pg::{catch, session, spi};
+use crate::source::guard::{self, Hold, Reads};
+use crate::source::session as source_session;
+use std::collections::HashMap;
+
+/// Settings of every process of a run, each with its reason.
+const SETTINGS: [(&str, &str); 21] = [
+    ("search_path", "pg_catalog, pg_temp"),
+    // The same text forms as on the source's side.
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    // What COPY takes its input for, which the source is asked to send.
+    ("client_encoding", "UTF8"),
+    ("array_nulls", "on"),
+    ("lc_monetary", "C"),
+    // Nothing may cut a long copy off.
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    // What the database has for its users, the writes of a run are not meant by.
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_deferrable", "off"),
+    ("default_transaction_isolation", "read committed"),
+    // What fails is recorded, by the session that it failed in.
+    ("exit_on_error", "off"),
+    // Functions may name what is made only later, as in pg_restore.
+    ("check_function_bodies", "off"),
+    // A task's data and its state are in one transaction: both are lost, or neither. The
+    // run's last commit is synchronous again.
+    ("synchronous_commit", "off"),
+    ("row_security", "off"),
+    // Each process would compile its few statements anew, for longer than they run.
+    ("jit", "off"),
+    // What pg_dump writes its definitions for.
+    ("standard_conforming_strings", "on"),
+    ("xmloption", "content"),
+];
+
+/// The same since PostgreSQL 17.
+const NEWER_SETTINGS: &[(&str, &str)] =
+    if pgrx::pg_sys::PG_VERSION_NUM >= 170_000 { &[("transaction_timeout", "0")] } else { &[] };
+
+pub fn settings() -> Result<()> {
+    catch::transaction(|| SETTINGS.iter().chain(NEWER_SETTINGS).try_for_each(|(name, value)| spi::set(name, value)))
+}
+
+pub struct Context {
+    pub spec: RunSpec,
+    source: Option<Connection>,
+    /// Those that are not the spec's, by what `SET TRANSACTION SNAPSHOT` takes.
+    snapshots: HashMap<SnapshotId, String>,
+}
+
+impl Context {
+    pub fn new(spec: RunSpec) -> Context {
+        Context { spec, source: None, snapshots: HashMap::new() }
+    }
+
+    /// The connection to the source, made when first wanted. A task that fails drops it.
+    pub fn source(&mut self) -> Result<&mut Connection> {
+        let connection = match self.source.take() {
+            Some(connection) => connection,
+            None => {
+                let RunSpec { params, options, run, .. } = &self.spec;
+                let name = format!("timescale_migrate run {run} worker");
+                source_session::open(params, &name, options)?
+            }
+        };
+        Ok(self.source.insert(connection))
+    }
+
+    /// The next task makes a new connection.
+    pub fn drop_source(&mut self) {
+        self.source = None;
+    }
+
+    /// Begins a transaction on the connection to the source that reads the snapshot, has locks on
+    /// `guards` and bears the task's number in its `application_name`. There is none if the
+    /// relations are not as the snapshot shows them.
+    pub fn begin(&mut self, task: i32, snapshot: SnapshotId, reads: Reads, guards: &[SourceRelation]) -> Result<Hold> {
+        let name = format!("timescale_migrate run {} task {task}", self.spec.run);
+        let snapshot = self.snapshot(snapshot)?;
+        let lock_timeout = self.spec.options.lock_timeout;
+        guard::begin(self.source()?, &snapshot, &name, reads, guards, lock_timeout)
+    }
+
+    fn snapshot(&mut self, id: SnapshotId) -> Result<String> {
+        if id == 0 {
+            return Ok(self.spec.snapshot.clone());
+        }
+        if let Some(known) = self.snapshots.get(&id) {
+            return Ok(known.clone());
+        }
+        // Chunks were dropped between two rounds, and TimescaleDB may remember them by their range.
+        session::forget_relations()?;
+        let sql = "SELECT snapshot FROM timescale_migrate.snapshot_log WHERE id = $1";
+        let found = catch::transaction(|| spi::value::<String>(sql, &[id.into()]))?;
+        let found = found.ok_or_else(|| Error::internal("a snapshot is not known"))?;
+        Ok(self.snapshots.entry(id).or_insert(found).clone())
+    }
+}

@@ -1,0 +1,51 @@
+//! What a process of a run is told when it is started.
+
+use crate::core::options::{Level, Options};
+use crate::error::{Error, Result};
+use crate::libpq::Params;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    Coordinator,
+    Worker,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    Migrate,
+    /// A comparison, at this level.
+    Verify(Level),
+    /// The removal of what that run has made.
+    Cleanup(i64),
+}
+
+/// What a background worker of a run needs to know; passed through shared memory, because the
+/// parameters may hold a password.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RunSpec {
+    pub role: Role,
+    pub kind: Kind,
+    pub run: i64,
+    /// The run has begun before.
+    pub resume: bool,
+    pub database: u32,
+    pub user: u32,
+    /// As the user named it, without secrets.
+    pub source: String,
+    pub params: Params,
+    pub options: Options,
+    /// What a worker wakes when it has ended a task.
+    pub coordinator: i32,
+    pub snapshot: String,
+}
+
+impl RunSpec {
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|e| Error::internal(format!("run spec: {e}")))
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<RunSpec> {
+        serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("run spec: {e}")))
+    }
+}

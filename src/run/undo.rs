@@ -1,0 +1,106 @@
+//! What copy tasks have brought here, taken back.
+
+use super::phases::{foreign_key, tiered};
+use crate::core::plan::{Copy, Into, Work};
+use crate::error::{Error, Result};
+use crate::pg::{catch::transaction, spi};
+use crate::target::{copy, overloads};
+use pgrx::pg_sys::Oid;
+
+/// What copy tasks of one relation have brought.
+pub struct Brought {
+    pub work: Copy,
+    pub relation: Oid,
+    pub rows: i64,
+    /// The table that holds compressed rows until they become the chunk's own.
+    pub batches: Option<Oid>,
+}
+
+/// None if nothing is here.
+pub fn brought(copies: &[i32]) -> Result<Option<Brought>> {
+    let found = spi::json_rows::<(Work, u32, i64, Option<u32>)>(
+        "SELECT json_build_array((array_agg(work))[1], min(relation)::bigint, coalesce(sum(rows), 0), min(compressed)::bigint)::text
+         FROM timescale_migrate.task_log WHERE id = ANY ($1) AND state = 'done' HAVING min(relation) IS NOT NULL",
+        &[copies.to_vec().into()],
+    )?
+    .pop();
+    match found {
+        Some((Work::Copy(work), relation, rows, batches)) => {
+            Ok(Some(Brought { work, relation: relation.into(), rows, batches: batches.map(Oid::from_u32) }))
+        }
+        Some(_) => Err(Error::internal("not a copy task")),
+        None => Ok(None),
+    }
+}
+
+/// Takes the copies of one relation back, so that what comes next begins with nothing; in the
+/// current transaction.
+pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
+    if let Some(Brought { work, relation, batches, .. }) = brought(&copies)? {
+        foreign_key::undo(run, work.into.table())?;
+        match work.into {
+            Into::Table(_) => empty(run, &work)?,
+            // Made anew: it may be compressed by now, and another is not to find it in its way.
+            Into::Chunk { .. } => {
+                drop_table(relation)?;
+                // As long as it was not attached to the chunk, it does not go with it.
+                batches.map_or(Ok(()), drop_table)?;
+            }
+            Into::Routed { .. } => tiered::drop(run, relation)?,
+        }
+    }
+    spi::execute(
+        "DELETE FROM timescale_migrate.task_log
+         WHERE run = $1 AND phase = 'compression' AND (work ->> 'copy')::integer = ANY ($2)",
+        &[run.into(), copies.clone().into()],
+    )?;
+    delete(copies)
+}
+
+/// Takes the rows of a table back that are here.
+fn empty(run: i64, work: &Copy) -> Result<()> {
+    spi::set_local("session_replication_role", "replica")?;
+    match (&work.into, &work.condition) {
+        (Into::Table(name), None) => copy::clear(copy::own(run, name)?).map(drop),
+        // Others are the extension's own.
+        (Into::Table(name), Some(condition)) => spi::execute(
+            "SELECT timescale_migrate.delete_rows($1, $2)",
+            &[copy::own(run, name)?.into(), condition.clone().into()],
+        )
+        .map(drop),
+        (Into::Chunk { .. } | Into::Routed { .. }, _) => Ok(()),
+    }
+}
+
+/// Drops the chunks that hold nothing and that no task has filled: one whose copy was interrupted
+/// leaves such a chunk, which would be in the way of another one of its range.
+pub fn drop_unused(run: i64) -> Result<()> {
+    let chunks: Vec<u32> = transaction(|| {
+        overloads::refuse_overloads()?;
+        spi::json_rows(include_str!("../../sql/run/unused_chunks.sql"), &[run.into()])
+    })?;
+    for chunk in chunks.into_iter().map(Oid::from_u32) {
+        transaction(|| if is_empty(chunk)? { drop_table(chunk) } else { Ok(()) })?;
+    }
+    Ok(())
+}
+
+/// Whether a table has no rows of its own, nor will have any while this transaction lasts.
+pub fn is_empty(table: Oid) -> Result<bool> {
+    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[table.into()])?.unwrap_or_default();
+    spi::execute(&format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"), &[])?;
+    Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM ONLY {name})"), &[])?.unwrap_or(false))
+}
+
+/// Drops a table, unless it is gone already.
+fn drop_table(table: Oid) -> Result<()> {
+    let name = "SELECT oid::pg_catalog.regclass::text FROM pg_catalog.pg_class WHERE oid = $1";
+    match spi::value::<String>(name, &[table.into()])? {
+        Some(name) => spi::execute(&format!("DROP TABLE {name}"), &[]).map(drop),
+        None => Ok(()),
+    }
+}
+
+pub fn delete(ids: Vec<i32>) -> Result<()> {
+    spi::execute("DELETE FROM timescale_migrate.task_log WHERE id = ANY ($1)", &[ids.into()]).map(drop)
+}

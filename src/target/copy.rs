@@ -1,0 +1,65 @@
+//! Filling a relation here with rows of the source.
+
+use crate::core::name::Name;
+use crate::core::plan;
+use crate::error::{Error, Result};
+use crate::libpq::Connection;
+use crate::pg::{copy, spi};
+use pgrx::pg_sys::Oid;
+
+/// Copies what the statement on the source gives into the relation; returns rows and bytes.
+pub fn stream(
+    source: &mut Connection,
+    statement: &str,
+    relation: Oid,
+    options: &copy::Options,
+    name: &str,
+) -> Result<(u64, u64)> {
+    let mut data = source.copy_out(statement)?;
+    let written = copy::into_relation(relation, options, &mut data)?;
+    let bytes = data.bytes();
+    let sent = data.finish()?;
+    if sent != written {
+        return Err(copy::count_mismatch(name, sent, written));
+    }
+    Ok((sent, bytes))
+}
+
+/// Empties a relation, in a transaction with `session_replication_role` replica; whether it has new
+/// storage now. What foreign keys refer to, on a resume, cannot be truncated: its rows are deleted
+/// without the keys' triggers.
+pub fn clear(relation: Oid) -> Result<bool> {
+    // A key has triggers on both sides. Without any, the constraints need not be searched, which
+    // have no index for this: with many chunks that takes longer than to copy one.
+    let referenced = spi::value::<bool>(
+        "SELECT CASE WHEN relhastriggers
+             THEN EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = $1 AND contype = 'f') END
+         FROM pg_catalog.pg_class WHERE oid = $1",
+        &[relation.into()],
+    )?;
+    if referenced != Some(true) {
+        copy::truncate(relation)?;
+        return Ok(true);
+    }
+    spi::execute("SELECT timescale_migrate.delete_rows($1)", &[relation.into()])?;
+    Ok(false)
+}
+
+/// The relation of that name, which must be what the run made.
+pub fn own(run: i64, name: &Name) -> Result<Oid> {
+    spi::value(
+        "SELECT timescale_migrate.own_relation($1, $2::pg_catalog.regclass)::pg_catalog.oid",
+        &[run.into(), name.to_string().into()],
+    )?
+    .ok_or_else(|| Error::internal("no relation"))
+}
+
+/// The same of a hypertable, or of a continuous aggregate, whose rows are in a hypertable of another name.
+pub fn root(run: i64, name: &Name, cagg: bool) -> Result<Oid> {
+    let known = own(run, name)?;
+    if !cagg {
+        return Ok(known);
+    }
+    let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(name, cagg));
+    spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
+}

@@ -1,0 +1,61 @@
+//! Hypertables, made of empty tables, and what else TimescaleDB keeps about them.
+
+use super::context::making;
+use super::overloads::refuse_overloads;
+use super::schema::Maker;
+use crate::core::inventory::{Hypertable, Inventory};
+use crate::core::name::Name;
+use crate::core::plan;
+use crate::error::Result;
+use crate::pg::spi;
+
+/// Makes a hypertable out of an empty table.
+pub fn make(hypertable: &Hypertable) -> Result<()> {
+    refuse_overloads()?;
+    call("create_hypertable", &hypertable.qualified(), &hypertable.spec)
+}
+
+/// An expression for a hypertable here.
+pub(super) fn expression(hypertable: &Hypertable) -> String {
+    plan::hypertable(&hypertable.known_as(), hypertable.cagg.is_some())
+}
+
+/// Names the columns that chunks are skipped by.
+pub fn enable_chunk_skipping(inventory: &Inventory) -> Result<()> {
+    for skipping in &inventory.skipping {
+        let Some(root) = inventory.hypertables.iter().find(|h| h.id == skipping.hypertable_id) else { continue };
+        refuse_overloads()?;
+        making(&root.known_as().shown(), Some("enable_chunk_skipping"), || {
+            spi::execute(
+                &format!("SELECT timescale_migrate.enable_chunk_skipping({}, $1)", expression(root)),
+                &[skipping.column.clone().into()],
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Attaches the tablespaces that hypertables spread their future chunks over, as far as they
+/// exist here.
+pub fn attach_tablespaces(inventory: &Inventory, maker: &Maker) -> Result<()> {
+    for hypertable in &inventory.hypertables {
+        let kept: Vec<String> = hypertable.tablespaces.iter().filter(|t| maker.has_tablespace(t)).cloned().collect();
+        if !kept.is_empty() {
+            spi::execute(
+                &format!(
+                    "SELECT timescale_migrate.attach_tablespaces({}, $1::pg_catalog.name[])",
+                    expression(hypertable)
+                ),
+                &[kept.into()],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Calls a function of this extension that makes an object out of its description.
+pub(super) fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
+    making(&object.shown(), Some(function), || {
+        spi::execute(&format!("SELECT timescale_migrate.{function}($1)"), &[spi::json(spec)?]).map(drop)
+    })
+}

@@ -1,0 +1,44 @@
+//! Policies and user-defined actions.
+
+use super::context::making;
+use super::schema::Maker;
+use crate::core::inventory::Inventory;
+use crate::core::options::Policies;
+use crate::error::Result;
+use crate::pg::catch::subtransaction;
+use crate::pg::{session, spi};
+
+/// Whether a job runs code of an ordinary role's, which without its owner would be a superuser's.
+pub fn changes_hands(job: &serde_json::Value) -> bool {
+    job["kind"] == "action" && job["of_superuser"] == false
+}
+
+/// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit. One that
+/// needs something which is not here is left out, with a warning: no reason to end here. Of
+/// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
+/// invalidation. Restarting it would end the jobs that are running, as one that waits for this run.
+pub fn make(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    if inventory.jobs.is_empty() {
+        return Ok(warnings);
+    }
+    for job in &inventory.jobs {
+        let mut spec = job.clone();
+        if let Some(fields) = spec.as_object_mut().filter(|_| !maker.owners) {
+            fields.remove("owner");
+        }
+        let name = job["application_name"].as_str().unwrap_or_default();
+        let paused = policies == Policies::Paused || (!maker.owners && changes_hands(job));
+        let arguments = [spi::json(&spec)?, paused.into()];
+        let make = || spi::execute("SELECT timescale_migrate.create_job($1, $2)", &arguments).map(drop);
+        making(&format!("job {name}"), Some("create_job"), || match subtransaction(make) {
+            Err(error) if matches!(&error.code.0, b"42883" | b"42704" | b"42P01") => {
+                warnings.push(format!("job {name} was left out: {error}"));
+                Ok(())
+            }
+            made => made,
+        })?;
+    }
+    session::invalidate(spi::relation_oid("_timescaledb_cache.cache_inval_bgw_job")?);
+    Ok(warnings)
+}
