@@ -111,4 +111,20 @@ mod tests {
             assert_eq!(Phase::parse(name), Some(*phase));
         }
     }
+
+    #[test]
+    fn the_documents_list_every_phase() {
+        let page = include_str!("../../../docs/architecture.md");
+        let rows = page.lines().skip_while(|line| *line != "| phase | by | what |").skip(2);
+        let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        let row = |(_, name, by, what): &(Phase, &str, By, &str)| {
+            let by = match by {
+                By::Coordinator => "coordinator",
+                By::Workers => "workers",
+                By::WorkersFromSource => "workers, from the source",
+            };
+            format!("| `{name}` | {by} | {what} |")
+        };
+        assert_eq!(rows, PHASES.iter().map(row).collect::<Vec<_>>());
+    }
 }
