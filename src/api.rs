@@ -7,6 +7,7 @@ use crate::run::launch;
 use crate::run::spec::Kind;
 use crate::run::{preflight, prepare, preview, state};
 use crate::source::{address, validator};
+use crate::target::jobs;
 use pgrx::prelude::*;
 use pgrx::{JsonB, default, name};
 
@@ -49,24 +50,29 @@ fn migrate_preflight(
 ) -> TableIterator<
     'static,
     (
-        name!(check, String),
+        name!(topic, String),
         name!(status, String),
         name!(subject, String),
         name!(detail, String),
         name!(hint, Option<String>),
     ),
 > {
-    let rows = answer(|| checks(source, &self::options(&options)?));
-    TableIterator::new(rows.0.into_iter().map(|c| {
-        let hint = Some(c.hint).filter(|hint| !hint.is_empty());
-        (c.check.to_string(), c.status.name().to_string(), c.subject, c.detail, hint)
+    let report = answer(|| {
+        let mut report = preflight::Report::default();
+        let all = checks(source, &self::options(&options)?, &mut report)?;
+        report.conclude(!all);
+        Ok(report)
+    });
+    TableIterator::new(report.rows().map(|(topic, status, subject, detail, hint)| {
+        (topic.to_string(), status.name().to_string(), subject, detail, hint)
     }))
 }
 
-fn checks(source: Option<&str>, options: &Options) -> Result<preflight::Report> {
+/// Makes the checks; false if there was no sense in making all.
+fn checks(source: Option<&str>, options: &Options, report: &mut preflight::Report) -> Result<bool> {
     session::require_superuser()?;
     session::require_primary("migrate_preflight")?;
-    prepare::preflight(&address::resolve(given("source", source)?)?, options)
+    prepare::preflight(&address::resolve(given("source", source)?)?, options, report)
 }
 
 /// Every step that a migration would take, in order; changes nothing anywhere.
@@ -112,7 +118,7 @@ type Summary = (
 );
 
 /// Migrates the source's database into this one: the whole run, or with `wait => false` its
-/// start. The named arguments go before the same keys of `options`.
+/// preflight. The named arguments go before the same keys of `options`.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::type_complexity)]
@@ -142,7 +148,7 @@ fn migrate_from(
         options.wait = wait.unwrap_or(options.wait);
         let wait = options.wait;
         let started = launch::start(given("source", source)?, Kind::Migrate, options, None)?;
-        summary(if wait { started.wait()? } else { started.detach() })
+        summary(if wait { started.wait()? } else { started.detach()? })
     };
     TableIterator::once(answer(call))
 }
@@ -201,9 +207,8 @@ fn migrate_resume(
         let wait = wait.or(changes["wait"].as_bool()).unwrap_or(true);
         let options = with_jobs(Options::changed(&json, changes)?, jobs)?;
         let started = launch::start(source.unwrap_or(&stored), Kind::Migrate, options, Some(run))?;
-        let run =
-            if wait { started.wait().map_err(|e| without_password(e, source, &stored))? } else { started.detach() };
-        summary(run)
+        let ended = if wait { started.wait() } else { started.detach() };
+        summary(ended.map_err(|e| without_password(e, source, &stored))?)
     };
     TableIterator::once(answer(call))
 }
@@ -216,6 +221,34 @@ fn without_password(error: Error, given: Option<&str>, stored: &str) -> Error {
         }
         _ => error,
     }
+}
+
+/// Waits for the end of a run, and ends as it ends.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_wait(
+    run: Option<i64>,
+) -> TableIterator<
+    'static,
+    (
+        name!(run, i64),
+        name!(state, String),
+        name!(tables, Option<i64>),
+        name!(hypertables, Option<i64>),
+        name!(chunks, Option<i64>),
+        name!(rows, Option<i64>),
+        name!(bytes, Option<i64>),
+        name!(duration, Option<Interval>),
+        name!(warnings, Option<i64>),
+    ),
+> {
+    let call = || -> Result<Summary> {
+        session::require_superuser()?;
+        session::require_startable("migrate_wait")?;
+        summary(launch::wait_for(given("run", run)?)?)
+    };
+    TableIterator::once(answer(call))
 }
 
 /// Stops a run: `graceful` after the tasks in flight, `immediate` at once. False if it was
@@ -245,6 +278,23 @@ fn migrate_cleanup(run: Option<i64>) -> i64 {
         launch::cleanup(given("run", run)?)
     };
     answer(call)
+}
+
+/// Lets the policies and jobs run that a run with the option `policies` = `paused` has left paused and
+/// that are not paused on the source.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+fn migrate_start_jobs(
+    run: Option<i64>,
+) -> TableIterator<'static, (name!(job_id, i32), name!(application_name, String))> {
+    let call = || -> Result<Vec<(i32, String)>> {
+        session::require_superuser()?;
+        session::require_primary("migrate_start_jobs")?;
+        let run = given("run", run)?;
+        state::require_done(run)?;
+        jobs::start(run)
+    };
+    TableIterator::new(answer(call))
 }
 
 type Comparison = TableIterator<

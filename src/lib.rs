@@ -31,6 +31,8 @@ pgrx::extension_sql_file!(
         api::migrate_plan,
         api::migrate_from,
         api::migrate_resume,
+        api::migrate_wait,
+        api::migrate_start_jobs,
         api::migrate_cancel,
         api::migrate_cleanup,
         api::migrate_verify_source,

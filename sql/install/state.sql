@@ -7,8 +7,8 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 CREATE SCHEMA timescale_migrate;
 COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension timescale_migrate';
 
--- running -> done | failed | cancelled, and from the last two, or interrupted, back to running by a resume, or for good to
--- removed. A run whose coordinator is gone without a word stays 'running' here; the view timescale_migrate.run shows it as
+-- running -> done | failed | cancelled | refused, and from failed, cancelled or interrupted back to running by a resume, or for good to
+-- removed. What was refused has made nothing: no view shows it, and a later run deletes it. A run whose coordinator is gone without a word stays 'running' here; the view timescale_migrate.run shows it as
 -- interrupted, because nobody holds its lock.
 CREATE TABLE timescale_migrate.run_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -16,7 +16,7 @@ CREATE TABLE timescale_migrate.run_log (
     source text NOT NULL,
     options jsonb NOT NULL,
     role name NOT NULL DEFAULT current_user,
-    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled', 'removed')),
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled', 'refused', 'removed')),
     phase text NOT NULL DEFAULT 'start',
     stop_requested boolean NOT NULL DEFAULT false,
     starts integer NOT NULL DEFAULT 1,
@@ -117,6 +117,13 @@ CREATE TABLE timescale_migrate.made_log (
     classid oid NOT NULL,
     objid oid NOT NULL,
     PRIMARY KEY (run, classid, objid)
+);
+
+-- The policies and jobs that a run left paused although the source's are not.
+CREATE TABLE timescale_migrate.paused_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    job integer NOT NULL,
+    PRIMARY KEY (run, job)
 );
 
 CREATE TABLE timescale_migrate.message_log (

@@ -37,7 +37,8 @@ SELECT r.id, r.kind, r.source, r.options, r.role,
        r.spent + (coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.begun_at) AS duration,
        r.source_version, r.snapshot, r.tables, r.hypertables, r.chunks, r.side, r.sqlstate, r.error, r.detail, r.hint, r.context, r.object
 FROM timescale_migrate.run_log r
-LEFT JOIN timescale_migrate.holder h ON h.is_run AND h.id = r.id;
+LEFT JOIN timescale_migrate.holder h ON h.is_run AND h.id = r.id
+WHERE r.state <> 'refused';
 COMMENT ON VIEW timescale_migrate.run IS 'every run: source without secrets, options, state, phase, times, error';
 COMMENT ON COLUMN timescale_migrate.run.pid IS 'process id of the coordinator, while it is at work';
 COMMENT ON COLUMN timescale_migrate.run.duration IS 'without the time between two starts';
@@ -45,7 +46,8 @@ COMMENT ON COLUMN timescale_migrate.run.snapshot IS 'of the source, as SET TRANS
 COMMENT ON COLUMN timescale_migrate.run.side IS 'the server that the error came from';
 
 CREATE VIEW timescale_migrate.message AS
-SELECT id, run, at, level, phase, message FROM timescale_migrate.message_log;
+SELECT m.id, m.run, m.at, m.level, m.phase, m.message
+FROM timescale_migrate.message_log m JOIN timescale_migrate.run_log r ON r.id = m.run AND r.state <> 'refused';
 COMMENT ON VIEW timescale_migrate.message IS 'notices and warnings of every run';
 
 CREATE VIEW timescale_migrate.verification AS
@@ -54,7 +56,8 @@ FROM timescale_migrate.verification_log;
 COMMENT ON VIEW timescale_migrate.verification IS 'every comparison: rows and checksums of both sides';
 
 -- The figures of each run. Percent and ETA go by bytes: a done task counts with its estimate, a running one with the
--- share of its rows, so that both sides of the division are in the source's bytes.
+-- share of its rows, so that both sides of the division are in the source's bytes. A checksum computes each value's text on
+-- both servers, which takes several times as long as to copy it; a migration's comparisons are entered late, and foreseen until then.
 CREATE VIEW timescale_migrate.progress AS
 WITH t AS (
     SELECT t.run,
@@ -63,7 +66,8 @@ WITH t AS (
            coalesce(sum(t.rows) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS rows,
            coalesce(sum(t.bytes) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS bytes,
            coalesce(sum(t.estimated_bytes) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS bytes_total,
-           sum(w.weight) AS weight,
+           sum(w.weight) + CASE WHEN bool_or(t.phase = 'verify') THEN 0
+                                ELSE coalesce(sum(t.estimated_bytes * w.comparing) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0) END AS weight,
            sum(w.weight * CASE
                WHEN t.state = 'done' THEN 1
                -- The rows of a compressed relation are batches, of which the estimate knows nothing.
@@ -72,9 +76,11 @@ WITH t AS (
                                        t.bytes::numeric / nullif(t.estimated_bytes, 0), 0), 0.99)
                ELSE 0 END) AS weight_done,
            min(t.started_at) AS first_start
-    FROM timescale_migrate.task t,
+    FROM timescale_migrate.task t
+    JOIN timescale_migrate.run_log r ON r.id = t.run,
          -- Reading a table for its statistics or its count is quick beside copying it.
-         LATERAL (SELECT CASE WHEN t.phase IN ('copy', 'tiered') THEN t.estimated_bytes ELSE t.estimated_bytes / 20 END + 8192 AS weight) w
+         LATERAL (SELECT CASE WHEN t.phase IN ('copy', 'tiered') THEN 1 WHEN t.method = 'checksum' THEN 4 ELSE 0.05 END * t.estimated_bytes + 8192 AS weight,
+                         CASE WHEN r.options ->> 'verify' = 'checksum' THEN 4 ELSE 0.05 END AS comparing) w
     GROUP BY t.run
 ),
 f AS (
@@ -95,8 +101,13 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
        CASE WHEN f.state = 'running' AND f.share > 0
             THEN pg_catalog.make_interval(secs => round(f.seconds * (1 - f.share) / f.share)::double precision) END AS eta,
        f.elapsed,
-       coalesce(f.error, (SELECT m.message FROM timescale_migrate.message_log m
-                          WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) AS message
+       CASE WHEN f.state = 'done' THEN (
+                SELECT CASE count(*) WHEN 0 THEN 'no warnings'
+                       ELSE format('%s: SELECT * FROM timescale_migrate.message WHERE run = %s AND level = ''warning'';',
+                                   CASE count(*) WHEN 1 THEN '1 warning' ELSE format('%s warnings', count(*)) END, f.run) END
+                FROM timescale_migrate.message_log m WHERE m.run = f.run AND m.level = 'warning')
+            ELSE coalesce(f.error, (SELECT m.message FROM timescale_migrate.message_log m
+                                    WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) END AS message
 FROM f;
 
 -- One run's figures; without a number those of the run that is at work, else of the newest.
@@ -110,7 +121,7 @@ AS $$
            p.elapsed, p.message
     FROM timescale_migrate.progress p
     WHERE p.run = coalesce(migrate_status.run, (SELECT max(id) FROM timescale_migrate.run WHERE state = 'running'),
-                           (SELECT max(id) FROM timescale_migrate.run_log))
+                           (SELECT max(id) FROM timescale_migrate.run))
 $$;
 COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the one at work, else the newest, comparisons and cleanups included';
 

@@ -1,12 +1,18 @@
 -- What a role that is no superuser may not read, although it is to be copied.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
--- Returns: one JSON array per finding: subject, detail.
+-- Returns: one JSON array per finding: subject, detail, statement that makes up for it.
 SELECT json_build_array(
     format('%I.%I', n.nspname, c.relname),
     CASE
         WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN format('no USAGE on schema %I', n.nspname)
         WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'no SELECT'
         ELSE 'row security hides rows from this role'
+    END,
+    CASE
+        WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, current_user)
+        WHEN NOT has_table_privilege(c.oid, 'SELECT')
+        THEN format('GRANT SELECT ON %s %I.%I TO %I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, current_user)
+        ELSE format('ALTER ROLE %I BYPASSRLS', current_user)
     END)::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

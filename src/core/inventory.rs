@@ -2,6 +2,7 @@
 //! and, where the two are compared, for the target.
 
 use super::name::Name;
+use super::progress::counted;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -86,8 +87,12 @@ impl Server {
     /// Locks that the server's lock table is made for; the documented formula of
     /// `max_locks_per_transaction`.
     pub fn lock_capacity(&self) -> i64 {
-        let sessions = i64::from(self.max_connections) + i64::from(self.max_prepared_transactions);
-        i64::from(self.max_locks_per_transaction) * sessions
+        i64::from(self.max_locks_per_transaction) * self.lock_holders()
+    }
+
+    /// What each counts `max_locks_per_transaction` once.
+    pub fn lock_holders(&self) -> i64 {
+        i64::from(self.max_connections) + i64::from(self.max_prepared_transactions)
     }
 
     /// Locks that one of so many workers may take: all together half of the lock table.
@@ -464,6 +469,20 @@ impl Inventory {
             .chain(self.excluded.iter().filter(|e| e.class_oid == PG_CLASS).map(|e| e.oid))
             .collect();
         self.relations.iter().filter(move |r| !left_out.contains(&r.oid))
+    }
+
+    /// How much it is, for people: what they have made, and the chunks of both kinds of hypertables.
+    pub fn summed_up(&self) -> String {
+        let caggs = self.hypertables.iter().filter(|h| h.cagg.is_some()).count();
+        let mut parts = vec![
+            counted(self.plain_tables().count(), "table"),
+            counted(self.hypertables.len() - caggs, "hypertable"),
+            counted(self.chunks.len(), "chunk"),
+        ];
+        if caggs > 0 {
+            parts.insert(2, counted(caggs, "continuous aggregate"));
+        }
+        parts.join(", ")
     }
 
     /// The columns of a hypertable, which are those of its chunks by name.

@@ -1,5 +1,10 @@
 //! Numbers for people.
 
+/// A number of things, of which there may be one.
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// As `pg_size_pretty` shows it.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];

@@ -7,7 +7,7 @@
 
 use super::archive::{Contents, Entry, Group};
 use super::inventory::{Cagg, Chunk, Excluded, HYPERCORE, Inventory, OSM, PG_CLASS, Server};
-use super::name::Name;
+use super::name::{Name, literal};
 use super::options::{Caggs, OnUnsupported, Options, Policies};
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -206,6 +206,7 @@ impl Scope {
         let mut gone = HashSet::new();
         for cagg in self.inventory.caggs.clone() {
             let raw = cagg.raw.qualified();
+            let hint = format!("CALL cagg_migrate({}); -- on the source", literal(&cagg.qualified().to_string()));
             let shows_bucket = cagg.relation.columns.iter().any(|column| column.name == cagg.time_column);
             let (why, hint, follows) = if unwanted {
                 ("The option caggs says so.".to_string(), "", true)
@@ -216,7 +217,7 @@ impl Scope {
             } else if !cagg.finalized && !shows_bucket {
                 // Its rows come from its view, chunk by chunk.
                 let why = "It has the format from before TimescaleDB 2.7, and does not show its bucket.";
-                (why.to_string(), "CALL cagg_migrate(...) on the source.", false)
+                (why.to_string(), hint.as_str(), false)
             } else {
                 continue;
             };

@@ -35,6 +35,11 @@ fn split(list: &str) -> Vec<String> {
     items
 }
 
+/// The schemas of a stored `search_path`.
+pub fn schemas(list: &str) -> Vec<String> {
+    split(list)
+}
+
 /// The name alone of a stored `name=value`, for messages: of the value nobody knows how secret it is.
 pub fn name(setting: &str) -> &str {
     setting.split('=').next().unwrap_or_default()

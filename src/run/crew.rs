@@ -138,7 +138,7 @@ impl Crew {
             spi::execute(
                 "INSERT INTO timescale_migrate.message_log (run, level, phase, message)
                  SELECT r.id, 'notice', r.phase, pg_catalog.format(
-                     '%s: %s of %s tasks, %s rows, %s, %s%%, ETA %s', r.phase,
+                     '%s: %s of %s tasks of this phase; in all %s rows, %s, %s%%, ETA %s', r.phase,
                      (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.phase = r.phase AND t.state = 'done'),
                      (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.phase = r.phase),
                      s.rows, coalesce(s.rate, '-'), s.percent, coalesce(s.eta::text, '-'))

@@ -23,7 +23,13 @@ pub struct Started {
     worker: Worker,
     /// Cancels the run when dropped before its end.
     watched: bool,
-    /// The snapshot that its messages were last read under.
+    ear: Ear,
+}
+
+/// Passes a run's messages on.
+struct Ear {
+    run: i64,
+    /// The snapshot that they were last read under.
     seen: String,
 }
 
@@ -78,21 +84,51 @@ fn launch(label: String, params: Params, kind: Kind, options: Options, resume: O
     let segment = Segment::create(&spec.to_bytes()?);
     let name = format!("timescale_migrate run {run} coordinator");
     let before = starts(run)?;
-    let seen = spi::value::<String>("SELECT pg_catalog.pg_current_snapshot()::text", &[])?;
+    let ear = Ear::new(run)?;
     let worker =
         Worker::start(&name, "timescale_migrate coordinator", "timescale_migrate_coordinator", segment.handle())
             .ok_or_else(no_slots)?;
     let migrates = kind == Kind::Migrate;
-    let mut started = Started { run, migrates, worker, watched: true, seen: seen.unwrap_or_default() };
+    let mut started = Started { run, migrates, worker, watched: true, ear };
     // The segment has to stay until the coordinator has read it: its entry is the sign.
     while started.starts()? == before {
         if started.worker.life() == Life::Ended && started.starts()? == before {
             started.watched = false;
-            return Err(started.silent_end());
+            return Err(silent_end(run));
         }
         wait::on_latch(LOOK, Event::Run);
     }
     Ok(started)
+}
+
+/// Waits for the end of any run, passing on what it says from now on; the run's error is this call's.
+/// It goes on if the wait is cancelled.
+pub fn wait_for(run: i64) -> Result<i64> {
+    state::source_of(run)?;
+    let mut ear = Ear::new(run)?;
+    // A coordinator that ends between the looks at its row and at its lock seems to be gone.
+    let mut gone = false;
+    loop {
+        let row = spi::json_rows::<(String, bool)>(
+            "SELECT json_build_array(state, pid IS NOT NULL)::text FROM timescale_migrate.run WHERE id = $1",
+            &[run.into()],
+        )?
+        .pop();
+        ear.relay()?;
+        match row.as_ref().map(|(state, there)| (state.as_str(), *there)) {
+            Some(("interrupted", _)) if !gone => gone = true,
+            Some(("interrupted", _)) => return Err(silent_end(run)),
+            // The workers have ended when the coordinator has.
+            Some((_, true)) => gone = false,
+            Some(("done", _)) => return Ok(run),
+            Some(("removed", _)) => {
+                let message = format!("run {run} was removed");
+                return Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message));
+            }
+            _ => return Err(failure(run)?),
+        }
+        wait::on_latch(LOOK, Event::Run);
+    }
 }
 
 /// How often the run was started; none before its first entry.
@@ -105,61 +141,77 @@ impl Started {
         starts(self.run)
     }
 
-    fn state(&self) -> Result<Option<String>> {
-        spi::value("SELECT state FROM timescale_migrate.run_log WHERE id = $1", &[self.run.into()])
+    fn state(&self) -> Result<(String, String)> {
+        let row = "SELECT json_build_array(state, phase)::text FROM timescale_migrate.run_log WHERE id = $1";
+        Ok(spi::json_rows(row, &[self.run.into()])?.pop().unwrap_or_default())
     }
 
-    fn silent_end(&self) -> Error {
-        Error::new(
-            SqlState::NOT_IN_PREREQUISITE_STATE,
-            format!("the coordinator of run {} ended unexpectedly", self.run),
-        )
-        .hint("The server's log tells why.")
-    }
-
-    /// Lets the run go on by itself.
-    pub fn detach(mut self) -> i64 {
-        self.watched = false;
-        self.run
+    /// Waits until the run has passed its preflight, then lets it go on by itself.
+    pub fn detach(self) -> Result<i64> {
+        self.until(|phase| !["start", "preflight"].contains(&phase))
     }
 
     /// Waits for the end, passing messages on; the run's error is this call's. To cancel the wait
     /// cancels the run.
     pub fn wait(self) -> Result<i64> {
+        self.until(|_| false)
+    }
+
+    fn until(self, through: impl Fn(&str) -> bool) -> Result<i64> {
         let (run, migrates) = (self.run, self.migrates);
-        catch::anything(|| self.until_end()).map_err(|error| match error.code {
+        catch::anything(|| self.until_end(through)).map_err(|error| match error.code {
             SqlState::QUERY_CANCELED if migrates && error.hint.is_none() => error.hint(state::after_cancel(run)),
             _ => error,
         })
     }
 
-    fn until_end(mut self) -> Result<i64> {
+    /// Until the run ends, or is in a phase from which on the caller lets it go.
+    fn until_end(mut self, through: impl Fn(&str) -> bool) -> Result<i64> {
         loop {
             // Asked before the state is read: the coordinator writes the state, then ends.
             let life = self.worker.life();
-            self.relay()?;
-            let state = self.state()?;
+            self.ear.relay()?;
+            let (state, phase) = self.state()?;
+            // However it has ended since.
+            if through(&phase) {
+                self.watched = false;
+                return Ok(self.run);
+            }
             // The workers have ended when the coordinator has.
             if life == Life::Ended {
-                self.relay()?;
+                self.ear.relay()?;
                 self.watched = false;
-                return match state.as_deref() {
-                    Some("done") => Ok(self.run),
-                    Some("failed" | "cancelled") => Err(self.failure()?),
-                    _ => Err(self.silent_end()),
+                return match state.as_str() {
+                    "done" => Ok(self.run),
+                    "failed" | "cancelled" | "refused" => Err(failure(self.run)?),
+                    _ => Err(silent_end(self.run)),
                 };
             }
             wait::on_latch(LOOK, Event::Run);
         }
     }
+}
 
-    fn failure(&self) -> Result<Error> {
-        let rows = spi::json_rows(
-            "SELECT json_build_array(side, sqlstate, error, detail, hint, context, object)::text
-             FROM timescale_migrate.run_log WHERE id = $1",
-            &[self.run.into()],
-        )?;
-        Ok(rows.into_iter().next().map_or_else(|| self.silent_end(), state::from_fields))
+/// The error of a run that nobody has written the end of.
+fn silent_end(run: i64) -> Error {
+    Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("the coordinator of run {run} ended unexpectedly"))
+        .hint("The server's log tells why.")
+}
+
+/// The error that a run ended with.
+fn failure(run: i64) -> Result<Error> {
+    let rows = spi::json_rows(
+        "SELECT json_build_array(side, sqlstate, error, detail, hint, context, object)::text
+         FROM timescale_migrate.run_log WHERE id = $1",
+        &[run.into()],
+    )?;
+    Ok(rows.into_iter().next().map_or_else(|| silent_end(run), state::from_fields))
+}
+
+impl Ear {
+    fn new(run: i64) -> Result<Ear> {
+        let seen = spi::value::<String>("SELECT pg_catalog.pg_current_snapshot()::text", &[])?;
+        Ok(Ear { run, seen: seen.unwrap_or_default() })
     }
 
     fn relay(&mut self) -> Result<()> {

@@ -28,7 +28,8 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     let begun = state::step_done(id, "tasks")?;
     state::enter(id, Phase::Preflight)?;
     let mut source = Source::of_run(&spec.params, options, id)?;
-    let mut report = transaction(|| source.check())?;
+    let mut report = preflight::Report::default();
+    transaction(|| source.check(&mut report))?;
     report.refuse()?;
     let before = source.read()?;
     let settled = state::step_done(id, "schema")?;
@@ -77,12 +78,10 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     messages::notice(
         id,
         &format!(
-            "run {id}: {} tables, {} hypertables, {} chunks, {} in {} tasks, under snapshot {}",
-            migration.inventory.plain_tables().count(),
-            migration.inventory.hypertables.len(),
-            migration.inventory.chunks.len(),
+            "run {id}: {}, {} in {}, under snapshot {}",
+            migration.inventory.summed_up(),
             progress::size(copies.clone().map(|t| t.bytes.max(0) as u64).sum()),
-            tasks.len(),
+            progress::counted(tasks.len(), "task"),
             snapshot,
         ),
     )?;

@@ -2,7 +2,7 @@
 //! that server is, what of its database arrives here, and its schema.
 
 use super::preflight::{self, Report};
-use super::scope;
+use super::{scope, state};
 use crate::catalog;
 use crate::core::archive::Archive;
 use crate::core::inventory::{Inventory, Server};
@@ -36,8 +36,8 @@ impl<'a> Source<'a> {
     }
 
     /// What has to be right before the catalog is read.
-    pub fn check(&mut self) -> Result<Report> {
-        preflight::check_servers(&mut self.connection, self.params, &self.server, self.options)
+    pub fn check(&mut self, report: &mut Report) -> Result<()> {
+        preflight::check_servers(report, &mut self.connection, self.params, &self.server, self.options)
     }
 
     /// What the database holds now.
@@ -61,32 +61,38 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Every check of a migration, as `migrate_preflight` returns them. A source that does not answer,
-/// or that cannot be read for locks, is a row, too.
-pub fn preflight(params: &Params, options: &Options) -> Result<Report> {
+/// Every check of a migration, as `migrate_preflight` returns them; false if there was no sense in making all. A
+/// source that does not answer, or that cannot be read for locks, is a row, too.
+pub fn preflight(params: &Params, options: &Options, report: &mut Report) -> Result<bool> {
     let mut source = match Source::open(params, options, "timescale_migrate preflight") {
-        Err(error) if error.code == SqlState::CANNOT_CONNECT => return Ok(preflight::unreachable(params, error)),
+        Err(error) if error.code == SqlState::CANNOT_CONNECT => {
+            preflight::unreachable(report, params, error);
+            return Ok(false);
+        }
         opened => opened?,
     };
-    let mut report = source.check()?;
+    source.check(report)?;
+    if let Some(run) = state::at_work()? {
+        preflight::beside(report, run);
+    }
     if report.has_errors() {
-        return Ok(report);
+        return Ok(false);
     }
     let inventory = match source.read() {
         Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => {
-            preflight::locked(&mut report, error);
-            return Ok(report);
+            preflight::locked(report, error);
+            return Ok(false);
         }
         read => read?,
     };
     let mut scope = source.scope(inventory)?;
-    preflight::check(&mut report, &mut source.connection, &scope, options, true)?;
+    preflight::check(report, &mut source.connection, &scope, options, true)?;
     // pg_dump may stumble over the same.
     if report.has_errors() {
-        return Ok(report);
+        return Ok(false);
     }
     let archive = source.dump()?;
     let contents = schema::contents(&archive, &scope.inventory, options);
-    preflight::check_schema(&mut report, &mut scope, &contents);
-    Ok(report)
+    preflight::check_schema(report, &mut scope, &contents);
+    Ok(true)
 }

@@ -1,7 +1,8 @@
 //! The state of runs, and every transition there is; that of tasks is in [`super::tasks`].
 //!
 //! A run is `running` from its insertion until the coordinator writes how it ended: `done`,
-//! `failed` or `cancelled`. A resume makes it `running` again, unless it is done; a cleanup makes
+//! `failed` or `cancelled`, or `refused` if it made nothing: then no view shows it, and its row stays
+//! only for its caller to read the error. A resume makes it `running` again, unless it is done; a cleanup makes
 //! it `removed`, for good. All the while the coordinator holds the run's lock; a run
 //! that is `running` with nobody holding the lock was interrupted, and the view says so.
 
@@ -35,6 +36,9 @@ pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()
         if !Lock::Run(run).try_take() {
             return Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {run} has a coordinator already")));
         }
+        // Their callers have long read why.
+        let refused = "DELETE FROM timescale_migrate.run_log WHERE state = 'refused' AND ended_at < clock_timestamp() - interval '10 minutes'";
+        spi::execute(refused, &[])?;
         spi::execute(
             "INSERT INTO timescale_migrate.run_log (id, kind, source, options)
              OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)",
@@ -77,16 +81,26 @@ fn take_place() -> Result<()> {
         if Lock::Place.try_take() {
             return Ok(());
         }
-        let other = spi::value::<i64>(
-            "SELECT h.id FROM timescale_migrate.holder h
-             JOIN timescale_migrate.holder place ON place.pid = h.pid AND place.is_run AND place.id = 0
-             WHERE h.is_run AND h.id <> 0 LIMIT 1",
-            &[],
-        )?;
-        let which = other.map_or("another run".to_string(), |id| format!("run {id}"));
-        Err(Error::new(SqlState::OBJECT_IN_USE, format!("{which} is active in this database"))
-            .hint("Wait for its end, or stop it with migrate_cancel."))
+        let Some(other) = at_work()? else {
+            return Err(Error::new(SqlState::OBJECT_IN_USE, "another run is active in this database"));
+        };
+        Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {other} is active in this database")).hint(beside(other)))
     })
+}
+
+/// The run that has the one place for a run, in the current transaction.
+pub fn at_work() -> Result<Option<i64>> {
+    spi::value(
+        "SELECT h.id FROM timescale_migrate.holder h
+         JOIN timescale_migrate.holder place ON place.pid = h.pid AND place.is_run AND place.id = 0
+         WHERE h.is_run AND h.id <> 0 LIMIT 1",
+        &[],
+    )
+}
+
+/// What to do beside a run, as a hint.
+pub fn beside(run: i64) -> String {
+    format!("SELECT * FROM migrate_wait({run}); waits for its end, SELECT migrate_cancel({run}); stops it.")
 }
 
 /// Begins a phase that is the coordinator's own, unless the run is to stop.
@@ -134,7 +148,7 @@ pub fn set_source(run: i64, inventory: &Inventory, snapshot: &str) -> Result<()>
                 inventory.server.version.clone().into(),
                 snapshot.into(),
                 (inventory.plain_tables().count() as i64).into(),
-                (inventory.hypertables.len() as i64).into(),
+                (inventory.hypertables.iter().filter(|h| h.cagg.is_none()).count() as i64).into(),
                 (inventory.chunks.len() as i64).into(),
             ],
         )
@@ -204,7 +218,7 @@ pub fn finish(run: i64) -> Result<()> {
     }
 }
 
-/// running -> failed | cancelled
+/// running -> failed | cancelled | refused
 pub fn fail(run: i64, error: &Error) -> Result<()> {
     let was_cancelled = error.code == SqlState::QUERY_CANCELED && error.side == Side::Target;
     let state = if was_cancelled { "cancelled" } else { "failed" };
@@ -215,7 +229,13 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
         let [side, sqlstate, message, detail, hint, context, object] =
             fields(if was_cancelled { &cancelled } else { error });
         spi::execute(
-            "UPDATE timescale_migrate.run_log SET state = $2, ended_at = clock_timestamp(), sqlstate = $3, error = $4,
+            "UPDATE timescale_migrate.run_log
+             SET state = CASE WHEN $2 = 'failed' AND starts = 1
+                               AND (phase IN ('start', 'preflight') OR (kind = 'verify' AND phase = 'snapshot'))
+                               AND NOT EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = $1)
+                               AND NOT EXISTS (SELECT FROM timescale_migrate.task_log t WHERE t.run = $1)
+                              THEN 'refused' ELSE $2 END,
+                 ended_at = clock_timestamp(), sqlstate = $3, error = $4,
                     detail = $5, hint = $6, context = $7, object = $8, side = $9
              WHERE id = $1 AND state = 'running'",
             &[
@@ -268,7 +288,7 @@ pub fn request_cancel(run: i64, graceful: bool) -> Result<bool> {
 /// The source and the options of a run.
 pub fn source_of(run: i64) -> Result<(String, String)> {
     spi::json_rows(
-        "SELECT json_build_array(source, options::text)::text FROM timescale_migrate.run_log WHERE id = $1",
+        "SELECT json_build_array(source, options::text)::text FROM timescale_migrate.run WHERE id = $1",
         &[run.into()],
     )?
     .pop()
@@ -344,6 +364,27 @@ pub fn resumable(run: i64) -> Result<(String, String)> {
 /// The same of a run that may be removed: it was given up, or an earlier removal was.
 pub fn removable(run: i64) -> Result<(String, String)> {
     given_up(run, "removed", &["failed", "cancelled", "interrupted", "removed"])
+}
+
+/// Refuses a run whose policies and jobs are not here.
+pub fn require_done(run: i64) -> Result<()> {
+    source_of(run)?;
+    let known = spi::json_rows::<(String, String)>(
+        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
+        &[run.into()],
+    )?;
+    let (why, hint) = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
+        Some(("migrate", "done")) => return Ok(()),
+        Some(("migrate", "running")) => {
+            ("is not done yet", format!("SELECT * FROM migrate_wait({run}); waits for its end."))
+        }
+        Some(("migrate", state)) if state != "removed" => {
+            ("is not done", format!("SELECT * FROM migrate_resume({run}); makes policies and jobs at its end."))
+        }
+        Some(("migrate", _)) => ("was removed", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
+        _ => ("is no migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
+    };
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {why}")).hint(hint))
 }
 
 fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {

@@ -197,6 +197,22 @@ fn this_database() -> Result<String> {
     Ok(format!("DATABASE {}", quoted(&name)))
 }
 
+/// What to say if new sessions will not find the extension's functions by their names alone.
+pub fn hidden_functions() -> Result<Option<String>> {
+    let rows: Vec<(String, String, String)> = Local.ask(include_str!("../../sql/run/search_path.sql"))?;
+    let hidden = rows.into_iter().find(|(schema, role, path)| {
+        let here = |item: &String| item == schema || (item == "$user" && role == schema);
+        !settings::schemas(path).iter().any(here)
+    });
+    Ok(hidden.map(|(schema, ..)| {
+        let schema = quoted(&schema);
+        format!(
+            "the search_path of new sessions here does not have schema {schema}, where this extension's functions are: \
+             write {schema}.migrate_verify and so on"
+        )
+    }))
+}
+
 /// Gives this database what the source's has, in the current transaction; returns warnings.
 /// `closed`: how it was before it was closed.
 pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> Result<Vec<String>> {

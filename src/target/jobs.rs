@@ -17,7 +17,7 @@ pub fn changes_hands(job: &serde_json::Value) -> bool {
 /// needs something which is not here is left out, with a warning: no reason to end here. Of
 /// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
 /// invalidation. Restarting it would end the jobs that are running, as one that waits for this run.
-pub fn make(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<Vec<String>> {
+pub fn make(run: i64, inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     if inventory.jobs.is_empty() {
         return Ok(warnings);
@@ -28,9 +28,15 @@ pub fn make(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<
             fields.remove("owner");
         }
         let name = job["application_name"].as_str().unwrap_or_default();
-        let paused = policies == Policies::Paused || (!maker.owners && changes_hands(job));
+        let held_back = !maker.owners && changes_hands(job);
+        let paused = policies == Policies::Paused || held_back;
+        let starts_later = paused && !held_back && job["scheduled"] == true && job["kind"] != "system";
         let arguments = [spi::json(&spec)?, paused.into()];
-        let make = || spi::execute("SELECT timescale_migrate.create_job($1, $2)", &arguments).map(drop);
+        let make = || {
+            let id = spi::value::<i32>("SELECT timescale_migrate.create_job($1, $2)", &arguments)?;
+            let enter = "INSERT INTO timescale_migrate.paused_log (run, job) VALUES ($1, $2)";
+            id.filter(|_| starts_later).map_or(Ok(()), |id| spi::execute(enter, &[run.into(), id.into()]).map(drop))
+        };
         making(&format!("job {name}"), Some("create_job"), || match subtransaction(make) {
             Err(error) if matches!(&error.code.0, b"42883" | b"42704" | b"42P01") => {
                 warnings.push(format!("job {name} was left out: {error}"));
@@ -39,6 +45,24 @@ pub fn make(inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<
             made => made,
         })?;
     }
-    session::invalidate(spi::relation_oid("_timescaledb_cache.cache_inval_bgw_job")?);
+    tell_scheduler()?;
     Ok(warnings)
+}
+
+/// Lets the jobs run that a run left paused although the source's are not; each once.
+pub fn start(run: i64) -> Result<Vec<(i32, String)>> {
+    let any = "SELECT EXISTS (SELECT FROM timescale_migrate.paused_log WHERE run = $1)";
+    if spi::value::<bool>(any, &[run.into()])? != Some(true) {
+        return Ok(Vec::new());
+    }
+    let started = spi::json_rows(include_str!("../../sql/run/start_jobs.sql"), &[run.into()])?;
+    if !started.is_empty() {
+        tell_scheduler()?;
+    }
+    Ok(started)
+}
+
+fn tell_scheduler() -> Result<()> {
+    session::invalidate(spi::relation_oid("_timescaledb_cache.cache_inval_bgw_job")?);
+    Ok(())
 }

@@ -1,9 +1,11 @@
 //! The roles that the database needs and this server lacks. Roles that are here already stay
 //! as they are: they may be somebody else's of the same name, so they become members of none, and
-//! none of them, unless the options ask for it.
+//! none of them, unless the options ask for it. How they differ is said each time.
+
+mod differences;
 
 use super::context;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Local};
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options, Roles};
 use crate::core::settings;
@@ -11,26 +13,48 @@ use crate::error::Result;
 use crate::pg::catch::subtransaction;
 use crate::pg::{secret, spi};
 use serde::Deserialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-/// `roles.sql`
+pub use differences::password;
+
+/// Of both sides' `roles.sql`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Role {
-    pub name: String,
-    pub predefined: bool,
-    /// A policy or a user mapping names it, so it is needed whoever owns the objects.
-    named: bool,
-    /// It owns or is granted something, or is named.
-    used: bool,
+struct Attributes {
     superuser: bool,
     inherit: bool,
     create_role: bool,
     create_db: bool,
-    pub login: bool,
+    login: bool,
     replication: bool,
     bypass_rls: bool,
     connection_limit: i32,
     valid_until: Option<String>,
+}
+
+/// `target/roles.sql`
+#[derive(Deserialize)]
+struct Present {
+    name: String,
+    #[serde(flatten)]
+    attributes: Attributes,
+    settings: Vec<String>,
+    member_of: Vec<Membership>,
+    ours: bool,
+}
+
+/// `inventory/roles.sql`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Role {
+    pub name: String,
+    /// The superuser that initdb made.
+    bootstrap: bool,
+    predefined: bool,
+    /// A policy or a user mapping names it, so it is needed whoever owns the objects.
+    named: bool,
+    /// It owns or is granted something, or is named.
+    used: bool,
+    #[serde(flatten)]
+    attributes: Attributes,
     comment: Option<String>,
     settings: Vec<String>,
     member_of: Vec<Membership>,
@@ -39,6 +63,12 @@ pub struct Role {
     /// It was here before the run, and gets what on the source is the role's of its name.
     #[serde(skip)]
     pub gains: bool,
+    /// It may log in on both sides with a password.
+    #[serde(skip)]
+    pub logs_in: bool,
+    /// How it differs here, but for memberships that it lacks.
+    #[serde(skip)]
+    differences: Vec<Notice>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -47,15 +77,19 @@ struct Membership {
     admin: bool,
     inherit: Option<bool>,
     set: Option<bool>,
-    /// One of the two roles was here before the run.
+    /// Those of the two roles that were here before the run.
     #[serde(skip)]
-    merges: bool,
+    were_here: u8,
+    /// It is here, with other options.
+    #[serde(skip)]
+    changes: bool,
 }
 
 /// What somebody has to know of a role before it is made or used.
+#[derive(Clone, Debug)]
 pub struct Notice {
     pub detail: String,
-    pub hint: &'static str,
+    pub hint: String,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +99,7 @@ struct Password {
 }
 
 /// The roles that the source's database and these jobs of it need under these options: those that
-/// this server lacks, and of those here the ones that gain something.
+/// this server lacks, and of those here the ones that gain something, differ or may log in.
 pub fn needed(source: &mut impl Catalog, jobs: &[serde_json::Value], options: &Options) -> Result<Vec<Role>> {
     let owners: Vec<String> = jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
     let sql = include_str!("../../sql/inventory/roles.sql")
@@ -73,27 +107,22 @@ pub fn needed(source: &mut impl Catalog, jobs: &[serde_json::Value], options: &O
     let mut roles: Vec<Role> = source.ask(&sql)?;
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
     roles.retain(|role| (all || role.named) && !role.predefined);
-    let here: HashMap<String, (bool, bool)> =
-        spi::json_rows::<(String, bool, bool)>(include_str!("../../sql/inventory/server_roles.sql"), &[])?
+    let here: HashMap<String, Present> =
+        spi::json_rows::<Present>(include_str!("../../sql/inventory/server_roles.sql"), &[])?
             .into_iter()
-            .map(|(name, superuser, ours)| (name, (superuser, ours)))
+            .map(|role| (role.name.clone(), role))
             .collect();
-    let missing: HashSet<String> =
-        roles.iter().filter(|role| !here.contains_key(&role.name)).map(|role| role.name.clone()).collect();
-    let was_here = |name: &str| here.get(name).is_some_and(|(_, ours)| !ours);
+    let was_here = |name: &str| here.get(name).is_some_and(|role| !role.ours);
     for role in &mut roles {
         let merges = was_here(&role.name);
-        if let Some((superuser, _)) = here.get(&role.name) {
-            (role.here, role.comment) = (true, None);
-            role.gains = merges && role.used && !superuser;
-            role.settings.clear();
-            role.member_of.retain(|of| missing.contains(&of.role));
-        }
         for of in &mut role.member_of {
-            of.merges = merges || (was_here(&of.role) && !of.is_predefined());
+            of.were_here = u8::from(merges) + u8::from(was_here(&of.role) && !of.is_predefined());
+        }
+        if let Some(present) = here.get(&role.name) {
+            role.meet(present, merges);
         }
     }
-    roles.retain(|role| !role.here || role.gains || !role.member_of.is_empty());
+    roles.retain(|role| !role.here || role.gains || role.logs_in || role.differs());
     Ok(roles)
 }
 
@@ -104,6 +133,11 @@ pub fn passwords(source: &mut impl Catalog, superuser: bool) -> Result<HashMap<S
     }
     let rows: Vec<Password> = source.ask(include_str!("../../sql/inventory/role_passwords.sql"))?;
     Ok(rows.into_iter().map(|row| (row.name, row.password)).collect())
+}
+
+/// The same of this server.
+pub fn passwords_here() -> Result<HashMap<String, String>> {
+    passwords(&mut Local, true)
 }
 
 /// Makes the roles with attributes, settings and memberships, in the current transaction;
@@ -150,35 +184,76 @@ pub fn attempt(statement: &str, warnings: &mut Vec<String>, otherwise: &str) -> 
 }
 
 impl Role {
+    pub fn login(&self) -> bool {
+        self.attributes.login
+    }
+
+    /// Compares it with the role of its name that is here; what is left is to be done or told.
+    fn meet(&mut self, here: &Present, merges: bool) {
+        let mut differences: Vec<Notice> =
+            differences::attributes(&self.name, &self.attributes, &here.attributes).into_iter().collect();
+        differences.extend(differences::settings(&self.name, &self.settings, &here.settings));
+        differences.extend(differences::surplus(&self.name, &self.member_of, &here.member_of));
+        self.member_of.retain_mut(|of| {
+            let found = here.member_of.iter().find(|found| found.role == of.role);
+            of.changes = found.is_some();
+            !found.is_some_and(|found| of.is_like(found))
+        });
+        self.gains = merges && self.used && !here.attributes.superuser;
+        self.logs_in = self.attributes.login && here.attributes.login && !self.bootstrap;
+        (self.here, self.comment, self.settings, self.differences) = (true, None, Vec::new(), differences);
+    }
+
+    fn differs(&self) -> bool {
+        !self.differences.is_empty() || !self.member_of.is_empty()
+    }
+
     /// What the source's roles get here by their names, or what these may do beyond this database.
     pub fn notices(&self, options: &Options) -> Vec<Notice> {
-        const SAME: &str = "If it is not the same, rename one of the two roles first.";
-        let mut notices = Vec::new();
-        let mut notice = |detail: String, hint| notices.push(Notice { detail, hint });
+        let name = quoted(&self.name);
+        let same = format!(
+            "ALTER ROLE {name} RENAME TO {}; -- before the run, if it is not the same role",
+            quoted(&format!("{} here", self.name))
+        );
+        let mut notices = self.differences.clone();
+        let mut notice = |detail: String, hint: String| notices.push(Notice { detail, hint });
         if self.gains {
             notice(
                 "is here already, and gets what the role of that name owns or is granted on the source".into(),
-                SAME,
+                same.clone(),
             );
         }
-        if options.roles == Roles::None {
+        // What is missing then is an error.
+        if options.roles == Roles::None && !self.here {
             return notices;
         }
-        for of in self.member_of.iter().filter(|of| of.merges) {
+        for of in self.member_of.iter().filter(|of| of.were_here > 0 || options.roles == Roles::None) {
+            let grant = format!("{};", of.grant(&name));
+            let which = if of.were_here == 2 { "both are" } else { "one of the two is" };
             match of.is_made(options) {
-                true => notice(format!("becomes a member of {}, and one of the two is here already", of.role), SAME),
+                true if of.changes => notice(
+                    format!("its membership in {} gets the options that it has on the source", of.role),
+                    same.clone(),
+                ),
+                true => notice(format!("becomes a member of {}, and {which} here already", of.role), same.clone()),
+                false if of.changes => {
+                    notice(format!("is a member of {} with other options than on the source", of.role), grant)
+                }
+                false if options.roles == Roles::None => {
+                    notice(format!("does not become a member of {}", of.role), grant)
+                }
                 false => notice(
-                    format!("does not become a member of {}, as one of the two is here already", of.role),
-                    "The option \"roles\": \"merge\" makes it one; or GRANT it afterwards.",
+                    format!("does not become a member of {}, as {which} here already", of.role),
+                    format!("{grant} -- or the option \"roles\": \"merge\""),
                 ),
             }
         }
         if !self.here {
             let rights = [
-                (self.superuser, "SUPERUSER"),
-                (self.create_role, "CREATEROLE"),
-                (self.replication, "REPLICATION"),
-                (self.bypass_rls, "BYPASSRLS"),
+                (self.attributes.superuser, "SUPERUSER"),
+                (self.attributes.create_role, "CREATEROLE"),
+                (self.attributes.replication, "REPLICATION"),
+                (self.attributes.bypass_rls, "BYPASSRLS"),
             ];
             let rights = rights.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
             let groups =
@@ -186,28 +261,16 @@ impl Role {
             let rights: Vec<String> = rights.chain(groups).collect();
             if !rights.is_empty() {
                 let detail = format!("is made with {}, which reaches beyond this database", rights.join(", "));
-                notice(detail, "Create it here first if it is to have less.");
+                let login = if self.attributes.login { " LOGIN" } else { "" };
+                notice(detail, format!("CREATE ROLE {name}{login}; -- before the run, if it is to have less"));
             }
         }
         notices
     }
 
-    fn create(&self, password: Option<&String>) -> String {
-        let flag = |on: bool, name: &str| format!(" {}{name}", if on { "" } else { "NO" });
-        let mut sql = format!("CREATE ROLE {} WITH", quoted(&self.name));
-        for (on, name) in [
-            (self.superuser, "SUPERUSER"),
-            (self.inherit, "INHERIT"),
-            (self.create_role, "CREATEROLE"),
-            (self.create_db, "CREATEDB"),
-            (self.login, "LOGIN"),
-            (self.replication, "REPLICATION"),
-            (self.bypass_rls, "BYPASSRLS"),
-        ] {
-            sql.push_str(&flag(on, name));
-        }
-        sql.push_str(&format!(" CONNECTION LIMIT {}", self.connection_limit));
-        if let Some(until) = &self.valid_until {
+    pub fn create(&self, password: Option<&String>) -> String {
+        let mut sql = format!("CREATE ROLE {} WITH {}", quoted(&self.name), self.attributes.words().join(" "));
+        if let Some(until) = &self.attributes.valid_until {
             sql.push_str(&format!(" VALID UNTIL {}", literal(until)));
         }
         if let Some(password) = password {
@@ -224,7 +287,17 @@ impl Membership {
     }
 
     fn is_made(&self, options: &Options) -> bool {
-        !self.merges || options.roles == Roles::Merge
+        match options.roles {
+            Roles::None => false,
+            Roles::Used => self.were_here == 0,
+            Roles::Merge => true,
+        }
+    }
+
+    /// Whether it has the same options; those that PostgreSQL 16 brought, where both servers have them.
+    fn is_like(&self, other: &Membership) -> bool {
+        let same = |a: Option<bool>, b: Option<bool>| a.is_none() || b.is_none() || a == b;
+        self.admin == other.admin && same(self.inherit, other.inherit) && same(self.set, other.set)
     }
 
     fn grant(&self, member: &str) -> String {

@@ -12,7 +12,9 @@ pub mod proxy;
 mod same;
 pub mod suite;
 
-pub use cluster::{Cluster, Stopped, of_edition, of_edition_on_small_disk, shared_source, shared_target, signal};
+pub use cluster::{
+    Cluster, PASSWORD, Stopped, of_edition, of_edition_on_small_disk, shared_source, shared_target, signal,
+};
 pub use db::{Db, describe, quote};
 pub use edition::{Edition, Versions};
 pub use memory::Watch;

@@ -19,10 +19,16 @@ impl Pair {
         Pair::across(name, edition, edition)
     }
 
-    /// Both with TimescaleDB, of different editions.
+    /// Both with TimescaleDB, of different editions: the Apache edition's version, which no source may be newer than.
     pub fn across(name: &str, source: Edition, target: Edition) -> Pair {
         let pair = Pair::between(name, shared_source(source), shared_target(target));
-        pair.source.sql("CREATE EXTENSION timescaledb");
+        let version = pair.target.value("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'");
+        match (source, target) {
+            (Edition::Community, Edition::Apache) => {
+                pair.source.sql(&format!("CREATE EXTENSION timescaledb VERSION '{version}'"))
+            }
+            _ => pair.source.sql("CREATE EXTENSION timescaledb"),
+        }
         pair
     }
 
@@ -109,15 +115,23 @@ impl Pair {
     pub fn preflight_with(&self, check: &str, options: &str) -> Vec<String> {
         let rows = self.target.rows(&format!(
             "SELECT concat_ws(' | ', status, subject, detail, hint) FROM migrate_preflight('old', '{options}')
-             WHERE \"check\" = '{check}'"
+             WHERE topic = '{check}'"
         ));
         rows.iter().map(|row| row.get(0).unwrap_or_default().to_owned()).collect()
     }
 
-    /// Starts a migration without waiting for it; the run's number.
+    /// Starts a migration without waiting for it, nor for its preflight; the run's number.
     #[track_caller]
     pub fn start(&self, arguments: &str) -> String {
-        self.target.value(&format!("SELECT run FROM migrate_from('old', wait => false{arguments})"))
+        let newest = || self.target.value("SELECT max(id) FROM timescale_migrate.run_log");
+        let before = newest();
+        let mut client = self.target.connect();
+        let call = format!("SELECT * FROM migrate_from('old', wait => false{arguments})");
+        let caller = std::thread::spawn(move || client.simple_query(&call).map(drop));
+        poll("the run to begin", || caller.is_finished() || newest() != before);
+        let run = newest();
+        assert_ne!(run, before, "{:?}", caller.join());
+        run
     }
 
     pub fn state(&self, run: &str) -> String {

@@ -90,7 +90,7 @@ fn raw_data_gone(edition: Edition) {
     // One in the middle is gone as well.
     pair.source.sql("SELECT drop_chunks('reading', timestamptz '2024-03-01 UTC', newer_than => timestamptz '2024-02-15 UTC')");
     let told = |of: &str| pair.target.value(&format!("SELECT string_agg({of}"));
-    let warnings = told("concat(subject, ' ', detail), E'\\n') FROM migrate_preflight('old', '{\"caggs\": \"recompute\"}') WHERE status = 'warning' AND \"check\" <> 'scheduler'");
+    let warnings = told("concat(subject, ' ', detail), E'\\n') FROM migrate_preflight('old', '{\"caggs\": \"recompute\"}') WHERE status = 'warning' AND topic <> 'scheduler'");
     let planned = told("concat(object, ' ', note), E'\\n') FROM migrate_plan('old', '{\"caggs\": \"recompute\"}') WHERE phase = 'left_out'");
     assert_eq!(warnings, planned);
     for (cagg, first) in [("hourly", "2024-01-01 00:00:00+00"), ("daily", "2024-01-01 00:00:00+00"), ("weekly", "2024-01-01 00:00:00+00"), ("monthly", "2023-12-31 23:00:00+00")] {
@@ -146,7 +146,7 @@ fn left_out(edition: Edition) {
         "ALTER MATERIALIZED VIEW hourly SET (timescaledb.compress); SELECT compress_chunk(c) FROM show_chunks('hourly') c",
     ]);
     let skip = r#"'{"caggs": "skip"}'"#;
-    let named = pair.target.value(&format!("SELECT string_agg(concat(\"check\", ' ', subject), E'\\n') FROM migrate_preflight('old', {skip}) WHERE status = 'warning' AND \"check\" <> 'scheduler'"));
+    let named = pair.target.value(&format!("SELECT string_agg(concat(topic, ' ', subject), E'\\n') FROM migrate_preflight('old', {skip}) WHERE status = 'warning' AND topic <> 'scheduler'"));
     let planned = pair.target.value(&format!("SELECT string_agg(object, E'\\n') FROM migrate_plan('old', {skip}) WHERE phase = 'left_out'"));
     let gone = ["hourly", "daily", "weekly", "monthly", "\"It's \"\"Odd\"\"\"", "never_refreshed", "over_it", "over_that", "latest", "kept", "own_work", "checked"];
     for name in gone {

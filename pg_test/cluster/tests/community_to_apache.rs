@@ -37,8 +37,8 @@ fn each_is_named(_: Edition) {
     );
     let named = |status: &str, options: &str| {
         pair.target.value(&format!(
-            "SELECT string_agg(format('%s %s: %s %s', \"check\", subject, detail, hint), E'\\n')
-             FROM migrate_preflight('old', '{options}') WHERE status = '{status}'"
+            "SELECT string_agg(format('%s %s: %s %s', topic, subject, detail, hint), E'\\n')
+             FROM migrate_preflight('old', '{options}') WHERE status = '{status}' AND topic <> 'verdict'"
         ))
     };
     let errors = named("error", "{}");

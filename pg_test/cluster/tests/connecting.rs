@@ -28,7 +28,7 @@ fn cannot_connect(pair: &Pair, source: &str, detail: &str) {
         pair.target.refuses_with(&format!("SELECT * FROM {call}('{source}')"), &text);
     }
     let row = format!(
-        "SELECT concat_ws(' | ', \"check\", status, detail) FROM migrate_preflight('{source}')"
+        "SELECT concat_ws(' | ', topic, status, detail) FROM migrate_preflight('{source}')"
     );
     assert_eq!(pair.target.value(&row), format!("connection | error | {detail}"));
 }
@@ -160,7 +160,7 @@ fn clear_password(edition: Edition) {
     std::fs::write(&rules, format!("host all all all password\n{before}")).unwrap();
     let pair = Pair::between("connect_clear", source, shared_target(edition));
     pair.source.sql("SELECT pg_reload_conf()");
-    let refused = "SELECT status || ' ' || detail || ' ' || hint FROM migrate_preflight('old') WHERE \"check\" = 'connection'";
+    let refused = "SELECT status || ' ' || detail || ' ' || hint FROM migrate_preflight('old') WHERE topic = 'connection'";
     cluster::poll("the rule to be read", || pair.target.value(refused).contains("server requested a cleartext password"));
     assert!(pair.target.value(refused).contains("require_auth \"password\" sends it in clear"));
     pair.target.refuses("SELECT * FROM migrate_from('old')", &["cleartext password", "scram-sha-256"]);

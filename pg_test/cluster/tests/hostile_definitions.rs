@@ -87,7 +87,7 @@ fn function_of_the_source(edition: Edition) {
         &format!(
             "ERROR: cannot migrate: overloads: {function}: \
              has the name of an extension's function on the source, which a run calls as a superuser (SQLSTATE 42723)\n\
-             HINT: Drop or rename it."
+             HINT: DROP ROUTINE {function}; -- on the source, or rename it"
         ),
     );
     pair.source.sql(&format!("ALTER FUNCTION {function} RENAME TO make_hypertable"));
@@ -113,10 +113,11 @@ fn functions_of_the_target(edition: Edition) {
          CREATE FUNCTION public.show_chunks(regclass) RETURNS void {body};
          CREATE PROCEDURE public.migrate_from(text, jsonb) {body}"
     ));
-    let why = "has the name of an extension's function here, which a run calls as a superuser | Drop or rename it.";
+    let why = "has the name of an extension's function here, which a run calls as a superuser";
+    let row = |function: &str| format!("error | {function} | {why} | DROP ROUTINE {function}; -- here, or rename it");
     assert_eq!(
         pair.preflight("overloads"),
-        [format!("error | public.show_chunks(regclass) | {why}"), format!("error | public.migrate_from(IN text, IN jsonb) | {why}")]
+        [row("public.show_chunks(regclass)"), row("public.migrate_from(IN text, IN jsonb)")]
     );
     // The job calls none but the extension's own.
     pair.target.sql(&format!(

@@ -35,6 +35,7 @@ scenarios!(
     one_snapshot,
     living_source,
     cancel,
+    waiting,
     older_source,
     refusals,
     connecting,

@@ -10,6 +10,8 @@ pub const TESTS: &[Test] = &[
     Test::apache("dropped", dropped),
     Test::apache("existing roles are untouched", existing_roles),
     Test::apache("a role of the same name becomes a member of nothing unasked", namesake),
+    Test::apache("roles on both sides: every difference is a warning, whose hint makes up for it", existing_differ),
+    Test::apache("roles of a rehearsal that have no password are named again", rehearsed_roles),
     Test::community("dropped owners: what would run with more rights is named, and paused", more_rights),
 ];
 
@@ -128,18 +130,21 @@ fn namesake(edition: Edition) {
          CREATE TABLE t (); ALTER TABLE t OWNER TO namesake_alice; CREATE TABLE u (); GRANT SELECT ON u TO namesake_bob"
     ));
     pair.target.sql(&format!("{drop}; CREATE ROLE namesake_alice LOGIN; CREATE ROLE namesake_group SUPERUSER"));
-    let same = "If it is not the same, rename one of the two roles first.";
-    let merge = "The option \"roles\": \"merge\" makes it one; or GRANT it afterwards.";
-    let less = "Create it here first if it is to have less.";
+    let same = "ALTER ROLE \"namesake_alice\" RENAME TO \"namesake_alice here\"; -- before the run, if it is not the same role";
+    let merge = |role: &str, of: &str| {
+        format!("GRANT \"{of}\" TO \"{role}\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"")
+    };
+    let less = "-- before the run, if it is to have less";
     let alice = format!(
         "warning | namesake_alice | is here already, and gets what the role of that name owns or is granted on the source | {same}"
     );
     let rows = [
         alice.clone(),
-        format!("warning | namesake_alice | does not become a member of namesake_dba, as one of the two is here already | {merge}"),
-        format!("warning | namesake_bob | does not become a member of namesake_group, as one of the two is here already | {merge}"),
-        format!("warning | namesake_bob | is made with membership in pg_write_all_data, which reaches beyond this database | {less}"),
-        format!("warning | namesake_dba | is made with SUPERUSER, which reaches beyond this database | {less}"),
+        format!("warning | namesake_alice | does not become a member of namesake_dba, as one of the two is here already | {}", merge("namesake_alice", "namesake_dba")),
+        format!("warning | namesake_bob | does not become a member of namesake_group, as one of the two is here already | {}", merge("namesake_bob", "namesake_group")),
+        format!("warning | namesake_bob | is made with membership in pg_write_all_data, which reaches beyond this database | CREATE ROLE \"namesake_bob\" LOGIN; {less}"),
+        format!("warning | namesake_dba | is made with SUPERUSER, which reaches beyond this database | CREATE ROLE \"namesake_dba\"; {less}"),
+        "warning | namesake_group | has SUPERUSER here, and NOSUPERUSER on the source | ALTER ROLE \"namesake_group\" WITH NOSUPERUSER;".to_string(),
         "ok | namesake_bob, namesake_dba | will be made".to_string(),
     ];
     assert_eq!(pair.preflight("roles"), rows);
@@ -153,6 +158,104 @@ fn namesake(edition: Edition) {
     assert!(!member("namesake_alice", "namesake_dba") && !member("namesake_bob", "namesake_group"));
     assert!(member("namesake_bob", "pg_write_all_data"));
     assert!(pair.messages().contains("namesake_alice: does not become a member of namesake_dba"), "{}", pair.messages());
+}
+
+/// The differences of the roles with a prefix, as preflight and then a run name them: detail and hint.
+fn told(pair: &Pair, prefix: &str) -> Vec<(String, String)> {
+    let rows = pair.target.rows(&format!(
+        "SELECT subject || ': ' || detail, hint FROM migrate_preflight('old') WHERE status = 'warning' AND subject LIKE '{prefix}%'"
+    ));
+    rows.iter().map(|row| (row.get(0).unwrap().to_owned(), row.get(1).unwrap_or_default().to_owned())).collect()
+}
+
+/// A reader who may read on the source by a group and cannot here, as the group is here and the
+/// membership is not; and roles that are otherwise here.
+fn existing_differ(edition: Edition) {
+    let pair = Pair::plain("roles_differ", edition);
+    pair.source.sql(
+        "CREATE ROLE roles_differ_readers;
+         CREATE ROLE roles_differ_reader LOGIN PASSWORD 'x' CONNECTION LIMIT 3 IN ROLE roles_differ_readers;
+         CREATE ROLE roles_differ_owner LOGIN;
+         ALTER ROLE roles_differ_reader SET statement_timeout = '5s'; ALTER ROLE roles_differ_reader SET app.token = 'secret';
+         CREATE SCHEMA telemetry AUTHORIZATION roles_differ_owner;
+         CREATE TABLE telemetry.t (n int); INSERT INTO telemetry.t VALUES (1); ALTER TABLE telemetry.t OWNER TO roles_differ_owner;
+         GRANT USAGE ON SCHEMA telemetry TO roles_differ_readers; GRANT SELECT ON telemetry.t TO roles_differ_readers",
+    );
+    pair.target.sql(
+        "CREATE ROLE roles_differ_readers; CREATE ROLE roles_differ_reader LOGIN PASSWORD 'y' IN ROLE pg_monitor;
+         ALTER ROLE roles_differ_reader SET work_mem = '1MB';
+         CREATE ROLE roles_differ_owner SUPERUSER NOLOGIN",
+    );
+    let found = told(&pair, "roles_differ");
+    let lines: Vec<String> = found.iter().map(|(detail, hint)| format!("{detail} | {hint}")).collect();
+    let same = "is here already, and gets what the role of that name owns or is granted on the source | \
+                ALTER ROLE \"roles_differ_readers\" RENAME TO \"roles_differ_readers here\"; -- before the run, if it is not the same role";
+    assert_eq!(
+        lines,
+        [
+            "roles_differ_owner: has SUPERUSER NOLOGIN here, and NOSUPERUSER LOGIN on the source | \
+             ALTER ROLE \"roles_differ_owner\" WITH NOSUPERUSER LOGIN;",
+            "roles_differ_reader: has CONNECTION LIMIT -1 here, and CONNECTION LIMIT 3 on the source | \
+             ALTER ROLE \"roles_differ_reader\" WITH CONNECTION LIMIT 3;",
+            // Of a setting of no known meaning the value is not shown.
+            "roles_differ_reader: its setting app.token is not set here | ALTER ROLE \"roles_differ_reader\" SET app.token = '...';",
+            "roles_differ_reader: its setting statement_timeout is not set here | \
+             ALTER ROLE \"roles_differ_reader\" SET \"statement_timeout\" = '5s';",
+            "roles_differ_reader: has the setting work_mem here, and not on the source | ALTER ROLE \"roles_differ_reader\" RESET work_mem;",
+            "roles_differ_reader: is a member of pg_monitor here, and not on the source | REVOKE \"pg_monitor\" FROM \"roles_differ_reader\";",
+            "roles_differ_reader: does not become a member of roles_differ_readers, as both are here already | \
+             GRANT \"roles_differ_readers\" TO \"roles_differ_reader\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"",
+            "roles_differ_reader: keeps the password that it has here, which may differ from the source's: the two are stored differently | \
+             In psql: \\password \"roles_differ_reader\"",
+            &format!("roles_differ_readers: {same}"),
+        ]
+    );
+    pair.migrate();
+    // The run says the same as the preflight, and leaves the roles as they are.
+    let messages = pair.messages();
+    found.iter().for_each(|(detail, _)| assert!(messages.contains(detail), "no \"{detail}\" in\n{messages}"));
+    let read = "SET ROLE roles_differ_reader; SELECT count(*) FROM telemetry.t";
+    pair.target.refuses(read, &["permission denied"]);
+    // Each hint that is a statement is one that can be run as it is.
+    for (_, hint) in found.iter().filter(|(_, hint)| hint.contains(';') && !hint.contains("'...'") && !hint.contains("RENAME")) {
+        pair.target.sql(hint);
+    }
+    assert_eq!(pair.target.value(read), "1");
+    let left: Vec<String> = told(&pair, "roles_differ").into_iter().map(|(detail, _)| detail).collect();
+    assert_eq!(left.len(), 4, "{left:?}");
+    assert!(left.iter().all(|line| !line.contains("member") && !line.contains("LOGIN")), "{left:?}");
+}
+
+/// A trial run has made the roles; before the real one nobody has given them passwords.
+fn rehearsed_roles(edition: Edition) {
+    let pair = Pair::plain("rehearsal", edition);
+    pair.source.sql(
+        "CREATE ROLE rehearsal_migrator LOGIN PASSWORD 'x' IN ROLE pg_read_all_data; CREATE ROLE rehearsal_app LOGIN PASSWORD 'x';
+         CREATE TABLE t (n int); INSERT INTO t VALUES (1); GRANT SELECT ON t TO rehearsal_app",
+    );
+    let reach = "ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'rehearsal_migrator', SET password 'x')";
+    pair.target.sql(reach);
+    pair.migrate();
+    let target = Pair::server(&pair.source, cluster::Db::create(pair.target.cluster.clone(), "rehearsal_real"));
+    let real = Pair { source: cluster::Db { cluster: pair.source.cluster.clone(), name: pair.source.name.clone() }, target };
+    real.target.sql(reach);
+    let locked_out = "rehearsal_app: may log in, and has no password here";
+    let lines: Vec<String> = told(&real, "rehearsal_app").into_iter().map(|(detail, _)| detail).collect();
+    assert!(lines.iter().any(|line| line == locked_out), "{lines:?}");
+    real.migrate();
+    assert!(real.messages().contains(locked_out), "{}", real.messages());
+    // What it is now nobody but the source knows.
+    real.target.sql("ALTER ROLE rehearsal_app PASSWORD 'x'");
+    let lines: Vec<String> = told(&real, "rehearsal_app").into_iter().map(|(detail, _)| detail).collect();
+    assert!(lines.iter().any(|line| line.contains("only a superuser there could compare them")), "{lines:?}");
+    // A superuser of the source does: another hash of the same password is another, the very same is none.
+    let verifier = real.source.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'rehearsal_app'");
+    real.target.sql(&format!("ALTER ROLE rehearsal_app PASSWORD '{verifier}'"));
+    real.target.sql(&format!(
+        "ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'postgres', SET password '{}')", cluster::PASSWORD.replace('\'', "''")
+    ));
+    let lines: Vec<String> = told(&real, "rehearsal_app").into_iter().map(|(detail, _)| detail).collect();
+    assert!(lines.iter().all(|line| !line.contains("password")), "{lines:?}");
 }
 
 fn more_rights(edition: Edition) {

@@ -159,6 +159,15 @@ fn paused_and_skipped(versions: Versions) {
     let fields = "SELECT string_agg((to_jsonb(j) - '{id,application_name,hypertable_id,config,owner,scheduled,proc_schema,check_schema}'::text[])::text, ' ' ORDER BY j.initial_start)
         FROM _timescaledb_config.bgw_job j WHERE j.id >= 1000";
     assert_eq!(pair.source.value(fields), pair.target.value(fields));
+    let run = pair.target.value("SELECT max(run) FROM migrate_status()");
+    let started = pair.target.rows(&format!("SELECT * FROM migrate_start_jobs({run})"));
+    assert_eq!(started.len(), 7);
+    let scheduled = "SELECT string_agg(concat_ws(' ', proc_name, scheduled, timezone, initial_start), ', ' ORDER BY initial_start) FROM _timescaledb_config.bgw_job WHERE id >= 1000";
+    assert_eq!(pair.source.value(scheduled), pair.target.value(scheduled));
+    // Each is started once: what is paused later is the user's affair.
+    pair.target.sql("SELECT alter_job(id, scheduled => false) FROM _timescaledb_config.bgw_job WHERE proc_name = 'act_too'");
+    assert_eq!(pair.target.rows(&format!("SELECT * FROM migrate_start_jobs({run})")).len(), 0);
+    assert!(pair.target.is("SELECT NOT scheduled FROM _timescaledb_config.bgw_job WHERE proc_name = 'act_too'"));
 
     let skipped = Db::create(pair.target.cluster.clone(), &format!("jobs_skipped {}", versions.suffix()));
     skipped.sql(&format!("CREATE EXTENSION timescaledb VERSION '{}'", versions.target));

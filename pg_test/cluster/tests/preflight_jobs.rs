@@ -13,7 +13,7 @@ const NONE: [&str; 1] = ["ok | policies of the source | none runs or is due with
 fn policies(versions: Versions) {
     let pair = Pair::of("preflight_jobs", versions);
     let schema = pair.source.functions();
-    let hint = format!("SELECT {schema}.stop_background_workers(); on the source, as a superuser, and start_background_workers() after the run.");
+    let hint = format!("SELECT {schema}.stop_background_workers(); -- on the source, as a superuser, and start_background_workers() after the run");
     pair.source.sql(
         "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', 't', chunk_time_interval => INTERVAL '1 day');
          INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', n FROM generate_series(1, 9) n;

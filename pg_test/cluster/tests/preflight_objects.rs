@@ -28,14 +28,14 @@ fn nothing(edition: Edition) {
          INSERT INTO h VALUES ('2024-01-01 UTC')",
     );
     // How the jobs of the target fare is no matter of the source.
-    let rows = pair.target.rows("SELECT \"check\", status FROM migrate_preflight('old') WHERE \"check\" <> 'scheduler'");
+    let rows = pair.target.rows("SELECT topic, status FROM migrate_preflight('old') WHERE topic <> 'scheduler'");
     let rows: Vec<String> = rows.iter().map(|row| format!("{} {}", row.get(0).unwrap(), row.get(1).unwrap())).collect();
     assert_eq!(
         rows,
         [
             "connection", "version", "encoding", "timescaledb", "edition", "connections", "endpoint", "jobs", "collation",
             "overloads", "roles", "extensions", "tablespaces", "foreign_keys", "event_triggers", "target", "access", "disk", "locks", "wraparound",
-            "workers", "rights", "objects", "schema",
+            "workers", "rights", "objects", "schema", "verdict",
         ]
         .map(|check| format!("{check} ok"))
     );
@@ -62,7 +62,8 @@ fn collations(edition: Edition) {
         pair.preflight("collation"),
         [
             "warning | collation pg_catalog.\"de-x-icu\" | its version on the source is no longer the one that indexes there were built \
-             with; they may have let duplicates in | REINDEX on the source, then ALTER COLLATION or ALTER DATABASE ... REFRESH VERSION."
+             with; they may have let duplicates in | REINDEX DATABASE \"preflight_collations\"; \
+             ALTER COLLATION pg_catalog.\"de-x-icu\" REFRESH VERSION; -- on the source, in this order"
                 .to_string(),
             format!(
                 "warning | collation pg_catalog.\"de-x-icu\" | sorts by icu de ({version}) on the source and by icu sv ({other}) here: \
@@ -70,7 +71,7 @@ fn collations(edition: Edition) {
             ),
         ]
     );
-    let hint = "Install its locale on this server, then SELECT pg_import_system_collations('pg_catalog');";
+    let hint = "SELECT pg_import_system_collations('pg_catalog'); -- once its locale is installed on this server";
     let missing = "collation pg_catalog.klingon";
     pair.source.sql("DROP TABLE used; CREATE TABLE speech (word text COLLATE klingon)");
     let detail = "does not exist here, and column word of table public.speech uses it";
@@ -121,7 +122,7 @@ fn passwords(edition: Edition) {
         pair.preflight("roles"),
         [
             "warning | preflight_reader | will be made without a password: only a superuser of the source may read it | \
-             Connect to the source as a superuser, or set their passwords here afterwards.",
+             Connect to the source as a superuser, or afterwards in psql: \\password \"preflight_reader\"",
             "ok | preflight_group, preflight_reader | will be made",
         ]
     );
@@ -131,7 +132,8 @@ fn passwords(edition: Edition) {
     assert_eq!((pair.source.is(password), pair.target.is(password)), (false, true));
     // Now that they are here, they might be somebody else's.
     let again = pair.preflight("roles");
-    assert!(again.len() == 2 && again[0].starts_with("warning | preflight_group | is here already, and gets"), "{again:?}");
+    assert!(again.len() == 3 && again[0].starts_with("warning | preflight_group | is here already, and gets"), "{again:?}");
+    assert!(again[2].starts_with("warning | preflight_reader | may log in, and has no password here"), "{again:?}");
     pair.target.sql("DROP OWNED BY preflight_reader, preflight_group; DROP ROLE preflight_reader, preflight_group");
 }
 
@@ -146,7 +148,7 @@ fn foreign_keys(edition: Edition) {
          INSERT INTO parent VALUES (1); INSERT INTO h VALUES ('2024-01-01 UTC', 1); ALTER TABLE child VALIDATE CONSTRAINT late",
     );
     let expected = "warning | lax on public.child | is NOT VALID on the source and will be here | \
-                    ALTER TABLE ... VALIDATE CONSTRAINT on either side, once no row violates it.";
+                    ALTER TABLE \"public\".\"child\" VALIDATE CONSTRAINT \"lax\"; -- on either side, once no row violates it";
     assert_eq!(pair.preflight("foreign_keys"), [expected]);
     pair.migrate();
     assert!(pair.messages().contains("lax on public.child: is NOT VALID"), "{}", pair.messages());
@@ -168,7 +170,7 @@ fn event_triggers(edition: Edition) {
         pair.preflight("event_triggers"),
         [
             "warning | here | fires here on ddl_command_start, also for what the run makes | \
-             ALTER EVENT TRIGGER ... DISABLE until the run has ended.",
+             ALTER EVENT TRIGGER \"here\" DISABLE; -- until the run has ended",
             "warning | there | is made here too, as one of the last objects, and then fires on ddl_command_end",
         ]
     );
@@ -192,23 +194,24 @@ fn rights(edition: Edition) {
     );
     reach_as(&pair, "preflight_few");
     let rows = pair.preflight("rights");
-    let hint = "Grant it to preflight_few or connect as another role.";
+    let hint = |statement: &str| format!("{statement}; -- on the source, or connect as another role");
+    let grant = |on: &str| hint(&format!("GRANT {on} TO preflight_few"));
     assert_eq!(
         rows[..4],
         [
-            format!("error | public.h | no SELECT | {hint}"),
-            format!("error | public.hidden | row security hides rows from this role | {hint}"),
-            format!("error | public.s | no SELECT | {hint}"),
-            format!("error | shut.t | no USAGE on schema shut | {hint}"),
+            format!("error | public.h | no SELECT | {}", grant("SELECT ON TABLE public.h")),
+            format!("error | public.hidden | row security hides rows from this role | {}", hint("ALTER ROLE preflight_few BYPASSRLS")),
+            format!("error | public.s | no SELECT | {}", grant("SELECT ON SEQUENCE public.s")),
+            format!("error | shut.t | no USAGE on schema shut | {}", grant("USAGE ON SCHEMA shut")),
         ]
     );
     // Its chunks, then the large object.
     assert_eq!(rows.len(), 4 + 30 + 1);
-    assert!(rows[4].ends_with(&format!("_chunk | no SELECT | {hint}")), "{}", rows[4]);
+    assert!(rows[4].contains("_chunk | no SELECT | GRANT SELECT ON TABLE _timescaledb_internal."), "{}", rows[4]);
     assert_eq!(
         rows[34],
         "error | large objects | 1 of them, and preflight_few may not read pg_largeobject | \
-         Since PostgreSQL 14 a member of pg_read_all_data may; else connect to the source as a superuser."
+         GRANT pg_read_all_data TO \"preflight_few\"; -- on the source, since PostgreSQL 14; else connect to it as a superuser"
     );
     let error = pair.target.error("SELECT * FROM migrate_from('old')");
     assert_eq!(error.code().code(), "42501");
@@ -216,7 +219,7 @@ fn rights(edition: Edition) {
     let detail = error.detail().unwrap();
     assert_eq!(detail.lines().count(), 21);
     assert!(detail.ends_with("\n... and 15 more, which migrate_preflight lists"), "{detail}");
-    assert_eq!(error.hint(), Some(hint));
+    assert_eq!(error.hint(), Some(grant("SELECT ON TABLE public.h").as_str()));
 
     pair.source.sql(
         "GRANT USAGE ON SCHEMA shut TO preflight_few; GRANT SELECT ON shut.t, h TO preflight_few; GRANT SELECT ON SEQUENCE s TO preflight_few;
@@ -241,7 +244,7 @@ fn reads_all_data(edition: Edition) {
     reach_as(&pair, "preflight_all_data");
     assert_eq!(
         pair.preflight("rights"),
-        ["error | public.hidden | row security hides rows from this role | Grant it to preflight_all_data or connect as another role."]
+        ["error | public.hidden | row security hides rows from this role | ALTER ROLE preflight_all_data BYPASSRLS; -- on the source, or connect as another role"]
     );
     pair.target.refuses("SELECT * FROM migrate_from('old')", &["public.hidden", "row security"]);
     pair.source.sql("ALTER ROLE preflight_all_data BYPASSRLS");
@@ -294,14 +297,16 @@ fn hashes(edition: Edition) {
          CREATE TABLE h (t timestamptz NOT NULL, m mood, d text); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
          SELECT add_dimension('h', by_hash('m', 4)); SELECT add_dimension('h', by_hash('d', 4))",
     );
-    let refused = |subject: &str, type_name: &str| {
-        format!(
-            "error | {subject} | is partitioned by the hash of m, which for type {type_name} is another on every server | \
-             Partition it by something else on the source, for instance by the value's text."
-        )
+    let refused = |subject: &str, type_name: &str, hint: &str| {
+        format!("error | {subject} | is partitioned by the hash of m, which for type {type_name} is another on every server | {hint}")
     };
-    let expected = [refused("partitioned table public.parted", "public.moods"), refused("hypertable public.h", "public.mood")];
+    let hint = "Partition it by something else on the source, for instance by the value's text.";
+    let parted = refused("partitioned table public.parted", "public.moods", hint);
+    // A hint is given once.
+    let expected = [parted, refused("hypertable public.h", "public.mood", "as above")];
     assert_eq!(pair.preflight("objects"), expected);
+    let verdict = pair.preflight("verdict");
+    assert!(verdict.len() == 1 && verdict[0].starts_with("error | a run | is refused: 2 errors, "), "{verdict:?}");
     assert_eq!(pair.target.error("SELECT * FROM migrate_from('old')").code().code(), "0A000");
 }
 

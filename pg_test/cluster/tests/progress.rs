@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub const TESTS: &[Test] = &[
     Test::both("preflight and plan change nothing", preflight_and_plan),
     Test::apache("notices while the caller waits", notices),
+    Test::apache("a search_path that arrives and hides the functions is named at the end", hidden_functions),
     Test::apache("wait => false", without_waiting),
     Test::apache("as a job", as_a_job),
     Test::community("as a job of the scheduler", as_a_job_of_the_scheduler),
@@ -49,7 +50,19 @@ fn notices(edition: Edition) {
     let notices: Vec<_> = heard.iter().filter(|line| line.starts_with("NOTICE")).collect();
     assert!(notices.len() >= 3, "{heard:#?}");
     assert!(notices.iter().any(|line| line.contains("/s")), "a rate: {heard:#?}");
+    assert!(notices.iter().any(|line| line.contains(": 1 table, 1 hypertable, 14 chunks, ")), "{heard:#?}");
     assert!(notices.iter().any(|line| line.to_lowercase().contains("eta") || line.contains("left")), "{heard:#?}");
+}
+
+fn hidden_functions(edition: Edition) {
+    let pair = Pair::plain("hidden_functions", edition);
+    pair.source.sql("CREATE SCHEMA app; ALTER DATABASE hidden_functions SET search_path = app, \"$user\"");
+    let (mut client, heard) = pair.target.connect_listening();
+    client.simple_query("SELECT * FROM migrate_from('old')").unwrap();
+    let heard = heard.lock().unwrap().join("\n");
+    assert!(heard.contains("does not have schema \"public\", where this extension's functions are: write \"public\".migrate_verify"), "{heard}");
+    assert!(pair.target.is("SELECT every(same) IS NOT false FROM public.migrate_verify('old')"));
+    assert!(!pair.messages().contains("warning"), "{}", pair.messages());
 }
 
 fn without_waiting(edition: Edition) {

@@ -107,7 +107,7 @@ fn of_the_target(versions: Versions) {
     pair.source.sql("CREATE OR REPLACE FUNCTION at_home(int) RETURNS boolean LANGUAGE sql AS
         'SELECT NOT EXISTS (SELECT FROM pg_extension WHERE extname = ''timescale_migrate'')'");
     other.sql(publish);
-    other.refuses(fail, &["publication everything", "FOR ALL TABLES", "Drop it here"]);
+    other.refuses(fail, &["publication everything", "FOR ALL TABLES", "DROP PUBLICATION \"everything\""]);
     other.sql("DROP PUBLICATION everything");
     other.refuses(fail, &["late_n_check"]);
     other.sql("CREATE PUBLICATION everything FOR ALL TABLES");

@@ -39,7 +39,7 @@ fn target_has_objects(edition: Edition) {
          target: function app.f(integer): already exists here\n\
          target: table app.orders: already exists here\n\
          target: view app.seen: already exists here\n\
-         HINT: Drop it, or migrate into an empty database.",
+         HINT: DROP TYPE app.kind; -- or migrate into an empty database",
     );
     assert_eq!(pair.target.value("SELECT count(*) FROM app.orders"), "0");
     assert_eq!(pair.target.value("SELECT to_regclass('app.fresh') IS NULL"), "t");
@@ -56,7 +56,7 @@ fn second_run(edition: Edition) {
     slow::wait_for_the_middle(&pair);
     let busy = format!(
         "ERROR: run {run} is active in this database (SQLSTATE 55006)\n\
-         HINT: Wait for its end, or stop it with migrate_cancel."
+         HINT: SELECT * FROM migrate_wait({run}); waits for its end, SELECT migrate_cancel({run}); stops it."
     );
     pair.target.refuses_with(MIGRATE, &busy);
     pair.target.refuses_with("SELECT * FROM migrate_verify('old')", &busy);
@@ -116,7 +116,7 @@ fn newer_source(edition: Edition) {
         assert_eq!(error.message(), format!("cannot migrate: version: PostgreSQL {from}: {why}"), "{call}");
         assert_eq!(error.code().code(), "0A000");
     }
-    let check = "SELECT concat_ws('|', status, subject, detail) FROM migrate_preflight('old') WHERE \"check\" = 'version'";
+    let check = "SELECT concat_ws('|', status, subject, detail) FROM migrate_preflight('old') WHERE topic = 'version'";
     assert_eq!(pair.target.value(check), format!("error|PostgreSQL {from}|{why}"));
     assert_eq!(pair.target.value("SELECT to_regclass('t') IS NULL"), "t");
 }
@@ -200,7 +200,7 @@ fn unreadable_source(edition: Edition) {
     pair.target.refuses_with(
         MIGRATE,
         "ERROR: cannot migrate: rights: public.closed: no SELECT (SQLSTATE 42501)\n\
-         HINT: Grant it to refuse_unreadable_user or connect as another role.",
+         HINT: GRANT SELECT ON TABLE public.closed TO refuse_unreadable_user; -- on the source, or connect as another role",
     );
     assert_eq!(pair.target.value("SELECT to_regclass('open') IS NULL"), "t");
 }

@@ -41,13 +41,18 @@ fn leave_no_trace(edition: Edition) {
     // Only pg_dump reads this one.
     let mut holder = pair.source.connect();
     holder.batch_execute("BEGIN; LOCK TABLE pg_catalog.pg_init_privs").unwrap();
-    client.simple_query(&call).unwrap();
+    // It returns when the schema has been read.
+    let caller = std::thread::spawn(move || {
+        client.simple_query(&call).unwrap();
+        client
+    });
     cluster::poll("pg_dump to wait", || {
         pair.source.is("SELECT EXISTS (SELECT FROM pg_stat_activity
                         WHERE application_name LIKE 'timescale_migrate schema %' AND wait_event_type = 'Lock')")
     });
     assert!(processes().contains("dbname='secrets'"), "pg_dump was not found");
     drop(holder);
+    let mut client = caller.join().unwrap();
     slow::wait_for_the_middle(&pair);
 
     processes();

@@ -74,7 +74,7 @@ fn arrive(versions: Versions) {
     let planned = pair.target.rows("SELECT method, note FROM migrate_plan('old') WHERE phase = 'tiered'");
     assert_eq!((planned.len(), planned[0].get(0), planned[0].get(1)), (1, Some("COPY binary, INSERT"), Some("in tiered storage on the source")));
     // A newer PostgreSQL has that extension in another version, or not at all.
-    let warnings = "SELECT string_agg(subject, ', ' ORDER BY subject) FROM migrate_preflight('old') WHERE status = 'warning' AND subject <> 'postgres_fdw' AND \"check\" <> 'scheduler'";
+    let warnings = "SELECT string_agg(subject, ', ' ORDER BY subject) FROM migrate_preflight('old') WHERE status = 'warning' AND subject <> 'postgres_fdw' AND topic <> 'scheduler'";
     assert_eq!(pair.target.value(warnings), "job User-Defined Action [1000], tiered chunk public.tiered of public.reading, timescaledb_osm");
     pair.migrate_with("'{\"verify\": \"checksum\"}', jobs => 3");
     source.sql("DELETE FROM pg_depend WHERE refobjid = 1 AND deptype = 'e'; DELETE FROM pg_extension WHERE oid = 1; SELECT delete_job(1000); DROP PROCEDURE tier_more");

@@ -37,6 +37,13 @@ fn rows(edition: Edition) {
     pair.migrate();
     same(&pair, "migrate_verify('old')");
     same(&pair, "migrate_verify('old', level => 'count')");
+    // Chunks are called as on the source.
+    let mut chunks = pair.source.rows("SELECT show_chunks('h')::text ORDER BY 1").iter().map(|row| row.get(0).unwrap().to_owned()).collect::<Vec<_>>();
+    let parts = pair.target.rows("SELECT part FROM migrate_verify('old') WHERE part IS NOT NULL");
+    let mut parts: Vec<_> = parts.iter().map(|row| row.get(0).unwrap().to_owned()).collect();
+    chunks.sort();
+    parts.sort();
+    assert_eq!(chunks, parts);
     // One row per chunk and table.
     assert_eq!(pair.target.value("SELECT count(*) FROM migrate_verify('old') WHERE object = 'public.h' AND source_rows > 0"), "11");
 

@@ -19,8 +19,11 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
         for warning in database::make(database, before.as_ref(), options)? {
             messages::warn_here(run, &warning)?;
         }
+        if let Some(notice) = database::hidden_functions()? {
+            messages::notice_here(run, &format!("run {run}: {notice}"))?;
+        }
         compression::enable_late(&migration.inventory)?;
-        for warning in jobs::make(&migration.inventory, &migration.maker, options.policies)? {
+        for warning in jobs::make(run, &migration.inventory, &migration.maker, options.policies)? {
             messages::warn_here(run, &warning)?;
         }
         for entry in migration.contents.group(Group::Last) {

@@ -4,6 +4,7 @@ use super::copy;
 use crate::core::checksum;
 use crate::core::name::Name;
 use crate::core::plan::{SnapshotId, Verify};
+use crate::core::progress;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, spi};
@@ -38,7 +39,8 @@ const SHOWN: usize = 100;
 pub fn judge(run: i64) -> Result<()> {
     let mut different: Vec<String> = transaction(|| {
         spi::json_rows(
-            "SELECT to_json(pg_catalog.format('%s: %s rows on the source, %s here%s', concat_ws(' of ', part, object), coalesce(source_rows::text, 'no table, so no'),
+            "SELECT to_json(pg_catalog.format('%s: %s on the source, %s here%s', concat_ws(' of ', part, object),
+                    CASE source_rows WHEN 1 THEN '1 row' ELSE coalesce(source_rows::text, 'no table, so no') || ' rows' END,
                     coalesce(target_rows::text, 'no table'),
                     CASE WHEN source_checksum IS DISTINCT FROM target_checksum THEN ', checksums differ' ELSE '' END))::text
              FROM timescale_migrate.verification_log WHERE run = $1 AND NOT same ORDER BY object, part",
@@ -56,9 +58,12 @@ pub fn judge(run: i64) -> Result<()> {
     for line in &different {
         messages::warn(run, &format!("not the same: {line}"))?;
     }
-    Err(Error::new(SqlState::DATA_CORRUPTED, format!("source and target differ in {count} places"))
-        .detail(different.join("\n"))
-        .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
+    Err(Error::new(
+        SqlState::DATA_CORRUPTED,
+        format!("source and target differ in {}", progress::counted(count, "place")),
+    )
+    .detail(different.join("\n"))
+    .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
 }
 
 /// What the source answers to a query that was sent, the number of rows and their checksum; none
@@ -138,7 +143,8 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
     // A relation that is missing is the same as one without rows only if the source's is empty
     // and a chunk: an empty chunk is an artefact, a table is an object.
     let target = work.targets.first().filter(|_| work.targets.len() == 1);
-    let part = target.or(work.source.as_ref()).map(Name::shown).filter(|part| *part != claim.object);
+    // A chunk is called as on the source, here as in the plan and the tasks.
+    let part = work.source.as_ref().or(target).map(Name::shown).filter(|part| *part != claim.object);
     let same = match (&theirs, &own) {
         (Some(a), Some(b)) => a.0 == b.0 && (!asked || a.1 == b.1),
         (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),

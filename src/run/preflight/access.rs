@@ -2,6 +2,7 @@
 
 use super::{Report, Status};
 use crate::catalog::{Catalog, Local};
+use crate::core::name::literal;
 use crate::core::options::{Connections, Options};
 use crate::error::Result;
 
@@ -12,13 +13,12 @@ pub(super) fn access(report: &mut Report, options: &Options) -> Result<()> {
         return Ok(());
     }
     for (role, count) in Local.ask::<(String, i64)>(include_str!("../../../sql/preflight/sessions.sql"))? {
-        report.add(
-            "access",
-            Status::Warning,
-            role,
-            format!("is connected to this database ({count}), and stays so while only superusers may log in"),
-            "End them with pg_terminate_backend() before the run begins.",
+        let detail = format!("is connected to this database ({count}), and stays so while only superusers may log in");
+        let hint = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = {};",
+            literal(&role)
         );
+        report.add("access", Status::Warning, role, detail, hint);
     }
     let detail = "takes no log-ins but those of superusers until the run is done or removed";
     report.settle("access", "this database", detail);

@@ -3,6 +3,7 @@
 use super::{Report, Status};
 use crate::catalog::{self, Catalog, Local};
 use crate::core::inventory::{Collation, Server};
+use crate::core::name::quoted;
 use crate::error::Result;
 use crate::libpq::Connection;
 use serde::Deserialize;
@@ -40,12 +41,17 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
             Some(_) => format!("collation {}", used.name),
         };
         if used.recorded.is_some() && used.actual.is_some() && used.recorded != used.actual {
+            let (reindex, database) = ("REINDEX DATABASE", quoted(&server.database));
+            let refresh = match &used.user {
+                None => format!("ALTER DATABASE {database} REFRESH COLLATION VERSION"),
+                Some(_) => format!("ALTER COLLATION {} REFRESH VERSION", used.name),
+            };
             report.add(
                 "collation",
                 Status::Warning,
                 subject.clone(),
                 "its version on the source is no longer the one that indexes there were built with; they may have let duplicates in",
-                "REINDEX on the source, then ALTER COLLATION or ALTER DATABASE ... REFRESH VERSION.",
+                format!("{reindex} {database}; {refresh}; -- on the source, in this order"),
             );
         }
         // Those of the user's own schemas are made here.
@@ -56,7 +62,7 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
                 Status::Error,
                 subject,
                 format!("does not exist here, and {} uses it", used.user.as_deref().unwrap_or("the database")),
-                "Install its locale on this server, then SELECT pg_import_system_collations('pg_catalog');",
+                "SELECT pg_import_system_collations('pg_catalog'); -- once its locale is installed on this server",
             );
             continue;
         };

@@ -19,7 +19,7 @@ pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb
             name,
             format!("on {relation} {when}; chunks that it changes during the run are read under a later snapshot"),
             format!(
-                "SELECT {schema}.stop_background_workers(); on the source, as a superuser, and start_background_workers() after the run."
+                "SELECT {schema}.stop_background_workers(); -- on the source, as a superuser, and start_background_workers() after the run"
             ),
         );
     }

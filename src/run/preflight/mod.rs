@@ -12,10 +12,13 @@ mod servers;
 use crate::catalog::{self, Local};
 use crate::core::archive::{Contents, Why};
 use crate::core::inventory::Server;
+use crate::core::name::quoted;
 use crate::core::options::Options;
+use crate::core::progress::counted;
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{Connection, Params};
+use crate::run::state;
 use crate::target::database;
 
 /// Of a refusal's detail.
@@ -40,7 +43,7 @@ impl Status {
 
 #[derive(Clone, Debug)]
 pub struct Check {
-    pub check: &'static str,
+    pub topic: &'static str,
     pub status: Status,
     pub subject: String,
     pub detail: String,
@@ -54,18 +57,18 @@ pub struct Report(pub Vec<Check>);
 impl Report {
     fn add(
         &mut self,
-        check: &'static str,
+        topic: &'static str,
         status: Status,
         subject: impl Into<String>,
         detail: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.0.push(Check { check, status, subject: subject.into(), detail: detail.into(), hint: hint.into() });
+        self.0.push(Check { topic, status, subject: subject.into(), detail: detail.into(), hint: hint.into() });
     }
 
-    fn settle(&mut self, check: &'static str, subject: impl Into<String>, detail: impl Into<String>) {
-        if !self.0.iter().any(|c| c.check == check) {
-            self.add(check, Status::Ok, subject, detail, "");
+    fn settle(&mut self, topic: &'static str, subject: impl Into<String>, detail: impl Into<String>) {
+        if !self.0.iter().any(|c| c.topic == topic) {
+            self.add(topic, Status::Ok, subject, detail, "");
         }
     }
 
@@ -74,13 +77,13 @@ impl Report {
         self.left("objects", &scope.left);
     }
 
-    fn left(&mut self, check: &'static str, left: &[Left]) {
+    fn left(&mut self, topic: &'static str, left: &[Left]) {
         for left in left {
             let status = if left.refused { Status::Error } else { Status::Warning };
             if self.0.iter().any(|c| c.subject == left.subject && c.detail == left.detail) {
                 continue;
             }
-            self.add(check, status, left.subject.clone(), left.detail.clone(), left.hint.clone());
+            self.add(topic, status, left.subject.clone(), left.detail.clone(), left.hint.clone());
         }
     }
 
@@ -92,11 +95,40 @@ impl Report {
         self.0.iter().any(|c| c.status == Status::Error)
     }
 
+    /// What comes of all checks, as the last row; `partly` if errors kept some from being made.
+    pub fn conclude(&mut self, partly: bool) {
+        let count = |status| self.0.iter().filter(|c| c.status == status).count();
+        let (errors, warnings) = (count(Status::Error), count(Status::Warning));
+        let found = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+        let (status, answer) = if errors > 0 { (Status::Error, "is refused") } else { (Status::Ok, "may begin") };
+        let hint = if partly {
+            "Some checks could not be made because of the errors: correct these and call it again."
+        } else {
+            ""
+        };
+        self.add("verdict", status, "a run", format!("{answer}: {found}"), hint);
+    }
+
+    /// The rows for people: a hint that was just given is not given again.
+    pub fn rows(self) -> impl Iterator<Item = (&'static str, Status, String, String, Option<String>)> {
+        let mut last = ("", String::new());
+        self.0.into_iter().map(move |c| {
+            let key = (c.topic, c.hint);
+            let hint = match () {
+                _ if key.1.is_empty() => None,
+                _ if key == last => Some("as above".to_string()),
+                _ => Some(key.1.clone()),
+            };
+            last = key;
+            (c.topic, c.status, c.subject, c.detail, hint)
+        })
+    }
+
     /// The errors found, as the one error that refuses the run; all of them are listed.
     pub fn refuse(&self) -> Result<()> {
         let errors: Vec<&Check> = self.0.iter().filter(|c| c.status == Status::Error).collect();
         let Some(first) = errors.first() else { return Ok(()) };
-        let code = match first.check {
+        let code = match first.topic {
             "target" => SqlState::DUPLICATE_OBJECT,
             "overloads" => SqlState::DUPLICATE_FUNCTION,
             "rights" => SqlState::INSUFFICIENT_PRIVILEGE,
@@ -108,7 +140,7 @@ impl Report {
             "wraparound" => SqlState::NOT_IN_PREREQUISITE_STATE,
             _ => SqlState::FEATURE_NOT_SUPPORTED,
         };
-        let line = |c: &&Check| format!("{}: {}: {}", c.check, c.subject, c.detail);
+        let line = |c: &&Check| format!("{}: {}: {}", c.topic, c.subject, c.detail);
         let message = match errors.len() {
             1 => format!("cannot migrate: {}", line(first)),
             n => format!("cannot migrate: {n} checks failed, the first is {}", line(first)),
@@ -133,31 +165,40 @@ pub fn versions(source: &Server) -> Result<Report> {
 }
 
 /// The report on a source that does not answer.
-pub fn unreachable(params: &Params, error: Error) -> Report {
-    let mut report = Report::default();
+pub fn unreachable(report: &mut Report, params: &Params, error: Error) {
     let detail = error.detail.unwrap_or(error.message);
     let subject = ["host", "hostaddr", "service"].iter().find_map(|name| params.get(name)).unwrap_or("local socket");
     report.add("connection", Status::Error, subject, detail, error.hint.unwrap_or_default());
-    report
+}
+
+/// The row for a run that is at work here: what it makes is in nobody's way but a second run's.
+pub fn beside(report: &mut Report, run: i64) {
+    let detail = "is at work in this database, which has one run at a time";
+    report.add("target", Status::Error, format!("run {run}"), detail, state::beside(run));
 }
 
 /// What has to be right before the source's catalog is read, and what may get in the way of that.
 /// The connection is in no transaction.
-pub fn check_servers(source: &mut Connection, params: &Params, server: &Server, options: &Options) -> Result<Report> {
-    let mut report = Report::default();
+pub fn check_servers(
+    report: &mut Report,
+    source: &mut Connection,
+    params: &Params,
+    server: &Server,
+    options: &Options,
+) -> Result<()> {
     let target = catalog::server(&mut Local)?;
-    servers::servers(&mut report, server, &target);
-    servers::timescaledb(&mut report, server, &target);
-    endpoint::connections(&mut report, source, options)?;
-    endpoint::endpoint(&mut report, source, params, options)?;
+    servers::servers(report, server, &target);
+    servers::timescaledb(report, server, &target);
+    endpoint::connections(report, source, options)?;
+    endpoint::endpoint(report, source, params, options)?;
     if let Some(timescaledb) = server.timescaledb.as_ref().filter(|t| t.numbers() >= servers::OLDEST_TIMESCALEDB) {
-        jobs::policies(&mut report, source, timescaledb)?;
+        jobs::policies(report, source, timescaledb)?;
     }
     // In the other edition none can run.
     if target.community() {
-        jobs::failed(&mut report)?;
+        jobs::failed(report)?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// The row for a table that could not be read because somebody else has locked it.
@@ -198,7 +239,10 @@ pub fn check(
                 "{} of them, and {} may not read pg_largeobject",
                 database.large_objects.count, inventory.server.user
             ),
-            "Since PostgreSQL 14 a member of pg_read_all_data may; else connect to the source as a superuser.",
+            format!(
+                "GRANT pg_read_all_data TO {}; -- on the source, since PostgreSQL 14; else connect to it as a superuser",
+                quoted(&inventory.server.user)
+            ),
         );
     }
     objects::tablespaces(report, &database, options)?;

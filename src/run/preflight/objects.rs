@@ -3,6 +3,7 @@
 use super::{Report, Status};
 use crate::catalog::{self, Catalog, Local};
 use crate::core::inventory::{Inventory, OSM, PG_CONSTRAINT, Server};
+use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options, Policies, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
@@ -29,18 +30,32 @@ struct Object {
     table_oid: Option<u32>,
 }
 
+impl Object {
+    /// The statement that drops it, as a hint.
+    fn drop(&self) -> String {
+        let kind = match self.type_name.as_str() {
+            "composite type" => "TYPE".to_string(),
+            "statistics object" => "STATISTICS".to_string(),
+            "foreign-data wrapper" => "FOREIGN DATA WRAPPER".to_string(),
+            "large object" => {
+                return format!("SELECT lo_unlink({}); -- or migrate into an empty database", self.identity);
+            }
+            // Its statement has other words than its name.
+            "transform" => return "Drop it, or migrate into an empty database.".to_string(),
+            other => other.to_uppercase(),
+        };
+        format!("DROP {kind} {}; -- or migrate into an empty database", self.identity)
+    }
+}
+
 pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
     if server.superuser {
         return Ok(());
     }
-    for (subject, detail) in source.ask::<(String, String)>(include_str!("../../../sql/preflight/unreadable.sql"))? {
-        report.add(
-            "rights",
-            Status::Error,
-            subject,
-            detail,
-            format!("Grant it to {} or connect as another role.", server.user),
-        );
+    let text = include_str!("../../../sql/preflight/unreadable.sql");
+    for (subject, detail, statement) in source.ask::<(String, String, String)>(text)? {
+        let hint = format!("{statement}; -- on the source, or connect as another role");
+        report.add("rights", Status::Error, subject, detail, hint);
     }
     Ok(())
 }
@@ -87,13 +102,9 @@ pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Serv
 pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<()> {
     for (found, place) in [(catalog::overloads(source)?, "on the source"), (catalog::overloads(&mut Local)?, "here")] {
         for function in found {
-            report.add(
-                "overloads",
-                Status::Error,
-                function,
-                format!("has the name of an extension's function {place}, which a run calls as a superuser"),
-                "Drop or rename it.",
-            );
+            let hint = format!("DROP ROUTINE {function}; -- {place}, or rename it");
+            let detail = format!("has the name of an extension's function {place}, which a run calls as a superuser");
+            report.add("overloads", Status::Error, function, detail, hint);
         }
     }
     report.settle("overloads", "no function", "could be called in place of an extension's");
@@ -108,40 +119,36 @@ pub(super) fn needed_roles(
 ) -> Result<()> {
     let server = &inventory.server;
     let mut missing = roles::needed(source, &inventory.jobs, options)?;
+    let there = roles::passwords(source, server.superuser)?;
+    let there = server.superuser.then_some(&there);
+    let here = roles::passwords_here()?;
     for role in &missing {
-        for notice in role.notices(options) {
+        let password = role.logs_in.then(|| roles::password(&role.name, there, &here)).flatten();
+        for notice in role.notices(options).into_iter().chain(password) {
             report.add("roles", Status::Warning, role.name.clone(), notice.detail, notice.hint);
         }
     }
     missing.retain(|role| !role.here);
-    let unknown = missing.iter().filter(|role| role.login && !server.superuser);
+    let unknown = missing.iter().filter(|role| role.login() && !server.superuser);
     let unknown: Vec<&str> = unknown.map(|role| role.name.as_str()).collect();
     if options.roles != Roles::None && !unknown.is_empty() {
+        let commands: Vec<String> = unknown.iter().map(|role| format!("\\password {}", quoted(role))).collect();
         report.add(
             "roles",
             Status::Warning,
             unknown.join(", "),
             "will be made without a password: only a superuser of the source may read it",
-            "Connect to the source as a superuser, or set their passwords here afterwards.",
+            format!("Connect to the source as a superuser, or afterwards in psql: {}", commands.join(" ")),
         );
     }
-    let missing: Vec<String> = missing.into_iter().map(|role| role.name).collect();
-    match options.roles {
-        Roles::Used | Roles::Merge if !missing.is_empty() => {
-            report.add("roles", Status::Ok, missing.join(", "), "will be made", "")
+    if options.roles == Roles::None {
+        for role in missing {
+            let hint = format!("{}; -- or the option \"roles\": \"used\"", role.create(None));
+            report.add("roles", Status::Error, role.name, "does not exist here", hint);
         }
-        Roles::None => {
-            for role in missing {
-                report.add(
-                    "roles",
-                    Status::Error,
-                    role,
-                    "does not exist here",
-                    "Create it, or set the option \"roles\": \"used\".",
-                );
-            }
-        }
-        Roles::Used | Roles::Merge => {}
+    } else if !missing.is_empty() {
+        let names: Vec<String> = missing.into_iter().map(|role| role.name).collect();
+        report.add("roles", Status::Ok, names.join(", "), "will be made", "");
     }
     report.settle("roles", "all roles", "exist here or are not needed");
     Ok(())
@@ -158,28 +165,25 @@ pub(super) fn change_hands(
         return Ok(());
     }
     for (function, owner) in source.ask::<(String, String)>(include_str!("../../../sql/preflight/definers.sql"))? {
-        report.add(
-            "owners",
-            Status::Warning,
-            function,
-            format!(
-                "is SECURITY DEFINER and {owner}'s: here it runs with the caller's rights, for whoever may execute it"
-            ),
-            "ALTER FUNCTION ... OWNER TO ..., or REVOKE EXECUTE from PUBLIC.",
+        let detail = format!(
+            "is SECURITY DEFINER and {owner}'s: here it runs with the caller's rights, for whoever may execute it"
         );
+        let hint = format!(
+            "ALTER ROUTINE {function} OWNER TO {}; -- after the run, or REVOKE EXECUTE on it FROM PUBLIC",
+            quoted(&owner)
+        );
+        report.add("owners", Status::Warning, function, detail, hint);
     }
     let copied = options.policies == Policies::Copy;
     for job in inventory.jobs.iter().filter(|job| copied && job["scheduled"] == true && jobs::changes_hands(job)) {
-        report.add(
-            "owners",
-            Status::Warning,
-            format!("job {}", job["application_name"].as_str().unwrap_or_default()),
-            format!(
-                "is {}'s: here it would run with the caller's rights, and arrives paused",
-                job["owner"].as_str().unwrap_or_default()
-            ),
-            "SELECT alter_job(..., scheduled => true); lets it run.",
+        let name = job["application_name"].as_str().unwrap_or_default();
+        let owner = job["owner"].as_str().unwrap_or_default();
+        let detail = format!("is {owner}'s: here it would run with the caller's rights, and arrives paused");
+        let hint = format!(
+            "SELECT alter_job(id, scheduled => true, timezone => timezone) FROM _timescaledb_config.bgw_job WHERE application_name = {}; -- after the run",
+            literal(name)
         );
+        report.add("owners", Status::Warning, format!("job {name}"), detail, hint);
     }
     report.settle("owners", "the caller", "owns all, and runs nothing for others by it");
     Ok(())
@@ -255,20 +259,20 @@ pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory
              AND EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = r.id)",
         &[],
     )?;
-    let hint = unfinished.map_or("Drop it, or migrate into an empty database.".to_string(), |run| {
-        format!("Run {run} was not finished: migrate_resume({run}) goes on with it, migrate_cleanup({run}) removes what it made.")
+    let unfinished = unfinished.map(|run| {
+        format!("Run {run} was not finished: SELECT * FROM migrate_resume({run}); goes on with it, SELECT migrate_cleanup({run}); removes what it made.")
     });
     let excluded: HashSet<u32> = inventory.excluded.iter().map(|e| e.oid).collect();
     for object in source.ask::<Object>(text)? {
         let left_out = excluded.contains(&object.oid) || object.table_oid.is_some_and(|t| excluded.contains(&t));
         // A schema may be here already.
-        if !left_out && object.kind != "schema" && here.contains(&(object.kind, object.identity.clone())) {
+        if !left_out && object.kind != "schema" && here.contains(&(object.kind.clone(), object.identity.clone())) {
             report.add(
                 "target",
                 Status::Error,
                 format!("{} {}", object.type_name, object.identity),
                 "already exists here",
-                hint.clone(),
+                unfinished.clone().unwrap_or_else(|| object.drop()),
             );
         }
     }
@@ -280,7 +284,7 @@ pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory
                 Status::Error,
                 format!("publication {publication}"),
                 "is FOR ALL TABLES, and a table in a publication cannot become a hypertable",
-                "Drop it here and make it again after the migration.",
+                format!("DROP PUBLICATION {}; -- and make it again after the migration", quoted(&publication)),
             );
         }
     }
@@ -297,7 +301,11 @@ pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
             Status::Warning,
             format!("{} on {}", key.name, key.table.shown()),
             "is NOT VALID on the source and will be here",
-            "ALTER TABLE ... VALIDATE CONSTRAINT on either side, once no row violates it.",
+            format!(
+                "ALTER TABLE {} VALIDATE CONSTRAINT {}; -- on either side, once no row violates it",
+                key.table,
+                quoted(&key.name)
+            ),
         );
     }
     report.settle("foreign_keys", "all foreign keys", "are validated on the source");
@@ -306,13 +314,9 @@ pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
 pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Result<()> {
     let text = include_str!("../../../sql/preflight/event_triggers.sql");
     for (name, event) in Local.ask::<(String, String)>(text)? {
-        report.add(
-            "event_triggers",
-            Status::Warning,
-            name,
-            format!("fires here on {event}, also for what the run makes"),
-            "ALTER EVENT TRIGGER ... DISABLE until the run has ended.",
-        );
+        let hint = format!("ALTER EVENT TRIGGER {} DISABLE; -- until the run has ended", quoted(&name));
+        let detail = format!("fires here on {event}, also for what the run makes");
+        report.add("event_triggers", Status::Warning, name, detail, hint);
     }
     for (name, event) in source.ask::<(String, String)>(text)? {
         report.add(

@@ -70,7 +70,7 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
 /// On the source pg_dump locks all tables that are no chunks at once, and all else is locked one by
 /// one. Here no more than one hypertable at once is locked, for its statistics.
 pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server, options: &Options) {
-    let (tables, chunks) = (inventory.tables().count() as i64, inventory.chunks.len());
+    let tables = inventory.tables().count() as i64;
     let (there, here) = (inventory.server.lock_capacity(), target.lock_capacity());
     if tables > there {
         report.add(
@@ -78,7 +78,11 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
             Status::Error,
             format!("{tables} tables"),
             format!("the source's lock table holds {there} locks"),
-            "Raise max_locks_per_transaction on the source.",
+            format!(
+                "ALTER SYSTEM SET max_locks_per_transaction = {}; -- on the source, and restart it",
+                // Others need some as well.
+                tables * 5 / 4 / inventory.server.lock_holders().max(1) + 1
+            ),
         );
     }
     for root in &inventory.hypertables {
@@ -92,13 +96,13 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
                     "its {chunks} chunks are analyzed one by one, but not together, because they would take more than half \
                      of the {here} locks that max_locks_per_transaction makes room for"
                 ),
-                "Raise max_locks_per_transaction on this server, or ANALYZE it afterwards.",
+                format!("ANALYZE {}; -- after the run; or raise max_locks_per_transaction on this server", root.known_as()),
             );
         }
     }
     report.settle(
         "locks",
-        format!("{tables} tables, {chunks} chunks"),
+        inventory.summed_up(),
         format!("the source's lock table holds {there} locks, this server's {here}"),
     );
 }
@@ -122,7 +126,7 @@ pub(super) fn wraparound(report: &mut Report, source: &mut Connection) -> Result
                     "its oldest {kind} is {age} behind the newest, and the server stops before that is {}",
                     1i64 << 31
                 ),
-                "VACUUM (FREEZE) it first: under the run's snapshot it cannot be done.",
+                "VACUUM (FREEZE); -- in that database, before the run: under its snapshot it cannot be done",
             );
         }
     }

@@ -2,7 +2,9 @@
 
 use super::{Report, Status};
 use crate::core::inventory::Server;
+use crate::core::name::quoted;
 use crate::core::options::Options;
+use crate::core::progress::counted;
 use crate::error::Result;
 use crate::pg::spi;
 
@@ -36,7 +38,10 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
             Status::Error,
             target.encoding.clone(),
             "this database must have the encoding UTF8",
-            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+            format!(
+                "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0;",
+                quoted(&format!("{} utf8", target.database))
+            ),
         );
     }
     if source.encoding == "SQL_ASCII" {
@@ -85,7 +90,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             Status::Error,
             "timescaledb.restoring",
             "is on in the source, so an earlier restore there was not finished",
-            "Run timescaledb_post_restore() on the source.",
+            format!("SELECT {}.timescaledb_post_restore(); -- on the source", quoted(&from.schema)),
         );
     }
     if from.numbers() < OLDEST_TIMESCALEDB {
@@ -103,16 +108,22 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             Status::Error,
             from.version.clone(),
             "this database has no TimescaleDB",
-            "CREATE EXTENSION timescaledb;",
+            match from.schema.as_str() {
+                "public" => "CREATE EXTENSION timescaledb;".to_string(),
+                schema => format!("CREATE EXTENSION timescaledb SCHEMA {};", quoted(schema)),
+            },
         ),
         Some(to) => {
-            if from.numbers() > to.numbers() {
+            let (a, b, c) = from.numbers();
+            if (a, b, c) > to.numbers() {
                 report.add(
                     "timescaledb",
-                    Status::Warning,
+                    Status::Error,
                     from.version.clone(),
-                    format!("the source's is newer than the one here ({}), which may not know all of it", to.version),
-                    "ALTER EXTENSION timescaledb UPDATE;",
+                    format!("the source's version is newer than the one here ({}), which may not know all of it", to.version),
+                    format!(
+                        "ALTER EXTENSION timescaledb UPDATE; -- here, in a new session, once version {a}.{b}.{c} or a newer one is installed",
+                    ),
                 );
             }
             if to.numbers() < (2, 19, 0) {
@@ -133,7 +144,10 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
                         "TimescaleDB's functions are in schema {} on the source; definitions that use them name it",
                         from.schema
                     ),
-                    format!("DROP EXTENSION timescaledb; CREATE EXTENSION timescaledb SCHEMA {};", from.schema),
+                    format!(
+                        "DROP EXTENSION timescaledb; CREATE EXTENSION timescaledb SCHEMA {};",
+                        quoted(&from.schema)
+                    ),
                 );
             }
             if to.restoring {
@@ -142,7 +156,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
                     Status::Error,
                     "timescaledb.restoring",
                     "is on in this database",
-                    "Run timescaledb_post_restore().",
+                    format!("SELECT {}.timescaledb_post_restore();", quoted(&to.schema)),
                 );
             }
         }
@@ -165,23 +179,31 @@ pub(super) fn workers(report: &mut Report, target: &Server, options: &Options) -
     .unwrap_or(0);
     let free = i64::from(target.max_worker_processes) - taken;
     let wanted = i64::from(options.jobs) + 1;
+    let raise = |more: i64| {
+        let enough = i64::from(target.max_worker_processes) + more;
+        format!("ALTER SYSTEM SET max_worker_processes = {enough}; -- and restart this server")
+    };
     if free < 2 {
         report.add(
             "workers",
             Status::Error,
             format!("max_worker_processes = {}", target.max_worker_processes),
-            format!("{free} free slots, at least 2 are needed"),
-            "Raise max_worker_processes, which needs a restart of the server.",
+            format!("{} free, at least 2 are needed", counted(free.max(0) as usize, "slot")),
+            raise(wanted - free),
         );
     } else if free < wanted {
         report.add(
             "workers",
             Status::Warning,
             format!("max_worker_processes = {}", target.max_worker_processes),
-            format!("{free} free slots for a coordinator and {} workers", options.jobs),
-            "Raise max_worker_processes for more.",
+            format!(
+                "{} free for a coordinator and {}",
+                counted(free as usize, "slot"),
+                counted(options.jobs.into(), "worker")
+            ),
+            raise(wanted - free),
         );
     }
-    report.settle("workers", format!("{} workers", options.jobs), format!("{free} free slots"));
+    report.settle("workers", counted(options.jobs.into(), "worker"), format!("{free} slots are free"));
     Ok(())
 }

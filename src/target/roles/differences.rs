@@ -1,0 +1,93 @@
+//! How a role that is here already differs from the source's of its name. It stays as it is: each
+//! difference is named, with the statement that makes up for it.
+
+use super::{Attributes, Membership, Notice};
+use crate::core::name::{literal, quoted};
+use crate::core::settings;
+use std::collections::{BTreeMap, HashMap};
+
+/// Those of the attributes that differ.
+pub(super) fn attributes(name: &str, there: &Attributes, here: &Attributes) -> Option<Notice> {
+    let all = |role: &Attributes| {
+        let until = role.valid_until.as_deref().unwrap_or("infinity");
+        role.words().into_iter().chain([format!("VALID UNTIL {}", literal(until))])
+    };
+    let (wanted, found): (Vec<String>, Vec<String>) =
+        all(there).zip(all(here)).filter(|(there, here)| there != here).unzip();
+    (!wanted.is_empty()).then(|| Notice {
+        detail: format!("has {} here, and {} on the source", found.join(" "), wanted.join(" ")),
+        hint: format!("ALTER ROLE {} WITH {};", quoted(name), wanted.join(" ")),
+    })
+}
+
+/// Settings of the role itself, in whatever database. Values are shown only of PostgreSQL's own
+/// parameters: of the others nobody knows how secret they are.
+pub(super) fn settings(name: &str, there: &[String], here: &[String]) -> Vec<Notice> {
+    let by_name = |list: &[String]| -> BTreeMap<String, String> {
+        list.iter().map(|setting| (settings::name(setting).to_string(), setting.clone())).collect()
+    };
+    let (there, here) = (by_name(there), by_name(here));
+    let role = format!("ROLE {}", quoted(name));
+    let known = |setting: &str| !setting.contains('.');
+    let mut notices = Vec::new();
+    for (setting, wanted) in there.iter().filter(|(setting, wanted)| here.get(*setting) != Some(wanted)) {
+        let place = if here.contains_key(setting) { "has another value here" } else { "is not set here" };
+        let statement = settings::statement(&role, wanted).filter(|_| known(setting));
+        let hint = statement.unwrap_or_else(|| format!("ALTER {role} SET {setting} = '...'"));
+        notices.push(Notice { detail: format!("its setting {setting} {place}"), hint: format!("{hint};") });
+    }
+    for setting in here.keys().filter(|setting| !there.contains_key(*setting)) {
+        notices.push(Notice {
+            detail: format!("has the setting {setting} here, and not on the source"),
+            hint: format!("ALTER {role} RESET {setting};"),
+        });
+    }
+    notices
+}
+
+/// Memberships here that the source does not have.
+pub(super) fn surplus(name: &str, there: &[Membership], here: &[Membership]) -> Vec<Notice> {
+    let more = here.iter().filter(|of| !there.iter().any(|other| other.role == of.role));
+    more.map(|of| Notice {
+        detail: format!("is a member of {} here, and not on the source", of.role),
+        hint: format!("REVOKE {} FROM {};", quoted(&of.role), quoted(name)),
+    })
+    .collect()
+}
+
+/// What is known of the passwords of a role that may log in on both sides. `there` is none where they
+/// cannot be read.
+pub fn password(name: &str, there: Option<&HashMap<String, String>>, here: &HashMap<String, String>) -> Option<Notice> {
+    let (wanted, found) = (there.map(|all| all.get(name)), here.get(name));
+    let detail = match (wanted, found) {
+        (Some(None), _) => return None,
+        (_, None) => "may log in, and has no password here",
+        (Some(wanted), found) if wanted == found => return None,
+        (Some(_), _) => {
+            "keeps the password that it has here, which may differ from the source's: the two are stored differently"
+        }
+        (None, _) => {
+            "keeps the password that it has here, which may differ from the source's: only a superuser there could compare them"
+        }
+    };
+    Some(Notice { detail: detail.into(), hint: format!("In psql: \\password {}", quoted(name)) })
+}
+
+impl Attributes {
+    /// As `CREATE ROLE` and `ALTER ROLE` take them, always as many; without `VALID UNTIL`.
+    pub(super) fn words(&self) -> Vec<String> {
+        let flags = [
+            (self.superuser, "SUPERUSER"),
+            (self.inherit, "INHERIT"),
+            (self.create_role, "CREATEROLE"),
+            (self.create_db, "CREATEDB"),
+            (self.login, "LOGIN"),
+            (self.replication, "REPLICATION"),
+            (self.bypass_rls, "BYPASSRLS"),
+        ];
+        let mut words: Vec<String> =
+            flags.iter().map(|(on, name)| format!("{}{name}", if *on { "" } else { "NO" })).collect();
+        words.push(format!("CONNECTION LIMIT {}", self.connection_limit));
+        words
+    }
+}
