@@ -222,6 +222,8 @@ pub fn finish(run: i64) -> Result<()> {
 pub fn fail(run: i64, error: &Error) -> Result<()> {
     let was_cancelled = error.code == SqlState::QUERY_CANCELED && error.side == Side::Target;
     let state = if was_cancelled { "cancelled" } else { "failed" };
+    // What may pass leaves a run that can be resumed; a source that was never reached is a wrong address.
+    let refused = !was_cancelled && (!error.is_transient() || error.code == SqlState::CANNOT_CONNECT);
     transaction(|| {
         spi::set_local("synchronous_commit", "on")?;
         let kind = spi::value::<String>("SELECT kind FROM timescale_migrate.run_log WHERE id = $1", &[run.into()])?;
@@ -230,7 +232,7 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
             fields(if was_cancelled { &cancelled } else { error });
         spi::execute(
             "UPDATE timescale_migrate.run_log
-             SET state = CASE WHEN $2 = 'failed' AND starts = 1
+             SET state = CASE WHEN $10 AND starts = 1
                                AND (phase IN ('start', 'preflight') OR (kind = 'verify' AND phase = 'snapshot'))
                                AND NOT EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = $1)
                                AND NOT EXISTS (SELECT FROM timescale_migrate.task_log t WHERE t.run = $1)
@@ -248,6 +250,7 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
                 context.into(),
                 object.into(),
                 side.into(),
+                refused.into(),
             ],
         )
         .map(drop)
