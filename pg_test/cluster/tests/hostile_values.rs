@@ -59,9 +59,9 @@ fn compressed(edition: Edition) {
         let ended = pair.target.try_value(r#"SELECT * FROM migrate_from('old', '{"retries": 0}')"#);
         let got = ended.map_or_else(|error| describe(&error), |_| "it went through".into());
         assert!(got.contains(code) && got.contains(message), "{to}: {got}");
-        let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
         pair.wait_for_silence();
-        pair.target.sql(&format!("SELECT migrate_cleanup({run})"));
+        // What ends in the preflight has made nothing.
+        pair.target.sql("SELECT migrate_cleanup(max(id)) FROM timescale_migrate.run HAVING count(*) > 0");
     }
     witness.simple_query("SELECT 1").unwrap();
     pair.target.sql(&format!("ALTER SERVER old OPTIONS (SET port '{}')", pair.source.cluster.port));
