@@ -67,8 +67,11 @@ fn after_the_checks(edition: Edition) {
         )
     });
     holder.batch_execute("CREATE TABLE _timescaledb_internal.late (n int); COMMIT").unwrap();
-    pair.wait_for_state(&run, "failed");
-    let error = pair.target.value("SELECT concat_ws('|', sqlstate, error, hint) FROM timescale_migrate.run");
+    // No view shows it, as it has made nothing.
+    poll("the run to be refused", || {
+        pair.target.is(&format!("SELECT state = 'refused' FROM timescale_migrate.run_log WHERE id = {run}"))
+    });
+    let error = pair.target.value("SELECT concat_ws('|', sqlstate, error, hint) FROM timescale_migrate.run_log");
     assert!(error.starts_with("0A000|cannot migrate: objects: object in an internal schema"), "{error}");
     assert!(error.contains("_timescaledb_internal.late"), "{error}");
     assert!(pair.target.is("SELECT to_regclass('public.t') IS NULL"));
