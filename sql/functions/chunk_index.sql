@@ -97,7 +97,7 @@ DECLARE
 BEGIN
     SELECT i.relname, x.indisreplident, coalesce((
                -- A chunk may be clustered on another one.
-               SELECT t.work #>> '{into,chunk,own,cluster}' FROM timescale_migrate.task_log t WHERE t.relation = chunk AND t.phase = 'copy' LIMIT 1
+               SELECT t.own ->> 'cluster' FROM timescale_migrate.task_log t WHERE t.relation = chunk AND t.phase = 'copy' LIMIT 1
            ) = i.relname, x.indisclustered) AS indisclustered
     INTO STRICT root
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid

@@ -85,6 +85,13 @@ CREATE TABLE timescale_migrate.task_log (
     object text NOT NULL,
     method text NOT NULL,
     work jsonb NOT NULL,
+    source oid,
+    snapshot integer,
+    destination text CHECK (destination IN ('table', 'chunk', 'routed')),
+    recipe text CHECK (recipe IN ('rows', 'frozen', 'queried', 'compressed', 'recompressed', 'recompressed_late')),
+    own jsonb,
+    tables text[],
+    copies integer[],
     estimated_rows bigint NOT NULL,
     estimated_bytes bigint NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed', 'postponed')),
@@ -103,6 +110,14 @@ CREATE TABLE timescale_migrate.task_log (
     hint text,
     context text
 );
+COMMENT ON COLUMN timescale_migrate.task_log.work IS 'the task as its worker reads it; SQL reads the columns that follow';
+COMMENT ON COLUMN timescale_migrate.task_log.source IS 'of a copy: the relation on the source, by its OID there';
+COMMENT ON COLUMN timescale_migrate.task_log.snapshot IS 'of a copy: the snapshot that it is read under, or none yet';
+COMMENT ON COLUMN timescale_migrate.task_log.destination IS 'of a copy: where its rows go';
+COMMENT ON COLUMN timescale_migrate.task_log.recipe IS 'of a copy: how its rows travel';
+COMMENT ON COLUMN timescale_migrate.task_log.own IS 'of a copy: properties of the chunk that its hypertable does not have';
+COMMENT ON COLUMN timescale_migrate.task_log.tables IS 'the tables here that it is about, as users know them, quoted as in SQL: of a copy one, of a foreign key two';
+COMMENT ON COLUMN timescale_migrate.task_log.copies IS 'the copy tasks whose results it works on';
 COMMENT ON COLUMN timescale_migrate.task_log.relation IS 'the relation here that the rows went to';
 COMMENT ON COLUMN timescale_migrate.task_log.target IS 'its name then, quoted as in SQL, for users to read; nothing is found by it';
 COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';

@@ -6,7 +6,7 @@ SELECT json_build_object(
     'done', t.state = 'done' AND t.relation IS NOT NULL,
     'postponed', t.state = 'postponed',
     'object', t.object,
-    'work', t.work - 'kind')::text
+    'work', t.work)::text
 FROM timescale_migrate.task_log t
 WHERE t.run = $1 AND t.phase IN ('copy', 'tiered')
 ORDER BY t.id

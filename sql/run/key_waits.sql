@@ -7,15 +7,9 @@ WITH side(oid) AS (
 SELECT to_json(t.object)::text
 FROM timescale_migrate.task_log t
 -- The compression of a chunk is of what was copied.
-LEFT JOIN timescale_migrate.task_log c ON c.id = (t.work ->> 'copy')::integer AND t.phase = 'compression'
+LEFT JOIN timescale_migrate.task_log c ON t.phase = 'compression' AND c.id = ANY (t.copies)
 CROSS JOIN LATERAL (
-    SELECT coalesce(c.work, t.work) -> 'into'
-) w(place)
-CROSS JOIN LATERAL (
-    SELECT coalesce(w.place -> 'table', w.place #> '{chunk,hypertable}', w.place #> '{routed,hypertable}')
-) n(name)
-CROSS JOIN LATERAL (
-    SELECT pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.name ->> 'schema', n.name ->> 'name'))
+    SELECT pg_catalog.to_regclass(coalesce(c.tables, t.tables)[1])
 ) r(relation)
 WHERE t.run = $1 AND t.state = 'failed' AND t.phase IN ('copy', 'tiered', 'compression')
   AND (r.relation IN (SELECT s.oid FROM side s)

@@ -11,7 +11,5 @@ WHERE t.run = $1 AND t.phase = 'foreign_key' AND t.state = 'done'
           UNION ALL
           SELECT a.relid FROM pg_catalog.pg_partition_ancestors(pg_catalog.to_regclass($2)) a
       ) r
-      WHERE r.oid IN (
-          pg_catalog.to_regclass(pg_catalog.format('%I.%I', t.work #>> '{table,schema}', t.work #>> '{table,name}')),
-          pg_catalog.to_regclass(pg_catalog.format('%I.%I', t.work #>> '{references,schema}', t.work #>> '{references,name}'))))
+      WHERE r.oid IN (SELECT pg_catalog.to_regclass(k) FROM pg_catalog.unnest(t.tables) k))
 ORDER BY t.id

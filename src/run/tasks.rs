@@ -8,7 +8,7 @@
 //! finished the task between its reading and its locking.
 
 use super::state::{fields, from_fields};
-use crate::core::plan::{Phase, Task, Work};
+use crate::core::plan::{Columns, Phase, Task, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::lock::Lock;
@@ -24,18 +24,14 @@ pub fn add(run: i64, tasks: &[Task]) -> Result<()> {
         #[serde(flatten)]
         task: &'a Task,
         method: String,
+        #[serde(flatten)]
+        columns: Columns<'a>,
     }
     // A statement takes its tasks as one JSON document, which is many times as large once it is read.
     for batch in tasks.chunks(100) {
-        let rows: Vec<Row> = batch.iter().map(|task| Row { task, method: task.work.method() }).collect();
-        spi::briefly(|| {
-            spi::execute(
-                "INSERT INTO timescale_migrate.task_log (run, phase, object, method, work, estimated_rows, estimated_bytes)
-                 SELECT $1, t.phase, t.object, t.method, t.work, greatest(t.rows, 0), greatest(t.bytes, 0)
-                 FROM jsonb_to_recordset($2) AS t(phase text, object text, method text, work jsonb, rows bigint, bytes bigint)",
-                &[run.into(), spi::json(&rows)?],
-            )
-        })?;
+        let rows: Vec<Row> =
+            batch.iter().map(|task| Row { task, method: task.work.method(), columns: task.work.columns() }).collect();
+        spi::briefly(|| spi::execute(include_str!("../../sql/run/add_tasks.sql"), &[run.into(), spi::json(&rows)?]))?;
     }
     Ok(())
 }

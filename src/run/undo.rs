@@ -1,6 +1,7 @@
 //! What copy tasks have brought here, taken back.
 
 use super::phases::{foreign_key, tiered};
+use crate::core::inventory::SourceRelation;
 use crate::core::plan::{Copy, Into, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, spi};
@@ -33,6 +34,21 @@ pub fn brought(copies: &[i32]) -> Result<Option<Brought>> {
     }
 }
 
+/// Gives copy tasks other relations to lock when their rows are compared.
+pub fn set_guards(copies: &[i32], guards: &[SourceRelation]) -> Result<()> {
+    let tasks = spi::json_rows::<(i32, Work)>(
+        "SELECT json_build_array(id, work)::text FROM timescale_migrate.task_log WHERE id = ANY ($1)",
+        &[copies.to_vec().into()],
+    )?;
+    for (id, work) in tasks {
+        let Work::Copy(copy) = work else { return Err(Error::internal("not a copy task")) };
+        let work = Work::Copy(Copy { guards: guards.to_vec(), ..copy });
+        let update = "UPDATE timescale_migrate.task_log SET work = $2 WHERE id = $1";
+        spi::execute(update, &[id.into(), spi::json(&work)?])?;
+    }
+    Ok(())
+}
+
 /// Takes the copies of one relation back, so that what comes next begins with nothing; in the
 /// current transaction.
 pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
@@ -51,7 +67,7 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
     }
     spi::execute(
         "DELETE FROM timescale_migrate.task_log
-         WHERE run = $1 AND phase = 'compression' AND (work ->> 'copy')::integer = ANY ($2)",
+         WHERE run = $1 AND phase = 'compression' AND copies && $2",
         &[run.into(), copies.clone().into()],
     )?;
     delete(copies)

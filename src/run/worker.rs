@@ -108,6 +108,7 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
         Work::Recompute(work) => recompute::perform(claim, work),
         Work::Recheck(work) => recheck::perform(context, claim.id, work),
         Work::Verify(work) => verify::perform(context, claim, work),
+        Work::VerifyCopied(work) => verify::perform_copied(context, claim, work),
     }
 }
 

@@ -44,6 +44,23 @@ impl Into {
         }
     }
 
+    /// As in `task_log.destination`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Into::Table(_) => "table",
+            Into::Chunk { .. } => "chunk",
+            Into::Routed { .. } => "routed",
+        }
+    }
+
+    /// What a chunk has otherwise than its hypertable.
+    pub fn own(&self) -> Option<&serde_json::Value> {
+        match self {
+            Into::Chunk { own, .. } => own.as_ref(),
+            Into::Table(_) | Into::Routed { .. } => None,
+        }
+    }
+
     /// Whether a relation that is made there replaces one that was there: of the same name, or a
     /// chunk of the same hypertable and range.
     pub fn replaces(&self, other: &Into) -> bool {
@@ -81,6 +98,18 @@ pub enum Form {
 }
 
 impl Form {
+    /// As in `task_log.recipe`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Form::Rows => "rows",
+            Form::Frozen => "frozen",
+            Form::Queried { .. } => "queried",
+            Form::Compressed(_) => "compressed",
+            Form::Recompressed { late: false, .. } => "recompressed",
+            Form::Recompressed { late: true, .. } => "recompressed_late",
+        }
+    }
+
     pub fn same_kind(&self, other: &Form) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }

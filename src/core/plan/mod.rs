@@ -42,6 +42,19 @@ pub enum Work {
     Recompute(Recompute),
     Recheck(Recheck),
     Verify(Verify),
+    VerifyCopied(VerifyCopied),
+}
+
+/// What SQL reads of a task: columns of `timescale_migrate.task_log`, which say what they mean.
+#[derive(Default, Serialize)]
+pub struct Columns<'a> {
+    source: Option<u32>,
+    snapshot: Option<SnapshotId>,
+    destination: Option<&'static str>,
+    recipe: Option<&'static str>,
+    own: Option<&'a serde_json::Value>,
+    tables: Option<Vec<String>>,
+    copies: Option<&'a [i32]>,
 }
 
 impl Work {
@@ -53,15 +66,41 @@ impl Work {
         }
     }
 
+    pub fn columns(&self) -> Columns<'_> {
+        let of = |copies| Columns { copies: Some(copies), ..Columns::default() };
+        match self {
+            Work::Copy(copy) => Columns {
+                source: Some(copy.oid),
+                snapshot: Some(copy.snapshot).filter(|id| *id != 0),
+                destination: Some(copy.into.kind()),
+                recipe: Some(copy.form.name()),
+                own: copy.into.own(),
+                tables: Some(vec![copy.into.table().to_string()]),
+                ..Columns::default()
+            },
+            Work::ForeignKey(key) => {
+                let tables = [&key.table, &key.references].map(Name::to_string);
+                Columns { tables: Some(tables.to_vec()), ..Columns::default() }
+            }
+            Work::Attach(attach) => of(std::slice::from_ref(&attach.copy)),
+            Work::Recheck(recheck) => of(&recheck.copies),
+            Work::VerifyCopied(verify) => of(&verify.copies),
+            Work::Sql(sql) if !sql.copies.is_empty() => of(&sql.copies),
+            Work::Sql(_) | Work::Recompute(_) | Work::Verify(_) => Columns::default(),
+        }
+    }
+
     pub fn method(&self) -> String {
         match self {
             Work::Copy(copy) => copy.method(),
             Work::Sql(_) | Work::ForeignKey(_) => "SQL".to_string(),
-            Work::Attach(_) => "attach".to_string(),
+            Work::Attach(attach) => attach.method().to_string(),
             Work::Recompute(_) => "refresh_continuous_aggregate".to_string(),
             Work::Recheck(_) => "count".to_string(),
-            Work::Verify(verify) if verify.checksum => "checksum".to_string(),
-            Work::Verify(_) => "count".to_string(),
+            Work::Verify(Verify { checksum: true, .. }) | Work::VerifyCopied(VerifyCopied { checksum: true, .. }) => {
+                "checksum".to_string()
+            }
+            Work::Verify(_) | Work::VerifyCopied(_) => "count".to_string(),
         }
     }
 }
@@ -73,6 +112,9 @@ pub struct Sql {
     /// How many chunks a batch works on.
     #[serde(default)]
     pub chunks: usize,
+    /// The copy tasks that brought them, where the work is about these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<i32>,
 }
 
 /// A foreign key, made when all rows that it reads are here.
@@ -93,6 +135,18 @@ pub struct ForeignKey {
 pub struct Attach {
     /// The copy task's id.
     pub copy: i32,
+    /// Its recipe.
+    pub recipe: String,
+}
+
+impl Attach {
+    pub fn method(&self) -> &'static str {
+        match self.recipe.as_str() {
+            "compressed" => "attach",
+            "frozen" => "freeze",
+            _ => "compress",
+        }
+    }
 }
 
 /// A refresh of a continuous aggregate over its whole range.
@@ -125,6 +179,15 @@ pub struct Recheck {
     pub horizon: u64,
     /// What copies the relation as the source has it now.
     pub again: Vec<Task>,
+}
+
+/// A comparison of what copy tasks of one relation have brought with the source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyCopied {
+    pub copies: Vec<i32>,
+    pub checksum: bool,
+    /// The first of this start: what was copied under an earlier snapshot is the same under this.
+    pub snapshot: SnapshotId,
 }
 
 /// A comparison of one relation on both sides.
@@ -162,7 +225,7 @@ pub fn task(phase: Phase, object: String, rows: i64, bytes: i64, work: Work) -> 
 
 /// One statement as a task.
 pub fn sql(phase: Phase, object: String, bytes: i64, statements: Vec<String>) -> Task {
-    task(phase, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0 }))
+    task(phase, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0, copies: Vec::new() }))
 }
 
 /// An expression for a hypertable here by the name it is known as: with `cagg` that of the

@@ -3,7 +3,7 @@
 
 use crate::core::inventory::{FROZEN, Server, Spec};
 use crate::core::plan::compressed::takes_constraints;
-use crate::core::plan::{Attach, Copy, Form, Work};
+use crate::core::plan::{self, Attach, Copy, Form, Phase, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
 use crate::run::migration::Migration;
@@ -19,8 +19,15 @@ pub fn begin(migration: &Migration, target: &Server) -> Result<()> {
 
 /// Adds a task for every chunk that is still to be compressed or frozen.
 fn add_tasks(run: i64, target: &Server) -> Result<()> {
-    let query = include_str!("../../../sql/run/add_compression.sql");
-    transaction(|| spi::execute(query, &[run.into(), takes_constraints(target).into()]).map(drop))
+    transaction(|| {
+        let query = include_str!("../../../sql/run/uncompressed_copies.sql");
+        let arguments = [run.into(), takes_constraints(target).into()];
+        let copies = spi::json_rows::<(i32, String, String, i64)>(query, &arguments)?;
+        let task = |(copy, object, recipe, bytes)| {
+            plan::task(Phase::Compression, object, 0, bytes, Work::Attach(Attach { copy, recipe }))
+        };
+        tasks::add(run, &copies.into_iter().map(task).collect::<Vec<_>>())
+    })
 }
 
 pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {

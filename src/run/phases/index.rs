@@ -4,12 +4,12 @@
 
 use crate::core::archive::Group;
 use crate::core::name::literal;
-use crate::core::plan::{self, Phase};
-use crate::error::Result;
+use crate::core::plan::{self, Phase, Sql, Work};
+use crate::error::{Error, Result};
 use crate::pg::spi;
 use crate::run::migration::Migration;
 use crate::run::pieces::Piece;
-use crate::run::state;
+use crate::run::{state, tasks};
 use crate::target::context::making;
 use pgrx::pg_sys::Oid;
 
@@ -42,6 +42,15 @@ pub fn make_roots(migration: &Migration, group: Group, phase: Phase) -> Result<(
 /// in the current transaction. `index` is an expression for the root's.
 fn add(run: i64, phase: Phase, object: &str, index: &str, locks: i64) -> Result<()> {
     let index = spi::value::<Oid>(&format!("SELECT ({index})::pg_catalog.regclass::pg_catalog.oid"), &[])?;
-    let query = include_str!("../../../sql/run/add_index.sql");
-    spi::execute(query, &[run.into(), phase.name().into(), object.into(), index.into(), locks.into()]).map(drop)
+    let index = index.ok_or_else(|| Error::internal("no index was made"))?;
+    let query = include_str!("../../../sql/run/index_batches.sql");
+    let batches = spi::json_rows::<(String, Vec<u32>, i64)>(query, &[index.into(), locks.into()])?;
+    let task = |(of, chunks, bytes): (String, Vec<u32>, i64)| {
+        let oids: Vec<String> = chunks.iter().map(u32::to_string).collect();
+        let (index, oids) = (index.to_u32(), oids.join(","));
+        let statement = format!("SELECT timescale_migrate.create_on_chunks('{index}', '{{{oids}}}')");
+        let work = Sql { statements: vec![statement], chunks: chunks.len(), copies: Vec::new() };
+        plan::task(phase, format!("{object} on {of}"), 0, bytes, Work::Sql(work))
+    };
+    tasks::add(run, &batches.into_iter().map(task).collect::<Vec<_>>())
 }

@@ -48,10 +48,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             messages::notice_here(run, &message)?;
         } else if let Some(again) = again.filter(|again| again.guards != brought.work.guards) {
             // A comparison of the values reads under the same locks as this.
-            spi::execute(
-                "UPDATE timescale_migrate.task_log SET work = jsonb_set(work, '{guards}', $2) WHERE id = ANY ($1)",
-                &[recheck.copies.clone().into(), spi::json(&again.guards)?],
-            )?;
+            undo::set_guards(&recheck.copies, &again.guards)?;
         }
         tasks::done(id, &tasks::Outcome::default())
     })

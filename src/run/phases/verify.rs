@@ -3,13 +3,14 @@
 use super::copy;
 use crate::core::checksum;
 use crate::core::name::Name;
-use crate::core::plan::{SnapshotId, Verify};
+use crate::core::plan::{self, Into, Kept, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, spi};
 use crate::run::process::Context;
 use crate::run::tasks::{Claim, Outcome};
+use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
 use crate::source::guard::{self, Hold};
 use crate::source::session as source_session;
@@ -21,8 +22,13 @@ use pgrx::pg_sys::Oid;
 pub fn add_tasks(run: i64, checksum: bool, snapshot: SnapshotId) -> Result<()> {
     transaction(|| {
         forget(run)?;
-        let query = include_str!("../../../sql/run/add_verify.sql");
-        spi::execute(query, &[run.into(), checksum.into(), snapshot.into()]).map(drop)
+        let query = include_str!("../../../sql/run/copied_relations.sql");
+        let copied = spi::json_rows::<(String, Vec<i32>, i64, i64)>(query, &[run.into()])?;
+        let task = |(object, copies, rows, bytes)| {
+            let work = VerifyCopied { copies, checksum, snapshot };
+            plan::task(Phase::Verify, object, rows, bytes, Work::VerifyCopied(work))
+        };
+        tasks::add(run, &copied.into_iter().map(task).collect::<Vec<_>>())
     })
 }
 
@@ -76,6 +82,43 @@ fn answer(source: &mut Connection, work: &Verify) -> Result<Option<(i64, Option<
         _ => true,
     };
     Ok((guard::end(source, &work.guards)? && whole).then_some(found))
+}
+
+/// Compares what copy tasks have brought.
+pub fn perform_copied(context: &mut Context, claim: &Claim, work: &VerifyCopied) -> Result<()> {
+    match transaction(|| of_copies(context.spec.run, work))? {
+        Some(comparison) => perform(context, claim, &comparison),
+        None => Err(Error::internal("a copy task is gone")),
+    }
+}
+
+fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
+    let Some(Brought { work: copy, relation, rows, .. }) = undo::brought(&work.copies)? else { return Ok(None) };
+    let routed = matches!(copy.into, Into::Routed { .. });
+    let (targets, columns): (Vec<Name>, Vec<String>) = spi::json_rows(
+        include_str!("../../../sql/run/filled_relations.sql"),
+        &[run.into(), relation.into(), routed.into()],
+    )?
+    .pop()
+    .ok_or_else(|| Error::internal("a relation is gone"))?;
+    let batches = match (copy.kept, &copy.query) {
+        (Kept::Compressed(batches), None) => Some(batches),
+        _ => None,
+    };
+    Ok(Some(Verify {
+        source: Some(copy.source),
+        targets,
+        columns: columns.into(),
+        condition: copy.condition,
+        query: copy.query,
+        root: copy.root,
+        chunk: !matches!(copy.into, Into::Table(_)),
+        batches,
+        checksum: work.checksum,
+        source_rows: Some(rows),
+        snapshot: copy.snapshot.max(work.snapshot),
+        guards: copy.guards,
+    }))
 }
 
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {

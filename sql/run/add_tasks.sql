@@ -1,0 +1,9 @@
+-- Enters tasks, all pending.
+-- Run on: target. $1 run, $2 a JSON array of them; what SQL reads of a task is in fields of its own.
+INSERT INTO timescale_migrate.task_log (
+    run, phase, object, method, work, source, snapshot, destination, recipe, own, tables, copies, estimated_rows, estimated_bytes)
+SELECT $1, t.phase, t.object, t.method, t.work, t.source, t.snapshot, t.destination, t.recipe, t.own, t.tables, t.copies,
+       greatest(t.rows, 0), greatest(t.bytes, 0)
+FROM jsonb_to_recordset($2) AS t(
+    phase text, object text, method text, work jsonb, source oid, snapshot integer, destination text, recipe text, own jsonb,
+    tables text[], copies integer[], rows bigint, bytes bigint)
