@@ -15,7 +15,7 @@ DECLARE
     relations text;
 BEGIN
     WITH chunk AS (
-        SELECT c.oid FROM timescale_migrate.task_log t JOIN pg_class c ON c.oid = t.relation WHERE t.id = ANY (copies)
+        SELECT c.oid FROM timescale_migrate.task_log t JOIN pg_class c ON c.oid = t.relation WHERE t.id = ANY (analyze_chunks.copies)
     )
     SELECT string_agg(r.oid::regclass::text, ', ' ORDER BY r.oid) INTO relations
     FROM (

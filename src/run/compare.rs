@@ -9,7 +9,7 @@ use crate::catalog::{self, Local};
 use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level};
-use crate::core::plan::{self, Kept, Phase, Task, Verify};
+use crate::core::plan::{self, Phase, RowStorage, Task, Verify};
 use crate::error::Result;
 use crate::pg::{catch::transaction, session};
 use crate::source::watch::Watch;
@@ -74,8 +74,8 @@ fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.oid);
             let guards = read.remove(&chunk.oid).unwrap_or_default();
-            let batches = match (Kept::of(compressed.get(&chunk.oid).copied()), &chunk.query) {
-                (Kept::Compressed(batches), None) => Some(batches),
+            let batches = match (RowStorage::of(compressed.get(&chunk.oid).copied()), &chunk.query) {
+                (RowStorage::Compressed(batches), None) => Some(batches),
                 _ => None,
             };
             all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, batches, guards, ..own });

@@ -36,7 +36,7 @@ fn step(phase: Phase, object: impl Into<String>, method: impl Into<String>, note
 
 fn from_task(task: Task, source: &Server, options: &Options) -> Step {
     let (method, note) = match &task.work {
-        Work::Copy(copy) if copy.is_whole() && matches!(copy.into, plan::Into::Table(_)) => {
+        Work::Copy(copy) if copy.owns_relation && matches!(copy.destination, plan::Destination::Table(_)) => {
             let unsplit = plan::unsplit(task.bytes, source, options).map(str::to_string);
             let notes = [Some(copy.note()).filter(|note| !note.is_empty()), unsplit];
             (copy.method(), notes.into_iter().flatten().collect::<Vec<_>>().join("; "))
@@ -109,7 +109,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         .iter()
         .filter_map(|task| match &task.work {
             Work::Copy(copy) if copy.is_attached_late() => {
-                let method = if matches!(copy.form, plan::Form::Frozen) { "freeze" } else { "attach" };
+                let method = if matches!(copy.recipe, plan::Recipe::Frozen) { "freeze" } else { "attach" };
                 Some(step(Phase::Compression, task.object.clone(), method, "when indexes and constraints are made"))
             }
             _ => None,

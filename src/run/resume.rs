@@ -92,7 +92,7 @@ pub fn refused(run: i64, Unfit(message): Unfit) -> Error {
 
 fn copied_into(task: &Task) -> Option<&Name> {
     match &task.work {
-        Work::Copy(copy) => Some(copy.into.table()),
+        Work::Copy(copy) => Some(copy.destination.table()),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::phases::{foreign_key, tiered};
 use crate::core::inventory::SourceRelation;
-use crate::core::plan::{Copy, Into, Work};
+use crate::core::plan::{CopyTask, Destination, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, spi};
 use crate::target::{copy, overloads};
@@ -10,7 +10,7 @@ use pgrx::pg_sys::Oid;
 
 /// What copy tasks of one relation have brought.
 pub struct Brought {
-    pub work: Copy,
+    pub work: CopyTask,
     pub relation: Oid,
     pub rows: i64,
     /// The table that holds compressed rows until they become the chunk's own.
@@ -41,8 +41,9 @@ pub fn set_guards(copies: &[i32], guards: &[SourceRelation]) -> Result<()> {
         &[copies.to_vec().into()],
     )?;
     for (id, work) in tasks {
-        let Work::Copy(copy) = work else { return Err(Error::internal("not a copy task")) };
-        let work = Work::Copy(Copy { guards: guards.to_vec(), ..copy });
+        let Work::Copy(mut copy) = work else { return Err(Error::internal("not a copy task")) };
+        copy.source.guards = guards.to_vec();
+        let work = Work::Copy(copy);
         let update = "UPDATE timescale_migrate.task_log SET work = $2 WHERE id = $1";
         spi::execute(update, &[id.into(), spi::json(&work)?])?;
     }
@@ -53,16 +54,16 @@ pub fn set_guards(copies: &[i32], guards: &[SourceRelation]) -> Result<()> {
 /// current transaction.
 pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
     if let Some(Brought { work, relation, batches, .. }) = brought(&copies)? {
-        foreign_key::undo(run, work.into.table())?;
-        match work.into {
-            Into::Table(_) => empty(run, &work)?,
+        foreign_key::undo(run, work.destination.table())?;
+        match work.destination {
+            Destination::Table(_) => empty(run, &work)?,
             // Made anew: it may be compressed by now, and another is not to find it in its way.
-            Into::Chunk { .. } => {
+            Destination::Chunk { .. } => {
                 drop_table(relation)?;
                 // As long as it was not attached to the chunk, it does not go with it.
                 batches.map_or(Ok(()), drop_table)?;
             }
-            Into::Routed { .. } => tiered::drop(run, relation)?,
+            Destination::Routed { .. } => tiered::drop(run, relation)?,
         }
     }
     spi::execute(
@@ -74,17 +75,17 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
 }
 
 /// Takes the rows of a table back that are here.
-fn empty(run: i64, work: &Copy) -> Result<()> {
+fn empty(run: i64, work: &CopyTask) -> Result<()> {
     spi::set_local("session_replication_role", "replica")?;
-    match (&work.into, &work.condition) {
-        (Into::Table(name), None) => copy::clear(copy::own(run, name)?).map(drop),
+    match (&work.destination, work.condition()) {
+        (Destination::Table(name), None) => copy::clear(copy::own(run, name)?).map(drop),
         // Others are the extension's own.
-        (Into::Table(name), Some(condition)) => spi::execute(
+        (Destination::Table(name), Some(condition)) => spi::execute(
             "SELECT timescale_migrate.delete_rows($1, $2)",
-            &[copy::own(run, name)?.into(), condition.clone().into()],
+            &[copy::own(run, name)?.into(), condition.into()],
         )
         .map(drop),
-        (Into::Chunk { .. } | Into::Routed { .. }, _) => Ok(()),
+        (Destination::Chunk { .. } | Destination::Routed { .. }, _) => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! A relation is known by its OID, which outlives new names; one that was dropped and made anew,
 //! by its place: its name, or its hypertable and slices.
 
-use super::{Copy, Doubt, Into, Phase, Recheck, SnapshotId, Task, Work, task};
+use super::{CopyTask, Destination, Doubt, Phase, Recheck, SnapshotId, Task, Work, task};
 use crate::core::inventory::{Cagg, Inventory, Slices};
 use crate::core::name::Name;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub struct Known {
     #[serde(default)]
     pub postponed: bool,
     pub object: String,
-    pub work: Copy,
+    pub work: CopyTask,
 }
 
 /// `snapshot_log`: a snapshot that something was copied under.
@@ -81,10 +81,10 @@ pub fn check_names(known: &[Known], inventory: &Inventory) -> Result<(), Unfit> 
     let hypertables = inventory.hypertables.iter().map(|hypertable| (hypertable.oid, hypertable.known_as()));
     let now: HashMap<u32, Name> = tables.chain(hypertables).collect();
     for task in known {
-        let (oid, before) = match &task.work.into {
-            Into::Table(name) => (task.work.oid, name),
-            Into::Chunk { root, hypertable, .. } => (*root, hypertable),
-            Into::Routed { .. } => continue,
+        let (oid, before) = match &task.work.destination {
+            Destination::Table(name) => (task.work.source.oid, name),
+            Destination::Chunk { root, hypertable, .. } => (*root, hypertable),
+            Destination::Routed { .. } => continue,
         };
         if let Some(name) = now.get(&oid).filter(|name| *name != before) {
             let (before, name) = (before.shown(), name.shown());
@@ -117,12 +117,12 @@ pub fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> 
     for gone in known.into_values() {
         let done = gone.iter().all(|task| task.done);
         // Else this side would hold rows that the source has dropped, as its retention does.
-        if done && matches!(gone[0].work.into, Into::Chunk { .. }) {
+        if done && matches!(gone[0].work.destination, Destination::Chunk { .. }) {
             again.add.push(recheck(&gone, Doubt::Gone, 0, Vec::new()));
             continue;
         }
         let fate = if done { "its rows stay here" } else { "it is left out" };
-        again.warnings.push(format!("{} is no longer on the source: {fate}", gone[0].work.source.shown()));
+        again.warnings.push(format!("{} is no longer on the source: {fate}", gone[0].work.source.name.shown()));
         match done {
             true => again.forget.extend(gone.iter().map(|task| task.id)),
             false => again.replace(&gone),
@@ -140,16 +140,16 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
         if let Some(before) = take(&mut known, &planned, oid) {
             check_columns(&before[0].work, copy_of(&tasks[0]))?;
             // The schema here is that of the run's first snapshot.
-            if let Into::Table(_) = before[0].work.into {
-                tasks.iter_mut().for_each(|task| copy_mut(task).into = before[0].work.into.clone());
+            if let Destination::Table(_) = before[0].work.destination {
+                tasks.iter_mut().for_each(|task| copy_mut(task).destination = before[0].work.destination.clone());
             }
             again.replace(&before);
         }
         again.add.extend(tasks);
     }
     for (_, gone) in known.into_iter().filter(|(oid, _)| affected.contains(oid)) {
-        if !matches!(gone[0].work.into, Into::Chunk { .. }) {
-            let name = gone[0].work.source.shown();
+        if !matches!(gone[0].work.destination, Destination::Chunk { .. }) {
+            let name = gone[0].work.source.name.shown();
             again.warnings.push(format!("{name} was dropped on the source since the snapshot: it stays empty here"));
         }
         again.replace(&gone);
@@ -160,19 +160,19 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
 fn by_oid(known: Vec<Known>) -> BTreeMap<u32, Vec<Known>> {
     let mut all = BTreeMap::<u32, Vec<Known>>::new();
     for task in known {
-        all.entry(task.work.oid).or_default().push(task);
+        all.entry(task.work.source.oid).or_default().push(task);
     }
     all
 }
 
-fn copy_of(task: &Task) -> &Copy {
+fn copy_of(task: &Task) -> &CopyTask {
     match &task.work {
         Work::Copy(copy) => copy,
         _ => unreachable!("only copies are planned again"),
     }
 }
 
-fn copy_mut(task: &mut Task) -> &mut Copy {
+fn copy_mut(task: &mut Task) -> &mut CopyTask {
     match &mut task.work {
         Work::Copy(copy) => copy,
         _ => unreachable!("only copies are planned again"),
@@ -182,7 +182,7 @@ fn copy_mut(task: &mut Task) -> &mut Copy {
 fn planned_by_oid(planned: Vec<Task>) -> BTreeMap<u32, Vec<Task>> {
     let mut all = BTreeMap::<u32, Vec<Task>>::new();
     for task in planned {
-        all.entry(copy_of(&task).oid).or_default().push(task);
+        all.entry(copy_of(&task).source.oid).or_default().push(task);
     }
     all
 }
@@ -193,27 +193,27 @@ fn take(known: &mut BTreeMap<u32, Vec<Known>>, planned: &BTreeMap<u32, Vec<Task>
     if let Some(tasks) = known.remove(&oid) {
         return Some(tasks);
     }
-    let into = &copy_of(planned[&oid].first()?).into;
+    let place = &copy_of(planned[&oid].first()?).destination;
     let same = |(other, tasks): (&u32, &Vec<Known>)| {
-        (!planned.contains_key(other) && into.replaces(&tasks[0].work.into)).then_some(*other)
+        (!planned.contains_key(other) && place.replaces(&tasks[0].work.destination)).then_some(*other)
     };
     let other = known.iter().find_map(same)?;
     known.remove(&other)
 }
 
-fn check_columns(before: &Copy, now: &Copy) -> Result<(), Unfit> {
+fn check_columns(before: &CopyTask, now: &CopyTask) -> Result<(), Unfit> {
     match before.columns == now.columns && before.types == now.types {
         true => Ok(()),
         false => {
-            let name = before.source.shown();
+            let name = before.source.name.shown();
             Err(Unfit(format!("the columns of {name} have changed on the source since the run began")))
         }
     }
 }
 
-fn doubt(before: &Copy, now: &Copy, snapshots: &[Snapshot], last: &Snapshot) -> Doubt {
-    let read = |copy: &Copy| copy.guards.iter().map(|guard| guard.oid).collect::<Vec<_>>();
-    let same = before.form.same_kind(&now.form) && place(before) == place(now) && read(before) == read(now);
+fn doubt(before: &CopyTask, now: &CopyTask, snapshots: &[Snapshot], last: &Snapshot) -> Doubt {
+    let read = |copy: &CopyTask| copy.source.guards.iter().map(|guard| guard.oid).collect::<Vec<_>>();
+    let same = before.recipe.same_kind(&now.recipe) && place(before) == place(now) && read(before) == read(now);
     match snapshots.iter().find(|snapshot| snapshot.id == before.snapshot) {
         _ if !same => Doubt::Changed,
         Some(snapshot) if snapshot.may_be_lost(last) => Doubt::Lost,
@@ -230,9 +230,9 @@ fn recheck(known: &[Known], doubt: Doubt, horizon: u64, again: Vec<Task>) -> Tas
 }
 
 /// A chunk: its hypertable's OID, and its slices.
-fn place(copy: &Copy) -> Option<(u32, &Slices)> {
-    match &copy.into {
-        Into::Chunk { root, slices, .. } => Some((*root, slices)),
+fn place(copy: &CopyTask) -> Option<(u32, &Slices)> {
+    match &copy.destination {
+        Destination::Chunk { root, slices, .. } => Some((*root, slices)),
         _ => None,
     }
 }

@@ -1,31 +1,31 @@
 //! In which form a compressed chunk travels: compressed, wherever the target reads the source's
 //! format and sorts as the source does, else as rows that are compressed again.
 
-use super::{Compressed, Form, Target};
+use super::{Compressed, Recipe, Target};
 use crate::core::inventory::{Collation, CompressedChunk, HYPERCORE, Inventory, Server};
 use crate::core::name::Name;
 
-pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Form {
+pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Recipe {
     if !target.server.community() {
-        return Form::Queried {
+        return Recipe::Queried {
             reason: "compressed on the source; the target's edition has no compression".to_string(),
         };
     }
     match compressed(chunk, source, target) {
-        Ok(compressed) => Form::Compressed(Box::new(compressed)),
+        Ok(compressed) => Recipe::Compressed(Box::new(compressed)),
         Err(reason) => {
             let late = !takes_constraints(&target.server);
-            Form::Recompressed { reason, spec: chunk.spec.clone(), late }
+            Recipe::Recompressed { reason, spec: chunk.spec.clone(), late }
         }
     }
 }
 
 /// How a frozen chunk travels that is not compressed.
-pub fn frozen(target: &Target) -> Form {
+pub fn frozen(target: &Target) -> Recipe {
     match target.server.community() {
-        true => Form::Frozen,
+        true => Recipe::Frozen,
         false => {
-            Form::Queried { reason: "frozen on the source; the target's edition has no frozen chunks".to_string() }
+            Recipe::Queried { reason: "frozen on the source; the target's edition has no frozen chunks".to_string() }
         }
     }
 }

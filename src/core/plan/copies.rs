@@ -1,7 +1,7 @@
 //! The copy tasks of everything that an inventory lists.
 
 use super::compressed;
-use super::{Copy, Form, Into, Kept, Phase, Task, Work, task};
+use super::{CopyTask, Destination, Filter, Phase, Recipe, RowStorage, Task, Work, task};
 use crate::core::inventory::{Collation, Inventory, Server, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
@@ -47,19 +47,21 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     let mut tasks = Vec::new();
     for table in inventory.plain_tables() {
         let name = table.qualified();
-        let mut copy = Copy::new(table.oid, name.clone(), Into::Table(name.clone()), &table.columns);
-        copy.condition = table.condition.clone();
-        copy.guards = table.guards();
+        let mut copy = CopyTask::new(table.oid, name.clone(), Destination::Table(name.clone()), &table.columns);
+        copy.source.guards = table.guards();
         let size = inventory.size(table.oid);
         let parts = parts(size, split(&inventory.server, options));
-        if parts.len() == 1 || copy.condition.is_some() || copy.columns.is_empty() {
+        if let Some(condition) = &table.condition {
+            copy = copy.only(Filter::Condition(condition.clone()));
+        }
+        if parts.len() == 1 || copy.filter != Filter::All || copy.columns.is_empty() {
             tasks.push(task(Phase::Copy, name.shown(), size.rows, size.bytes, Work::Copy(copy)));
             continue;
         }
         let count = parts.len() as i64;
         for (i, pages) in parts.into_iter().enumerate() {
             let object = format!("{} part {} of {count}", name.shown(), i + 1);
-            let part = Copy { pages: Some(pages), ..copy.clone() };
+            let part = copy.clone().only(Filter::Pages(pages.0, pages.1));
             tasks.push(task(Phase::Copy, object, size.rows / count, size.bytes / count, Work::Copy(part)));
         }
     }
@@ -74,27 +76,29 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     for hypertable in &inventory.hypertables {
         let name = hypertable.known_as();
         let Some(root) = inventory.root(hypertable) else { continue };
-        let into = Into::Table(name.clone());
-        let mut of_root = Copy::new(hypertable.oid, hypertable.qualified(), into, &root.columns);
+        let destination = Destination::Table(name.clone());
+        let mut of_root = CopyTask::new(hypertable.oid, hypertable.qualified(), destination, &root.columns);
         of_root.skipping = inventory.skipping.iter().any(|s| s.hypertable_id == hypertable.id);
         if hypertable.root_may_have_rows {
-            let mut copy = Copy { root: true, ..of_root.clone() };
-            copy.guards = root.guards();
+            let mut copy = of_root.clone();
+            copy.source.root = true;
+            copy.source.guards = root.guards();
             let object = format!("{} (its own rows)", name.shown());
             let size = inventory.size(hypertable.oid);
             tasks.push(task(Phase::Copy, object, size.rows, size.bytes, Work::Copy(copy)));
         }
         for chunk in inventory.chunks_of(hypertable) {
             if chunk.osm {
-                let into = Into::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
-                let mut copy = Copy { oid: chunk.oid, source: chunk.qualified(), into, ..of_root.clone() };
-                copy.form = Form::Queried { reason: "in tiered storage on the source".to_string() };
-                copy.kept = Kept::Elsewhere;
+                let destination = Destination::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
+                let mut copy = CopyTask { destination, ..of_root.clone() };
+                (copy.source.oid, copy.source.name) = (chunk.oid, chunk.qualified());
+                copy.recipe = Recipe::Queried { reason: "in tiered storage on the source".to_string() };
+                copy.source.storage = RowStorage::External;
                 let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
                 tasks.push(task(Phase::Tiered, object, 0, 0, Work::Copy(copy)));
                 continue;
             }
-            let into = Into::Chunk {
+            let destination = Destination::Chunk {
                 hypertable: name.clone(),
                 root: hypertable.oid,
                 cagg: hypertable.cagg.is_some(),
@@ -103,22 +107,23 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 creation_time: chunk.creation_time.clone(),
                 own: chunk.own.clone(),
             };
-            let mut copy = Copy { oid: chunk.oid, source: chunk.qualified(), into, ..of_root.clone() };
-            copy.guards = read[&chunk.oid].clone();
+            let mut copy = CopyTask { destination, ..of_root.clone() };
+            (copy.source.oid, copy.source.name) = (chunk.oid, chunk.qualified());
+            copy.source.guards = read[&chunk.oid].clone();
             let Size { mut rows, mut bytes, .. } = inventory.size(chunk.oid);
-            copy.kept = Kept::of(compressed.get(&chunk.oid).copied());
+            copy.source.storage = RowStorage::of(compressed.get(&chunk.oid).copied());
             match (compressed.get(&chunk.oid), &chunk.query) {
                 (Some(chunk), None) => {
-                    copy.form = compressed::form(chunk, inventory, target);
+                    copy.recipe = compressed::form(chunk, inventory, target);
                     bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| inventory.size(r.oid).bytes));
                     rows = rows.saturating_add(chunk.rows.unwrap_or(0));
                 }
-                (None, None) if chunk.frozen => copy.form = compressed::frozen(target),
+                (None, None) if chunk.frozen => copy.recipe = compressed::frozen(target),
                 _ => {}
             }
-            copy.query = chunk.query.clone();
+            copy.source.query = chunk.query.clone();
             // No write to a chunk that is not compressed corrects its ranges.
-            if !matches!(copy.form, Form::Queried { .. }) {
+            if !matches!(copy.recipe, Recipe::Queried { .. }) {
                 copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
             }
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
@@ -132,12 +137,12 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
 /// compressed as soon as it is copied.
 pub fn compressed_early(tasks: &[Task]) -> HashSet<Name> {
     let copies = tasks.iter().filter_map(|task| match &task.work {
-        Work::Copy(copy) if matches!(copy.form, Form::Recompressed { late: false, .. }) => Some(&copy.into),
+        Work::Copy(copy) if matches!(copy.recipe, Recipe::Recompressed { late: false, .. }) => Some(&copy.destination),
         _ => None,
     });
-    let names = copies.filter_map(|into| match into {
-        Into::Chunk { hypertable, .. } => Some(hypertable.clone()),
-        Into::Table(_) | Into::Routed { .. } => None,
+    let names = copies.filter_map(|destination| match destination {
+        Destination::Chunk { hypertable, .. } => Some(hypertable.clone()),
+        Destination::Table(_) | Destination::Routed { .. } => None,
     });
     names.collect()
 }

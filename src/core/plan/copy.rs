@@ -14,7 +14,7 @@ pub type SnapshotId = i32;
 /// Where a copy's rows go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Into {
+pub enum Destination {
     /// A table that is there by this name, or a hypertable's own root.
     Table(Name),
     /// A chunk of this hypertable with these slices; made by the task. `root` is the hypertable's
@@ -35,40 +35,41 @@ pub enum Into {
     Routed { hypertable: Name, cagg: bool },
 }
 
-impl Into {
+impl Destination {
     /// The table that the rows belong to here; of chunks, what their hypertable is known as.
     pub fn table(&self) -> &Name {
         match self {
-            Into::Table(name) => name,
-            Into::Chunk { hypertable, .. } | Into::Routed { hypertable, .. } => hypertable,
+            Destination::Table(name) => name,
+            Destination::Chunk { hypertable, .. } | Destination::Routed { hypertable, .. } => hypertable,
         }
     }
 
     /// As in `task_log.destination`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Into::Table(_) => "table",
-            Into::Chunk { .. } => "chunk",
-            Into::Routed { .. } => "routed",
+            Destination::Table(_) => "table",
+            Destination::Chunk { .. } => "chunk",
+            Destination::Routed { .. } => "routed",
         }
     }
 
     /// What a chunk has otherwise than its hypertable.
     pub fn own(&self) -> Option<&serde_json::Value> {
         match self {
-            Into::Chunk { own, .. } => own.as_ref(),
-            Into::Table(_) | Into::Routed { .. } => None,
+            Destination::Chunk { own, .. } => own.as_ref(),
+            Destination::Table(_) | Destination::Routed { .. } => None,
         }
     }
 
     /// Whether a relation that is made there replaces one that was there: of the same name, or a
     /// chunk of the same hypertable and range.
-    pub fn replaces(&self, other: &Into) -> bool {
+    pub fn replaces(&self, other: &Destination) -> bool {
         match (self, other) {
-            (Into::Table(name), Into::Table(other)) => name == other,
-            (Into::Chunk { hypertable, slices, .. }, Into::Chunk { hypertable: other, slices: others, .. }) => {
-                hypertable == other && slices == others
-            }
+            (Destination::Table(name), Destination::Table(other)) => name == other,
+            (
+                Destination::Chunk { hypertable, slices, .. },
+                Destination::Chunk { hypertable: other, slices: others, .. },
+            ) => hypertable == other && slices == others,
             _ => false,
         }
     }
@@ -77,7 +78,7 @@ impl Into {
 /// In which form a relation's rows travel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum Recipe {
     Rows,
     /// Rows of a chunk that is frozen again when constraints are made.
     Frozen,
@@ -97,20 +98,20 @@ pub enum Form {
     },
 }
 
-impl Form {
+impl Recipe {
     /// As in `task_log.recipe`.
     pub fn name(&self) -> &'static str {
         match self {
-            Form::Rows => "rows",
-            Form::Frozen => "frozen",
-            Form::Queried { .. } => "queried",
-            Form::Compressed(_) => "compressed",
-            Form::Recompressed { late: false, .. } => "recompressed",
-            Form::Recompressed { late: true, .. } => "recompressed_late",
+            Recipe::Rows => "rows",
+            Recipe::Frozen => "frozen",
+            Recipe::Queried { .. } => "queried",
+            Recipe::Compressed(_) => "compressed",
+            Recipe::Recompressed { late: false, .. } => "recompressed",
+            Recipe::Recompressed { late: true, .. } => "recompressed_late",
         }
     }
 
-    pub fn same_kind(&self, other: &Form) -> bool {
+    pub fn same_kind(&self, other: &Recipe) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
@@ -118,27 +119,27 @@ impl Form {
 /// Where the rows lie that a relation's name stands for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kept {
+pub enum RowStorage {
     /// In itself.
-    Rows,
+    Heap,
     /// In itself and, in batches, in this one.
     Compressed(Name),
     /// Where nothing is known of them but by a query: in tiered storage, or in an access method of
     /// its own.
-    Elsewhere,
+    External,
 }
 
-impl Kept {
+impl RowStorage {
     /// Of a chunk, which may be a compressed one.
-    pub fn of(compressed: Option<&CompressedChunk>) -> Kept {
+    pub fn of(compressed: Option<&CompressedChunk>) -> RowStorage {
         match compressed {
-            None => Kept::Rows,
+            None => RowStorage::Heap,
             Some(CompressedChunk { relation: Some(relation), access_method, .. })
                 if access_method.as_deref() != Some(HYPERCORE) =>
             {
-                Kept::Compressed(Name::new(&relation.schema, &relation.name))
+                RowStorage::Compressed(Name::new(&relation.schema, &relation.name))
             }
-            Some(_) => Kept::Elsewhere,
+            Some(_) => RowStorage::External,
         }
     }
 }
@@ -198,65 +199,93 @@ impl Compressed {
     }
 }
 
+/// The rows of a relation on the source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Copy {
-    /// The relation's OID on the source, by which it is the same relation in every snapshot.
+pub struct SourceRows {
+    /// By its OID it is the same relation in every snapshot.
     pub oid: u32,
-    /// Its name there under the snapshot.
-    pub source: Name,
-    pub into: Into,
-    pub form: Form,
+    /// Its name under the snapshot.
+    pub name: Name,
+    pub storage: RowStorage,
+    /// The rows are what this query gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
+    #[serde(default)]
+    pub root: bool,
+    /// What is locked to read them; the relation itself is the first. Nothing can be locked of a
+    /// tiered chunk, which is a foreign table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<SourceRelation>,
+}
+
+/// Which of a relation's rows are copied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    All,
+    /// Pages `[from, to)`, a part of a large table; an open end takes all that follows.
+    Pages(i64, Option<i64>),
+    /// `WHERE ...` of an extension's configuration table.
+    Condition(String),
+}
+
+/// A relation's rows, copied from the source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CopyTask {
+    pub source: SourceRows,
+    pub destination: Destination,
+    pub recipe: Recipe,
+    pub filter: Filter,
+    /// No other task fills the relation here, which this one may therefore empty first.
+    pub owns_relation: bool,
     /// Named on both sides: their order and dropped columns may differ. None means that there
     /// is no column that could be named.
     pub columns: Arc<[String]>,
     /// Their types, so that a resume notices others.
     pub types: Arc<str>,
     pub binary: bool,
-    /// `WHERE ...` of an extension's configuration table.
-    pub condition: Option<String>,
-    /// The rows are what this query gives.
-    pub query: Option<String>,
     /// Ranges of columns that chunks are skipped by.
     #[serde(default)]
     pub ranges: Vec<serde_json::Value>,
     /// There are such columns.
     #[serde(default)]
     pub skipping: bool,
-    /// A hypertable's own rows, which no query sees unless TimescaleDB is switched off.
-    #[serde(default)]
-    pub root: bool,
-    pub kept: Kept,
     /// The snapshot that it is read under.
     #[serde(default)]
     pub snapshot: SnapshotId,
-    /// Pages `[from, to)` of a large table's part; an open end takes all that follows.
-    pub pages: Option<(i64, Option<i64>)>,
-    /// What it locks on the source to read it; the relation itself is the first. Nothing can be
-    /// locked of a tiered chunk, which is a foreign table.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub guards: Vec<SourceRelation>,
 }
 
-impl Copy {
-    pub fn new(oid: u32, source: Name, into: Into, columns: &[Column]) -> Self {
+impl CopyTask {
+    /// All rows of an ordinary table or chunk.
+    pub fn new(oid: u32, name: Name, destination: Destination, columns: &[Column]) -> Self {
         let sent: Vec<&Column> = columns.iter().filter(|c| !c.generated).collect();
-        Copy {
-            oid,
-            source,
-            into,
-            form: Form::Rows,
+        let storage = RowStorage::Heap;
+        CopyTask {
+            source: SourceRows { oid, name, storage, query: None, root: false, guards: Vec::new() },
+            destination,
+            recipe: Recipe::Rows,
+            filter: Filter::All,
+            owns_relation: true,
             binary: sent.iter().all(|c| c.binary),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
             types: sent.iter().map(|c| c.type_name.as_str()).collect::<Vec<_>>().join(",").into(),
-            condition: None,
-            query: None,
             ranges: Vec::new(),
             skipping: false,
-            root: false,
-            kept: Kept::Rows,
             snapshot: 0,
-            pages: None,
-            guards: Vec::new(),
+        }
+    }
+
+    /// With a filter, other tasks or the extension itself may fill the relation, too.
+    pub fn only(self, filter: Filter) -> Self {
+        CopyTask { owns_relation: filter == Filter::All, filter, ..self }
+    }
+
+    /// `WHERE ...` of an extension's configuration table.
+    pub fn condition(&self) -> Option<&str> {
+        match &self.filter {
+            Filter::Condition(condition) => Some(condition),
+            Filter::All | Filter::Pages(..) => None,
         }
     }
 
@@ -271,18 +300,18 @@ impl Copy {
     pub fn since(&self, horizon: u64) -> String {
         let horizon = horizon as u32;
         let newer = format!("coalesce(bool_or(age(t.xmin) <= (SELECT age('{horizon}'::xid))), false)");
-        let own = checksum::table(&self.source, true, self.condition.as_deref());
+        let own = checksum::table(&self.source.name, true, self.condition());
         let own = format!("SELECT count(*) AS rows, {newer} AS newer FROM {own}");
-        match (&self.kept, &self.query) {
-            (Kept::Elsewhere, _) => {
-                let tiered = matches!(self.into, Into::Routed { .. });
-                format!("SELECT count(*), {} FROM {}", !tiered, checksum::table(&self.source, false, None))
+        match (&self.source.storage, &self.source.query) {
+            (RowStorage::External, _) => {
+                let tiered = matches!(self.destination, Destination::Routed { .. });
+                format!("SELECT count(*), {} FROM {}", !tiered, checksum::table(&self.source.name, false, None))
             }
-            (Kept::Rows, None) => own,
-            (Kept::Rows, Some(query)) => {
+            (RowStorage::Heap, None) => own,
+            (RowStorage::Heap, Some(query)) => {
                 format!("SELECT (SELECT count(*) FROM {}), o.newer FROM ({own}) o", checksum::result(query))
             }
-            (Kept::Compressed(batches), query) => {
+            (RowStorage::Compressed(batches), query) => {
                 let batches = checksum::table(batches, true, None);
                 let rows = match query {
                     Some(query) => format!("(SELECT count(*) FROM {})", checksum::result(query)),
@@ -298,8 +327,10 @@ impl Copy {
 
     /// The relation whose batches a query decompresses on the source.
     pub fn decompressed(&self) -> Option<&Name> {
-        match (&self.kept, &self.form) {
-            (Kept::Compressed(batches), Form::Recompressed { .. } | Form::Queried { .. }) if self.query.is_none() => {
+        match (&self.source.storage, &self.recipe) {
+            (RowStorage::Compressed(batches), Recipe::Recompressed { .. } | Recipe::Queried { .. })
+                if self.source.query.is_none() =>
+            {
                 Some(batches)
             }
             _ => None,
@@ -308,12 +339,7 @@ impl Copy {
 
     /// Whether what the task brings becomes a compressed or frozen chunk only in the phase for that.
     pub fn is_attached_late(&self) -> bool {
-        matches!(self.form, Form::Compressed(_) | Form::Recompressed { late: true, .. } | Form::Frozen)
-    }
-
-    /// Whether this task alone fills its relation, which it may then empty first.
-    pub fn is_whole(&self) -> bool {
-        self.pages.is_none() && self.condition.is_none()
+        matches!(self.recipe, Recipe::Compressed(_) | Recipe::Recompressed { late: true, .. } | Recipe::Frozen)
     }
 
     /// The statement for the source. `COPY table TO` reads the table's own rows, never those
@@ -321,29 +347,25 @@ impl Copy {
     pub fn statement(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };
         let columns = column_list(&self.columns);
-        if let Some(query) = &self.query {
+        if let Some(query) = &self.source.query {
             return format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT {format})", checksum::result(query));
         }
-        let from = match (&self.pages, &self.condition) {
+        let name = &self.source.name;
+        let part = |condition: &str| format!("(SELECT {columns} FROM ONLY {name} {condition})");
+        let from = match (&self.recipe, &self.filter) {
             // Only a query decompresses, or reads a frozen chunk in every version.
-            _ if matches!(self.form, Form::Recompressed { .. } | Form::Queried { .. } | Form::Frozen) => {
-                format!("(SELECT {columns} FROM {})", self.source)
+            (Recipe::Recompressed { .. } | Recipe::Queried { .. } | Recipe::Frozen, _) => {
+                format!("(SELECT {columns} FROM {name})")
             }
-            _ if matches!(&self.form, Form::Compressed(c) if c.frozen()) => {
-                format!("(SELECT {columns} FROM ONLY {})", self.source)
+            (Recipe::Compressed(compressed), _) if compressed.frozen() => {
+                format!("(SELECT {columns} FROM ONLY {name})")
             }
-            (None, None) if self.columns.is_empty() => self.source.to_string(),
-            (None, None) => format!("{} ({columns})", self.source),
-            (pages, condition) => {
-                let mut query = format!("SELECT {columns} FROM ONLY {}", self.source);
-                query.push_str(condition.as_deref().map(|c| format!(" {c}")).as_deref().unwrap_or_default());
-                if let Some((from, to)) = pages {
-                    query.push_str(&format!(" WHERE ctid >= '({from},0)'::pg_catalog.tid"));
-                    if let Some(to) = to {
-                        query.push_str(&format!(" AND ctid < '({to},0)'::pg_catalog.tid"));
-                    }
-                }
-                format!("({query})")
+            (_, Filter::All) if self.columns.is_empty() => name.to_string(),
+            (_, Filter::All) => format!("{name} ({columns})"),
+            (_, Filter::Condition(condition)) => part(condition),
+            (_, Filter::Pages(from, to)) => {
+                let to = to.map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid")).unwrap_or_default();
+                part(&format!("WHERE ctid >= '({from},0)'::pg_catalog.tid{to}"))
             }
         };
         format!("COPY {from} TO STDOUT (FORMAT {format})")
@@ -351,49 +373,27 @@ impl Copy {
 
     pub fn method(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };
-        match (&self.form, self.pages) {
-            (Form::Compressed(compressed), _) if compressed.binary() => "COPY binary, compressed".to_string(),
-            (Form::Compressed(_), _) => "COPY text, compressed".to_string(),
-            (Form::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
-            (Form::Frozen, _) => format!("COPY {format}, frozen again"),
-            (Form::Queried { .. }, _) if matches!(self.into, Into::Routed { .. }) => format!("COPY {format}, INSERT"),
-            (Form::Queried { .. }, _) => format!("COPY {format} of a query"),
-            (Form::Rows, Some(_)) => format!("COPY {format}, part of a large table"),
-            (Form::Rows, None) => format!("COPY {format}"),
+        match (&self.recipe, &self.filter) {
+            (Recipe::Compressed(compressed), _) if compressed.binary() => "COPY binary, compressed".to_string(),
+            (Recipe::Compressed(_), _) => "COPY text, compressed".to_string(),
+            (Recipe::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
+            (Recipe::Frozen, _) => format!("COPY {format}, frozen again"),
+            (Recipe::Queried { .. }, _) if matches!(self.destination, Destination::Routed { .. }) => {
+                format!("COPY {format}, INSERT")
+            }
+            (Recipe::Queried { .. }, _) => format!("COPY {format} of a query"),
+            (Recipe::Rows, Filter::Pages(..)) => format!("COPY {format}, part of a large table"),
+            (Recipe::Rows, _) => format!("COPY {format}"),
         }
     }
 
     /// Why the fastest way was not taken; empty if it was.
     pub fn note(&self) -> String {
-        match &self.form {
-            Form::Recompressed { reason, .. } | Form::Queried { reason } => reason.clone(),
-            Form::Compressed(compressed) if compressed.binary() => String::new(),
-            Form::Rows | Form::Frozen if self.binary => String::new(),
+        match &self.recipe {
+            Recipe::Recompressed { reason, .. } | Recipe::Queried { reason } => reason.clone(),
+            Recipe::Compressed(compressed) if compressed.binary() => String::new(),
+            Recipe::Rows | Recipe::Frozen if self.binary => String::new(),
             _ => "text, because a column's binary form differs between servers".to_string(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements() {
-        let columns: Vec<Column> = serde_json::from_value(serde_json::json!([
-            {"name": "a", "type": "int", "generated": false, "binary": true},
-            {"name": "g", "type": "int", "generated": true, "binary": true},
-        ]))
-        .unwrap();
-        let name = Name::new("public", "t");
-        let mut copy = Copy::new(1, name.clone(), Into::Table(name), &columns);
-        assert_eq!(copy.statement(), "COPY \"public\".\"t\" (\"a\") TO STDOUT (FORMAT binary)");
-        copy.pages = Some((5, Some(9)));
-        assert!(copy.statement().contains("WHERE ctid >= '(5,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid"));
-        assert!(!copy.is_whole());
-        copy.pages = None;
-        copy.columns = [].into();
-        copy.binary = false;
-        assert_eq!(copy.statement(), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
     }
 }

@@ -10,7 +10,7 @@ mod phase;
 pub mod recompute;
 
 pub use copies::{Target, compressed_early, copies, unsplit};
-pub use copy::{Compressed, Copy, Form, Into, Kept, SnapshotId};
+pub use copy::{Compressed, CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId};
 pub use phase::Phase;
 
 use crate::core::inventory::{Inventory, Size, SourceRelation};
@@ -35,7 +35,7 @@ pub struct Task {
 // Most tasks are copies: nothing is gained by keeping them elsewhere.
 #[allow(clippy::large_enum_variant)]
 pub enum Work {
-    Copy(Copy),
+    Copy(CopyTask),
     Sql(Sql),
     ForeignKey(ForeignKey),
     Attach(Attach),
@@ -70,12 +70,12 @@ impl Work {
         let of = |copies| Columns { copies: Some(copies), ..Columns::default() };
         match self {
             Work::Copy(copy) => Columns {
-                source: Some(copy.oid),
+                source: Some(copy.source.oid),
                 snapshot: Some(copy.snapshot).filter(|id| *id != 0),
-                destination: Some(copy.into.kind()),
-                recipe: Some(copy.form.name()),
-                own: copy.into.own(),
-                tables: Some(vec![copy.into.table().to_string()]),
+                destination: Some(copy.destination.kind()),
+                recipe: Some(copy.recipe.name()),
+                own: copy.destination.own(),
+                tables: Some(vec![copy.destination.table().to_string()]),
                 ..Columns::default()
             },
             Work::ForeignKey(key) => {

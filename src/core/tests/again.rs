@@ -3,46 +3,47 @@
 use crate::core::inventory::{Column, Inventory, SourceRelation};
 use crate::core::name::Name;
 use crate::core::plan::again::{Again, Known, Snapshot, Unfit, resume, round};
-use crate::core::plan::{Copy, Doubt, Form, Into, Phase, Task, Work, task};
+use crate::core::plan::{CopyTask, Destination, Doubt, Filter, Phase, Recipe, Task, Work, task};
 use serde_json::json;
 
 fn columns() -> Vec<Column> {
     serde_json::from_value(json!([{"name": "t", "type": "int", "generated": false, "binary": true}])).unwrap()
 }
 
-fn copy(oid: u32, into: Into) -> Copy {
+fn copy(oid: u32, destination: Destination) -> CopyTask {
     let name = Name::new("s", format!("r{oid}"));
-    Copy {
-        guards: vec![SourceRelation { oid, name: name.clone() }],
-        snapshot: 1,
-        ..Copy::new(oid, name, into, &columns())
-    }
+    let mut copy = CopyTask { snapshot: 1, ..CopyTask::new(oid, name.clone(), destination, &columns()) };
+    copy.source.guards = vec![SourceRelation { oid, name }];
+    copy
 }
 
-fn table(oid: u32) -> Copy {
-    copy(oid, Into::Table(Name::new("s", format!("r{oid}"))))
+fn table(oid: u32) -> CopyTask {
+    copy(oid, Destination::Table(Name::new("s", format!("r{oid}"))))
 }
 
-fn chunk(oid: u32, root: u32, from: i64, to: i64) -> Copy {
+fn chunk(oid: u32, root: u32, from: i64, to: i64) -> CopyTask {
     let slices = [("t".to_string(), [from, to])].into();
     let hypertable = Name::new("s", format!("h{root}"));
-    copy(oid, Into::Chunk { hypertable, root, cagg: false, slices, tablespace: None, creation_time: None, own: None })
+    copy(
+        oid,
+        Destination::Chunk { hypertable, root, cagg: false, slices, tablespace: None, creation_time: None, own: None },
+    )
 }
 
-fn done(id: i32, work: Copy) -> Known {
-    Known { id, done: true, postponed: false, object: format!("o{}", work.oid), work }
+fn done(id: i32, work: CopyTask) -> Known {
+    Known { id, done: true, postponed: false, object: format!("o{}", work.source.oid), work }
 }
 
-fn open(id: i32, work: Copy) -> Known {
+fn open(id: i32, work: CopyTask) -> Known {
     Known { done: false, ..done(id, work) }
 }
 
-fn postponed(id: i32, work: Copy) -> Known {
+fn postponed(id: i32, work: CopyTask) -> Known {
     Known { postponed: true, ..open(id, work) }
 }
 
-fn planned(works: Vec<Copy>) -> Vec<Task> {
-    works.into_iter().map(|work| task(Phase::Copy, format!("o{}", work.oid), 0, 0, Work::Copy(work))).collect()
+fn planned(works: Vec<CopyTask>) -> Vec<Task> {
+    works.into_iter().map(|work| task(Phase::Copy, format!("o{}", work.source.oid), 0, 0, Work::Copy(work))).collect()
 }
 
 /// Two snapshots, of which the first is of the tasks that are done.
@@ -56,7 +57,7 @@ fn snapshots(change: impl FnOnce(&mut Snapshot)) -> Vec<Snapshot> {
 /// The OIDs that are copied, and the doubts of those that are compared.
 fn outcome(again: &Again) -> (Vec<u32>, Vec<Doubt>) {
     let copied = again.add.iter().filter_map(|task| match &task.work {
-        Work::Copy(copy) => Some(copy.oid),
+        Work::Copy(copy) => Some(copy.source.oid),
         _ => None,
     });
     let doubts = again.add.iter().filter_map(|task| match &task.work {
@@ -77,14 +78,14 @@ fn a_resume_compares_what_is_done_and_copies_the_rest() {
 
 #[test]
 fn doubts() {
-    type Change = fn(&mut Copy, &mut Snapshot);
+    type Change = fn(&mut CopyTask, &mut Snapshot);
     let cases: [(Change, Doubt); 9] = [
         (|_, _| (), Doubt::None),
-        (|now, _| now.source.name = "renamed_chunk".to_string(), Doubt::None),
-        (|now, _| now.form = Form::Frozen, Doubt::Changed),
+        (|now, _| now.source.name.name = "renamed_chunk".to_string(), Doubt::None),
+        (|now, _| now.recipe = Recipe::Frozen, Doubt::Changed),
         // Its compressed rows are in another relation, or in one where there was none.
-        (|now, _| now.guards.push(SourceRelation { oid: 99, name: Name::new("s", "c") }), Doubt::Changed),
-        (|now, _| now.into = chunk(20, 5, 0, 20).into, Doubt::Changed),
+        (|now, _| now.source.guards.push(SourceRelation { oid: 99, name: Name::new("s", "c") }), Doubt::Changed),
+        (|now, _| now.destination = chunk(20, 5, 0, 20).destination, Doubt::Changed),
         (|_, last| last.timeline = 2, Doubt::Lost),
         // What was on disk survives a restart.
         (|_, last| last.started = 8, Doubt::None),
@@ -105,7 +106,7 @@ fn doubts() {
 
 #[test]
 fn what_was_made_anew_takes_the_place_of_the_old() {
-    let new = |oid| copy(oid, Into::Table(Name::new("s", "r10")));
+    let new = |oid| copy(oid, Destination::Table(Name::new("s", "r10")));
     let again = resume(vec![done(1, table(10))], planned(vec![new(90)]), &snapshots(|_| ())).unwrap();
     assert_eq!(outcome(&again), (vec![], vec![Doubt::Changed]));
     // Another table is none of its business.
@@ -127,7 +128,7 @@ fn columns_that_changed_are_refused() {
 
 #[test]
 fn a_table_in_parts_begins_from_nothing() {
-    let part = |pages| Copy { pages: Some(pages), ..table(10) };
+    let part = |(from, to)| table(10).only(Filter::Pages(from, to));
     let parts = || vec![part((0, Some(5))), part((5, None))];
     let known = vec![done(1, part((0, Some(5)))), postponed(2, part((5, None)))];
     for again in [

@@ -3,7 +3,7 @@
 use super::{HYPERTABLE, read, version};
 use crate::core::inventory::{CompressedChunk, Inventory, Layout, Unportable};
 use crate::core::plan::compressed::{form, frozen};
-use crate::core::plan::{Form, Target};
+use crate::core::plan::{Recipe, Target};
 use std::sync::Arc;
 
 type Change = fn(&mut Inventory, &mut Target);
@@ -115,15 +115,15 @@ fn as_they_are_or_again() {
     }
 }
 
-fn told(form: &Form) -> String {
+fn told(form: &Recipe) -> String {
     match form {
-        Form::Compressed(compressed) => {
+        Recipe::Compressed(compressed) => {
             let nulls = if compressed.null_blocks { " and NULL blocks" } else { "" };
             let left_out = compressed.left_out.join(", ");
             format!("compressed{}{left_out}{nulls}", if left_out.is_empty() { "" } else { " without " })
         }
-        Form::Recompressed { reason, late, .. } => format!("again{}: {reason}", if *late { ", late" } else { "" }),
-        Form::Queried { reason } => format!("queried: {reason}"),
+        Recipe::Recompressed { reason, late, .. } => format!("again{}: {reason}", if *late { ", late" } else { "" }),
+        Recipe::Queried { reason } => format!("queried: {reason}"),
         other => format!("{other:?}"),
     }
 }
@@ -151,7 +151,7 @@ fn rows_that_are_not_compressed_yet() {
         // The document's target reads every block.
         layout(&mut source).missing.clear();
         match form(&source.compressed_chunks[0].clone(), &source, &target) {
-            Form::Compressed(compressed) => assert_eq!(compressed.has_rows, has_rows),
+            Recipe::Compressed(compressed) => assert_eq!(compressed.has_rows, has_rows),
             other => panic!("{other:?}"),
         }
     }
@@ -160,7 +160,7 @@ fn rows_that_are_not_compressed_yet() {
 #[test]
 fn frozen_ones() {
     let (_, mut target) = read(HYPERTABLE);
-    assert!(matches!(frozen(&target), Form::Frozen));
+    assert!(matches!(frozen(&target), Recipe::Frozen));
     target.server.timescaledb = None;
     assert_eq!(told(&frozen(&target)), "queried: frozen on the source; the target's edition has no frozen chunks");
 }

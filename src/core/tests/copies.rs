@@ -4,9 +4,9 @@ use super::{CAGG, HYPERTABLE, PLAIN, read};
 use crate::core::inventory::{Inventory, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
-use crate::core::plan::{self, Copy, Phase, Target, Task, Work};
+use crate::core::plan::{self, CopyTask, Filter, Phase, Target, Task, Work};
 
-fn copy(task: &Task) -> &Copy {
+fn copy(task: &Task) -> &CopyTask {
     match &task.work {
         Work::Copy(copy) => copy,
         other => panic!("{other:?}"),
@@ -82,8 +82,8 @@ fn only_large_tables_are_split() {
         }
         let tasks = plan::copies(&source, &target, &split);
         assert_eq!(tasks.len(), parts, "{name}");
-        assert_eq!(copy(&tasks[0]).is_whole(), parts == 1 && source.relations[0].condition.is_none(), "{name}");
-        assert_eq!(tasks.iter().all(|task| copy(task).pages.is_some()), parts > 1, "{name}");
+        assert_eq!(copy(&tasks[0]).owns_relation, parts == 1 && source.relations[0].condition.is_none(), "{name}");
+        assert_eq!(tasks.iter().all(|task| matches!(copy(task).filter, Filter::Pages(..))), parts > 1, "{name}");
         // What cannot be split is said to be one part where the version is the reason.
         let unsplit = plan::unsplit(bytes, &source.server, &split);
         assert_eq!(unsplit.is_some(), version_num < 140_000, "{name}");
@@ -94,22 +94,20 @@ fn only_large_tables_are_split() {
 #[test]
 fn where_the_rows_go() {
     let (source, mut target) = read(HYPERTABLE);
-    let tablespace = |target: &Target| {
-        let tasks = plan::copies(&source, target, &Options::default());
-        let chunk = tasks.iter().map(copy).find_map(|copy| match &copy.into {
-            plan::Into::Chunk { tablespace, creation_time, cagg: false, .. } => {
-                assert_eq!(creation_time.as_deref(), Some("now"));
-                Some(tablespace.clone())
-            }
-            _ => None,
-        });
-        assert!(
-            tasks
-                .iter()
-                .any(|task| task.phase == Phase::Tiered && matches!(copy(task).into, plan::Into::Routed { .. }))
-        );
-        chunk.expect("a chunk")
-    };
+    let tablespace =
+        |target: &Target| {
+            let tasks = plan::copies(&source, target, &Options::default());
+            let chunk = tasks.iter().map(copy).find_map(|copy| match &copy.destination {
+                plan::Destination::Chunk { tablespace, creation_time, cagg: false, .. } => {
+                    assert_eq!(creation_time.as_deref(), Some("now"));
+                    Some(tablespace.clone())
+                }
+                _ => None,
+            });
+            assert!(tasks.iter().any(|task| task.phase == Phase::Tiered
+                && matches!(copy(task).destination, plan::Destination::Routed { .. })));
+            chunk.expect("a chunk")
+        };
     assert_eq!(tablespace(&target), None);
     target.tablespaces.insert("a".to_string());
     assert_eq!(tablespace(&target).as_deref(), Some("a"));
@@ -128,7 +126,7 @@ fn ranges_of_columns_go_with_what_can_hold_them() {
     let (source, mut target) = read(HYPERTABLE);
     let ranges = |target: &Target| {
         let tasks = plan::copies(&source, target, &Options::default());
-        let chunk = tasks.iter().map(copy).find(|copy| copy.source == Name::new("i", "c5")).expect("a chunk");
+        let chunk = tasks.iter().map(copy).find(|copy| copy.source.name == Name::new("i", "c5")).expect("a chunk");
         (chunk.skipping, chunk.ranges.len())
     };
     assert_eq!(ranges(&target), (true, 1));

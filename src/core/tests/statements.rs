@@ -2,7 +2,7 @@
 
 use crate::core::inventory::{CompressedColumn, FROZEN, Layout, Spec};
 use crate::core::name::Name;
-use crate::core::plan::{Compressed, Copy, Form, Into, Kept};
+use crate::core::plan::{Compressed, CopyTask, Destination, Filter, Recipe, RowStorage};
 use std::sync::Arc;
 
 fn reason() -> String {
@@ -40,67 +40,67 @@ fn compressed(status: i32, null_blocks: bool, left_out: &[&str]) -> Compressed {
 }
 
 /// A table's rows in binary form, which each case changes.
-fn table() -> Copy {
+fn table() -> CopyTask {
     let columns = serde_json::json!([
         {"name": "a", "type": "int", "generated": false, "binary": true},
         {"name": "B", "type": "text", "generated": false, "binary": true},
         {"name": "g", "type": "int", "generated": true, "binary": false},
     ]);
     let columns: Vec<_> = serde_json::from_value(columns).expect("columns");
-    Copy::new(1, Name::new("public", "t"), Into::Table(Name::new("public", "t")), &columns)
+    CopyTask::new(1, Name::new("public", "t"), Destination::Table(Name::new("public", "t")), &columns)
 }
 
 #[test]
 fn of_a_relations_own_rows() {
     let columns = r#""a", "B""#;
-    let again = |late| Form::Recompressed { reason: reason(), spec: spec(1), late };
-    type Change = fn(&mut Copy);
+    let again = |late| Recipe::Recompressed { reason: reason(), spec: spec(1), late };
+    type Change = fn(&mut CopyTask);
     let cases: [(&str, Change, String); 11] = [
         ("a table", |_| {}, format!(r#"COPY "public"."t" ({columns}) TO STDOUT (FORMAT binary)"#)),
         ("in text", |c| c.binary = false, format!(r#"COPY "public"."t" ({columns}) TO STDOUT (FORMAT text)"#)),
         ("without columns", |c| c.columns = [].into(), r#"COPY "public"."t" TO STDOUT (FORMAT binary)"#.to_string()),
         (
             "an extension's",
-            |c| c.condition = Some("WHERE n > 1".to_string()),
+            |c| c.filter = Filter::Condition("WHERE n > 1".to_string()),
             format!(r#"COPY (SELECT {columns} FROM ONLY "public"."t" WHERE n > 1) TO STDOUT (FORMAT binary)"#),
         ),
         (
             "a part",
-            |c| c.pages = Some((5, Some(9))),
+            |c| c.filter = Filter::Pages(5, Some(9)),
             format!(
                 r#"COPY (SELECT {columns} FROM ONLY "public"."t" WHERE ctid >= '(5,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
             ),
         ),
         (
             "the last part",
-            |c| c.pages = Some((9, None)),
+            |c| c.filter = Filter::Pages(9, None),
             format!(
                 r#"COPY (SELECT {columns} FROM ONLY "public"."t" WHERE ctid >= '(9,0)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"#
             ),
         ),
         (
             "a query's",
-            |c| c.query = Some("SELECT 1".to_string()),
+            |c| c.source.query = Some("SELECT 1".to_string()),
             format!(r#"COPY (SELECT {columns} FROM (SELECT 1) t) TO STDOUT (FORMAT binary)"#),
         ),
         (
             "a frozen chunk's",
-            |c| c.form = Form::Frozen,
+            |c| c.recipe = Recipe::Frozen,
             format!(r#"COPY (SELECT {columns} FROM "public"."t") TO STDOUT (FORMAT binary)"#),
         ),
         (
             "only a query's",
-            |c| c.form = Form::Queried { reason: reason() },
+            |c| c.recipe = Recipe::Queried { reason: reason() },
             format!(r#"COPY (SELECT {columns} FROM "public"."t") TO STDOUT (FORMAT binary)"#),
         ),
         (
             "those besides the compressed ones",
-            |c| c.form = Form::Compressed(Box::new(compressed(1, false, &[]))),
+            |c| c.recipe = Recipe::Compressed(Box::new(compressed(1, false, &[]))),
             format!(r#"COPY "public"."t" ({columns}) TO STDOUT (FORMAT binary)"#),
         ),
         (
             "the same of a frozen chunk",
-            |c| c.form = Form::Compressed(Box::new(compressed(1 | FROZEN, false, &[]))),
+            |c| c.recipe = Recipe::Compressed(Box::new(compressed(1 | FROZEN, false, &[]))),
             format!(r#"COPY (SELECT {columns} FROM ONLY "public"."t") TO STDOUT (FORMAT binary)"#),
         ),
     ];
@@ -110,7 +110,7 @@ fn of_a_relations_own_rows() {
         assert_eq!(copy.statement(), expected, "{name}");
     }
     for late in [false, true] {
-        let copy = Copy { form: again(late), ..table() };
+        let copy = CopyTask { recipe: again(late), ..table() };
         assert_eq!(copy.statement(), format!(r#"COPY (SELECT {columns} FROM "public"."t") TO STDOUT (FORMAT binary)"#));
     }
 }
@@ -145,26 +145,28 @@ fn of_compressed_rows() {
 
 #[test]
 fn which_empty_their_relation_first() {
-    assert!(table().is_whole());
-    assert!(!Copy { pages: Some((0, Some(1))), ..table() }.is_whole());
-    assert!(!Copy { condition: Some("WHERE n > 1".to_string()), ..table() }.is_whole());
+    assert!(table().owns_relation);
+    assert!(table().only(Filter::All).owns_relation);
+    assert!(!table().only(Filter::Pages(0, Some(1))).owns_relation);
+    assert!(!table().only(Filter::Condition("WHERE n > 1".to_string())).owns_relation);
 }
 
 #[test]
 fn which_batches_the_source_decompresses() {
     let batches = Name::new("i", "p5");
-    let again = || Form::Recompressed { reason: reason(), spec: spec(1), late: false };
-    let queried = || Form::Queried { reason: reason() };
-    let as_it_is = || Form::Compressed(Box::new(compressed(1, false, &[])));
-    for (kept, form, query, expected) in [
-        (Kept::Compressed(batches.clone()), again(), None, Some(&batches)),
-        (Kept::Compressed(batches.clone()), queried(), None, Some(&batches)),
-        (Kept::Compressed(batches.clone()), as_it_is(), None, None),
-        (Kept::Compressed(batches.clone()), queried(), Some("SELECT 1".to_string()), None),
-        (Kept::Rows, queried(), None, None),
-        (Kept::Elsewhere, again(), None, None),
+    let again = || Recipe::Recompressed { reason: reason(), spec: spec(1), late: false };
+    let queried = || Recipe::Queried { reason: reason() };
+    let as_it_is = || Recipe::Compressed(Box::new(compressed(1, false, &[])));
+    for (storage, recipe, query, expected) in [
+        (RowStorage::Compressed(batches.clone()), again(), None, Some(&batches)),
+        (RowStorage::Compressed(batches.clone()), queried(), None, Some(&batches)),
+        (RowStorage::Compressed(batches.clone()), as_it_is(), None, None),
+        (RowStorage::Compressed(batches.clone()), queried(), Some("SELECT 1".to_string()), None),
+        (RowStorage::Heap, queried(), None, None),
+        (RowStorage::External, again(), None, None),
     ] {
-        let copy = Copy { kept: kept.clone(), form, query, ..table() };
-        assert_eq!(copy.decompressed(), expected, "{kept:?}");
+        let mut copy = CopyTask { recipe, ..table() };
+        (copy.source.storage, copy.source.query) = (storage.clone(), query);
+        assert_eq!(copy.decompressed(), expected, "{storage:?}");
     }
 }

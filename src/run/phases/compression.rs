@@ -3,7 +3,7 @@
 
 use crate::core::inventory::{FROZEN, Server, Spec};
 use crate::core::plan::compressed::takes_constraints;
-use crate::core::plan::{self, Attach, Copy, Form, Phase, Work};
+use crate::core::plan::{self, Attach, CopyTask, Phase, Recipe, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
 use crate::run::migration::Migration;
@@ -41,8 +41,8 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
         .ok_or_else(|| Error::internal("a copy task is gone"))?;
         let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
         let relation = Oid::from_u32(relation);
-        match (&work.form, compressed) {
-            (Form::Compressed(chunk), Some(compressed)) => {
+        match (&work.recipe, compressed) {
+            (Recipe::Compressed(chunk), Some(compressed)) => {
                 for missing in &chunk.spec.layout.missing {
                     copy::set_missing_value(relation, &missing.column, &missing.value)?;
                 }
@@ -57,8 +57,8 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
                     )?;
                 }
             }
-            (Form::Recompressed { spec, .. }, _) => compress(relation, spec)?,
-            (Form::Frozen, _) => freeze(relation)?,
+            (Recipe::Recompressed { spec, .. }, _) => compress(relation, spec)?,
+            (Recipe::Frozen, _) => freeze(relation)?,
             _ => return Err(Error::internal("nothing to attach")),
         }
         set_ranges(relation, &work)?;
@@ -77,7 +77,7 @@ fn freeze(chunk: Oid) -> Result<()> {
 }
 
 /// The ranges of columns that chunks are skipped by; compressing a chunk finds its own.
-pub fn set_ranges(chunk: Oid, work: &Copy) -> Result<()> {
+pub fn set_ranges(chunk: Oid, work: &CopyTask) -> Result<()> {
     if work.ranges.is_empty() && !work.skipping {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 
 use super::{compression, tiered};
 use crate::core::inventory::SourceRelation;
-use crate::core::plan::{Compressed, Copy, Form, Into};
+use crate::core::plan::{Compressed, CopyTask, Destination, Recipe};
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
 use crate::pg::copy::Options;
@@ -16,9 +16,9 @@ use crate::source::guard::{self, Hold, Reads};
 use crate::target::copy;
 use pgrx::pg_sys::Oid;
 
-pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
+pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
     let run = context.spec.run;
-    match context.begin(id, work.snapshot, reads(&work.guards, &work.query), &work.guards)? {
+    match context.begin(id, work.snapshot, reads(&work.source.guards, &work.source.query), &work.source.guards)? {
         Hold::Held => {}
         Hold::Gone if is_dropped(context, work)? => return leave_out(run, id, work),
         Hold::Gone | Hold::Changed => return tasks::postpone(id),
@@ -35,21 +35,23 @@ pub fn perform(context: &mut Context, id: i32, work: &Copy) -> Result<()> {
             alter(work, &format!("{target} DISABLE TRIGGER {name}"))?;
         }
         let mut outcome = Outcome { relation: Some(relation), ..Outcome::default() };
-        let (rows, bytes) = match &work.form {
-            Form::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
-            _ if matches!(work.into, Into::Routed { .. }) => tiered::rows(source, work, run, relation, &target)?,
+        let (rows, bytes) = match &work.recipe {
+            Recipe::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
+            _ if matches!(work.destination, Destination::Routed { .. }) => {
+                tiered::rows(source, work, run, relation, &target)?
+            }
             _ => rows(source, work, relation)?,
         };
         changed = match work.decompressed() {
-            Some(batches) => !guard::is_decompressed(source, &work.source, batches, rows as i64)?,
+            Some(batches) => !guard::is_decompressed(source, &work.source.name, batches, rows as i64)?,
             None => false,
         };
         // Nothing more is read: the source need not wait for what is left to do here.
-        changed |= !guard::end(source, &work.guards)?;
+        changed |= !guard::end(source, &work.source.guards)?;
         if changed {
-            return Err(guard::changed(&work.source));
+            return Err(guard::changed(&work.source.name));
         }
-        if let Form::Recompressed { spec, late: false, .. } = &work.form {
+        if let Recipe::Recompressed { spec, late: false, .. } = &work.recipe {
             compression::compress(relation, spec)?;
         }
         compression::set_ranges(relation, work)?;
@@ -72,16 +74,16 @@ pub fn reads(guards: &[SourceRelation], query: &Option<String>) -> Reads {
 
 /// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another
 /// one by now.
-fn is_dropped(context: &mut Context, work: &Copy) -> Result<bool> {
-    match &work.into {
-        Into::Table(_) => Ok(false),
-        Into::Chunk { root, slices, .. } => Ok(!guard::is_covered(context.source()?, *root, slices)?),
-        Into::Routed { .. } => Ok(true),
+fn is_dropped(context: &mut Context, work: &CopyTask) -> Result<bool> {
+    match &work.destination {
+        Destination::Table(_) => Ok(false),
+        Destination::Chunk { root, slices, .. } => Ok(!guard::is_covered(context.source()?, *root, slices)?),
+        Destination::Routed { .. } => Ok(true),
     }
 }
 
-fn leave_out(run: i64, id: i32, work: &Copy) -> Result<()> {
-    let message = format!("{} was dropped on the source since the snapshot: it is left out", work.source.shown());
+fn leave_out(run: i64, id: i32, work: &CopyTask) -> Result<()> {
+    let message = format!("{} was dropped on the source since the snapshot: it is left out", work.source.name.shown());
     transaction(|| {
         messages::notice_here(run, &message)?;
         tasks::done(id, &Outcome::default())
@@ -106,27 +108,27 @@ fn described(relation: Oid) -> Result<(String, Vec<(String, String)>)> {
 
 /// Of a hypertable TimescaleDB refuses to alter the root alone, unless it is switched off; a tiered
 /// chunk's rows go to chunks, which have the triggers, too.
-fn alter(work: &Copy, what: &str) -> Result<()> {
-    if matches!(work.into, Into::Routed { .. }) {
+fn alter(work: &CopyTask, what: &str) -> Result<()> {
+    if matches!(work.destination, Destination::Routed { .. }) {
         return spi::execute(&format!("ALTER TABLE {what}"), &[]).map(drop);
     }
-    if work.root {
+    if work.source.root {
         spi::set_local("timescaledb.restoring", "on")?;
     }
     spi::execute(&format!("ALTER TABLE ONLY {what}"), &[])?;
-    if work.root {
+    if work.source.root {
         spi::set_local("timescaledb.restoring", "off")?;
     }
     Ok(())
 }
 
-fn rows(source: &mut Connection, work: &Copy, relation: Oid) -> Result<(u64, u64)> {
+fn rows(source: &mut Connection, work: &CopyTask, relation: Oid) -> Result<(u64, u64)> {
     // A relation that this task fills alone starts empty: nothing that an earlier attempt left
     // can be doubled, and into new storage the rows can be written frozen, which saves their
     // rewriting by a later VACUUM.
-    let fresh = work.is_whole() && copy::clear(relation)?;
+    let fresh = work.owns_relation && copy::clear(relation)?;
     let options = Options { columns: &work.columns, binary: work.binary, freeze: fresh };
-    copy::stream(source, &work.statement(), relation, &options, &work.source.shown())
+    copy::stream(source, &work.statement(), relation, &options, &work.source.name.shown())
 }
 
 /// A chunk's compressed relation into a table of its own, and the rows that the chunk has
@@ -134,7 +136,7 @@ fn rows(source: &mut Connection, work: &Copy, relation: Oid) -> Result<(u64, u64
 /// what is no compressed chunk yet these cost nothing.
 fn compressed(
     source: &mut Connection,
-    work: &Copy,
+    work: &CopyTask,
     chunk: &Compressed,
     relation: Oid,
     outcome: &mut Outcome,
@@ -162,11 +164,11 @@ fn compressed(
 /// The relation to fill. A chunk is made here, in a short transaction of its own: making one
 /// locks its hypertable until commit, and would hold the other workers up for as long as the
 /// copy takes.
-fn target(run: i64, work: &Copy) -> Result<Oid> {
-    match &work.into {
-        Into::Table(name) => copy::own(run, name),
-        Into::Routed { hypertable, cagg } => copy::root(run, hypertable, *cagg),
-        Into::Chunk { hypertable, cagg, slices, tablespace, creation_time, own, .. } => {
+fn target(run: i64, work: &CopyTask) -> Result<Oid> {
+    match &work.destination {
+        Destination::Table(name) => copy::own(run, name),
+        Destination::Routed { hypertable, cagg } => copy::root(run, hypertable, *cagg),
+        Destination::Chunk { hypertable, cagg, slices, tablespace, creation_time, own, .. } => {
             let root = copy::root(run, hypertable, *cagg)?;
             let chunk = spi::value::<Oid>(
                 "SELECT timescale_migrate.create_chunk($4, $1, $2::pg_catalog.name,

@@ -2,7 +2,7 @@
 //! and copied again.
 
 use super::copy;
-use crate::core::plan::{Copy, Doubt, Recheck, Task, Work};
+use crate::core::plan::{CopyTask, Doubt, Recheck, Task, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, spi};
 use crate::run::process::Context;
@@ -19,7 +19,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         Some(Task { work: Work::Copy(again), .. }) => Some(again),
         _ => None,
     };
-    let name = again.map_or(&brought.work.source, |again| &again.source).shown();
+    let name = again.map_or(&brought.work.source.name, |again| &again.source.name).shown();
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
     let other = match (recheck.doubt, again) {
         (Doubt::Gone, _) | (_, None) => Some(format!("{name} is no longer on the source: its copy is dropped")),
@@ -46,9 +46,9 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             undo::take_back(run, recheck.copies.clone())?;
             tasks::add(run, &recheck.again)?;
             messages::notice_here(run, &message)?;
-        } else if let Some(again) = again.filter(|again| again.guards != brought.work.guards) {
+        } else if let Some(again) = again.filter(|again| again.source.guards != brought.work.source.guards) {
             // A comparison of the values reads under the same locks as this.
-            undo::set_guards(&recheck.copies, &again.guards)?;
+            undo::set_guards(&recheck.copies, &again.source.guards)?;
         }
         tasks::done(id, &tasks::Outcome::default())
     })
@@ -56,17 +56,19 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
 
 /// How many rows the source has now of what was copied under the snapshot with that horizon, and
 /// whether any of them is newer; none if the newest snapshot cannot show it any more.
-fn since(context: &mut Context, id: i32, now: &Copy, horizon: u64) -> Result<Option<(i64, bool)>> {
-    if context.begin(id, now.snapshot, copy::reads(&now.guards, &now.query), &now.guards)? != Hold::Held {
+fn since(context: &mut Context, id: i32, now: &CopyTask, horizon: u64) -> Result<Option<(i64, bool)>> {
+    if context.begin(id, now.snapshot, copy::reads(&now.source.guards, &now.source.query), &now.source.guards)?
+        != Hold::Held
+    {
         return Ok(None);
     }
     let source = context.source()?;
-    if now.root {
+    if now.source.root {
         source.query("SET LOCAL timescaledb.restoring = on")?;
     }
     let answer = source.query(&now.since(horizon))?;
     let found = (answer.number(0, 0)?, answer.text(0, 1)? == "t");
-    Ok(guard::end(source, &now.guards)?.then_some(found))
+    Ok(guard::end(source, &now.source.guards)?.then_some(found))
 }
 
 /// Whether an unlogged relation here has lost its rows, as such do in a crash.

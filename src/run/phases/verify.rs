@@ -3,7 +3,7 @@
 use super::copy;
 use crate::core::checksum;
 use crate::core::name::Name;
-use crate::core::plan::{self, Into, Kept, Phase, SnapshotId, Verify, VerifyCopied, Work};
+use crate::core::plan::{self, Destination, Phase, RowStorage, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
@@ -94,30 +94,31 @@ pub fn perform_copied(context: &mut Context, claim: &Claim, work: &VerifyCopied)
 
 fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
     let Some(Brought { work: copy, relation, rows, .. }) = undo::brought(&work.copies)? else { return Ok(None) };
-    let routed = matches!(copy.into, Into::Routed { .. });
+    let routed = matches!(copy.destination, Destination::Routed { .. });
     let (targets, columns): (Vec<Name>, Vec<String>) = spi::json_rows(
         include_str!("../../../sql/run/filled_relations.sql"),
         &[run.into(), relation.into(), routed.into()],
     )?
     .pop()
     .ok_or_else(|| Error::internal("a relation is gone"))?;
-    let batches = match (copy.kept, &copy.query) {
-        (Kept::Compressed(batches), None) => Some(batches),
+    let condition = copy.condition().map(str::to_string);
+    let batches = match (copy.source.storage, &copy.source.query) {
+        (RowStorage::Compressed(batches), None) => Some(batches),
         _ => None,
     };
     Ok(Some(Verify {
-        source: Some(copy.source),
+        source: Some(copy.source.name),
         targets,
         columns: columns.into(),
-        condition: copy.condition,
-        query: copy.query,
-        root: copy.root,
-        chunk: !matches!(copy.into, Into::Table(_)),
+        condition,
+        query: copy.source.query,
+        root: copy.source.root,
+        chunk: !matches!(copy.destination, Destination::Table(_)),
         batches,
         checksum: work.checksum,
         source_rows: Some(rows),
         snapshot: copy.snapshot.max(work.snapshot),
-        guards: copy.guards,
+        guards: copy.source.guards,
     }))
 }
 

@@ -9,7 +9,7 @@ use fuzz::core::inventory::{
 use fuzz::core::name::Name;
 use fuzz::core::options::Options;
 use fuzz::core::plan::analyze;
-use fuzz::core::plan::{self, Copy, Into, Target, Task, Work};
+use fuzz::core::plan::{self, CopyTask, Destination, Target, Task, Work};
 use fuzz::core::{checksum, settings};
 use fuzz::sql::{self, Token, literal, name};
 use fuzz::within;
@@ -163,8 +163,9 @@ fn planned(source: &Inventory, target: &Target, options: &Options) {
     }
     for hypertable in &source.hypertables {
         let chunks = source.chunks.iter().filter(|chunk| chunk.hypertable_id == hypertable.id);
-        let copied =
-            |chunk: &Chunk| copies(&tasks).filter(|copy| is_chunk(copy) && copy.source == chunk.qualified()).count();
+        let copied = |chunk: &Chunk| {
+            copies(&tasks).filter(|copy| is_chunk(copy) && copy.source.name == chunk.qualified()).count()
+        };
         assert!(source.root(hypertable).is_none() || chunks.clone().all(|chunk| copied(chunk) >= 1), "not copied");
     }
     plan::compressed_early(&tasks);
@@ -182,25 +183,26 @@ fn planned(source: &Inventory, target: &Target, options: &Options) {
     }
 }
 
-fn copies(tasks: &[Task]) -> impl Iterator<Item = &Copy> {
+fn copies(tasks: &[Task]) -> impl Iterator<Item = &CopyTask> {
     tasks.iter().filter_map(|task| match &task.work {
         Work::Copy(copy) => Some(copy),
         _ => None,
     })
 }
 
-fn is_chunk(copy: &Copy) -> bool {
-    matches!(copy.into, Into::Chunk { .. } | Into::Routed { .. })
+fn is_chunk(copy: &CopyTask) -> bool {
+    matches!(copy.destination, Destination::Chunk { .. } | Destination::Routed { .. })
 }
 
 /// The table's pages are copied, each once.
 fn is_whole(table: &Relation, pages: u32, tasks: &[Task]) {
-    let parts = copies(tasks).filter(|copy| copy.source == table.qualified() && !is_chunk(copy) && !copy.root);
+    let parts =
+        copies(tasks).filter(|copy| copy.source.name == table.qualified() && !is_chunk(copy) && !copy.source.root);
     let mut at = Some(0);
     for part in parts {
-        match part.pages {
-            None => at = None,
-            Some((from, to)) => {
+        match part.filter {
+            plan::Filter::All | plan::Filter::Condition(_) => at = None,
+            plan::Filter::Pages(from, to) => {
                 // A name may be on several rows: then it starts anew.
                 assert!(at.is_none() || at == Some(from) || from == 0, "a gap before page {from}");
                 assert!(to.is_none_or(|to| to > from || pages == 0), "pages {from} to {to:?}");
@@ -223,11 +225,11 @@ fn names(of: &Name) -> [Token; 2] {
 }
 
 /// The statement for the source holds the names it has to, and nothing else of theirs.
-fn is_statement(copy: &Copy) {
+fn is_statement(copy: &CopyTask) {
     copy.method();
     copy.note();
     // These two are SQL of the source's own.
-    if copy.query.is_some() || copy.condition.is_some() {
+    if copy.source.query.is_some() || copy.condition().is_some() {
         copy.statement();
         return;
     }
@@ -235,14 +237,14 @@ fn is_statement(copy: &Copy) {
     let form = if copy.binary { "binary" } else { "text" };
     let tokens = sql::tokens(&copy.statement());
     let mut expected: Vec<Token> = copy.columns.iter().map(|column| name(column)).collect();
-    let text = match (&copy.pages, &copy.form) {
-        (None, plan::Form::Rows) => {
-            expected.splice(0..0, names(&copy.source));
+    let text = match (&copy.filter, &copy.recipe) {
+        (plan::Filter::All, plan::Recipe::Rows) => {
+            expected.splice(0..0, names(&copy.source.name));
             let list = if copy.columns.is_empty() { String::new() } else { format!("({list})") };
             format!("COPY ?.? {list} TO STDOUT (FORMAT {form})")
         }
         _ => {
-            expected.extend(names(&copy.source));
+            expected.extend(names(&copy.source.name));
             let got: Vec<&Token> = tokens.iter().filter(|token| matches!(token, Token::Name(_))).collect();
             assert!(expected.iter().all(|name| got.contains(&name)) && got.len() == expected.len());
             return;
@@ -250,7 +252,7 @@ fn is_statement(copy: &Copy) {
     };
     assert_eq!(tokens, sql::pattern(&text, &expected));
     let columns = &copy.columns;
-    let rows = checksum::table(&copy.source, true, None);
+    let rows = checksum::table(&copy.source.name, true, None);
     let query = sql::tokens(&checksum::query(&rows, columns, true));
     let quoted = query.iter().filter(|token| matches!(token, Token::Name(_))).count();
     assert_eq!(quoted, columns.len() + 2);
