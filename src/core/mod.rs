@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod cagg_state;
+pub mod capabilities;
 pub mod checksum;
 pub mod feed;
 pub mod inventory;

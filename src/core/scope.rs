@@ -53,11 +53,6 @@ fn consequence(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether other tables than chunks may inherit from a hypertable: until 2.26.
-fn takes_children(server: &Server) -> bool {
-    server.timescaledb.as_ref().is_some_and(|timescaledb| timescaledb.numbers() < (2, 27, 0))
-}
-
 fn text(job: &serde_json::Value, field: &str) -> String {
     job[field].as_str().unwrap_or_default().to_string()
 }
@@ -181,7 +176,7 @@ impl Scope {
                 }
                 "child that is no chunk" => {
                     let child = object.take();
-                    if takes_children(target) {
+                    if target.lets_tables_inherit() {
                         self.inventory.children.extend(child);
                         self.left.push(Left::told(subject, detail));
                         continue;

@@ -3,42 +3,25 @@
 
 use crate::slow::{self, FAST};
 use cluster::suite::Test;
-use cluster::{Db, Edition, Pair, Versions, assert_same, assert_same_but, of_edition, shared_source, shared_target, signal};
+use cluster::{Db, Edition, Pair, assert_same, of_edition, shared_source, signal};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     Test::both("what is finished is not copied again", finished_stays),
-    Test::both("rows come and go in between", rows_change),
-    Test::apache("as many rows, but others", same_count),
-    Test::between("compressed chunks are written to in between", &OLD_AND_NEW, compressed_change),
-    Test::between("chunks are merged while one of them is copied", &[Versions::new("2.29.2", "2.29.2")], merged_meanwhile),
-    Test::apache("the source lost transactions in a crash", lost_transactions),
-    Test::community("triggers that fire always come to a hypertable with rows of its own", always_triggers),
-    Test::community("frozen chunks are written to after they were frozen here", frozen_change),
     Test::community("jobs come with the run's end, not before", last_transaction),
     Test::apache("a table in parts", parts),
-    Test::apache("chunks come and go in between", chunks_change),
-    Test::apache("the schema is another on the source", changed_schema),
     Test::apache("kill -9 of a worker and of the coordinator", kill_9),
     Test::apache("what cannot be resumed", refused),
     Test::apache("the source is another database", another_source),
     Test::apache("an index and a constraint that cannot be made", late_failure),
 ];
 
-/// Where what holds compressed rows has another name each time, and where it has the same.
-const OLD_AND_NEW: [Versions; 4] = [
-    Versions { from: Edition::Previous, ..Versions::new("2.15.3", "2.29.2") },
-    Versions::new("2.19.3", "2.29.2"),
-    Versions::new("2.25.2", "2.29.2"),
-    Versions::new("2.29.2", "2.29.2"),
-];
-
-const SLOW: &str = "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS
+pub const SLOW: &str = "CREATE OR REPLACE FUNCTION slowly(n int) RETURNS boolean LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_sleep(0.01); RETURN true; END'";
-const COPIED: &str = "FROM timescale_migrate.task WHERE phase = 'copy' AND state = 'done'";
+pub const COPIED: &str = "FROM timescale_migrate.task WHERE phase = 'copy' AND state = 'done'";
 
 /// Cancels the run; what is left of it will not take long.
-fn cancel(pair: &Pair, run: &str) {
+pub fn cancel(pair: &Pair, run: &str) {
     assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
     pair.wait_for_state(run, "cancelled");
     pair.wait_for_silence();
@@ -46,7 +29,7 @@ fn cancel(pair: &Pair, run: &str) {
 }
 
 /// A run that was cancelled when some tasks were done and others not.
-fn cancelled(pair: &Pair, arguments: &str) -> String {
+pub fn cancelled(pair: &Pair, arguments: &str) -> String {
     let run = pair.start(arguments);
     slow::wait_for_the_middle(pair);
     cancel(pair, &run);
@@ -56,7 +39,7 @@ fn cancelled(pair: &Pair, arguments: &str) -> String {
 }
 
 #[track_caller]
-fn resume(pair: &Pair, run: &str) {
+pub fn resume(pair: &Pair, run: &str) {
     let summary = pair.target.rows(&format!("SELECT * FROM migrate_resume({run}, wait => true)"));
     assert_eq!((summary.len(), summary[0].get("run"), summary[0].get("state")), (1, Some(run), Some("done")));
     assert!(pair.target.is("SELECT every(state = 'done') FROM timescale_migrate.task"));
@@ -81,220 +64,6 @@ fn finished_stays(edition: Edition) {
     assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run WHERE kind = 'migrate'"), "1");
     assert!(pair.messages().contains("continues under the new snapshot"), "{}", pair.messages());
     assert!(pair.target.is(&format!("SELECT every(same) FROM migrate_verify({run})")));
-}
-
-fn rows_change(edition: Edition) {
-    let pair = Pair::new("resume_rows", edition);
-    slow::fill(&pair);
-    // The largest, and so the first.
-    pair.source.sql(
-        "CREATE TABLE first (n int PRIMARY KEY, filler text);
-         INSERT INTO first SELECT n, repeat('x', 500) FROM generate_series(1, 3000) n;
-         CREATE TABLE emptied (n int); INSERT INTO emptied SELECT generate_series(1, 5000);
-         CREATE SEQUENCE counted; SELECT nextval('counted');
-         CREATE MATERIALIZED VIEW sums AS SELECT count(*), sum(n) FROM slow",
-    );
-    let run = pair.start(", jobs => 2");
-    let some_chunk = format!("SELECT count(*) > 0 {COPIED} AND object LIKE '%of public.slow'");
-    cluster::poll("a chunk to be copied", || pair.target.is(&some_chunk));
-    cancel(&pair, &run);
-    let done = pair.target.value(&format!("SELECT string_agg(object, ' ') {COPIED}"));
-    assert!(done.contains("public.first") && !done.contains("slow_too"), "{done}");
-    // Some chunks are done and some are not: each gains more than it loses.
-    pair.source.sql(
-        "DELETE FROM first WHERE n % 7 = 0; INSERT INTO first SELECT n, 'new' FROM generate_series(5001, 5010) n;
-         INSERT INTO slow SELECT t + INTERVAL '1 second', n FROM slow WHERE n % 20 = 0; DELETE FROM slow WHERE n % 77 = 1;
-         INSERT INTO slow_too SELECT generate_series(2001, 2100); DELETE FROM slow_too WHERE n < 50;
-         TRUNCATE emptied; SELECT nextval('counted'); REFRESH MATERIALIZED VIEW sums",
-    );
-    resume(&pair, &run);
-    assert_same(&pair);
-    let messages = pair.messages();
-    assert!(messages.contains("public.first was written to on the source since it was copied"), "{messages}");
-    assert!(!messages.contains("public.slow_too was"), "{messages}");
-}
-
-/// A count tells nothing of these, but the ages of the rows do, whatever the statistics know.
-fn same_count(edition: Edition) {
-    let pair = Pair::new("resume_same_count", edition);
-    slow::fill(&pair);
-    pair.source.sql("CREATE TABLE first (n int, filler text); INSERT INTO first SELECT n, repeat('x', 500) FROM generate_series(1, 3000) n");
-    let run = cancelled(&pair, ", options => '{\"verify\": \"checksum\"}'");
-    assert!(pair.target.is(&format!("SELECT count(*) = 1 {COPIED} AND object = 'public.first'")));
-    pair.source.sql("UPDATE first SET filler = 'y' WHERE n = 7; DELETE FROM first WHERE n = 8; INSERT INTO first VALUES (9)");
-    pair.source.sql("SELECT pg_stat_reset()");
-    resume(&pair, &run);
-    assert_same(&pair);
-    let messages = pair.messages();
-    assert!(messages.contains("public.first was written to on the source since it was copied"), "{messages}");
-}
-
-fn compressed_change(versions: Versions) {
-    let pair = Pair::of("resume_compressed", versions);
-    slow::fill(&pair);
-    // Each chunk is larger than all that is slow.
-    pair.source.sql(
-        "CREATE TABLE packed (t timestamptz NOT NULL, device int, v text);
-         SELECT create_hypertable('packed', by_range('t', INTERVAL '1 day'));
-         ALTER TABLE packed SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't');
-         INSERT INTO packed SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 minute', n % 5, md5(n::text) || md5(n + 1 || '')
-         FROM generate_series(0, 6 * 1440 - 1) n;
-         SELECT count(compress_chunk(c)) FROM show_chunks('packed', older_than => timestamptz '2024-01-06 UTC') c",
-    );
-    let run = pair.start("");
-    cluster::poll("the compressed chunks to be copied", || {
-        pair.target.is(&format!("SELECT count(*) = 6 {COPIED} AND object LIKE '%public.packed'"))
-    });
-    cancel(&pair, &run);
-    let chunk = |day: u32| {
-        pair.source.value(&format!(
-            "SELECT c FROM show_chunks('packed', newer_than => timestamptz '2024-01-0{day} UTC', older_than => timestamptz '2024-01-0{} UTC') c",
-            day + 1
-        ))
-    };
-    let (decompressed, again) = (chunk(2), chunk(3));
-    for statement in [
-        "INSERT INTO packed SELECT timestamptz '2024-01-01 00:00:30 UTC' + n * INTERVAL '1 hour', 1, 'late' FROM generate_series(0, 9) n",
-        &format!("SELECT decompress_chunk('{decompressed}')"),
-        &format!("DELETE FROM {decompressed} WHERE device = 3"),
-        &format!("SELECT decompress_chunk('{again}')"),
-        &format!("INSERT INTO {again} SELECT t + INTERVAL '1 second', 1, 'new' FROM {again} LIMIT 20"),
-        &format!("SELECT compress_chunk('{again}')"),
-        &format!("SELECT compress_chunk('{}')", chunk(6)),
-        "INSERT INTO packed VALUES ('2024-01-06 00:00:30 UTC', 1, 'later')",
-    ] {
-        pair.source.sql(statement);
-    }
-    resume(&pair, &run);
-    // Older versions list none.
-    assert_same_but(&pair, if versions.same() { &[] } else { &["sparse indexes of "] });
-    // No relation of what was copied first is left.
-    let internal = "SELECT count(*) FROM pg_class WHERE relnamespace = '_timescaledb_internal'::regnamespace AND relkind = 'r'";
-    if versions.same() {
-        assert_eq!(pair.source.value(internal), pair.target.value(internal));
-    }
-}
-
-/// The chunk whose copy was interrupted is here, without rows, and its range is another's by now.
-fn merged_meanwhile(versions: Versions) {
-    let pair = Pair::of("resume_merged", versions);
-    slow::fill(&pair);
-    let run = pair.start(", jobs => 1");
-    let copying = "SELECT split_part(object, ' ', 1) FROM timescale_migrate.task
-                   WHERE phase = 'copy' AND state = 'running' AND object LIKE '%of public.slow'";
-    let mut chunk = String::new();
-    cluster::poll("a chunk that is being copied beside one that is not", || {
-        chunk = pair.target.try_value(copying).unwrap_or_default();
-        !chunk.is_empty() && pair.target.is(&format!("SELECT count(*) > 1 {COPIED} AND object LIKE '%of public.slow'"))
-    });
-    cancel(&pair, &run);
-    let next = pair.source.value(&format!(
-        "SELECT format('%I.%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks WHERE range_start = (
-             SELECT range_end FROM timescaledb_information.chunks WHERE format('%I.%I', chunk_schema, chunk_name) = '{chunk}')"
-    ));
-    let before = pair.source.value(&format!(
-        "SELECT format('%I.%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks WHERE range_end = (
-             SELECT range_start FROM timescaledb_information.chunks WHERE format('%I.%I', chunk_schema, chunk_name) = '{chunk}')"
-    ));
-    pair.source.sql(&format!("CALL merge_chunks(ARRAY['{before}', '{chunk}', '{next}']::regclass[])"));
-    resume(&pair, &run);
-    assert_same(&pair);
-}
-
-/// The ids of lost transactions are given out again: neither the number nor the age of the rows tells.
-fn lost_transactions(edition: Edition) {
-    let source = of_edition(edition, &[("synchronous_commit", "off"), ("wal_writer_delay", "10s"), ("autovacuum", "off")]);
-    let pair = Pair::between("resume_lost", Arc::new(source), shared_target(edition));
-    pair.source.sql(SLOW);
-    pair.source.sql(
-        "CREATE TABLE first (n int, filler text); INSERT INTO first SELECT n, repeat('x', 500) FROM generate_series(1, 3000) n;
-         CREATE TABLE last (n int CHECK (public.slowly(n)))",
-    );
-    pair.source.sql(FAST);
-    pair.source.sql("INSERT INTO last SELECT generate_series(1, 1000)");
-    pair.source.sql(SLOW);
-    pair.source.sql("CHECKPOINT");
-    pair.source.sql("INSERT INTO first SELECT n, 'lost' FROM generate_series(3001, 3010) n");
-    let run = pair.start(", jobs => 1");
-    cluster::poll("the first table to be copied", || pair.target.is(&format!("SELECT count(*) > 0 {COPIED} AND object = 'public.first'")));
-    assert!(pair.target.is("SELECT count(*) = 3010 FROM first"), "the copy has rows that can be lost");
-    assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
-    pair.source.cluster.stop_immediately();
-    pair.wait_for_state(&run, "cancelled");
-    pair.source.cluster.start_again();
-    assert_eq!(pair.source.value("SELECT count(*) FROM first"), "3000", "nothing was lost");
-    pair.source.sql("INSERT INTO first SELECT n, 'kept' FROM generate_series(3001, 3010) n");
-    pair.both(&[FAST]);
-    resume(&pair, &run);
-    assert_same(&pair);
-    assert!(pair.messages().contains("may have lost rows of public.first"), "{}", pair.messages());
-}
-
-fn always_triggers(edition: Edition) {
-    let pair = Pair::new("resume_always", edition);
-    pair.source.sql("SELECT _timescaledb_functions.stop_background_workers()");
-    slow::fill(&pair);
-    pair.source.sql(
-        "CREATE TABLE noted (n int);
-         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.noted VALUES (NEW.n); RETURN NEW; END';
-         CREATE TABLE rooted (t timestamptz NOT NULL, n int);
-         CREATE TRIGGER note BEFORE INSERT ON rooted FOR EACH ROW EXECUTE FUNCTION note();
-         SELECT create_hypertable('rooted', by_range('t', INTERVAL '1 day'));
-         INSERT INTO rooted VALUES ('2024-02-01 UTC', 2); ALTER TABLE rooted ENABLE ALWAYS TRIGGER note",
-    );
-    // Rows in the root itself, as restored from an old dump.
-    pair.source.sql("SET timescaledb.restoring = on; SET session_replication_role = replica; INSERT INTO rooted VALUES ('2024-03-01 UTC', 3)");
-    pair.target.sql(
-        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
-         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('REFRESH MATERIALIZED VIEW', 'COMMENT') EXECUTE FUNCTION refuse()",
-    );
-    pair.source.sql("COMMENT ON TABLE rooted IS 'comes late'");
-    pair.source.sql(FAST);
-    let run = pair.start("");
-    pair.wait_for_state(&run, "failed");
-    pair.wait_for_silence();
-    pair.target.sql("DROP EVENT TRIGGER refuse; DROP FUNCTION refuse");
-    pair.source.sql("SET timescaledb.restoring = on; SET session_replication_role = replica; INSERT INTO rooted VALUES ('2024-03-02 UTC', 4)");
-    resume(&pair, &run);
-    assert_same(&pair);
-}
-
-fn frozen_change(edition: Edition) {
-    let pair = Pair::new("resume_frozen", edition);
-    pair.source.sql(
-        "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-         CREATE TABLE last (n int);
-         CREATE TRIGGER noted BEFORE INSERT ON last FOR EACH ROW EXECUTE FUNCTION noted();
-         CREATE TABLE stiff (t timestamptz NOT NULL, device int);
-         SELECT create_hypertable('stiff', by_range('t', INTERVAL '1 day'));
-         ALTER TABLE stiff SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't');
-         INSERT INTO stiff SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n % 5 FROM generate_series(0, 4 * 24 - 1) n;
-         SELECT count(compress_chunk(c)) FROM show_chunks('stiff', older_than => timestamptz '2024-01-03 UTC') c;
-         SELECT count(_timescaledb_functions.freeze_chunk(c)) FROM show_chunks('stiff') c",
-    );
-    pair.target.sql(
-        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
-         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION refuse()",
-    );
-    let run = pair.start("");
-    pair.wait_for_state(&run, "failed");
-    pair.wait_for_silence();
-    assert!(pair.target.is("SELECT count(*) = 4 FROM timescale_migrate.task WHERE phase = 'compression' AND state = 'done'"));
-    pair.target.sql("DROP EVENT TRIGGER refuse; DROP FUNCTION refuse");
-    // The first of either kind; the others stay as they were.
-    for day in [1, 3] {
-        let chunk = pair.source.value(&format!(
-            "SELECT c FROM show_chunks('stiff', newer_than => timestamptz '2024-01-0{day} UTC', older_than => timestamptz '2024-01-0{} UTC') c",
-            day + 1
-        ));
-        pair.source.sql(&format!("SELECT _timescaledb_functions.unfreeze_chunk('{chunk}')"));
-        pair.source.sql(&format!("INSERT INTO stiff VALUES ('2024-01-0{day} 12:30 UTC', 7)"));
-        pair.source.sql(&format!("SELECT _timescaledb_functions.freeze_chunk('{chunk}')"));
-    }
-    resume(&pair, &run);
-    assert_same(&pair);
-    let copied_again = pair.messages().matches("it is copied again").count();
-    assert_eq!(copied_again, 2, "{}", pair.messages());
 }
 
 fn last_transaction(edition: Edition) {
@@ -347,69 +116,6 @@ fn parts(edition: Edition) {
     assert_same(&pair);
     assert!(pair.target.is("SELECT count(*) = count(DISTINCT n) AND count(*) = 1489 FROM wide"));
     assert!(pair.target.is(&format!("SELECT count(*) > 5 {COPIED} AND method LIKE '%part of a large table%'")));
-}
-
-fn chunks_change(edition: Edition) {
-    let pair = Pair::new("resume_chunks", edition);
-    slow::fill(&pair);
-    let run = cancelled(&pair, ", jobs => 2");
-    let chunks = |state: &str| {
-        format!(
-            "SELECT split_part(object, ' ', 1), target FROM timescale_migrate.task
-             WHERE object LIKE '%of public.slow' AND {state} ORDER BY id DESC LIMIT 1"
-        )
-    };
-    let done = pair.target.rows(&chunks("state = 'done'"));
-    let done = (done[0].get(0).unwrap(), done[0].get(1).unwrap());
-    let open = pair.target.value(&chunks("started_at IS NULL"));
-    pair.source.sql(&format!("DROP TABLE {}; DROP TABLE {open}", done.0));
-    pair.source.sql(
-        "INSERT INTO slow VALUES ('2023-12-01 UTC', 1), ('2024-03-01 UTC', 2), ('2024-03-02 UTC', 3);
-         CREATE TABLE other (n int)",
-    );
-    pair.source.sql("DROP TABLE other");
-    resume(&pair, &run);
-    let messages = pair.messages();
-    for expected in [
-        format!("{} is no longer on the source: its copy is dropped", done.0),
-        format!("{open} is no longer on the source: it is left out"),
-    ] {
-        assert!(messages.contains(&expected), "no \"{expected}\":\n{messages}");
-    }
-    assert_eq!(pair.target.value("SELECT count(*) FROM slow WHERE t < '2024-01-01 UTC' OR t > '2024-02-01 UTC'"), "3");
-    assert!(pair.target.is(&format!("SELECT to_regclass('{}') IS NULL", done.1)));
-    assert_same(&pair);
-}
-
-fn changed_schema(edition: Edition) {
-    let pair = Pair::new("resume_changed_schema", edition);
-    slow::fill(&pair);
-    let run = cancelled(&pair, ", jobs => 2");
-    let error = |message: &str| {
-        let error = pair.target.refuses(&format!("SELECT * FROM migrate_resume({run}, wait => true)"), &["migrate_from"]);
-        assert_eq!((error.message(), error.code().code()), (message, "55000"));
-        pair.wait_for_silence();
-        assert_eq!(pair.state(&run), "failed");
-    };
-    pair.source.sql("ALTER TABLE slow_too ADD COLUMN more int");
-    error("the columns of public.slow_too have changed on the source since the run began");
-    pair.source.sql("ALTER TABLE slow_too DROP COLUMN more; ALTER TABLE slow RENAME TO slower");
-    error("public.slow was renamed to public.slower on the source since the run began");
-    pair.source.sql("ALTER TABLE slower RENAME TO slow");
-    // What is new comes along: tables with all that they have, hypertables, and what is made of old ones.
-    pair.source.sql(
-        "CREATE TABLE \"Too late\" (n int PRIMARY KEY, of_it int REFERENCES \"Too late\"); INSERT INTO \"Too late\" VALUES (1, 1);
-         CREATE TABLE late_hyper (t timestamptz NOT NULL, n int REFERENCES \"Too late\");
-         SELECT create_hypertable('late_hyper', by_range('t', INTERVAL '1 day')); CREATE INDEX ON late_hyper (n);
-         INSERT INTO late_hyper SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '6 hours', 1 FROM generate_series(1, 20) n;
-         CREATE VIEW late AS SELECT n FROM \"Too late\"; CREATE INDEX late_too ON slow_too (n); CREATE INDEX late_three ON slow (n)",
-    );
-    resume(&pair, &run);
-    let messages = pair.target.value("SELECT string_agg(message, E'\\n') FROM timescale_migrate.message WHERE level = 'warning'");
-    for what in ["VIEW public.late is new", "INDEX public.late_too is new", "TABLE public.Too late is new"] {
-        assert!(messages.contains(&format!("{what} on the source since the run began")), "no {what}:\n{messages}");
-    }
-    assert_same(&pair);
 }
 
 fn kill_9(edition: Edition) {

@@ -2,7 +2,7 @@
 //! format and sorts as the source does, else as rows that are compressed again.
 
 use super::{Compressed, Recipe, Target};
-use crate::core::inventory::{Collation, CompressedChunk, HYPERCORE, Inventory, Server};
+use crate::core::inventory::{Collation, CompressedChunk, HYPERCORE, Inventory};
 use crate::core::name::Name;
 
 pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Recipe {
@@ -14,7 +14,7 @@ pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Rec
     match compressed(chunk, source, target) {
         Ok(compressed) => Recipe::Compressed(Box::new(compressed)),
         Err(reason) => {
-            let late = !takes_constraints(&target.server);
+            let late = !target.server.constrains_compressed_chunks();
             Recipe::Recompressed { reason, spec: chunk.spec.clone(), late }
         }
     }
@@ -30,18 +30,9 @@ pub fn frozen(target: &Target) -> Recipe {
     }
 }
 
-/// Whether compressed chunks of this server can be given constraints: since 2.20.
-pub fn takes_constraints(server: &Server) -> bool {
-    numbers(server) >= (2, 20, 0)
-}
-
-fn numbers(server: &Server) -> (u32, u32, u32) {
-    server.timescaledb.as_ref().map_or((0, 0, 0), |t| t.numbers())
-}
-
 /// The chunk's compressed relation as it is to be copied, or why it cannot be.
 fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Result<Compressed, String> {
-    let (from, to) = (numbers(&source.server), numbers(&target.server));
+    let (from, to) = (&source.server, &target.server);
     if chunk.access_method.as_deref() == Some(HYPERCORE) {
         return Err("the hypercore access method keeps them in another way".to_string());
     }
@@ -57,16 +48,14 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
     if let Some(column) = named("unknown") {
         return Err(format!("metadata column {} is unknown", column.name));
     }
-    // An algorithm for uuid exists since 2.22.
-    if layout.has_uuid && from >= (2, 22, 0) && to < (2, 22, 0) {
+    if layout.has_uuid && from.compresses_uuid() && !to.compresses_uuid() {
         return Err("the target has no algorithm for uuid".to_string());
     }
-    if source.server.encoding != target.server.encoding {
+    if from.encoding != to.encoding {
         return Err("text inside is in another encoding".to_string());
     }
-    // Columns that are all NULL are blocks of their own since 2.19. Before 2.20.1 these cannot
-    // be read from a COPY; NULL says the same, but for columns with a default from later.
-    let null_blocks = from >= (2, 19, 0) && to < (2, 20, 1);
+    // NULL says the same as such a block, but for columns with a default from later.
+    let null_blocks = from.has_null_blocks() && !to.receives_null_blocks();
     if null_blocks && !layout.missing.is_empty() {
         return Err("the target cannot read columns that are all NULL".to_string());
     }
@@ -78,9 +67,9 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
     if let Some(name) = layout.collations.iter().find(|name| !alike(name)) {
         return Err(format!("collation {name} may sort otherwise here"));
     }
-    // What a bloom filter holds depends on how TimescaleDB was built, and first and last values
-    // are known since 2.28. Queries do without either.
-    let known = |kind: &str| kind != "bloom" && (kind != "firstlast" || to >= (2, 28, 0));
+    // What a bloom filter holds depends on how TimescaleDB was built. Queries do without it, and
+    // without first and last values.
+    let known = |kind: &str| kind != "bloom" && (kind != "firstlast" || to.indexes_first_and_last());
     let left_out = layout.columns.iter().filter(|c| !known(&c.kind)).map(|c| c.name.clone()).collect();
     Ok(Compressed {
         relation: Name::new(&relation.schema, &relation.name),

@@ -20,10 +20,10 @@ fn parts(table: Size, split: i64) -> Vec<(i64, Option<i64>)> {
     (0..count).map(|i| (bound(i), (i + 1 < count).then(|| bound(i + 1)))).collect()
 }
 
-/// Into parts of which size tables are split, 0 for not at all: a scan of a range of pages came
-/// with PostgreSQL 14, and before it each part would read the whole table.
+/// Into parts of which size tables are split, 0 for not at all: where a range of pages cannot be
+/// scanned, each part would read the whole table.
 fn split(source: &Server, options: &Options) -> i64 {
-    if source.version_num < 140_000 { 0 } else { options.split_bytes }
+    if source.scans_page_ranges() { options.split_bytes } else { 0 }
 }
 
 /// Why a table is copied in one part that is large enough for several.

@@ -2,7 +2,6 @@
 //! brought becomes a compressed chunk of its hypertable, or is frozen.
 
 use crate::core::inventory::{FROZEN, Server, Spec};
-use crate::core::plan::compressed::takes_constraints;
 use crate::core::plan::{self, Attach, CopyTask, Phase, Recipe, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
@@ -21,7 +20,7 @@ pub fn begin(migration: &Migration, target: &Server) -> Result<()> {
 fn add_tasks(run: i64, target: &Server) -> Result<()> {
     transaction(|| {
         let query = include_str!("../../../sql/run/uncompressed_copies.sql");
-        let arguments = [run.into(), takes_constraints(target).into()];
+        let arguments = [run.into(), target.constrains_compressed_chunks().into()];
         let copies = spi::json_rows::<(i32, String, String, i64)>(query, &arguments)?;
         let task = |(copy, object, recipe, bytes)| {
             plan::task(Phase::Compression, object, 0, bytes, Work::Attach(Attach { copy, recipe }))

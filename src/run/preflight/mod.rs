@@ -191,7 +191,7 @@ pub fn check_servers(
     servers::timescaledb(report, server, &target);
     endpoint::connections(report, source, options)?;
     endpoint::endpoint(report, source, params, options)?;
-    if let Some(timescaledb) = server.timescaledb.as_ref().filter(|t| t.numbers() >= servers::OLDEST_TIMESCALEDB) {
+    if let Some(timescaledb) = server.timescaledb.as_ref().filter(|t| t.is_known_source()) {
         jobs::policies(report, source, timescaledb)?;
     }
     // In the other edition none can run.

@@ -1,15 +1,13 @@
 //! Checks of the two servers against each other.
 
 use super::{Report, Status};
+use crate::core::capabilities::OLDEST_SOURCE;
 use crate::core::inventory::Server;
 use crate::core::name::quoted;
 use crate::core::options::Options;
 use crate::core::progress::counted;
 use crate::error::Result;
 use crate::pg::spi;
-
-/// That of which the inventory knows the catalog.
-pub(super) const OLDEST_TIMESCALEDB: (u32, u32, u32) = (2, 11, 0);
 
 pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
     report.add(
@@ -67,7 +65,7 @@ pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
             "Migrate to a server of at least the source's major version.",
         );
     }
-    if from < 13 {
+    if from < OLDEST_SOURCE {
         report.add(
             "version",
             Status::Error,
@@ -93,7 +91,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             format!("SELECT {}.timescaledb_post_restore(); -- on the source", quoted(&from.schema)),
         );
     }
-    if from.numbers() < OLDEST_TIMESCALEDB {
+    if !from.is_known_source() {
         report.add(
             "timescaledb",
             Status::Error,
@@ -126,7 +124,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
                     ),
                 );
             }
-            if to.numbers() < (2, 19, 0) {
+            if !to.is_known_target() {
                 report.add(
                     "timescaledb",
                     Status::Error,

@@ -4,7 +4,6 @@ use super::Maker;
 use crate::core::archive::{Contents, Entry, Group};
 use crate::core::inventory::{ForeignKey, Inventory};
 use crate::core::name::Name;
-use crate::core::plan::compressed::takes_constraints;
 use crate::core::plan::{self, Phase, Task};
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -55,7 +54,7 @@ impl Maker {
         let task = |entry: &&Entry| {
             let key = known.get(&entry.oid).ok_or_else(|| Error::internal(format!("{} is unknown", entry.object())))?;
             // No hypertable can reference another, so that it waits for nothing that comes later.
-            let phase = match is_hypertable(&key.table) && !takes_constraints(&target.server) {
+            let phase = match is_hypertable(&key.table) && !target.server.constrains_compressed_chunks() {
                 true => Phase::HypertableKey,
                 false => Phase::ForeignKey,
             };

@@ -1,105 +1,16 @@
 //! What a database holds, as `sql/inventory/*.sql` reports it: the same types for the source
 //! and, where the two are compared, for the target.
 
+mod compressed;
+mod server;
+
+pub use compressed::{Collation, CompressedChunk, CompressedColumn, Compression, Layout, Spec, Unportable};
+pub use server::{Server, Timescaledb};
+
 use super::name::Name;
 use super::progress::counted;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
-use std::sync::Arc;
-
-/// `server.sql`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Server {
-    pub version: String,
-    pub version_num: i32,
-    pub system_identifier: Option<String>,
-    pub database: String,
-    pub database_oid: u32,
-    pub encoding: String,
-    pub collate: String,
-    pub ctype: String,
-    pub user: String,
-    pub superuser: bool,
-    pub max_connections: i32,
-    pub max_worker_processes: i32,
-    pub max_locks_per_transaction: i32,
-    pub max_prepared_transactions: i32,
-    /// What a session has by default.
-    #[serde(default)]
-    pub defaults: Defaults,
-    pub timescaledb: Option<Timescaledb>,
-}
-
-/// What the text form of a time, and the day that it is in, depend on.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct Defaults {
-    pub timezone: String,
-    pub datestyle: String,
-    pub intervalstyle: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct Timescaledb {
-    pub version: String,
-    pub schema: String,
-    /// The Community edition's functions can be used.
-    pub tsl: bool,
-    pub restoring: bool,
-    /// The schema of its internal functions.
-    pub functions_schema: String,
-    pub catalog: Catalog,
-}
-
-/// The version-dependent shapes of TimescaleDB's catalog that queries are chosen by.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Catalog {
-    pub compress_relid: bool,
-    pub compression_settings: bool,
-    #[serde(default)]
-    pub materialization_ranges: bool,
-    pub chunk_column_stats: bool,
-}
-
-impl Timescaledb {
-    /// For instance (2, 29, 2); a development version counts as its release.
-    pub fn numbers(&self) -> (u32, u32, u32) {
-        let mut parts = self.version.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
-        let mut next = || parts.next().unwrap_or(0);
-        (next(), next(), next())
-    }
-
-    pub fn edition(&self) -> &'static str {
-        if self.tsl { "Community" } else { "Apache" }
-    }
-}
-
-impl Server {
-    /// Whether TimescaleDB's Community edition is in use.
-    pub fn community(&self) -> bool {
-        self.timescaledb.as_ref().is_some_and(|t| t.tsl)
-    }
-
-    pub fn major(&self) -> i32 {
-        self.version_num / 10000
-    }
-
-    /// Locks that the server's lock table is made for; the documented formula of
-    /// `max_locks_per_transaction`.
-    pub fn lock_capacity(&self) -> i64 {
-        i64::from(self.max_locks_per_transaction) * self.lock_holders()
-    }
-
-    /// What each counts `max_locks_per_transaction` once.
-    pub fn lock_holders(&self) -> i64 {
-        i64::from(self.max_connections) + i64::from(self.max_prepared_transactions)
-    }
-
-    /// Locks that one of so many workers may take: all together half of the lock table.
-    pub fn lock_share(&self, jobs: u16) -> i64 {
-        (self.lock_capacity() / 2 / i64::from(jobs)).max(1)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
@@ -236,104 +147,6 @@ pub struct Skipping {
     pub hypertable_id: i32,
     pub column: String,
     pub chunks: Vec<serde_json::Value>,
-}
-
-/// `collations.sql`: two of the same content sort alike, unless the version is unknown.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Collation {
-    pub name: String,
-    pub provider: String,
-    pub locale: Option<String>,
-    pub version: Option<String>,
-}
-
-impl fmt::Display for Collation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // pg_collation.collprovider
-        let provider = match self.provider.as_str() {
-            "c" => "libc",
-            "i" => "icu",
-            _ => "builtin",
-        };
-        write!(f, "{provider} {}", self.locale.as_deref().unwrap_or_default())?;
-        self.version.as_ref().map_or(Ok(()), |version| write!(f, " ({version})"))
-    }
-}
-
-/// `compression.sql`: what `timescale_migrate.enable_compression` takes for a hypertable.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Compression {
-    pub hypertable_id: i32,
-    #[serde(skip)]
-    pub spec: serde_json::Value,
-}
-
-/// `compressed_chunks.sql`: a chunk and the relation that holds its compressed rows.
-#[derive(Clone, Debug, Deserialize)]
-pub struct CompressedChunk {
-    pub oid: u32,
-    pub access_method: Option<String>,
-    /// Rows that are, if known.
-    pub rows: Option<i64>,
-    pub relation: Option<CompressedRelation>,
-    #[serde(flatten)]
-    pub spec: Spec,
-}
-
-/// How a chunk is compressed: what `timescale_migrate.attach_compressed` takes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spec {
-    pub status: i32,
-    /// A row of `compression_chunk_size`, JSON.
-    pub sizes: Option<Arc<str>>,
-    #[serde(flatten)]
-    pub layout: Arc<Layout>,
-}
-
-/// What is the same for most chunks of a hypertable. They share it: ten thousand of their own
-/// would be too large.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Layout {
-    pub settings: serde_json::Value,
-    pub missing: Vec<Missing>,
-    pub unportable: Vec<Unportable>,
-    pub has_uuid: bool,
-    pub collations: Vec<String>,
-    /// Of the compressed relation, as the rest.
-    pub columns: Vec<CompressedColumn>,
-    pub reloptions: Vec<String>,
-    pub indexes: Vec<serde_json::Value>,
-}
-
-/// The default of a column that was added later; batches from before hold NULL for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Missing {
-    pub column: String,
-    /// As in `pg_attribute.attmissingval`: an array of one.
-    pub value: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unportable {
-    pub column: String,
-    #[serde(rename = "type")]
-    pub type_name: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct CompressedRelation {
-    pub oid: u32,
-    pub schema: String,
-    pub name: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CompressedColumn {
-    pub name: String,
-    pub kind: String,
-    pub binary: bool,
-    #[serde(flatten)]
-    pub definition: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A chunk's slices: per dimension's column the range `[start, end)` in TimescaleDB's

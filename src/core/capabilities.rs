@@ -1,0 +1,74 @@
+//! What versions of PostgreSQL and TimescaleDB can do. No other file compares versions; the shape of
+//! TimescaleDB's catalog is asked of the catalog itself (`sql/inventory/server.sql`).
+
+use super::inventory::{Server, Timescaledb};
+
+/// Major versions of PostgreSQL, and versions of TimescaleDB, that a run reads from and writes to.
+pub const OLDEST_SOURCE: i32 = 13;
+pub const OLDEST_TIMESCALEDB_SOURCE: Version = (2, 11, 0);
+pub const OLDEST_TIMESCALEDB_TARGET: Version = (2, 19, 0);
+
+/// For instance (2, 29, 2).
+pub type Version = (u32, u32, u32);
+
+impl Timescaledb {
+    /// A development version counts as its release.
+    pub fn numbers(&self) -> Version {
+        let mut parts = self.version.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+        let mut next = || parts.next().unwrap_or(0);
+        (next(), next(), next())
+    }
+
+    pub fn is_known_source(&self) -> bool {
+        self.numbers() >= OLDEST_TIMESCALEDB_SOURCE
+    }
+
+    pub fn is_known_target(&self) -> bool {
+        self.numbers() >= OLDEST_TIMESCALEDB_TARGET
+    }
+}
+
+impl Server {
+    pub fn major(&self) -> i32 {
+        self.version_num / 10000
+    }
+
+    fn timescaledb_since(&self, version: Version) -> bool {
+        self.timescaledb.as_ref().is_some_and(|timescaledb| timescaledb.numbers() >= version)
+    }
+
+    /// A scan of a range of a table's pages reads these alone: since PostgreSQL 14.
+    pub fn scans_page_ranges(&self) -> bool {
+        self.major() >= 14
+    }
+
+    /// Hypertables with compressed chunks can be given constraints: since TimescaleDB 2.20.
+    pub fn constrains_compressed_chunks(&self) -> bool {
+        self.timescaledb_since((2, 20, 0))
+    }
+
+    /// Columns of type uuid are compressed by an algorithm of their own: since TimescaleDB 2.22.
+    pub fn compresses_uuid(&self) -> bool {
+        self.timescaledb_since((2, 22, 0))
+    }
+
+    /// In compressed rows, columns that are all NULL are blocks of their own: since TimescaleDB 2.19.
+    pub fn has_null_blocks(&self) -> bool {
+        self.timescaledb_since((2, 19, 0))
+    }
+
+    /// COPY can write such blocks: since TimescaleDB 2.20.1.
+    pub fn receives_null_blocks(&self) -> bool {
+        self.timescaledb_since((2, 20, 1))
+    }
+
+    /// The sparse index of first and last values is known: since TimescaleDB 2.28.
+    pub fn indexes_first_and_last(&self) -> bool {
+        self.timescaledb_since((2, 28, 0))
+    }
+
+    /// Tables other than chunks may inherit from a hypertable: until TimescaleDB 2.26.
+    pub fn lets_tables_inherit(&self) -> bool {
+        self.timescaledb.is_some() && !self.timescaledb_since((2, 27, 0))
+    }
+}
