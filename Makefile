@@ -3,9 +3,10 @@
 #                 PostgreSQL, where there are these
 # make demo       sets everything up, then migrates a real database between two throw-away servers
 # make test       sets everything up, then runs every test
+# make check      the part of that which takes a few minutes, with lint: for those who change the code
 # make scale      sets everything up, then migrates 10,000 chunks and 5,000 tables and looks at the memory that it takes
-# make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail, and in every
-#                 other round the source is written to, compresses, refreshes and drops meanwhile
+# make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail; in every other
+#                 round the source inserts, compresses, refreshes and drops meanwhile
 #
 # PG_CONFIG            the installation to build for; default: Debian's PostgreSQL 17, else the one in PATH
 # COMMUNITY_PG_CONFIG  an installation with TimescaleDB's Community edition; default: the path below
@@ -66,6 +67,11 @@ test: setup
 	$(MAKE) install $(DATA)
 	$(MAKE) --keep-going unit fuzz pgspot regress cluster
 
+check: setup
+	$(MAKE) install NEXT_PG_CONFIG=
+	$(MAKE) --keep-going lint unit regress
+	$(MAKE) cluster TESTS=exact_chunks:
+
 lint: pgrx-config
 	tools/imports
 	cargo fmt --all --check
@@ -123,4 +129,4 @@ $(DATA): demo/requirements.txt
 clean:
 	cargo clean
 
-.PHONY: all package install setup pgrx-config demo test lint unit fuzz pgspot regress installcheck cluster chaos scale clean
+.PHONY: all package install setup pgrx-config demo test check lint unit fuzz pgspot regress installcheck cluster chaos scale clean

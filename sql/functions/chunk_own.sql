@@ -1,4 +1,4 @@
--- What single chunks have otherwise than their hypertable.
+-- Properties of single chunks that their hypertable does not have.
 -- Run at CREATE EXTENSION; called on the target by the workers, on chunks without rows. TimescaleDB 2.19 and later, any edition.
 
 -- Gives a chunk its schema and name, comments, storage parameters, settings of columns and CHECK constraints: `own` of inventory/chunks.sql. Can be

@@ -2,7 +2,7 @@
 COMMENT ON FUNCTION @extschema@.migrate_preflight(text, jsonb) IS 'checks what has to be right before a migration; changes nothing';
 COMMENT ON FUNCTION @extschema@.migrate_plan(text, jsonb) IS 'every step that a migration would take, with the source''s estimates; changes nothing';
 COMMENT ON FUNCTION @extschema@.migrate_from(text, jsonb, integer, boolean) IS 'migrates the source''s database into this one; jobs and wait go before the same keys of options';
-COMMENT ON FUNCTION @extschema@.migrate_resume(bigint, text, jsonb, integer, boolean) IS 'goes on with a run that failed, was cancelled or interrupted, under a new snapshot';
+COMMENT ON FUNCTION @extschema@.migrate_resume(bigint, text, jsonb, integer, boolean) IS 'continues a run that failed, was cancelled or interrupted, under a new snapshot';
 COMMENT ON FUNCTION @extschema@.migrate_wait(bigint) IS 'waits for the end of a run, and returns or fails as it does; the run goes on if the wait is cancelled';
 COMMENT ON FUNCTION @extschema@.migrate_start_jobs(bigint) IS 'lets the policies and jobs run that a run has left paused and that are not paused on the source';
 COMMENT ON FUNCTION @extschema@.migrate_cancel(bigint, text) IS 'stops a run: graceful (after the tasks in flight) or immediate; false if it was not running';

@@ -15,6 +15,7 @@ CREATE TABLE timescale_migrate.run_log (
     kind text NOT NULL CHECK (kind IN ('migrate', 'verify', 'cleanup')),
     source text NOT NULL,
     options jsonb NOT NULL,
+    extension_version text NOT NULL,
     role name NOT NULL DEFAULT current_user,
     state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'cancelled', 'refused', 'removed')),
     phase text NOT NULL DEFAULT 'start',
@@ -41,6 +42,7 @@ CREATE TABLE timescale_migrate.run_log (
     context text,
     object text
 );
+COMMENT ON COLUMN timescale_migrate.run_log.extension_version IS 'of timescale_migrate, when the run was begun: no other version resumes it';
 COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
 COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
 COMMENT ON COLUMN timescale_migrate.run_log.begun_at IS 'the newest of its starts';
@@ -58,7 +60,7 @@ CREATE TABLE timescale_migrate.schema_log (
     made boolean NOT NULL,
     PRIMARY KEY (run, object)
 );
-COMMENT ON COLUMN timescale_migrate.schema_log.digest IS 'MD5 of the definition: a resume says what is another on the source';
+COMMENT ON COLUMN timescale_migrate.schema_log.digest IS 'MD5 of the definition: a resume reports what has changed on the source';
 
 -- The snapshots of the source that a run has read under. What was copied under one is compared with the source of a later start by
 -- these; see the file source/position.sql for what they hold.

@@ -5,7 +5,7 @@
 -- `query` is null where the chunk's own rows are what is to be copied. It is a query for continuous aggregates in the format from before
 -- TimescaleDB 2.7 (until 2.24): their chunks hold partial states, so the values come from the user's view, which finishes them.
 --
--- `own` is what the chunk has otherwise than its hypertable and can be given it here, or null: functions/chunk_own.sql takes it as it is. What else
+-- `own` holds the properties that its hypertable does not have and that the chunk can be given here, or is null: functions/chunk_own.sql takes it as it is. What else
 -- chunks may have of their own is named by preflight/of_chunks.sql. A name like those that TimescaleDB chooses is none of a user's.
 --
 -- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27, and since 2.28, where a slice

@@ -226,7 +226,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Stored options with some of them changed, for a run that goes on: those that say how it does
+    /// Stored options with some of them changed, for a run that is resumed: those that say how it works
     /// its work, not what it makes, which is partly made.
     pub fn changed(stored: &str, changes: serde_json::Value) -> Result<Options> {
         let serde_json::Value::Object(changes) = changes else {

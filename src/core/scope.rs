@@ -45,7 +45,7 @@ fn consequence(kind: &str) -> Option<&'static str> {
     match kind {
         "compression" => Some("its rows arrive uncompressed"),
         "continuous aggregate" => Some("the rows that it has materialized stay behind"),
-        "job" => Some("nothing does its work here"),
+        "job" => Some("it will not run here"),
         "frozen chunks" => Some("they can be written to here"),
         // A view, a function, whatever else is no table.
         "schema" => Some("what needs it stays behind too"),

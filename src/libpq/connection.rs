@@ -32,7 +32,7 @@ pub struct Connection {
     pub(super) raw: *mut PGconn,
     pub(super) params: Params,
     pub(super) patience: Patience,
-    /// How long the wait at hand has lasted without a byte.
+    /// How long the present wait has lasted without a byte.
     pub(super) quiet: Duration,
     pub(super) flow: Flow,
     /// The second connection itself, of which no third one is asked.
@@ -309,7 +309,7 @@ impl Connection {
         }
     }
 
-    /// Runs a statement that may fail, and returns its error; a transaction that is open goes on.
+    /// Runs a statement that may fail, and returns its error; a transaction that is open continues.
     pub fn probe(&mut self, sql: &str) -> Result<Option<Error>> {
         // SAFETY: an open connection.
         let inside = unsafe { ffi::transaction_status(self.raw) } == ffi::IN_TRANSACTION;

@@ -13,7 +13,7 @@ pub fn missing(params: &Params) -> String {
         // As libpq's passwordFromFile() has it.
         Ok(file) if !file.is_file() => format!("The passfile {path} is not a file."),
         Ok(file) if file.permissions().mode() & 0o077 != 0 => {
-            format!("The passfile {path} is ignored as others than its owner have access to it; chmod 0600 mends that.")
+            format!("The passfile {path} is ignored because others than its owner have access to it: chmod 0600 it.")
         }
         Ok(_) => format!("The passfile {path} has no line for this host, port, database and user."),
     }

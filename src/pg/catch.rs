@@ -143,7 +143,7 @@ pub fn transaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 }
 
 /// Runs `f` in a subtransaction (as PL/pgSQL's `BEGIN ... EXCEPTION` does): an error rolls
-/// back what `f` did, and the surrounding transaction goes on.
+/// back what `f` did, and the surrounding transaction continues.
 pub fn subtransaction<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     // SAFETY: the pattern of PL/pgSQL's exec_stmt_block(): memory context and resource owner
     // are restored after the subtransaction has ended either way.

@@ -3,7 +3,7 @@
 //! somebody else made upon them is never dropped: it stays, with what it needs, and is named.
 //!
 //! The run can be continued no more from the first removal on, so its state says so before
-//! that. Each removal is a short transaction: however a cleanup ends, another one goes on.
+//! that. Each removal is a short transaction: however a cleanup ends, the next one continues.
 
 use super::state;
 use crate::core::plan::Phase;
@@ -85,14 +85,8 @@ fn sweep(run: i64, of: i64) -> Result<bool> {
             &[of.into()],
         )
     })?;
-    let objects: Vec<(u32, u32)> = transaction(|| {
-        spi::json_rows(
-            "SELECT json_build_array(m.classid::bigint, m.objid::bigint)::text FROM timescale_migrate.made_log m
-             JOIN timescale_migrate.object o USING (classid, objid)
-             WHERE m.run = $1 AND m.classid <> 'pg_catalog.pg_authid'::pg_catalog.regclass ORDER BY m.objid DESC",
-            &[of.into()],
-        )
-    })?;
+    let objects: Vec<(u32, u32)> =
+        transaction(|| spi::json_rows(include_str!("../../sql/run/made_objects.sql"), &[of.into()]))?;
     let is_hypertable = |object: &(u32, u32)| hypertables.iter().find(|(oid, _)| *oid == object.1);
     // What neither goes with its batch nor by itself goes with others, as a type and its functions.
     let mut held: Vec<(Oid, Oid)> = Vec::new();
@@ -156,14 +150,8 @@ fn database_as_before(of: i64) -> Result<()> {
 
 /// Roles belong to all databases, which may use them by now; why each of the others stays.
 fn roles(of: i64) -> Result<Vec<String>> {
-    let roles: Vec<String> = transaction(|| {
-        spi::json_rows(
-            "SELECT to_json(pg_catalog.quote_ident(a.rolname))::text FROM timescale_migrate.made_log m
-             JOIN pg_catalog.pg_authid a ON a.oid = m.objid
-             WHERE m.run = $1 AND m.classid = 'pg_catalog.pg_authid'::pg_catalog.regclass",
-            &[of.into()],
-        )
-    })?;
+    let roles: Vec<String> =
+        transaction(|| spi::json_rows(include_str!("../../sql/run/made_roles.sql"), &[of.into()]))?;
     let mut left = Vec::new();
     for role in roles {
         if let Err(error) = transaction(|| spi::execute(&format!("DROP ROLE {role}"), &[]).map(drop)) {

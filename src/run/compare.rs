@@ -121,7 +121,7 @@ fn comparisons(source: Inventory, target: Inventory, level: Level) -> Vec<Task> 
         tasks.push(plan::verify(key.0.shown(), from.size, work));
     }
     // What only the target has in one of these hypertables must be empty; other tables there are
-    // none of our business.
+    // left alone.
     for (key, to) in target.into_iter().filter(|((name, _), _)| hypertables.contains(name)) {
         let work = Verify {
             source: None,

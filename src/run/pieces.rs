@@ -1,7 +1,7 @@
 //! What the coordinator makes one after the other: all in one transaction, so that a failure
 //! leaves nothing behind, unless that would take too much of this server's lock table. Then it
-//! is several, and each enters by name what it has made: the next start of the run goes on
-//! behind it, whatever else has changed on the source since.
+//! is several, and each records by name what it has made: the next start of the run continues
+//! after it, whatever else has changed on the source since.
 
 use super::{messages, state};
 use crate::core::archive::Digests;
@@ -106,9 +106,7 @@ fn held() -> Result<i64> {
 fn enter(run: i64, objects: impl Iterator<Item = (Option<String>, String)>, made: bool) -> Result<()> {
     let (digests, names): (Vec<Option<String>>, Vec<String>) = objects.unzip();
     spi::execute(
-        "INSERT INTO timescale_migrate.schema_log (run, object, digest, made)
-         SELECT $1, object, digest, $4 FROM unnest($2, $3) AS entered(object, digest)
-         ON CONFLICT (run, object) DO UPDATE SET made = true WHERE excluded.made",
+        include_str!("../../sql/run/add_objects.sql"),
         &[run.into(), names.into(), digests.into(), made.into()],
     )
     .map(drop)

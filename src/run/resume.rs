@@ -38,14 +38,7 @@ pub fn reconcile(run: i64, planned: Vec<Task>) -> Result<Vec<String>> {
     let again = again::resume(known, copies, &snapshots).map_err(|unfit| refused(run, unfit))?;
     let warnings = apply(run, again)?;
     transaction(|| add_new(run, others))?;
-    transaction(|| {
-        spi::execute(
-            "UPDATE timescale_migrate.task_log
-             SET state = 'pending', ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL
-             WHERE run = $1 AND state = 'failed'",
-            &[run.into()],
-        )
-    })?;
+    transaction(|| spi::execute(include_str!("../../sql/run/reopen_failed.sql"), &[run.into()]))?;
     Ok(warnings)
 }
 

@@ -1,4 +1,4 @@
-//! Copying on a source that goes on: what has changed since the run's snapshot is read under a
+//! Copying from a source in use: what has changed since the run's snapshot is read under a
 //! later one.
 //!
 //! Nothing of the run's keeps the source from compressing, truncating or dropping what is still to
@@ -62,7 +62,7 @@ impl Snapshots {
 }
 
 /// Works on the copies until none is postponed; returns what the source held under the last
-/// snapshot, if that is another than the first.
+/// snapshot, if that is not the first.
 pub fn copy(
     params: &Params,
     options: &Options,

@@ -28,6 +28,9 @@ pub(super) fn fields(error: &Error) -> [Option<String>; 7] {
     ]
 }
 
+/// The tasks of a run are stored in a form of the version that began it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Makes the run known, and takes the one place for a run that a database has. Both locks
 /// last until this process ends.
 pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()> {
@@ -40,9 +43,9 @@ pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()
         let refused = "DELETE FROM timescale_migrate.run_log WHERE state = 'refused' AND ended_at < clock_timestamp() - interval '10 minutes'";
         spi::execute(refused, &[])?;
         spi::execute(
-            "INSERT INTO timescale_migrate.run_log (id, kind, source, options)
-             OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)",
-            &[run.into(), kind.into(), source.into(), spi::json(options)?],
+            "INSERT INTO timescale_migrate.run_log (id, kind, source, options, extension_version)
+             OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5)",
+            &[run.into(), kind.into(), source.into(), spi::json(options)?, VERSION.into()],
         )
         .map(drop)
     })?;
@@ -56,19 +59,8 @@ pub fn begin_again(run: i64, options: &Options) -> Result<bool> {
         if !Lock::Run(run).try_take() {
             return Ok(false);
         }
-        spi::execute(
-            "UPDATE timescale_migrate.run_log
-             SET state = 'running', phase = 'start', options = $2, stop_requested = false, snapshot = NULL, starts = starts + 1,
-                 pid = pg_backend_pid(), begun_at = clock_timestamp(),
-                 -- Of a start that has not said when it ended the last task tells.
-                 spent = spent + (SELECT coalesce(run_log.ended_at, greatest(run_log.begun_at, max(t.ended_at))) - run_log.begun_at
-                                  FROM timescale_migrate.task_log t WHERE t.run = $1),
-                 ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL,
-                 object = NULL
-             WHERE id = $1 AND state NOT IN ('done', 'removed')",
-            &[run.into(), spi::json(options)?],
-        )
-        .map(|touched| touched == 1)
+        spi::execute(include_str!("../../sql/run/begin_again.sql"), &[run.into(), spi::json(options)?])
+            .map(|touched| touched == 1)
     })?;
     if ours {
         take_place()?;
@@ -90,12 +82,7 @@ fn take_place() -> Result<()> {
 
 /// The run that has the one place for a run, in the current transaction.
 pub fn at_work() -> Result<Option<i64>> {
-    spi::value(
-        "SELECT h.id FROM timescale_migrate.holder h
-         JOIN timescale_migrate.holder place ON place.pid = h.pid AND place.is_run AND place.id = 0
-         WHERE h.is_run AND h.id <> 0 LIMIT 1",
-        &[],
-    )
+    spi::value(include_str!("../../sql/run/active_run.sql"), &[])
 }
 
 /// What to do beside a run, as a hint.
@@ -190,14 +177,7 @@ pub fn set_durable(run: i64, position: &Position) -> Result<()> {
 
 /// How far the run is: whether it has had a snapshot in this start, and its finished tasks.
 pub fn progress(run: i64) -> Result<(bool, i64)> {
-    let row = transaction(|| {
-        spi::json_rows(
-            "SELECT json_build_array(snapshot IS NOT NULL, (SELECT count(*) FROM timescale_migrate.task_log
-                                                            WHERE run = $1 AND state = 'done'))::text
-             FROM timescale_migrate.run_log WHERE id = $1",
-            &[run.into()],
-        )
-    })?;
+    let row = transaction(|| spi::json_rows(include_str!("../../sql/run/tasks_done.sql"), &[run.into()]))?;
     row.into_iter().next().ok_or_else(|| Error::internal(format!("run {run} is gone")))
 }
 
@@ -231,15 +211,7 @@ pub fn fail(run: i64, error: &Error) -> Result<()> {
         let [side, sqlstate, message, detail, hint, context, object] =
             fields(if was_cancelled { &cancelled } else { error });
         spi::execute(
-            "UPDATE timescale_migrate.run_log
-             SET state = CASE WHEN $10 AND starts = 1
-                               AND (phase IN ('start', 'preflight') OR (kind = 'verify' AND phase = 'snapshot'))
-                               AND NOT EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = $1)
-                               AND NOT EXISTS (SELECT FROM timescale_migrate.task_log t WHERE t.run = $1)
-                              THEN 'refused' ELSE $2 END,
-                 ended_at = clock_timestamp(), sqlstate = $3, error = $4,
-                    detail = $5, hint = $6, context = $7, object = $8, side = $9
-             WHERE id = $1 AND state = 'running'",
+            include_str!("../../sql/run/fail_run.sql"),
             &[
                 run.into(),
                 state.into(),
@@ -361,7 +333,18 @@ pub fn step_here(run: i64, step: &str) -> Result<()> {
 
 /// The source and the options of a run that can be continued.
 pub fn resumable(run: i64) -> Result<(String, String)> {
-    given_up(run, "resumed", &["failed", "cancelled", "interrupted"])
+    let found = given_up(run, "resumed", &["failed", "cancelled", "interrupted"])?;
+    let version = "SELECT extension_version FROM timescale_migrate.run_log WHERE id = $1";
+    match spi::value::<String>(version, &[run.into()])? {
+        Some(version) if version != VERSION => {
+            let message =
+                format!("run {run} was begun by timescale_migrate {version} and cannot be resumed by {VERSION}");
+            Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(format!(
+                "SELECT migrate_cleanup({run}); removes what it has made. Then begin again with migrate_from."
+            )))
+        }
+        _ => Ok(found),
+    }
 }
 
 /// The same of a run that may be removed: it was given up, or an earlier removal was.

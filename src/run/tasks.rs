@@ -71,12 +71,7 @@ pub fn claim(run: i64, now: Phase, phase: Phase, places: &mut Places) -> Result<
     loop {
         let found = transaction(|| {
             spi::json_rows::<(i64, i32)>(
-                "SELECT json_build_array(o.size, o.id)::text FROM (
-                     SELECT -t.estimated_bytes AS size, t.id FROM timescale_migrate.task_log t
-                     WHERE t.run = $1 AND t.state = 'pending' AND t.phase = $2 AND (-t.estimated_bytes, t.id) > ($3, $4)
-                     ORDER BY -t.estimated_bytes, t.id OFFSET 0) o
-                 WHERE EXISTS (SELECT FROM timescale_migrate.run_log WHERE id = $1 AND state = 'running' AND phase = $5)
-                   AND timescale_migrate.try_lock_task(o.id) LIMIT 1",
+                include_str!("../../sql/run/next_task.sql"),
                 &[run.into(), phase.name().into(), place.0.into(), place.1.into(), now.name().into()],
             )
         })?;
@@ -92,10 +87,7 @@ pub fn claim(run: i64, now: Phase, phase: Phase, places: &mut Places) -> Result<
         let id = order.1;
         let claimed = transaction(|| {
             let row = spi::json_rows::<(String, Work)>(
-                "UPDATE timescale_migrate.task_log SET worker = pg_backend_pid(), started_at = clock_timestamp()
-                 WHERE id = $1 AND state = 'pending'
-                   AND EXISTS (SELECT FROM timescale_migrate.run_log r WHERE r.id = $2 AND r.state = 'running' AND r.phase = $3)
-                 RETURNING json_build_array(object, work)::text",
+                include_str!("../../sql/run/claim_task.sql"),
                 &[id.into(), run.into(), now.name().into()],
             )?
             .pop();
@@ -131,9 +123,7 @@ pub struct Outcome {
 /// pending -> done, inside the transaction that did the work.
 pub fn done(id: i32, outcome: &Outcome) -> Result<()> {
     let touched = spi::execute(
-        "UPDATE timescale_migrate.task_log SET state = 'done', ended_at = clock_timestamp(), rows = $2, bytes = $3,
-                relation = $4, target = $4::pg_catalog.regclass::text, compressed = $5
-         WHERE id = $1 AND state = 'pending'",
+        include_str!("../../sql/run/finish_task.sql"),
         &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.relation.into(), outcome.compressed.into()],
     )?;
     match touched {
@@ -177,9 +167,7 @@ pub fn failed(id: i32, error: &Error) -> Result<()> {
     transaction(|| {
         let [side, sqlstate, message, detail, hint, context, _] = fields(error);
         spi::execute(
-            "UPDATE timescale_migrate.task_log SET state = 'failed', ended_at = clock_timestamp(), worker = $7,
-                    sqlstate = $2, error = $3, detail = $4, hint = $5, context = $6, side = $8
-             WHERE id = $1 AND state = 'pending'",
+            include_str!("../../sql/run/fail_task.sql"),
             &[
                 id.into(),
                 sqlstate.into(),
@@ -213,10 +201,7 @@ pub fn standing(run: i64, phase: Phase) -> Result<(bool, Vec<Failure>)> {
         )?
         .is_some();
         let failed = spi::json_rows::<(Phase, [Option<String>; 7])>(
-            "SELECT json_build_array(phase, json_build_array(side, sqlstate, error, detail, hint, context, object))::text
-             FROM (SELECT DISTINCT ON (phase, side, sqlstate) * FROM timescale_migrate.task_log
-                   WHERE run = $1 AND state = 'failed' ORDER BY phase, side, sqlstate, ended_at) first
-             ORDER BY ended_at",
+            include_str!("../../sql/run/first_failures.sql"),
             &[run.into()],
         )?;
         let failure = |(phase, fields)| Failure { phase, error: from_fields(fields) };
@@ -245,6 +230,6 @@ pub fn failures(run: i64) -> Result<()> {
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{} tasks failed", failed.len()))
         .detail(lines.join("\n"))
         .hint(format!(
-            "SELECT * FROM timescale_migrate.task WHERE run = {run} AND state = 'failed'; mend the causes, then call migrate_resume({run})."
+            "SELECT * FROM timescale_migrate.task WHERE run = {run} AND state = 'failed'; fix the causes, then call migrate_resume({run})."
         )))
 }

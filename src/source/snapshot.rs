@@ -5,7 +5,7 @@
 //! has changed by then is read under a later snapshot (`run/rounds.rs`).
 //!
 //! The inventory is read under the snapshot by another session: what a server keeps in a session's
-//! memory for each table that it has told of (some 40 kB) is there until that session ends, and
+//! memory for each table that it has described (some 40 kB) is there until that session ends, and
 //! the keeper stays as long as there are rows to read.
 
 use super::guard::{self, Reads};
@@ -54,7 +54,7 @@ pub fn reader_name(run: i64) -> String {
     format!("timescale_migrate run {run} reader")
 }
 
-/// Takes a snapshot, and reads with `reader` what there is under it; the reader goes on to see
+/// Takes a snapshot, and reads with `reader` what there is under it; the reader continues to see
 /// that.
 pub fn hold(
     reader: &mut Connection,

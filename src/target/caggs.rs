@@ -1,4 +1,4 @@
-//! Continuous aggregates: made without rows, and told at the end what is materialized in them.
+//! Continuous aggregates: made without rows, and given the source's state of materialization at the end.
 
 use super::context::making;
 use super::hypertables::call;

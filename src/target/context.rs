@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use std::cell::RefCell;
 
 thread_local! {
-    /// The object that is being made, and the statement for it, unless it is nobody's to see.
+    /// The object that is being made, and the statement for it, unless nobody may see it.
     static CURRENT: RefCell<Option<(String, Option<String>)>> = const { RefCell::new(None) };
 }
 

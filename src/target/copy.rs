@@ -31,12 +31,7 @@ pub fn stream(
 pub fn clear(relation: Oid) -> Result<bool> {
     // A key has triggers on both sides. Without any, the constraints need not be searched, which
     // have no index for this: with many chunks that takes longer than to copy one.
-    let referenced = spi::value::<bool>(
-        "SELECT CASE WHEN relhastriggers
-             THEN EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = $1 AND contype = 'f') END
-         FROM pg_catalog.pg_class WHERE oid = $1",
-        &[relation.into()],
-    )?;
+    let referenced = spi::value::<bool>(include_str!("../../sql/run/is_referenced.sql"), &[relation.into()])?;
     if referenced != Some(true) {
         copy::truncate(relation)?;
         return Ok(true);

@@ -26,10 +26,7 @@ pub fn read(source: &mut impl Catalog) -> Result<Vec<LargeObject>> {
 
 /// Removes some of those that the run has made, each of which takes a lock; how many.
 pub fn remove(run: i64, locks: i64) -> Result<i64> {
-    let removed = "SELECT count(pg_catalog.lo_unlink(oid)) FROM (
-            SELECT l.oid FROM pg_catalog.pg_largeobject_metadata l
-            JOIN timescale_migrate.made_log m ON m.objid = l.oid AND m.classid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass
-            WHERE m.run = $1 LIMIT $2) made";
+    let removed = include_str!("../../sql/run/unlink_large_objects.sql");
     Ok(spi::value::<i64>(removed, &[run.into(), locks.into()])?.unwrap_or(0))
 }
 

@@ -146,7 +146,7 @@ pub fn postgres_15() -> Option<PathBuf> {
         .find(|dir| dir.join("postgres").exists())
 }
 
-/// Whether the installation has a library of TimescaleDB whose name goes on with `part`.
+/// Whether the installation has a library of TimescaleDB whose name continues with `part`.
 pub fn has_library(bindir: &Path, part: &str) -> bool {
     let prefix = format!("timescaledb{part}");
     let pkglibdir = ask(&bindir.join("pg_config"), "--pkglibdir").unwrap_or_default();

@@ -77,7 +77,7 @@ fn own_chunks(versions: Versions) {
     let own = pair.target.value(OWN);
     assert_eq!(pair.source.value(OWN), own);
     assert!(own.contains("few devices") && own.contains("btree (dev, t)") && own.contains("read only"), "{own}");
-    // TimescaleDB goes on with them.
+    // TimescaleDB continues to use them.
     pair.both(&[
         "INSERT INTO h SELECT timestamptz '2024-01-01 00:01 UTC' + i * INTERVAL '20 minutes', i % 4, i, 'late' FROM generate_series(0, 8 * 72 - 1) i",
         "SELECT count(compress_chunk(c, true)) FROM show_chunks('h') c",

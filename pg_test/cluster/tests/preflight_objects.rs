@@ -15,7 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a source user's rights", rights),
     Test::apache("a role that may read all data", reads_all_data),
     Test::apache("what PostgreSQL has that is not carried", not_carried),
-    Test::apache("partitions and chunks by a hash that is another here", hashes),
+    Test::apache("partitions and chunks by a hash that differs here", hashes),
     Test::both("what chunks have of their own", chunks_of_their_own),
 ];
 
@@ -298,7 +298,7 @@ fn hashes(edition: Edition) {
          SELECT add_dimension('h', by_hash('m', 4)); SELECT add_dimension('h', by_hash('d', 4))",
     );
     let refused = |subject: &str, type_name: &str, hint: &str| {
-        format!("error | {subject} | is partitioned by the hash of m, which for type {type_name} is another on every server | {hint}")
+        format!("error | {subject} | is partitioned by the hash of m, which for type {type_name} differs between servers | {hint}")
     };
     let hint = "Partition it by something else on the source, for instance by the value's text.";
     let parted = refused("partitioned table public.parted", "public.moods", hint);

@@ -96,7 +96,7 @@ fn as_a_job(edition: Edition) {
     pair.target.refuses(call, &["t_n_check"]);
     assert_eq!(pair.target.value(runs), "1 failed");
     pair.both(&["CREATE OR REPLACE FUNCTION at_home(int) RETURNS boolean LANGUAGE sql AS 'SELECT true'"]);
-    // It goes on with the same run, and lets it be once it is done.
+    // It continues the same run, and leaves it alone once it is done.
     for _ in 0..2 {
         pair.target.sql(call);
         assert_eq!(pair.target.value(runs), "1 done");
@@ -166,7 +166,7 @@ fn as_a_job_of_pg_cron(edition: Edition) {
             poll(&format!("a job that {status}"), || cron.query_one(ended, &[&status, &message]).unwrap().get::<_, i64>(0) > 0);
         };
         ended("failed", "%t_n_check%");
-        // The next one goes on with the same run.
+        // The next one continues the same run.
         pair.both(&["CREATE OR REPLACE FUNCTION at_home(int) RETURNS boolean LANGUAGE sql AS 'SELECT true'"]);
         ended("succeeded", "CALL%");
         connect().batch_execute("SELECT cron.unschedule('migrate')").unwrap();

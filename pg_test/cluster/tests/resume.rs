@@ -12,7 +12,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a table in parts", parts),
     Test::apache("kill -9 of a worker and of the coordinator", kill_9),
     Test::apache("what cannot be resumed", refused),
-    Test::apache("the source is another database", another_source),
+    Test::apache("the source is not the database that the run began with", another_source),
     Test::apache("an index and a constraint that cannot be made", late_failure),
 ];
 
@@ -176,6 +176,14 @@ fn refused(edition: Edition) {
     pair.target.sql(&format!("SELECT migrate_cancel({run}, 'immediate')"));
     pair.wait_for_state(&run, "cancelled");
     pair.wait_for_silence();
+    let version = pair.target.value("SELECT extversion FROM pg_extension WHERE extname = 'timescale_migrate'");
+    let begun_by = |version: &str| {
+        pair.target.sql(&format!("UPDATE timescale_migrate.run_log SET extension_version = '{version}' WHERE id = {run}"));
+    };
+    begun_by("0.0.1");
+    let message = format!("run {run} was begun by timescale_migrate 0.0.1 and cannot be resumed by {version}");
+    refuses(&run, &message, "55000");
+    begun_by(&version);
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, wait => false)"));
     refuses(&run, &format!("run {run} is running and cannot be resumed"), "55000");
     pair.both(&[FAST]);

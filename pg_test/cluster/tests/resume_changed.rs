@@ -16,7 +16,7 @@ pub const TESTS: &[Test] = &[
     Test::community("triggers that fire always come to a hypertable with rows of its own", always_triggers),
     Test::community("frozen chunks are written to after they were frozen here", frozen_change),
     Test::apache("chunks come and go in between", chunks_change),
-    Test::apache("the schema is another on the source", changed_schema),
+    Test::apache("the schema has changed on the source", changed_schema),
 ];
 
 /// Where what holds compressed rows has another name each time, and where it has the same.
@@ -119,7 +119,7 @@ fn compressed_change(versions: Versions) {
     }
 }
 
-/// The chunk whose copy was interrupted is here, without rows, and its range is another's by now.
+/// The chunk whose copy was interrupted is here, without rows, and its range belongs to another chunk by now.
 fn merged_meanwhile(versions: Versions) {
     let pair = Pair::of("resume_merged", versions);
     slow::fill(&pair);

@@ -1,4 +1,4 @@
-//! A run that stopped when all had been copied, triggers and indexes included, finds a source that is another in everything by then.
+//! A run that stopped when all had been copied, triggers and indexes included, finds a source on which everything has changed.
 
 use cluster::suite::Test;
 use cluster::{Edition, Pair, assert_same, assert_same_but, of_edition, shared_source};

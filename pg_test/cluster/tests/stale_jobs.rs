@@ -67,10 +67,10 @@ fn gone(versions: Versions) {
     let (warnings, arrived) = outcome(&pair, "{}");
     let job = |id: &str| format!("job User-Defined Action [{id}]: ");
     let expected = [
-        (format!("job Astray [{astray}]: "), "The source no longer has its hypertable 4711. Left out: nothing does its work here."),
+        (format!("job Astray [{astray}]: "), "The source no longer has its hypertable 4711. Left out: it will not run here."),
         (job(&checked), "The source no longer has its check function \"Old place\".checks. It arrives, and its configuration is not checked, as there."),
-        (job(&moved), "The source no longer has its function or procedure \"Old place\".goes. Left out: nothing does its work here."),
-        (job(&ownerless), "The source no longer has its owner, role 4711. Left out: nothing does its work here."),
+        (job(&moved), "The source no longer has its function or procedure \"Old place\".goes. Left out: it will not run here."),
+        (job(&ownerless), "The source no longer has its owner, role 4711. Left out: it will not run here."),
     ];
     assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
     for ((start, part), warning) in expected.iter().zip(&warnings) {

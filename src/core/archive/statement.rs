@@ -1,4 +1,4 @@
-//! What is said of an entry in messages, and what is run for it besides its definition:
+//! How messages name an entry, and what is run for it besides its definition:
 //! the settings its definition expects, the access method of a partitioned table, the owner.
 
 use std::borrow::Cow;

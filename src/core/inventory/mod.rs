@@ -169,7 +169,7 @@ pub struct Chunk {
     pub query: Option<String>,
     pub creation_time: Option<String>,
     pub tablespace: Option<String>,
-    /// What it has otherwise than its hypertable.
+    /// Properties that its hypertable does not have.
     #[serde(default)]
     pub own: Option<serde_json::Value>,
 }

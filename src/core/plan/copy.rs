@@ -8,7 +8,7 @@ use crate::core::name::{Name, column_list, quoted};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A row of `timescale_migrate.snapshot_log`; 0 stands for the run's snapshot at hand.
+/// A row of `timescale_migrate.snapshot_log`; 0 stands for the first of this start.
 pub type SnapshotId = i32;
 
 /// Where a copy's rows go.
@@ -27,7 +27,7 @@ pub enum Destination {
         slices: Slices,
         tablespace: Option<String>,
         creation_time: Option<String>,
-        /// What it has otherwise than its hypertable.
+        /// Properties that its hypertable does not have.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         own: Option<serde_json::Value>,
     },
@@ -53,7 +53,7 @@ impl Destination {
         }
     }
 
-    /// What a chunk has otherwise than its hypertable.
+    /// Properties of a chunk that its hypertable does not have.
     pub fn own(&self) -> Option<&serde_json::Value> {
         match self {
             Destination::Chunk { own, .. } => own.as_ref(),

@@ -209,7 +209,7 @@ pub struct Verify {
     #[serde(default)]
     pub batches: Option<Name>,
     pub checksum: bool,
-    /// The source's count where it is known already: what the copy was told by the source.
+    /// The source's count where it is known already: what the source reported to the copy.
     pub source_rows: Option<i64>,
     /// As in [`Copy`].
     #[serde(default)]

@@ -61,7 +61,12 @@ pub const PHASES: [(Phase, &str, By, &str); 25] = {
         (Phase::Index, "index", Workers, "Indexes are built."),
         (Phase::Constraint, "constraint", Workers, "Primary keys, unique and other constraints are added."),
         (Phase::Attach, "attach", Coordinator, "Indexes of partitions are attached to those of their tables."),
-        (Phase::HypertableKey, "hypertable_key", Workers, "Foreign keys that compressed chunks cannot be given."),
+        (
+            Phase::HypertableKey,
+            "hypertable_key",
+            Workers,
+            "Foreign keys of hypertables whose compressed chunks could not be given them later.",
+        ),
         (Phase::Compression, "compression", Workers, "Copied compressed data becomes compressed chunks."),
         (Phase::ForeignKey, "foreign_key", Workers, "All other foreign keys are added and checked."),
         (Phase::Recompute, "recompute", Workers, "With \"caggs\": \"recompute\": continuous aggregates are refreshed."),

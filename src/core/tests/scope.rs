@@ -75,7 +75,7 @@ fn what_the_source_holds_that_has_no_place() {
 fn continuous_aggregates() {
     let policy = || job(json!({"kind": "policy", "hypertable": {"schema": "public", "name": "daily", "cagg": true}}));
     let with_policy = |source: &mut Inventory, _: &mut Target| source.jobs.push(policy());
-    let job_of_it = "job Job [1000]: It runs public.p on public.daily every 1 day. public.daily does not arrive. Left out: nothing does its work here.";
+    let job_of_it = "job Job [1000]: It runs public.p on public.daily every 1 day. public.daily does not arrive. Left out: it will not run here.";
     let arrives =
         |scope: &Scope| (scope.inventory.caggs.len(), scope.inventory.chunks.len(), scope.inventory.jobs.len());
 
@@ -136,7 +136,7 @@ fn where_the_target_has_no_community_edition() {
         [
             "compression of public.m: Compression is enabled; 1 of its chunks are compressed. Left out: its rows arrive uncompressed.",
             "frozen chunks of public.m: There are 1 of them. Left out: they can be written to here.",
-            "job Job [1000]: It runs public.p every 1 day. Jobs and policies exist in the Community edition alone. Left out: nothing does its work here.",
+            "job Job [1000]: It runs public.p every 1 day. Jobs and policies exist in the Community edition alone. Left out: it will not run here.",
         ]
     );
     assert_eq!(skipped.inventory.jobs.len(), 1);
@@ -163,7 +163,7 @@ fn jobs() {
     assert_eq!(
         told(&all.left),
         [
-            "job Job [1000]: It runs public.p every 1 day. It belongs to the extension timescaledb_osm, which does not arrive. Left out: nothing does its work here."
+            "job Job [1000]: It runs public.p every 1 day. It belongs to the extension timescaledb_osm, which does not arrive. Left out: it will not run here."
         ]
     );
     let none = scope(HYPERTABLE, r#"{"policies": "skip"}"#, Vec::new(), two);

@@ -94,12 +94,7 @@ fn leave_out(run: i64, id: i32, work: &CopyTask) -> Result<()> {
 /// each with when.
 fn described(relation: Oid) -> Result<(String, Vec<(String, String)>)> {
     spi::json_rows::<(String, Vec<(String, String)>)>(
-        "SELECT json_build_array(oid::pg_catalog.regclass, (
-             SELECT coalesce(json_agg(json_build_array(
-                 pg_catalog.quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END)), '[]')
-             FROM pg_catalog.pg_trigger
-             WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') AND NOT tgisinternal))::text
-         FROM pg_catalog.pg_class WHERE oid = $1",
+        include_str!("../../../sql/run/firing_triggers.sql"),
         &[relation.into()],
     )?
     .pop()

@@ -83,7 +83,7 @@ fn check_copies(run: i64, claim: &Claim, key: &ForeignKey) -> Result<()> {
         let message = format!("{} cannot be made without the rows of {first}", claim.object);
         Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
             .detail("The task that brings them has failed.")
-            .hint(format!("Mend its cause, then call migrate_resume({run}), which makes the key as well.")))
+            .hint(format!("Fix its cause, then call migrate_resume({run}), which makes the key as well.")))
     })
 }
 
@@ -91,12 +91,7 @@ fn check_copies(run: i64, claim: &Claim, key: &ForeignKey) -> Result<()> {
 /// and two tables may reference each other.
 fn lock<'a>(tables: impl IntoIterator<Item = &'a Name>, mode: &str) -> Result<()> {
     let names: Vec<String> = tables.into_iter().map(Name::to_string).collect();
-    let ordered: Vec<String> = spi::json_rows(
-        "SELECT to_json(r.oid::pg_catalog.regclass::text)::text
-         FROM (SELECT DISTINCT pg_catalog.to_regclass(n)::pg_catalog.oid AS oid FROM pg_catalog.unnest($1) n) r
-         WHERE r.oid IS NOT NULL ORDER BY r.oid",
-        &[names.into()],
-    )?;
+    let ordered: Vec<String> = spi::json_rows(include_str!("../../../sql/run/ordered_tables.sql"), &[names.into()])?;
     if ordered.is_empty() {
         return Ok(());
     }

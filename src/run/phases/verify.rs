@@ -43,16 +43,8 @@ const SHOWN: usize = 100;
 
 /// Fails if any comparison of the run failed.
 pub fn judge(run: i64) -> Result<()> {
-    let mut different: Vec<String> = transaction(|| {
-        spi::json_rows(
-            "SELECT to_json(pg_catalog.format('%s: %s on the source, %s here%s', concat_ws(' of ', part, object),
-                    CASE source_rows WHEN 1 THEN '1 row' ELSE coalesce(source_rows::text, 'no table, so no') || ' rows' END,
-                    coalesce(target_rows::text, 'no table'),
-                    CASE WHEN source_checksum IS DISTINCT FROM target_checksum THEN ', checksums differ' ELSE '' END))::text
-             FROM timescale_migrate.verification_log WHERE run = $1 AND NOT same ORDER BY object, part",
-            &[run.into()],
-        )
-    })?;
+    let mut different: Vec<String> =
+        transaction(|| spi::json_rows(include_str!("../../../sql/run/differences.sql"), &[run.into()]))?;
     if different.is_empty() {
         return Ok(());
     }
@@ -197,9 +189,7 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
     transaction(|| {
         let (theirs, own) = (theirs.clone(), own.clone());
         spi::execute(
-            "INSERT INTO timescale_migrate.verification_log
-                 (run, object, part, source_rows, target_rows, source_checksum, target_checksum, same)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            include_str!("../../../sql/run/add_comparison.sql"),
             &[
                 run.into(),
                 claim.object.clone().into(),

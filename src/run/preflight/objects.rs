@@ -75,7 +75,7 @@ pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: 
     Ok(())
 }
 
-/// Rows that would belong to another partition or chunk here, because a value's hash is another.
+/// Rows that would belong to another partition or chunk here, because a value's hash differs.
 pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
     let head = include_str!("../../../sql/preflight/hashed_types.sql");
     let mut queries = vec![include_str!("../../../sql/preflight/hash_partitions.sql")];
@@ -88,9 +88,7 @@ pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Serv
                 "objects",
                 Status::Error,
                 subject,
-                format!(
-                    "is partitioned by the hash of {column}, which for type {type_name} is another on every server"
-                ),
+                format!("is partitioned by the hash of {column}, which for type {type_name} differs between servers"),
                 "Partition it by something else on the source, for instance by the value's text.",
             );
         }

@@ -167,14 +167,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
 
 pub(super) fn workers(report: &mut Report, target: &Server, options: &Options) -> Result<()> {
     // Parallel workers and others come and go: this is how it looks now.
-    let taken = spi::value::<i64>(
-        "SELECT count(*) FROM pg_catalog.pg_stat_activity
-         WHERE backend_type NOT IN ('client backend', 'autovacuum launcher', 'autovacuum worker', 'background writer', 'checkpointer',
-             'walwriter', 'walsender', 'walreceiver', 'walsummarizer', 'archiver', 'startup', 'slotsync worker', 'io worker')
-           AND backend_type NOT LIKE 'timescale_migrate%'",
-        &[],
-    )?
-    .unwrap_or(0);
+    let taken = spi::value::<i64>(include_str!("../../../sql/preflight/background_workers.sql"), &[])?.unwrap_or(0);
     let free = i64::from(target.max_worker_processes) - taken;
     let wanted = i64::from(options.jobs) + 1;
     let raise = |more: i64| {

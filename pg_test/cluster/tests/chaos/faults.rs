@@ -145,7 +145,7 @@ impl Under<'_> {
         self.pair.target.try_value(&cancel).is_ok_and(|answer| answer == "t")
     }
 
-    /// The way to the source is another for a while.
+    /// The source is reached another way for a while.
     fn network(&self, mode: Mode, pause: Duration) -> bool {
         self.proxy.set(mode);
         std::thread::sleep(pause);

@@ -1,0 +1,5 @@
+-- The run that has the one place for runs in this database.
+-- Run on: target.
+SELECT h.id FROM timescale_migrate.holder h
+JOIN timescale_migrate.holder place ON place.pid = h.pid AND place.is_run AND place.id = 0
+WHERE h.is_run AND h.id <> 0 LIMIT 1

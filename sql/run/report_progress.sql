@@ -1,0 +1,9 @@
+-- Tells how far a run is.
+-- Run on: target, by the coordinator. $1 run.
+INSERT INTO timescale_migrate.message_log (run, level, phase, message)
+SELECT r.id, 'notice', r.phase, pg_catalog.format(
+    '%s: %s of %s tasks of this phase; in all %s rows, %s, %s%%, ETA %s', r.phase,
+    (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.phase = r.phase AND t.state = 'done'),
+    (SELECT count(*) FROM timescale_migrate.task_log t WHERE t.run = r.id AND t.phase = r.phase),
+    s.rows, coalesce(s.rate, '-'), s.percent, coalesce(s.eta::text, '-'))
+FROM timescale_migrate.run_log r JOIN timescale_migrate.progress s ON s.run = r.id WHERE r.id = $1
