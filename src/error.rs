@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+/// What everything that can fail returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Which server an error came from.
@@ -14,6 +15,7 @@ pub enum Side {
 }
 
 impl Side {
+    /// As in the columns `side`.
     pub fn name(self) -> &'static str {
         match self {
             Side::Source => "source",
@@ -64,11 +66,13 @@ impl SqlState {
         text.as_bytes().try_into().map_or(Self::INTERNAL, Self)
     }
 
+    /// The five characters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("XX000")
     }
 }
 
+/// An error with PostgreSQL's fields.
 #[derive(Clone, Debug)]
 pub struct Error {
     pub code: SqlState,
@@ -82,6 +86,7 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error of the target, with a primary message in PostgreSQL's style.
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
         Error {
             code,
@@ -104,16 +109,19 @@ impl Error {
         Self::new(SqlState::PROTOCOL_VIOLATION, message).on(Side::Source)
     }
 
+    /// Sets DETAIL.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
+    /// Sets HINT.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
+    /// Says which server it comes from.
     pub fn on(mut self, side: Side) -> Self {
         self.side = side;
         self

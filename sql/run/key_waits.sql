@@ -9,7 +9,7 @@ FROM timescale_migrate.task_log t
 -- The compression of a chunk is of what was copied.
 LEFT JOIN timescale_migrate.task_log c ON t.phase = 'compression' AND c.id = ANY (t.copies)
 CROSS JOIN LATERAL (
-    SELECT pg_catalog.to_regclass(coalesce(c.tables, t.tables)[1])
+    SELECT pg_catalog.to_regclass((coalesce(c.tables, t.tables))[1])
 ) r(relation)
 WHERE t.run = $1 AND t.state = 'failed' AND t.phase IN ('copy', 'tiered', 'compression')
   AND (r.relation IN (SELECT s.oid FROM side s)

@@ -80,12 +80,14 @@ impl Catalog for Local {
     }
 }
 
+/// What server and database this is. Fails with an internal error if it does not answer.
 pub fn server(db: &mut impl Catalog) -> Result<Server> {
     db.ask(include_str!("../../sql/inventory/server.sql"))?
         .pop()
         .ok_or_else(|| Error::protocol("the server did not describe itself"))
 }
 
+/// The collations that this database can use, with their versions.
 pub fn collations(db: &mut impl Catalog) -> Result<Vec<Collation>> {
     db.ask(include_str!("../../sql/inventory/collations.sql"))
 }

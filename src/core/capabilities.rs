@@ -5,7 +5,10 @@ use super::inventory::{Server, Timescaledb};
 
 /// Major versions of PostgreSQL, and versions of TimescaleDB, that a run reads from and writes to.
 pub const OLDEST_SOURCE: i32 = 13;
+/// Before it, the catalog has another shape than the inventory knows.
 pub const OLDEST_TIMESCALEDB_SOURCE: Version = (2, 11, 0);
+/// Before it, chunks and aggregates are made in other ways than the functions of this extension
+/// know.
 pub const OLDEST_TIMESCALEDB_TARGET: Version = (2, 19, 0);
 
 /// For instance (2, 29, 2).
@@ -19,16 +22,19 @@ impl Timescaledb {
         (next(), next(), next())
     }
 
+    /// Whether a run can read from this version.
     pub fn is_known_source(&self) -> bool {
         self.numbers() >= OLDEST_TIMESCALEDB_SOURCE
     }
 
+    /// Whether a run can write to this version.
     pub fn is_known_target(&self) -> bool {
         self.numbers() >= OLDEST_TIMESCALEDB_TARGET
     }
 }
 
 impl Server {
+    /// For instance 17.
     pub fn major(&self) -> i32 {
         self.version_num / 10000
     }

@@ -12,12 +12,14 @@ pub trait Messages {
     fn next(&mut self, wait: bool) -> Result<Next<Self::Message>>;
 }
 
+/// What comes next from a connection.
 pub enum Next<M> {
     Message(M),
     Pending,
     End,
 }
 
+/// COPY data that arrives in messages, read in whatever portions its reader wants.
 pub struct Feed<M: Messages> {
     pub messages: M,
     current: Option<M::Message>,
@@ -27,6 +29,7 @@ pub struct Feed<M: Messages> {
 }
 
 impl<M: Messages> Feed<M> {
+    /// Reads nothing yet.
     pub fn new(messages: M) -> Self {
         Feed { messages, current: None, taken: 0, ended: false }
     }

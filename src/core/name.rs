@@ -22,6 +22,7 @@ pub struct Name {
 }
 
 impl Name {
+    /// From both parts as the catalog has them, unquoted.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         Name { schema: schema.into(), name: name.into() }
     }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result, SqlState};
 use serde::{Deserialize, Serialize};
 
+/// Option `roles`: what is done about roles that the source's database needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Roles {
@@ -15,6 +16,7 @@ pub enum Roles {
     None,
 }
 
+/// Options `owners`, `privileges` and `tablespaces`: as on the source, or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
@@ -23,6 +25,7 @@ pub enum Keep {
     Drop,
 }
 
+/// Option `verify`, and the argument `level`: how both sides are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -45,6 +48,7 @@ pub enum Policies {
     Skip,
 }
 
+/// Option `on_error`: what a failed task does to the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
@@ -100,6 +104,7 @@ pub enum Disk {
 }
 
 impl Level {
+    /// None for any other word.
     pub fn parse(text: &str) -> Option<Level> {
         match text {
             "count" => Some(Level::Count),

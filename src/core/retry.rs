@@ -13,6 +13,7 @@ pub struct Pauses {
 }
 
 impl Pauses {
+    /// `limit`: how many pauses there are.
     pub fn new(limit: u16) -> Self {
         Pauses { limit, taken: 0 }
     }

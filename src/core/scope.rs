@@ -63,6 +63,7 @@ fn job_subject(job: &serde_json::Value) -> String {
     if name.ends_with(&number) { format!("job {name}") } else { format!("job {name} {number}") }
 }
 
+/// What of an inventory arrives, and what does not, with why.
 pub struct Scope {
     /// Without what is left out.
     pub inventory: Inventory,
@@ -73,6 +74,8 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Decides by the inventory, the options and what the target can do; `found` is what queries
+    /// have found unsupported.
     pub fn new(inventory: Inventory, found: Vec<Found>, target: &Server, options: &Options) -> Scope {
         let skip = options.on_unsupported == OnUnsupported::Skip;
         let mut scope = Scope { inventory, left: Vec::new(), skip, gone: HashSet::new() };

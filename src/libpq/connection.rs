@@ -63,6 +63,8 @@ impl Drop for Lease {
 }
 
 impl Connection {
+    /// Connects without blocking, within the time that `patience` allows. Fails with 08001 if that
+    /// cannot be done.
     pub fn open(params: &Params, patience: Patience) -> Result<Connection> {
         let lease = Lease::take()?;
         let strings = params.c_strings()?;

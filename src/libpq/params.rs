@@ -59,6 +59,7 @@ unsafe fn walk<T>(
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// The value of a parameter, if it is given.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
@@ -76,6 +77,7 @@ impl Params {
         }
     }
 
+    /// Every parameter with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
@@ -115,6 +117,7 @@ impl Params {
         ["password", "secret", "scram_"].iter().any(|part| name.contains(part))
     }
 
+    /// Whether a password is among them.
     pub fn has_secret(&self) -> bool {
         self.iter().any(|(name, _)| Self::is_secret(name))
     }

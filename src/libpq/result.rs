@@ -16,11 +16,13 @@ impl Raw {
         (!result.is_null()).then_some(Raw(result))
     }
 
+    /// One of the constants of `ffi`.
     pub fn status(&self) -> i32 {
         // SAFETY: the result lives as long as this value.
         unsafe { ffi::result_status(self.0) }
     }
 
+    /// Whether a COPY has begun, in whichever direction.
     pub fn is_copy(&self) -> bool {
         [ffi::COPY_OUT, ffi::COPY_IN, ffi::COPY_BOTH].contains(&self.status())
     }
@@ -79,6 +81,7 @@ impl Raw {
         (rows > 0 && columns > 0).then(|| self.cell(0, 0)).flatten().ok_or_else(missing)
     }
 
+    /// All rows as text. Fails with the server's error if the result is one.
     pub fn rows(&self) -> Result<Rows> {
         let (rows, columns) = self.size();
         let row = |r| (0..columns).map(|c| self.cell(r, c).map(|text| owned(&text)).transpose()).collect();

@@ -53,6 +53,7 @@ fn memory(program: &str) -> Result<File> {
 }
 
 impl Child {
+    /// Starts a program; what it writes goes to memory, up to a limit.
     pub fn start(mut command: Command) -> Result<Child> {
         let program = command.get_program().to_string_lossy().into_owned();
         let (output, messages) = (memory(&program)?, memory(&program)?);

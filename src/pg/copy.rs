@@ -46,6 +46,7 @@ impl Drop for FeedGuard {
     }
 }
 
+/// How COPY reads its input.
 pub struct Options<'a> {
     pub columns: &'a [String],
     pub binary: bool,

@@ -83,10 +83,12 @@ pub fn log(error: &Error) {
     report(PgLogLevel::LOG, error.clone());
 }
 
+/// Sends a NOTICE to the client.
 pub fn notice(message: &str) {
     pgrx::notice!("{message}");
 }
 
+/// Sends a WARNING to the client.
 pub fn warning(message: &str) {
     pgrx::warning!("{message}");
 }

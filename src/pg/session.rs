@@ -89,6 +89,7 @@ pub fn invalidate(relation: pg_sys::Oid) {
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
 }
 
+/// Of this process.
 pub fn pid() -> i32 {
     // SAFETY: set once at process start.
     unsafe { pg_sys::MyProcPid }

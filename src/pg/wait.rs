@@ -50,6 +50,7 @@ fn info(_: Event) -> u32 {
     pg_sys::PG_WAIT_EXTENSION
 }
 
+/// What a socket is waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
     Read,

@@ -10,6 +10,7 @@ pub struct Worker {
     handle: *mut pg_sys::BackgroundWorkerHandle,
 }
 
+/// Where a background worker is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Life {
     Starting,
@@ -52,6 +53,7 @@ impl Worker {
         }
     }
 
+    /// As the postmaster has it now.
     pub fn life(&self) -> Life {
         let mut pid = 0;
         // SAFETY: the handle came from RegisterDynamicBackgroundWorker.

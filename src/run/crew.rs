@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How often it reports progress.
 const REPORT: Duration = Duration::from_secs(5);
 
+/// The workers that a coordinator has started; they end with it.
 pub struct Crew {
     run: i64,
     on_error: OnError,
@@ -167,6 +168,7 @@ pub fn look(run: i64, watch: &mut Watch) -> Result<()> {
     state::set_durable(run, &position)
 }
 
+/// The error for a server without a free slot for a background worker.
 pub fn no_slots() -> Error {
     Error::new(SqlState::INSUFFICIENT_RESOURCES, "no background worker could be started")
         .detail("Every slot of max_worker_processes is taken.")

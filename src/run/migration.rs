@@ -10,6 +10,7 @@ use crate::core::plan::{self, Phase, Task, analyze};
 use crate::error::Result;
 use crate::target::schema::Maker;
 
+/// What the phases of a migration share.
 pub struct Migration<'a> {
     pub spec: &'a RunSpec,
     /// What arrives.
@@ -24,10 +25,12 @@ pub struct Migration<'a> {
 }
 
 impl Migration<'_> {
+    /// The run's id.
     pub fn run(&self) -> i64 {
         self.spec.run
     }
 
+    /// The options of this start of the run.
     pub fn options(&self) -> &Options {
         &self.spec.options
     }
@@ -43,6 +46,7 @@ impl Migration<'_> {
         Ok(tasks)
     }
 
+    /// The entries of a group, each as a piece by its name.
     pub fn entries(&self, group: Group) -> impl Iterator<Item = Piece<'_>> {
         self.contents.group(group).iter().map(|entry| {
             let make = || Ok(self.maker.make(entry, &self.contents)?.into_iter().collect());

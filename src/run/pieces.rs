@@ -24,6 +24,7 @@ pub struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
+    /// `make` is called once, in a transaction.
     pub fn new(name: impl Into<Option<String>>, make: impl FnOnce() -> Result<Vec<String>> + 'a) -> Self {
         Piece { name: name.into(), make: Box::new(make) }
     }

@@ -14,6 +14,7 @@ use crate::run::prepare::Source;
 use crate::target::schema::{self, Maker};
 use crate::target::{database, jobs, roles};
 
+/// A row of `migrate_plan`.
 pub struct Step {
     pub phase: &'static str,
     pub object: String,
@@ -62,6 +63,7 @@ fn left(left: Left) -> Step {
     Step { phase, object: left.subject, method, rows: None, bytes: None, note: left.detail }
 }
 
+/// Every step of a run with these options, in order.
 pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let mut source = Source::open(params, options, "timescale_migrate plan")?;
     preflight::versions(&source.server)?.refuse()?;

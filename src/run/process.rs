@@ -49,10 +49,12 @@ const SETTINGS: [(&str, &str); 21] = [
 const NEWER_SETTINGS: &[(&str, &str)] =
     if pgrx::pg_sys::PG_VERSION_NUM >= 170_000 { &[("transaction_timeout", "0")] } else { &[] };
 
+/// Applies them to this session.
 pub fn settings() -> Result<()> {
     catch::transaction(|| SETTINGS.iter().chain(NEWER_SETTINGS).try_for_each(|(name, value)| spi::set(name, value)))
 }
 
+/// What a worker has while it works: its orders, and its session on the source.
 pub struct Context {
     pub spec: RunSpec,
     source: Option<Connection>,
@@ -61,6 +63,7 @@ pub struct Context {
 }
 
 impl Context {
+    /// Connects to nothing yet.
     pub fn new(spec: RunSpec) -> Context {
         Context { spec, source: None, snapshots: HashMap::new() }
     }

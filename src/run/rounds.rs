@@ -32,6 +32,7 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
+    /// Records the first snapshot of this start.
     pub fn new(run: i64, keeper: Keeper) -> Result<Snapshots> {
         let first = state::add_snapshot(run, &keeper)?;
         Ok(Snapshots { run, held: vec![keeper], first, newest: first })
@@ -47,6 +48,7 @@ impl Snapshots {
         Ok(())
     }
 
+    /// The session that holds the newest one.
     pub fn newest(&mut self) -> Result<&mut Keeper> {
         self.held.last_mut().ok_or_else(|| Error::internal("no snapshot is held"))
     }

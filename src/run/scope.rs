@@ -12,6 +12,7 @@ use crate::target::schema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
+/// Asks both servers what the decision needs.
 pub fn of(source: &mut Connection, inventory: Inventory, options: &Options) -> Result<Scope> {
     let target = catalog::server(&mut Local)?;
     let mut found = Vec::new();

@@ -5,12 +5,14 @@ use crate::error::{Error, Result};
 use crate::libpq::Params;
 use serde::{Deserialize, Serialize};
 
+/// Which process it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     Coordinator,
     Worker,
 }
 
+/// What the run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Migrate,
@@ -41,10 +43,12 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
+    /// For shared memory.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self).map_err(|e| Error::internal(format!("run spec: {e}")))
     }
 
+    /// From shared memory.
     pub fn from_bytes(bytes: &[u8]) -> Result<RunSpec> {
         serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("run spec: {e}")))
     }

@@ -102,6 +102,7 @@ pub fn claim(run: i64, now: Phase, phase: Phase, places: &mut Places) -> Result<
     }
 }
 
+/// Lets go of a task that was claimed, whatever became of it.
 pub fn release(claim: &Claim) -> Result<()> {
     transaction(|| {
         Lock::Task(claim.id).release();

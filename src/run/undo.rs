@@ -118,6 +118,7 @@ fn drop_table(table: Oid) -> Result<()> {
     }
 }
 
+/// Forgets tasks, in the current transaction.
 pub fn delete(ids: Vec<i32>) -> Result<()> {
     spi::execute("DELETE FROM timescale_migrate.task_log WHERE id = ANY ($1)", &[ids.into()]).map(drop)
 }

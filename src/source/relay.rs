@@ -31,6 +31,7 @@ fn too_large() -> Error {
     Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).on(Side::Source)
 }
 
+/// A socket that pg_dump connects to, behind which a session of this process is.
 pub struct Relay {
     listener: UnixListener,
     host: String,
@@ -41,6 +42,7 @@ fn broken(what: &str, error: io::Error) -> Error {
 }
 
 impl Relay {
+    /// Listens on an abstract socket whose name nobody can guess.
     pub fn open() -> Result<Relay> {
         // Nobody can take a name beforehand that he cannot guess.
         let host = format!("timescale_migrate.{:032x}", session::random()?);

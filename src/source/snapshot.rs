@@ -29,6 +29,7 @@ pub struct Position {
     pub flushed: Option<String>,
 }
 
+/// A session that holds a snapshot, and nothing else.
 pub struct Keeper {
     pub connection: Connection,
     /// What `SET TRANSACTION SNAPSHOT` takes.

@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A process that waits, and the run's process that it waits for.
 type Pair = (i32, i32);
 
+/// A session that looks who on the source waits for the run.
 pub struct Watch {
     params: Params,
     options: Options,

@@ -31,6 +31,7 @@ pub struct Before {
     schemas: Vec<Schema>,
 }
 
+/// A privilege in an ACL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
     /// None is PUBLIC.
@@ -48,12 +49,14 @@ struct Schema {
     acl: Option<Vec<Grant>>,
 }
 
+/// Of a role in this database, or of every role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
     pub role: Option<String>,
     pub settings: Vec<String>,
 }
 
+/// How many there are, and what they take.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LargeObjects {
     pub count: i64,
@@ -62,6 +65,7 @@ pub struct LargeObjects {
     pub readable: bool,
 }
 
+/// What belongs to the database itself.
 pub fn read(source: &mut impl Catalog) -> Result<Database> {
     source
         .ask(include_str!("../../sql/inventory/database.sql"))?

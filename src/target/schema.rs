@@ -54,6 +54,7 @@ pub fn contents<'a>(archive: &'a Archive, inventory: &Inventory, options: &Optio
 }
 
 impl Maker {
+    /// Asks this server what it has already.
     pub fn new(inventory: &Inventory, options: &Options) -> Result<Maker> {
         let names =
             |sql: &str| -> Result<HashSet<String>> { Ok(spi::json_rows::<String>(sql, &[])?.into_iter().collect()) };

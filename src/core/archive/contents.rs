@@ -45,6 +45,7 @@ pub struct Excluded<'a> {
     pub why: Why<'a>,
 }
 
+/// Why an entry is not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why<'a> {
     Object,

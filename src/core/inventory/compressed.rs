@@ -79,6 +79,7 @@ pub struct Missing {
     pub value: String,
 }
 
+/// A column whose compressed values mean something on one server only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unportable {
     pub column: String,
@@ -86,6 +87,7 @@ pub struct Unportable {
     pub type_name: String,
 }
 
+/// The table that holds a chunk's compressed rows.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CompressedRelation {
     pub oid: u32,
@@ -93,6 +95,7 @@ pub struct CompressedRelation {
     pub name: String,
 }
 
+/// A column of the table that holds compressed rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CompressedColumn {
     pub name: String,

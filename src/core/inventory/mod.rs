@@ -12,6 +12,7 @@ use super::progress::counted;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// A column of a table, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
@@ -42,6 +43,7 @@ pub struct Relation {
 }
 
 impl Relation {
+    /// With its schema.
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
@@ -60,6 +62,7 @@ pub struct Size {
     pub rows: i64,
 }
 
+/// A column that chunks are made by.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dimension {
     pub column: String,
@@ -84,6 +87,7 @@ pub struct Hypertable {
 }
 
 impl Hypertable {
+    /// With its schema.
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
@@ -119,6 +123,7 @@ pub struct Cagg {
 }
 
 impl Cagg {
+    /// With its schema.
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
@@ -135,6 +140,7 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// With its schema.
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
@@ -175,6 +181,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// With its schema.
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
@@ -188,6 +195,7 @@ pub struct Sequence {
     pub name: String,
 }
 
+/// `matviews.sql`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Matview {
     pub oid: u32,
@@ -213,6 +221,7 @@ pub struct Excluded {
     pub oid: u32,
 }
 
+/// What a database holds, as read at one time.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     pub server: Server,
@@ -309,6 +318,7 @@ impl Inventory {
         self.sizes.get(&oid).copied().unwrap_or_default()
     }
 
+    /// The chunks of a hypertable, tiered ones included.
     pub fn chunks_of(&self, hypertable: &Hypertable) -> impl Iterator<Item = &Chunk> + Clone {
         self.chunks.iter().filter(|chunk| chunk.hypertable_id == hypertable.id)
     }

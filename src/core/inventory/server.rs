@@ -33,6 +33,7 @@ pub struct Defaults {
     pub intervalstyle: String,
 }
 
+/// The TimescaleDB that is installed in the database.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Timescaledb {
     pub version: String,
@@ -56,6 +57,7 @@ pub struct Catalog {
 }
 
 impl Timescaledb {
+    /// As messages call it.
     pub fn edition(&self) -> &'static str {
         if self.tsl { "Community" } else { "Apache" }
     }

@@ -5,6 +5,8 @@ use super::{Compressed, Recipe, Target};
 use crate::core::inventory::{Collation, CompressedChunk, HYPERCORE, Inventory};
 use crate::core::name::Name;
 
+/// How a compressed chunk travels: as it is where the target reads that, else as rows, with the
+/// reason.
 pub fn form(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Recipe {
     if !target.server.community() {
         return Recipe::Queried {

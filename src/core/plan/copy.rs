@@ -111,6 +111,7 @@ impl Recipe {
         }
     }
 
+    /// Whether both are the same variant, whatever they hold.
     pub fn same_kind(&self, other: &Recipe) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
@@ -144,6 +145,7 @@ impl RowStorage {
     }
 }
 
+/// A chunk's compressed rows as they lie on the source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compressed {
     pub relation: Name,
@@ -160,10 +162,12 @@ impl Compressed {
         self.spec.layout.columns.iter().filter(|column| !self.left_out.contains(&column.name))
     }
 
+    /// The columns that are copied.
     pub fn columns(&self) -> Vec<String> {
         self.copied().map(|column| column.name.clone()).collect()
     }
 
+    /// Whether all of them mean the same in binary form on every server.
     pub fn binary(&self) -> bool {
         self.copied().all(|column| column.binary)
     }
@@ -178,6 +182,7 @@ impl Compressed {
         Layout { columns: self.copied().cloned().collect(), ..Layout::clone(&self.spec.layout) }
     }
 
+    /// The COPY statement for the source.
     pub fn statement(&self) -> String {
         let format = if self.binary() { "binary" } else { "text" };
         let columns = self.columns();
@@ -371,6 +376,7 @@ impl CopyTask {
         format!("COPY {from} TO STDOUT (FORMAT {format})")
     }
 
+    /// How the rows travel, as users see it in the column `method`.
     pub fn method(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };
         match (&self.recipe, &self.filter) {

@@ -33,6 +33,7 @@ pub struct Task {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 // Most tasks are copies: nothing is gained by keeping them elsewhere.
+/// What a task does, stored as `task_log.work`.
 #[allow(clippy::large_enum_variant)]
 pub enum Work {
     Copy(CopyTask),
@@ -66,6 +67,7 @@ impl Work {
         }
     }
 
+    /// What SQL reads of it.
     pub fn columns(&self) -> Columns<'_> {
         let of = |copies| Columns { copies: Some(copies), ..Columns::default() };
         match self {
@@ -90,6 +92,7 @@ impl Work {
         }
     }
 
+    /// How it is done, as users see it in the column `method`.
     pub fn method(&self) -> String {
         match self {
             Work::Copy(copy) => copy.method(),
@@ -140,6 +143,7 @@ pub struct Attach {
 }
 
 impl Attach {
+    /// What becomes of the copy: as in the column `method`.
     pub fn method(&self) -> &'static str {
         match self.recipe.as_str() {
             "compressed" => "attach",
@@ -219,6 +223,7 @@ pub struct Verify {
     pub guards: Vec<SourceRelation>,
 }
 
+/// `rows` and `bytes` are estimates.
 pub fn task(phase: Phase, object: String, rows: i64, bytes: i64, work: Work) -> Task {
     Task { phase, object, rows, bytes, work }
 }
@@ -259,6 +264,7 @@ pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String)> {
     indexes.collect()
 }
 
+/// A comparison as a task.
 pub fn verify(object: String, size: Size, work: Verify) -> Task {
     task(Phase::Verify, object, size.rows, size.bytes, Work::Verify(work))
 }

@@ -93,6 +93,7 @@ impl Phase {
         PHASES.iter().find(|phase| phase.1 == name).map(|phase| phase.0)
     }
 
+    /// Whether workers need a session on the source in this phase.
     pub fn reads_source(self) -> bool {
         PHASES[self as usize].2 == By::WorkersFromSource
     }

@@ -29,6 +29,7 @@ fn add_tasks(run: i64, target: &Server) -> Result<()> {
     })
 }
 
+/// Makes a compressed or frozen chunk of what a copy task has brought.
 pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
     transaction(|| {
         let (work, relation, compressed) = spi::json_rows::<(Work, u32, Option<u32>)>(

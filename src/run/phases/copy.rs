@@ -16,6 +16,7 @@ use crate::source::guard::{self, Hold, Reads};
 use crate::target::copy;
 use pgrx::pg_sys::Oid;
 
+/// Copies a relation; postpones the task if what it reads has changed since the snapshot.
 pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
     let run = context.spec.run;
     match context.begin(id, work.snapshot, reads(&work.source.guards, &work.source.query), &work.source.guards)? {

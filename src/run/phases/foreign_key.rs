@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 /// Partitions that one message names.
 const SHOWN: usize = 20;
 
+/// Adds a foreign key and checks its rows.
 pub fn perform(context: &mut Context, claim: &Claim, key: &ForeignKey) -> Result<()> {
     let run = context.spec.run;
     let made = transaction(|| {

@@ -7,6 +7,7 @@ use crate::run::migration::Migration;
 use crate::run::pieces::Piece;
 use crate::target::caggs;
 
+/// Both, in this order.
 pub fn make(migration: &Migration) -> Result<()> {
     migration.make(Phase::Rest, Group::Rest)?;
     let own = |cagg| Piece::new(None, move || Ok(caggs::set_own(cagg)?.into_iter().collect()));

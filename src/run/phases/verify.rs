@@ -114,6 +114,7 @@ fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
     }))
 }
 
+/// Compares one relation and records the result.
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
     compare(context, claim, work).map_err(|error| if work.checksum { checksum::failed(error) } else { error })
 }

@@ -24,6 +24,7 @@ use crate::target::database;
 /// Of a refusal's detail.
 const MOST_LINES: usize = 20;
 
+/// Of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Ok,
@@ -32,6 +33,7 @@ pub enum Status {
 }
 
 impl Status {
+    /// As in the column `status`.
     pub fn name(self) -> &'static str {
         match self {
             Status::Ok => "ok",
@@ -41,6 +43,7 @@ impl Status {
     }
 }
 
+/// A row of `migrate_preflight`.
 #[derive(Clone, Debug)]
 pub struct Check {
     pub topic: &'static str,
@@ -87,10 +90,12 @@ impl Report {
         }
     }
 
+    /// What the run repeats as warnings.
     pub fn warnings(&self) -> impl Iterator<Item = &Check> {
         self.0.iter().filter(|c| c.status == Status::Warning)
     }
 
+    /// Whether a run would be refused.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|c| c.status == Status::Error)
     }
