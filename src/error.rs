@@ -151,7 +151,7 @@ impl Error {
     /// the application's `search_path` only; here there is none but pg_catalog. And it may need more than
     /// whom it runs as may do; a run itself lacks nothing.
     pub fn hint_at_functions(self) -> Self {
-        if self.side == Side::Target && self.code == SqlState::INSUFFICIENT_PRIVILEGE {
+        if self.side == Side::Target && self.code == SqlState::INSUFFICIENT_PRIVILEGE && self.hint.is_none() {
             return self.hint(
                 "What users wrote runs with their rights: for rows with those of the table's owner, else with those of the function's. GRANT what they lack, here before migrate_resume, or on the source before a new run.",
             );

@@ -1,7 +1,8 @@
 //! SQL functions that only the extension's own SQL calls.
 
 use crate::pg::lock::Lock;
-use crate::pg::{report, session};
+use crate::pg::rights::{self, Author};
+use crate::pg::{report, session, spi};
 use pgrx::prelude::*;
 
 fn for_superusers() {
@@ -38,4 +39,15 @@ fn lock_name(name: &str) {
     // Two names of one hash only wait for each other.
     let hash = name.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     Lock::Name(hash).wait();
+}
+
+/// Executes a statement that a role has written; NULL stands for the caller.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.execute_as_written(statement text, author oid) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn execute_as_written(statement: &str, author: Option<pg_sys::Oid>) {
+    for_superusers();
+    let result = rights::written_by(author.and_then(Author::of), || spi::execute(statement, &[]));
+    result.map(drop).unwrap_or_else(|error| report::raise(error))
 }

@@ -124,6 +124,7 @@ DECLARE
     api constant name := (
         SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
         WHERE e.extname = 'timescaledb');
+    author constant oid := to_regrole(quote_ident(spec->>'owner'));
     restoring constant text := current_setting('timescaledb.restoring');
     materialization regclass;
     old_index regclass;
@@ -137,7 +138,8 @@ BEGIN
             SELECT FROM pg_catalog.pg_constraint c
             WHERE c.conrelid = format('%I.%I', k.schema, k."table")::regclass AND c.conname = k.name)
     LOOP
-        EXECUTE format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', key.schema, key."table", key.name, key.definition);
+        PERFORM timescale_migrate.execute_as_written(
+            format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', key.schema, key."table", key.name, key.definition), author);
     END LOOP;
 
     -- It would be attached to the hypertable, for all chunks to come.
@@ -145,13 +147,13 @@ BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'timescaledb.enable_cagg_window_functions') THEN
         PERFORM set_config('timescaledb.enable_cagg_window_functions', 'on', true);
     END IF;
-    EXECUTE format(
+    PERFORM timescale_migrate.execute_as_written(format(
         'CREATE MATERIALIZED VIEW %I.%I
          WITH (timescaledb.continuous, timescaledb.materialized_only = %s, timescaledb.create_group_indexes = false)
          AS %s WITH NO DATA',
         spec->>'schema', spec->>'name', (spec->>'materialized_only')::boolean,
         CASE WHEN (spec->>'time_bucket_ng')::boolean THEN timescale_migrate.without_time_bucket_ng(spec->>'definition', api)
-             ELSE spec->>'definition' END);
+             ELSE spec->>'definition' END), author);
     materialization := timescale_migrate.materialization_hypertable(spec->>'schema', spec->>'name');
 
     -- Rows are copied by the names of these columns.
@@ -208,8 +210,10 @@ BEGIN
         FROM pg_catalog.pg_class c WHERE c.oid = materialization;
     END IF;
     PERFORM set_config('default_tablespace', coalesce(spec->>'tablespace', ''), true);
-    EXECUTE format('CREATE %sINDEX %I ON %s%s', CASE WHEN (spec->>'unique')::boolean THEN 'UNIQUE ' ELSE '' END, new_name,
-                   materialization, spec->>'definition');
+    PERFORM timescale_migrate.execute_as_written(
+        format('CREATE %sINDEX %I ON %s%s', CASE WHEN (spec->>'unique')::boolean THEN 'UNIQUE ' ELSE '' END, new_name,
+               materialization, spec->>'definition'),
+        (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = materialization));
     PERFORM set_config('default_tablespace', default_tablespace, true);
     IF spec->>'comment' IS NOT NULL THEN
         EXECUTE format('COMMENT ON INDEX %I.%I IS %L',
@@ -250,7 +254,8 @@ BEGIN
             lost := lost || format('trigger %I is left out: its function %s does not exist here', t.name, t.function);
             CONTINUE;
         END IF;
-        EXECUTE format('%s ON %s %s', t.before, materialization, t.after);
+        PERFORM timescale_migrate.execute_as_written(format('%s ON %s %s', t.before, materialization, t.after), (
+            SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = materialization));
         IF t.comment IS NOT NULL THEN
             EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', t.name, materialization, t.comment);
         END IF;

@@ -55,7 +55,8 @@ BEGIN
         ) s
     ) x;
     IF changes IS NOT NULL THEN
-        EXECUTE format('ALTER TABLE %s %s', chunk, array_to_string(changes, ', '));
+        PERFORM timescale_migrate.execute_as_written(format('ALTER TABLE %s %s', chunk, array_to_string(changes, ', ')),
+                                                     (SELECT c.relowner FROM pg_class c WHERE c.oid = chunk));
     END IF;
     IF own ? 'comment' THEN
         EXECUTE format('COMMENT ON TABLE %s IS %L', chunk, own->>'comment');

@@ -121,8 +121,10 @@ BEGIN
         WHERE t.tgrelid = hypertable AND NOT t.tgisinternal AND t.tgtype & 1 = 1 AND t.tgname <> 'ts_insert_blocker'
         ORDER BY t.oid
     LOOP
-        EXECUTE left(o.definition, o.head) || format(' ON %s ', chunk)
-            || substr(o.definition, o.head + length(format(' ON %s ', hypertable)) + 1);
+        PERFORM timescale_migrate.execute_as_written(
+            left(o.definition, o.head) || format(' ON %s ', chunk)
+                || substr(o.definition, o.head + length(format(' ON %s ', hypertable)) + 1),
+            (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = hypertable));
         IF o.tgenabled <> 'O' THEN
             EXECUTE format('ALTER TABLE %s %s TRIGGER %I', chunk,
                            CASE o.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, o.tgname);

@@ -326,7 +326,8 @@ BEGIN
         SELECT timescale_migrate.relation_name(c.relnamespace, c.relname, 'idx', c.oid::text)
         INTO STRICT new_name
         FROM pg_class c WHERE c.oid = compressed;
-        EXECUTE format('CREATE INDEX %I ON %s %s', new_name, compressed, definition);
+        PERFORM timescale_migrate.execute_as_written(format('CREATE INDEX %I ON %s %s', new_name, compressed, definition),
+                                                     (SELECT c.relowner FROM pg_class c WHERE c.oid = compressed));
     END LOOP;
     PERFORM set_config('default_tablespace', default_tablespace, true);
 END

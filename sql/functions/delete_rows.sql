@@ -23,7 +23,9 @@ BEGIN
     IF identity IS NOT NULL THEN
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation);
     END IF;
-    EXECUTE format('DELETE FROM ONLY %s %s', relation, condition);
+    -- Rules that fire even for a replica are the owner's.
+    PERFORM timescale_migrate.execute_as_written(format('DELETE FROM ONLY %s %s', relation, condition),
+                                                 (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = relation));
     IF identity IS NOT NULL THEN
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', relation, identity);
     END IF;

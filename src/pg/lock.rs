@@ -108,3 +108,14 @@ pub fn keep() -> Result<()> {
     }
     Ok(())
 }
+
+/// Waits for those who are about to log in to this database, in the current transaction: what it says of log-ins now, they
+/// may have read before (PostgreSQL's `InitPostgres`, which holds this lock meanwhile).
+pub fn await_logins() {
+    // SAFETY: in a transaction, with whose end the lock goes at the latest.
+    unsafe {
+        let mode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
+        pg_sys::LockSharedObject(pg_sys::DatabaseRelationId, pg_sys::MyDatabaseId, 0, mode);
+        pg_sys::UnlockSharedObject(pg_sys::DatabaseRelationId, pg_sys::MyDatabaseId, 0, mode);
+    }
+}

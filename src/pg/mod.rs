@@ -7,6 +7,7 @@ pub mod child;
 pub mod copy;
 pub mod deletion;
 pub mod disk;
+mod extension;
 mod index;
 pub mod lock;
 pub mod report;

@@ -6,11 +6,18 @@
 //! * [`guard_functions`]: whatever else comes to call a function of an ordinary user with a superuser's rights, it runs
 //!   with those of its own owner instead. PostgreSQL and TimescaleDB do so deep inside: they simplify constants of
 //!   indexes and continuous aggregates, refresh aggregates, and check foreign keys with the casts of their types.
+//! * [`written_by`]: what an ordinary user has written is executed as it must be, by a superuser, but for the functions that
+//!   its expressions call, whoever owns them: those run with the author's rights, or, if they are PostgreSQL's own and may do what
+//!   their caller may, as to write a file or to run a query that they are given as text, not at all. Already to
+//!   read a definition is to call functions: an array's constant is checked by the domain of its elements.
 
-use pg_sys::{Datum, FmgrHookEventType, FmgrInfo, Oid};
+use super::{catch, extension};
+use crate::error::{Error, SqlState};
+use pg_sys::{Datum, FmgrHookEventType, FmgrInfo, ObjectAccessType, Oid};
 use pgrx::{pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
-use std::ffi::c_int;
+use std::collections::HashSet;
+use std::ffi::{CStr, CString, c_int, c_void};
 
 /// The user, security context and nest level of settings that are to come back.
 struct Before {
@@ -61,10 +68,15 @@ pub fn as_role<R>(role: Oid, work: impl FnOnce() -> R) -> R {
 }
 
 thread_local! {
-    /// What each running function of an ordinary user was called with, if that was a superuser's rights.
+    /// What each running function that is guarded was called with, if that was a superuser's rights.
     static CALLS: RefCell<Vec<Option<Before>>> = const { RefCell::new(Vec::new()) };
+    /// The ordinary user who has written what is executed.
+    static AUTHOR: Cell<Option<Oid>> = const { Cell::new(None) };
+    /// The functions that expressions of it call.
+    static CALLED: RefCell<Option<HashSet<Oid>>> = const { RefCell::new(None) };
     /// The hooks of others.
     static OTHERS: Cell<(pg_sys::needs_fmgr_hook_type, pg_sys::fmgr_hook_type)> = const { Cell::new((None, None)) };
+    static OTHER: Cell<pg_sys::object_access_hook_type> = const { Cell::new(None) };
 }
 
 /// From now on in this process no function of an ordinary user runs with a superuser's rights.
@@ -74,34 +86,202 @@ pub fn guard_functions() {
         OTHERS.set((pg_sys::needs_fmgr_hook, pg_sys::fmgr_hook));
         pg_sys::needs_fmgr_hook = Some(is_guarded);
         pg_sys::fmgr_hook = Some(around_call);
+        OTHER.set(pg_sys::object_access_hook);
+        pg_sys::object_access_hook = Some(before_call);
     }
 }
 
-/// The owner of a function, if that is no superuser, and whether it brings settings of its own.
-fn ordinary_owner(function: Oid) -> Option<(Oid, bool)> {
-    if function.to_u32() < pg_sys::FirstNormalObjectId {
+/// Ends on every way out, an unwinding one included.
+struct Written(Option<Oid>);
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        AUTHOR.set(self.0);
+    }
+}
+
+/// An ordinary user who has written something. Superusers are none: they have nothing to gain.
+#[derive(Clone, Copy)]
+pub struct Author(Oid);
+
+impl Author {
+    /// In a transaction.
+    pub fn of(role: Oid) -> Option<Author> {
+        (!is_superuser(role)).then_some(Author(role))
+    }
+
+    /// In a transaction; a role that does not exist has written nothing.
+    pub fn named(name: &str) -> Option<Author> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: in a transaction; the name lives through the call.
+        let role = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+        (role != Oid::INVALID).then(|| Author::of(role)).flatten()
+    }
+}
+
+/// Executes what an ordinary user has written, if it is one; within that, with none, what is the run's own.
+pub fn written_by<R>(author: Option<Author>, work: impl FnOnce() -> R) -> R {
+    let _before = Written(AUTHOR.replace(author.map(|Author(role)| role)));
+    CALLED.with_borrow_mut(|called| called.get_or_insert_default().clear());
+    work()
+}
+
+/// What matters here of a function.
+struct Function {
+    owner: Oid,
+    /// It brings settings of its own.
+    settings: bool,
+    /// SECURITY DEFINER
+    definer: bool,
+    procedure: bool,
+    immutable: bool,
+    volatile: bool,
+    name: String,
+}
+
+impl Function {
+    fn of(function: Oid) -> Option<Function> {
+        // SAFETY: in a transaction; the row is read before it is released.
+        unsafe {
+            let cache = pg_sys::SysCacheIdentifier::PROCOID as c_int;
+            let row = pg_sys::SearchSysCache1(cache, Datum::from(function));
+            if row.is_null() {
+                return None;
+            }
+            let form = &*pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_proc>(row);
+            let (owner, definer) = (form.proowner, form.prosecdef);
+            let procedure = form.prokind as u8 == pg_sys::PROKIND_PROCEDURE;
+            let immutable = form.provolatile as u8 == pg_sys::PROVOLATILE_IMMUTABLE;
+            let volatile = form.provolatile as u8 == pg_sys::PROVOLATILE_VOLATILE;
+            let name = CStr::from_ptr(form.proname.data.as_ptr()).to_string_lossy().into_owned();
+            let mut none = true;
+            pg_sys::SysCacheGetAttr(cache, row, pg_sys::Anum_pg_proc_proconfig as i16, &mut none);
+            pg_sys::ReleaseSysCache(row);
+            Some(Function { owner, settings: !none, definer, procedure, immutable, volatile, name })
+        }
+    }
+}
+
+fn is_builtin(function: Oid) -> bool {
+    function.to_u32() < pg_sys::FirstNormalObjectId
+}
+
+/// A function that belongs to an ordinary user.
+fn ordinary(function: Oid) -> Option<Function> {
+    if is_builtin(function) {
         return None;
     }
-    // SAFETY: in a transaction; the row is read before it is released.
-    let (owner, settings) = unsafe {
-        let cache = pg_sys::SysCacheIdentifier::PROCOID as c_int;
-        let row = pg_sys::SearchSysCache1(cache, Datum::from(function));
-        if row.is_null() {
-            return None;
+    Function::of(function).filter(|function| !is_superuser(function.owner))
+}
+
+/// Any other function that an expression of what an ordinary user has written calls, and the user. A procedure is called by no
+/// expression.
+fn called(function: Oid) -> Option<(Function, Oid)> {
+    let author = AUTHOR.get()?;
+    if is_builtin(function) || !CALLED.with_borrow(|called| called.as_ref().is_some_and(|c| c.contains(&function))) {
+        return None;
+    }
+    Function::of(function).filter(|found| !found.procedure).map(|found| (found, author))
+}
+
+/// Functions of PostgreSQL's whose results may depend on the moment, but not on who asks, beside the stable ones.
+const HARMLESS: [&str; 7] =
+    ["clock_timestamp", "gen_random_uuid", "random", "random_normal", "timeofday", "uuidv4", "uuidv7"];
+/// The same of those whose names begin as those of functions that tell of the server.
+const OF_VALUES: [&str; 5] =
+    ["pg_collation_for", "pg_column_compression", "pg_column_size", "pg_input_is_valid", "pg_typeof"];
+
+/// Refuses a function of PostgreSQL's that may do or tell what its caller may: PostgreSQL calls them without a look at any hook, so
+/// that they cannot run with the author's rights.
+fn refuse_builtin(function: Oid) {
+    let Some(found) = Function::of(function).filter(|found| !found.immutable && !found.procedure) else { return };
+    let name = found.name.as_str();
+    let tells = name.starts_with("pg_") || name == "current_setting" || name.contains("_to_xml");
+    let harmless = if found.volatile { HARMLESS.contains(&name) } else { !tells || OF_VALUES.contains(&name) };
+    if !harmless {
+        let message = format!("function {} would run with a superuser's rights", shown(function));
+        catch::throw(
+            Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+                .detail("An ordinary role has written the expression that calls it, or a constraint of a domain in it.")
+                .hint("Change that on the source."),
+        );
+    }
+}
+
+/// A function with its arguments, for messages.
+fn shown(function: Oid) -> String {
+    // SAFETY: in a transaction; what is returned is a string that is copied.
+    unsafe { CStr::from_ptr(pg_sys::format_procedure_qualified(function)).to_string_lossy().into_owned() }
+}
+
+/// Called when an expression is made ready that calls a function, before [`is_guarded`] is asked.
+#[pg_guard]
+unsafe extern "C-unwind" fn before_call(
+    access: ObjectAccessType::Type,
+    class: Oid,
+    object: Oid,
+    part: c_int,
+    argument: *mut c_void,
+) {
+    if let Some(other) = OTHER.get() {
+        // SAFETY: the other hook's own business.
+        unsafe { other(access, class, object, part, argument) };
+    }
+    if access != ObjectAccessType::OAT_FUNCTION_EXECUTE {
+        return;
+    }
+    // SAFETY: a plain read of the user.
+    let as_superuser = is_superuser(unsafe { pg_sys::GetUserId() });
+    if as_superuser && ordinary(object).is_some() && extension::has_namesake(object) {
+        let message = format!("function {} is none of an extension's, but has the name of one", shown(object));
+        catch::throw(
+            Error::new(SqlState::DUPLICATE_FUNCTION, message)
+                .detail("A call of the extension's function would run it instead.")
+                .hint("Drop or rename it."),
+        );
+    }
+    if AUTHOR.get().is_some() {
+        if as_superuser && is_builtin(object) {
+            refuse_builtin(object);
         }
-        let owner = (*pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_proc>(row)).proowner;
-        let mut none = true;
-        pg_sys::SysCacheGetAttr(cache, row, pg_sys::Anum_pg_proc_proconfig as i16, &mut none);
-        pg_sys::ReleaseSysCache(row);
-        (owner, !none)
-    };
-    (!is_superuser(owner)).then_some((owner, settings))
+        CALLED.with_borrow_mut(|called| called.get_or_insert_default().insert(object));
+    }
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn is_guarded(function: Oid) -> bool {
     // SAFETY: the other hook's own business.
-    OTHERS.get().0.is_some_and(|other| unsafe { other(function) }) || ordinary_owner(function).is_some()
+    OTHERS.get().0.is_some_and(|other| unsafe { other(function) })
+        || ordinary(function).is_some()
+        || called(function).is_some()
+}
+
+/// Fails if a role may not execute a function, of which PostgreSQL has asked for the superuser only.
+fn require_execute(function: Oid, role: Oid) {
+    let right = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
+    // SAFETY: in a transaction; plain reads of catalogs.
+    let answer = unsafe {
+        #[cfg(feature = "pg15")]
+        let answer = pg_sys::pg_proc_aclcheck(function, role, right);
+        #[cfg(not(feature = "pg15"))]
+        let answer = pg_sys::object_aclcheck(pg_sys::ProcedureRelationId, function, role, right);
+        answer
+    };
+    if answer != pg_sys::AclResult::ACLCHECK_OK {
+        let message = format!("permission denied for function {}", shown(function));
+        catch::throw(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+    }
+}
+
+/// With whose rights a function is to run that is called with a superuser's, and whether it may bring settings of
+/// its own. Of one that does, PostgreSQL undoes them before [`around_call`] is called.
+fn instead(function: Oid) -> Option<(Oid, bool)> {
+    if let Some(found) = ordinary(function) {
+        return Some((found.owner, !found.settings));
+    }
+    let (found, author) = called(function)?;
+    require_execute(function, author);
+    (!found.definer).then_some((author, !found.settings))
 }
 
 /// Called before and after each call of a function that [`is_guarded`].
@@ -114,9 +294,8 @@ unsafe extern "C-unwind" fn around_call(event: FmgrHookEventType::Type, function
     if event == FmgrHookEventType::FHET_START {
         // SAFETY: PostgreSQL passes the function that it is about to call; a plain read of the user.
         let (function, user) = unsafe { ((*function).fn_oid, pg_sys::GetUserId()) };
-        let owner = if is_superuser(user) { ordinary_owner(function) } else { None };
-        // Of a function with settings of its own PostgreSQL undoes them before this hook is called.
-        let before = owner.map(|(owner, settings)| Before::switch(owner, !settings));
+        let role = if is_superuser(user) { instead(function) } else { None };
+        let before = role.map(|(role, settings)| Before::switch(role, settings));
         CALLS.with_borrow_mut(|calls| calls.push(before));
     } else {
         let before = CALLS.with_borrow_mut(Vec::pop).flatten();

@@ -6,6 +6,7 @@ use crate::core::retry::Pauses;
 use crate::error::{Result, SqlState};
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, shared::Segment, worker};
+use crate::target::made;
 use std::time::{Duration, Instant};
 
 /// The main function of the coordinator's process; the caller's spec is wiped once read.
@@ -20,7 +21,8 @@ pub fn main(handle: u32) {
     session::ignore_interrupts();
     worker::await_dependants();
     let ended = result.as_ref().map_or_else(|error| state::fail(spec.run, error), |()| Ok(()));
-    for error in [result.err(), ended.err()].into_iter().flatten() {
+    let opened = if result.is_err() { made::reopen(spec.run) } else { Ok(()) };
+    for error in [result.err(), ended.err(), opened.err()].into_iter().flatten() {
         report::log(&error.within(format!("timescale_migrate run {}", spec.run)));
     }
 }

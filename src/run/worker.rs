@@ -11,8 +11,8 @@ use crate::core::retry::Pauses;
 use crate::error::{Result, SqlState};
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
-use crate::pg::{catch, report, session, spi};
-use crate::target::context;
+use crate::pg::{catch, report, session};
+use crate::target::{context, schema};
 use std::time::{Duration, Instant};
 
 /// Of so many relations a worker keeps what PostgreSQL remembers; reading it again takes as long as
@@ -115,7 +115,7 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
 fn statements(claim: &Claim, work: &Sql) -> Result<()> {
     catch::transaction(|| {
         for statement in &work.statements {
-            context::making(&claim.object, Some(statement), || spi::execute(statement, &[]))?;
+            schema::execute(&claim.object, statement, work.author.as_deref())?;
         }
         tasks::done(claim.id, &Outcome::default())
     })

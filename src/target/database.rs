@@ -6,8 +6,8 @@ use crate::catalog::{Catalog, Local};
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};
 use crate::core::settings;
-use crate::error::{Error, Result, Side};
-use crate::pg::spi;
+use crate::error::{Error, Result, Side, SqlState};
+use crate::pg::{lock, spi};
 use serde::{Deserialize, Serialize};
 
 /// `database.sql`
@@ -140,6 +140,24 @@ pub fn close() -> Result<()> {
         own(&object, "CURRENT_USER")?;
     }
     limit_connections(&object, 0)
+}
+
+/// Those who may not log in, but have: by role, how many sessions.
+pub fn sessions() -> Result<Vec<(String, i64)>> {
+    Local.ask(include_str!("../../sql/preflight/sessions.sql"))
+}
+
+/// Once this database is closed: fails if anybody got in before who may not now.
+pub fn refuse_sessions() -> Result<()> {
+    lock::await_logins();
+    let found: Vec<String> = sessions()?.into_iter().map(|(role, count)| format!("{role} ({count})")).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!("roles that are no superusers are connected to this database: {}", found.join(", "));
+    Err(Error::new(SqlState::OBJECT_IN_USE, message).hint(
+        "End their sessions with pg_terminate_backend(), or set the option \"connections\": \"allow\" for a new run.",
+    ))
 }
 
 /// Whether nobody but superusers may log in.

@@ -5,9 +5,10 @@ use super::database::{Grant, grants};
 use crate::catalog::Catalog;
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::libpq::Connection;
 use crate::pg::{copy, spi};
+use pgrx::pg_sys::Oid;
 use serde::Deserialize;
 
 /// `large_objects.sql`
@@ -33,7 +34,7 @@ pub fn remove(run: i64, locks: i64) -> Result<i64> {
 /// Makes them, empty, in the current transaction, which takes no lock on them.
 pub fn make(objects: &[LargeObject]) -> Result<()> {
     objects.iter().try_for_each(|object| {
-        spi::execute("SELECT pg_catalog.lo_create($1)", &[pgrx::pg_sys::Oid::from(object.oid).into()]).map(drop)
+        spi::execute("SELECT pg_catalog.lo_create($1)", &[Oid::from(object.oid).into()]).map(drop)
     })
 }
 
@@ -54,6 +55,12 @@ pub fn fill(source: &mut Connection, objects: &[LargeObject], options: &Options)
     match data.finish()? {
         sent if sent == written => {}
         sent => return Err(copy::count_mismatch("pg_catalog.pg_largeobject", sent, written)),
+    }
+    // They were empty: of all that was written each page is one of theirs.
+    let oids: Vec<Oid> = objects.iter().map(|object| object.oid.into()).collect();
+    let pages = "SELECT count(*) FROM pg_catalog.pg_largeobject WHERE loid = ANY ($1)";
+    if spi::value::<i64>(pages, &[oids.into()])? != Some(written as i64) {
+        return Err(Error::protocol("the source sent pages of large objects that were not asked for"));
     }
     objects.iter().try_for_each(|object| object.describe(options))
 }

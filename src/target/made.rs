@@ -3,6 +3,7 @@
 
 use super::database::{self, Before};
 use crate::error::Result;
+use crate::pg::catch::transaction;
 use crate::pg::spi;
 
 /// Does a part of a run, and enters what the current transaction has made by it.
@@ -38,4 +39,21 @@ pub fn database_before(run: i64) -> Result<Option<Before>> {
     let query =
         "SELECT database_before::text FROM timescale_migrate.run_log WHERE id = $1 AND database_before IS NOT NULL";
     Ok(spi::json_rows(query, &[run.into()])?.pop())
+}
+
+/// When a run has ended by an error: opens the database again that it closed, if nothing was made in it, by this run
+/// or another that was given up.
+pub fn reopen(run: i64) -> Result<()> {
+    transaction(|| {
+        let made = "SELECT EXISTS (SELECT FROM timescale_migrate.made_log WHERE run = $1) OR EXISTS (
+            SELECT FROM timescale_migrate.run_log
+            WHERE id <> $1 AND state NOT IN ('done', 'removed') AND database_before IS NOT NULL)";
+        let Some(before) = database_before(run)? else { return Ok(()) };
+        if spi::value::<bool>(made, &[run.into()])? == Some(true) {
+            return Ok(());
+        }
+        database::open(&before)?;
+        spi::execute("UPDATE timescale_migrate.run_log SET database_before = NULL WHERE id = $1", &[run.into()])
+            .map(drop)
+    })
 }

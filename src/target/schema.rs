@@ -7,11 +7,12 @@ use super::context::{describe, making};
 use crate::catalog::{self, Local};
 use crate::core::archive::{self, Archive, Contents, Entry, Filter, Group};
 use crate::core::inventory::{HYPERCORE, Inventory, OSM, PG_CLASS, PG_CONSTRAINT};
-use crate::core::name::{Name, literal};
+use crate::core::name::{Name, literal, quoted};
 use crate::core::options::{Connections, Keep, Options};
 use crate::core::plan;
 use crate::error::{Result, SqlState};
 use crate::pg::catch::subtransaction;
+use crate::pg::rights::{self, Author};
 use crate::pg::{secret, spi};
 use std::collections::HashSet;
 
@@ -112,8 +113,8 @@ impl Maker {
                 "default_table_access_method" if value == HYPERCORE => "heap",
                 _ => value,
             };
-            let (setting, value) = (literal(setting), literal(value));
-            statements.push(format!("SELECT pg_catalog.set_config({setting}, {value}, true)"));
+            // No function is called: it would be with the rights of who has written the definition.
+            statements.push(format!("SET LOCAL {} = {}", quoted(setting), literal(value)));
         }
         if !self.is_here(entry) {
             statements.push(definition);
@@ -163,7 +164,7 @@ impl Maker {
             let make = || secret::execute(&entry.portable_definition());
             return making(&entry.object(), None, make).map(|()| None);
         }
-        let run = || self.statements(entry).iter().try_for_each(|statement| run(entry, statement));
+        let run = || self.statements(entry).iter().try_for_each(|statement| self.run(entry, statement));
         if entry.desc != "ACL" || entry.dependencies.iter().any(|id| contents.makes(*id)) {
             return run().map(|()| None);
         }
@@ -179,14 +180,25 @@ impl Maker {
     pub fn make_on_root(&self, entry: &Entry) -> Result<()> {
         spi::set_local("timescaledb.restoring", "on")?;
         let statements = self.statements_with(entry, entry.portable_definition().into_owned());
-        statements.iter().try_for_each(|statement| run(entry, statement))
+        statements.iter().try_for_each(|statement| self.run(entry, statement))
+    }
+
+    fn run(&self, entry: &Entry, statement: &str) -> Result<()> {
+        execute(&entry.object(), statement, self.author(entry))
+    }
+
+    /// Whose definition it is. An extension's script is nobody's; without owners all is the caller's.
+    fn author<'e>(&self, entry: &'e Entry) -> Option<&'e str> {
+        entry.owner.as_deref().filter(|_| self.owners && entry.desc != "EXTENSION")
     }
 }
 
-/// Runs a statement of the dump. PostgreSQL's errors unwind past this frame to the transaction's
+/// Runs a statement of the dump that a role has written. PostgreSQL's errors unwind past this frame to the transaction's
 /// end, where [`describe`] adds what was being made.
-fn run(entry: &Entry, statement: &str) -> Result<()> {
-    making(&entry.object(), Some(statement), || spi::execute(statement, &[]).map(drop))
+pub fn execute(object: &str, statement: &str, author: Option<&str>) -> Result<()> {
+    making(object, Some(statement), || {
+        rights::written_by(author.and_then(Author::named), || spi::execute(statement, &[]).map(drop))
+    })
 }
 
 /// Refreshes the materialized views that hold data on the source; the dump's order of their

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("it stays closed until a run is resumed", until_resumed),
     Test::apache("it stays closed until a run is removed", until_removed),
     Test::apache("a later run knows how it was before", later_run),
+    Test::apache("it is opened again when nothing was made", nothing_made),
     Test::apache("open on request, with functions that nobody else may execute", open),
 ];
 
@@ -76,8 +77,8 @@ fn until_done(edition: Edition) {
         ["ok | this database | takes no log-ins but those of superusers until the run is done or removed"]
     );
     let stays = log_in(&pair, "landlord", &pair.target.name).unwrap();
-    let warning = format!("warning | {}_landlord | is connected to this database (1), and stays so", pair.target.name);
-    assert!(pair.preflight("access")[0].starts_with(&warning), "{:?}", pair.preflight("access"));
+    let refused = format!("error | {}_landlord | is connected to this database (1), into which only superusers", pair.target.name);
+    assert!(pair.preflight("access")[0].starts_with(&refused), "{:?}", pair.preflight("access"));
     drop(stays);
     poll("the session to end", || pair.preflight("access")[0].starts_with("ok"));
     let run = pair.start(", jobs => 2");
@@ -126,6 +127,25 @@ fn later_run(edition: Edition) {
     // Another owner stays where the options leave it.
     pair.migrate_with(r#"'{"owners": "drop"}'"#);
     assert_eq!(door(&pair), "closed_twice_landlord 77");
+}
+
+fn nothing_made(edition: Edition) {
+    let pair = Pair::new("closed_bare", edition);
+    fill(&pair);
+    pair.source.sql(slow::FAST);
+    pair.target.sql(
+        "CREATE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+         CREATE EVENT TRIGGER fail ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION fail()",
+    );
+    let before = door(&pair);
+    let options = r#"{"roles": "none", "owners": "drop", "privileges": "drop"}"#;
+    pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{options}')"), &["not now"]);
+    pair.wait_for_silence();
+    assert_eq!(door(&pair), before);
+    log_in(&pair, "landlord", &pair.target.name).unwrap();
+    pair.target.sql("DROP EVENT TRIGGER fail; DROP FUNCTION fail");
+    pair.target.rows("SELECT * FROM migrate_resume(1)");
+    pair.is_done("1");
 }
 
 fn open(edition: Edition) {

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     Test::between("tables and chunks are altered, truncated, rewritten and dropped", &VERSIONS, altering),
     Test::between("a continuous aggregate is refreshed and its chunks compressed", &VERSIONS, refreshing),
     Test::apache("a table is dropped while the schema is read", dropped),
+    Test::apache("two columns exchange their names", renamed),
     Test::between("chunks are merged", &[Versions::new("2.29.2", "2.29.2")], merging),
     Test::between("no task of a new round is taken before it begins", &[Versions::new("2.29.2", "2.29.2")], between_rounds),
 ];
@@ -272,4 +273,26 @@ fn dropped(edition: Edition) {
     pair.is_done(&run);
     assert!(pair.messages().contains("a table was dropped on the source while its schema was read"), "{}", pair.messages());
     assert!(pair.target.is("SELECT to_regclass('gone') IS NULL AND count(*) = 10 FROM stays"));
+}
+
+/// Rows are asked for by the names of columns, which under an older snapshot would be those of others.
+fn renamed(edition: Edition) {
+    let pair = Pair::plain("living_renamed", edition);
+    crate::slow::make_plain(&pair);
+    pair.source.sql("CREATE TABLE later (old int, new int); INSERT INTO later SELECT 1, 2 FROM generate_series(1, 10)");
+    let run = pair.start(", jobs => 1");
+    poll("the first table to be copied", || {
+        assert_eq!(pair.state(&run), "running", "{}", pair.messages());
+        pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE state = 'running'")
+    });
+    pair.source.sql(
+        "BEGIN; ALTER TABLE later RENAME old TO first; ALTER TABLE later RENAME new TO old; ALTER TABLE later RENAME first TO new; COMMIT",
+    );
+    crate::slow::hurry(&pair);
+    pair.wait_for_end(&run);
+    assert_eq!(
+        pair.target.value(&format!("SELECT concat_ws(' | ', state, error) FROM timescale_migrate.run WHERE id = {run}")),
+        "failed | the columns of public.later have changed on the source since the run began"
+    );
+    assert_eq!(pair.target.value("SELECT count(*) FROM later"), "0");
 }

@@ -21,6 +21,7 @@ scenarios!(
     exact_chunks,
     every_column,
     every_name,
+    hostile_constants,
     hostile_definitions,
     every_type,
     every_table,

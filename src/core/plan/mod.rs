@@ -118,6 +118,9 @@ pub struct Sql {
     /// The copy tasks that brought them, where the work is about these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<i32>,
+    /// The role whose definition it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
 }
 
 /// A foreign key, made when all rows that it reads are here.
@@ -230,7 +233,7 @@ pub fn task(phase: Phase, object: String, rows: i64, bytes: i64, work: Work) -> 
 
 /// One statement as a task.
 pub fn sql(phase: Phase, object: String, bytes: i64, statements: Vec<String>) -> Task {
-    task(phase, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0, copies: Vec::new() }))
+    task(phase, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0, copies: Vec::new(), author: None }))
 }
 
 /// An expression for a hypertable here by the name it is known as: with `cagg` that of the

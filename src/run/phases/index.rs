@@ -49,7 +49,7 @@ fn add(run: i64, phase: Phase, object: &str, index: &str, locks: i64) -> Result<
         let oids: Vec<String> = chunks.iter().map(u32::to_string).collect();
         let (index, oids) = (index.to_u32(), oids.join(","));
         let statement = format!("SELECT timescale_migrate.create_on_chunks('{index}', '{{{oids}}}')");
-        let work = Sql { statements: vec![statement], chunks: chunks.len(), copies: Vec::new() };
+        let work = Sql { statements: vec![statement], chunks: chunks.len(), copies: Vec::new(), author: None };
         plan::task(phase, format!("{object} on {of}"), 0, bytes, Work::Sql(work))
     };
     tasks::add(run, &batches.into_iter().map(task).collect::<Vec<_>>())

@@ -3,11 +3,13 @@
 
 use crate::core::plan::{self, Phase, Recompute, Task};
 use crate::error::{Error, Result};
+use crate::pg::rights::{self, Author};
 use crate::pg::{catch::transaction, spi, top_level};
 use crate::run::crew::Crew;
 use crate::run::messages;
 use crate::run::tasks::{self, Claim, Outcome};
 use crate::target::{context, overloads};
+use pgrx::pg_sys::Oid;
 
 /// Works level by level. On a resume, what was refreshed before anything was copied again is
 /// refreshed again.
@@ -38,9 +40,13 @@ pub fn perform(claim: &Claim, work: &Recompute) -> Result<()> {
     let call = transaction(|| {
         spi::value::<String>("SELECT timescale_migrate.begin_refresh($1, $2)", &[schema.into(), name.into()])
     })?;
+    let owner = "SELECT relowner FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1)";
+    let author = transaction(|| Ok(spi::value::<Oid>(owner, &[work.cagg.to_string().into()])?.and_then(Author::of)))?;
     let call = call.ok_or_else(|| Error::internal("no statement to refresh with"))?;
-    context::making(&claim.object, Some(&call), || top_level::run(&call, overloads::refuse_overloads))
-        .map_err(context::describe)?;
+    // TimescaleDB runs the aggregate's query with the caller's rights.
+    let own = || rights::written_by(None, overloads::refuse_overloads);
+    let refresh = || rights::written_by(author, || top_level::run(&call, own));
+    context::making(&claim.object, Some(&call), refresh).map_err(context::describe)?;
     transaction(|| {
         let name = format!("SELECT {}::pg_catalog.text", plan::hypertable(&work.cagg, true));
         if let Some(materialized) = spi::value::<String>(&name, &[])? {

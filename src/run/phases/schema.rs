@@ -29,6 +29,9 @@ pub fn make(migration: &Migration, keeper: &mut Keeper, early: &HashSet<Name>) -
         messages::notice_here(id, &format!("run {id}: {until}"))?;
         database::close()
     })?;
+    if options.connections == Connections::Refuse {
+        transaction(database::refuse_sessions)?;
+    }
     let mut all = Vec::new();
     if options.roles != Roles::None {
         let roles = transaction(|| roles::needed(&mut keeper.connection, &migration.inventory.jobs, options))?;

@@ -1,10 +1,10 @@
 //! Who is in this database while it is half made.
 
 use super::{Report, Status};
-use crate::catalog::{Catalog, Local};
 use crate::core::name::literal;
 use crate::core::options::{Connections, Options};
 use crate::error::Result;
+use crate::target::database;
 
 pub(super) fn access(report: &mut Report, options: &Options) -> Result<()> {
     if options.connections == Connections::Allow {
@@ -12,13 +12,14 @@ pub(super) fn access(report: &mut Report, options: &Options) -> Result<()> {
         report.add("access", Status::Ok, "this database", detail, "");
         return Ok(());
     }
-    for (role, count) in Local.ask::<(String, i64)>(include_str!("../../../sql/preflight/sessions.sql"))? {
-        let detail = format!("is connected to this database ({count}), and stays so while only superusers may log in");
+    for (role, count) in database::sessions()? {
+        let detail =
+            format!("is connected to this database ({count}), into which only superusers may log in during the run");
         let hint = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = {};",
             literal(&role)
         );
-        report.add("access", Status::Warning, role, detail, hint);
+        report.add("access", Status::Error, role, detail, hint);
     }
     let detail = "takes no log-ins but those of superusers until the run is done or removed";
     report.settle("access", "this database", detail);

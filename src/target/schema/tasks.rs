@@ -39,7 +39,12 @@ impl Maker {
             self.hypertable_indexes(contents, group).iter().map(|(entry, _)| entry.dump_id).collect();
         let wanted = contents.group(group).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
         let statements = |entry: &Entry| lock_for(entry, contents).into_iter().chain(self.statements(entry)).collect();
-        wanted.map(|entry| plan::sql(phase, entry.object(), 0, statements(entry))).collect()
+        let work = |entry: &Entry| plan::Sql {
+            statements: statements(entry),
+            chunks: 0,
+            author: self.author(entry).map(str::to_string),
+        };
+        wanted.map(|entry| plan::task(phase, entry.object(), 0, 0, plan::Work::Sql(work(entry)))).collect()
     }
 
     /// The foreign keys as tasks for the workers.
