@@ -46,7 +46,8 @@ RESET ROLE;
 GRANT EXECUTE ON FUNCTION migrate_from(text, jsonb, integer, boolean) TO regress_migrate_nobody;
 GRANT USAGE ON SCHEMA timescale_migrate TO regress_migrate_nobody;
 GRANT EXECUTE ON FUNCTION timescale_migrate.clone_index(oid, oid, text), timescale_migrate.bigint_as(bigint, oid),
-    timescale_migrate.try_lock_task(integer), timescale_migrate.lock_statistics(), timescale_migrate.lock_name(text) TO regress_migrate_nobody;
+    timescale_migrate.try_lock_task(integer), timescale_migrate.lock_statistics(), timescale_migrate.lock_name(text),
+    timescale_migrate.execute_as_written(text, oid) TO regress_migrate_nobody;
 SET ROLE regress_migrate_nobody;
 SELECT * FROM migrate_from('host=127.0.0.1');
 SELECT timescale_migrate.clone_index(0, 0, 'x');
@@ -54,6 +55,7 @@ SELECT timescale_migrate.bigint_as(1, 'int8'::regtype);
 SELECT timescale_migrate.try_lock_task(1);
 SELECT timescale_migrate.lock_statistics();
 SELECT timescale_migrate.lock_name('x');
+SELECT timescale_migrate.execute_as_written('SELECT 1', NULL);
 RESET ROLE;
 
 DROP EXTENSION timescale_migrate;
