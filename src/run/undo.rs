@@ -97,15 +97,21 @@ pub fn drop_unused(run: i64) -> Result<()> {
         spi::json_rows(include_str!("../../sql/run/unused_chunks.sql"), &[run.into()])
     })?;
     for chunk in chunks.into_iter().map(Oid::from_u32) {
-        transaction(|| if is_empty(chunk)? { drop_table(chunk) } else { Ok(()) })?;
+        transaction(|| if is_to_stay_empty(chunk)? { drop_table(chunk) } else { Ok(()) })?;
     }
     Ok(())
 }
 
 /// Whether a table has no rows of its own, nor will have any while this transaction lasts.
-pub fn is_empty(table: Oid) -> Result<bool> {
+fn is_to_stay_empty(table: Oid) -> Result<bool> {
     let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[table.into()])?.unwrap_or_default();
     spi::execute(&format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"), &[])?;
+    is_empty(table)
+}
+
+/// Whether a table has no rows of its own.
+pub fn is_empty(table: Oid) -> Result<bool> {
+    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[table.into()])?.unwrap_or_default();
     Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM ONLY {name})"), &[])?.unwrap_or(false))
 }
 

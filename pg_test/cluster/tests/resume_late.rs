@@ -8,6 +8,7 @@ pub const TESTS: &[Test] = &[
     Test::both("and a target that has crashed", all_at_once),
     Test::apache("columns of another type", columns),
     Test::community("a chunk is compressed further while its copy waits", compressed_further),
+    Test::apache("an unlogged table is read here meanwhile", read_meanwhile),
 ];
 
 /// Stays in the phase in which it is refreshed, on the target alone.
@@ -63,6 +64,21 @@ fn all_at_once(edition: Edition) {
     assert!(pair.target.is("SELECT options @> '{\"verify\": \"checksum\", \"retries\": 2, \"split_bytes\": 100000}' FROM timescale_migrate.run"));
     assert_eq!(copied("public.same"), before, "copied again without need");
     assert!(pair.messages().contains("public.fleeting was emptied here by a crash"), "{}", pair.messages());
+    assert_same(&pair);
+}
+
+/// Whether a crash has emptied a table, a resume finds out without waiting for who reads it.
+fn read_meanwhile(edition: Edition) {
+    let pair = Pair::plain("resume_late_read", edition);
+    pair.source.sql("CREATE UNLOGGED TABLE fleeting (n int); INSERT INTO fleeting SELECT generate_series(1, 100)");
+    pair.source.sql(CRAWL);
+    let run = stopped(&pair, "{}");
+    let mut reader = pair.target.connect();
+    reader.batch_execute("BEGIN; LOCK TABLE fleeting IN ACCESS SHARE MODE").unwrap();
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, wait => false)"));
+    pair.wait_for_end(&run);
+    pair.is_done(&run);
+    reader.batch_execute("COMMIT").unwrap();
     assert_same(&pair);
 }
 
