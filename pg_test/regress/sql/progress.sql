@@ -4,9 +4,9 @@ CREATE EXTENSION timescale_migrate;
 SELECT * FROM migrate_status();
 SELECT * FROM migrate_status(99);
 
-INSERT INTO timescale_migrate.run_log (kind, source, options, state) VALUES
-    ('migrate', 'counts', '{"verify": "count"}', 'failed'), ('migrate', 'checksums', '{"verify": "checksum"}', 'failed'),
-    ('verify', 'refused', '{}', 'refused');
+INSERT INTO timescale_migrate.run_log (kind, source, options, state, extension_version) VALUES
+    ('migrate', 'counts', '{"verify": "count"}', 'failed', ''), ('migrate', 'checksums', '{"verify": "checksum"}', 'failed', ''),
+    ('verify', 'refused', '{}', 'refused', '');
 INSERT INTO timescale_migrate.task_log (run, phase, object, method, work, estimated_rows, estimated_bytes, state)
 SELECT run, 'copy', 't' || n, 'COPY binary', '{}', 1000, 1000000000, 'done' FROM generate_series(1, 2) run, generate_series(1, 4) n;
 SELECT run, percent, bar FROM timescale_migrate.progress ORDER BY run;

@@ -4,7 +4,9 @@
 mod compressed;
 mod server;
 
-pub use compressed::{Collation, CompressedChunk, CompressedColumn, Compression, Layout, Spec, Unportable};
+#[cfg(test)]
+pub use compressed::Unportable;
+pub use compressed::{Collation, CompressedChunk, CompressedColumn, Compression, Layout, Spec};
 pub use server::{Server, Timescaledb};
 
 use super::name::Name;

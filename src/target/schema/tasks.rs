@@ -42,6 +42,7 @@ impl Maker {
         let work = |entry: &Entry| plan::Sql {
             statements: statements(entry),
             chunks: 0,
+            copies: Vec::new(),
             author: self.author(entry).map(str::to_string),
         };
         wanted.map(|entry| plan::task(phase, entry.object(), 0, 0, plan::Work::Sql(work(entry)))).collect()
