@@ -142,7 +142,7 @@ fn passfile(edition: Edition) {
     refused("nowhere cannot be read by this server: No such file or directory");
     reach(&pair, &format!("SET passfile '{}'", file.display()));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    refused("is ignored as others than its owner have access to it");
+    refused("is ignored because others than its owner have access to it");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let line = "127.0.0.1:*:connect_passfile:connect_passfile:only there\n";
     std::fs::write(&file, line.replace("127.0.0.1", "elsewhere")).unwrap();

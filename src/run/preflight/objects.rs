@@ -258,7 +258,7 @@ pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory
         &[],
     )?;
     let unfinished = unfinished.map(|run| {
-        format!("Run {run} was not finished: SELECT * FROM migrate_resume({run}); goes on with it, SELECT migrate_cleanup({run}); removes what it made.")
+        format!("Run {run} was not finished: SELECT * FROM migrate_resume({run}); continues it, SELECT migrate_cleanup({run}); removes what it made.")
     });
     let excluded: HashSet<u32> = inventory.excluded.iter().map(|e| e.oid).collect();
     for object in source.ask::<Object>(text)? {
