@@ -120,6 +120,20 @@ impl Pair {
         rows.iter().map(|row| row.get(0).unwrap_or_default().to_owned()).collect()
     }
 
+    /// The same with every hint in full, also one that the row before has given.
+    #[track_caller]
+    pub fn preflight_in_full(&self, check: &str, options: &str) -> Vec<String> {
+        let mut hint = String::new();
+        let in_full = |row: String| match row.strip_suffix(" | as above") {
+            Some(start) => format!("{start} | {hint}"),
+            None => {
+                hint = row.rsplit(" | ").next().unwrap_or_default().to_owned();
+                row
+            }
+        };
+        self.preflight_with(check, options).into_iter().map(in_full).collect()
+    }
+
     /// Starts a migration without waiting for it, nor for its preflight; the run's number.
     #[track_caller]
     pub fn start(&self, arguments: &str) -> String {

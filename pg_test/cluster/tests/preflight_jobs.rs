@@ -36,7 +36,7 @@ fn policies(versions: Versions) {
         name("policy_compression")
     );
     // It keeps off whoever reads that chunk next, the preflight too.
-    let jobs = || pair.preflight_with("jobs", r#"{"lock_timeout": 1}"#);
+    let jobs = || pair.preflight_in_full("jobs", r#"{"lock_timeout": 1}"#);
     poll("the compression policy to run", || jobs().contains(&running));
     let locks = pair.preflight_with("locks", r#"{"lock_timeout": 1}"#);
     let start = "error | tables and chunks of the source | _timescaledb_internal._hyper_";
@@ -57,7 +57,7 @@ fn policies(versions: Versions) {
 fn failed(edition: Edition) {
     let pair = Pair::new("preflight_failed", edition);
     let scheduler = || {
-        let mut rows = pair.preflight("scheduler");
+        let mut rows = pair.preflight_in_full("scheduler", "{}");
         // On some servers TimescaleDB's own jobs fail as well.
         rows.retain(|row| !row.contains(" Policy [") && !row.contains("Telemetry"));
         rows
