@@ -328,7 +328,10 @@ impl Connection {
     pub(super) fn take_in(&mut self) -> Result<()> {
         // SAFETY: an open connection; a notification belongs to the caller.
         unsafe {
-            if libpq_sys::PQconsumeInput(self.raw) != 1 {
+            let alive = libpq_sys::PQconsumeInput(self.raw) == 1;
+            // Before libpq parses it: a malformed message ends the connection, and with it the count.
+            self.flow.look(libpq_sys::PQsocket(self.raw))?;
+            if !alive {
                 return Err(self.lost());
             }
             loop {
@@ -338,8 +341,8 @@ impl Connection {
                 }
                 libpq_sys::PQfreemem(notification.cast());
             }
-            self.flow.look(libpq_sys::PQsocket(self.raw))
         }
+        Ok(())
     }
 }
 
