@@ -102,7 +102,7 @@ BEGIN
     INTO STRICT root
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
     WHERE x.indexrelid = index;
-    -- Until 2.21 each index of a chunk has a row. Since 2.22 it is found by what it is.
+    -- Until 2.21 the catalog has a row for each index of a chunk. Since 2.22 TimescaleDB matches them by their definitions.
     IF to_regclass('_timescaledb_catalog.chunk_index') IS NOT NULL THEN
         INSERT INTO _timescaledb_catalog.chunk_index
         SELECT k.id, tie_chunk_index.name, k.hypertable_id, root.relname

@@ -74,10 +74,8 @@ fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.oid);
             let guards = read.remove(&chunk.oid).unwrap_or_default();
-            let batches = match (RowStorage::of(compressed.get(&chunk.oid).copied()), &chunk.query) {
-                (RowStorage::Compressed(batches), None) => Some(batches),
-                _ => None,
-            };
+            let storage = RowStorage::of(compressed.get(&chunk.oid).copied());
+            let batches = storage.batches(chunk.query.as_deref()).cloned();
             all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, batches, guards, ..own });
         }
     }

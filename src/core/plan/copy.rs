@@ -1,10 +1,9 @@
 //! A relation's rows on their way: from where, to where, in which form.
 
+use super::batches::Compressed;
 use crate::core::checksum;
-use crate::core::inventory::{
-    Column, CompressedChunk, CompressedColumn, FROZEN, HYPERCORE, Layout, Slices, SourceRelation, Spec,
-};
-use crate::core::name::{Name, column_list, quoted};
+use crate::core::inventory::{Column, CompressedChunk, HYPERCORE, Slices, SourceRelation, Spec};
+use crate::core::name::{Name, column_list};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -143,64 +142,13 @@ impl RowStorage {
             Some(_) => RowStorage::External,
         }
     }
-}
 
-/// A chunk's compressed rows as they lie on the source.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Compressed {
-    pub relation: Name,
-    pub has_rows: bool,
-    /// Blocks that stand for all-NULL columns, which this target cannot read, are sent as NULL.
-    pub null_blocks: bool,
-    /// Columns that are not copied, to be made anew.
-    pub left_out: Vec<String>,
-    pub spec: Spec,
-}
-
-impl Compressed {
-    fn copied(&self) -> impl Iterator<Item = &CompressedColumn> {
-        self.spec.layout.columns.iter().filter(|column| !self.left_out.contains(&column.name))
-    }
-
-    /// The columns that are copied.
-    pub fn columns(&self) -> Vec<String> {
-        self.copied().map(|column| column.name.clone()).collect()
-    }
-
-    /// Whether all of them mean the same in binary form on every server.
-    pub fn binary(&self) -> bool {
-        self.copied().all(|column| column.binary)
-    }
-
-    /// The source refuses a plain COPY from a frozen chunk's relations.
-    fn frozen(&self) -> bool {
-        self.spec.status & FROZEN != 0
-    }
-
-    /// What `timescale_migrate.create_compressed_relation` takes.
-    pub fn layout(&self) -> Layout {
-        Layout { columns: self.copied().cloned().collect(), ..Layout::clone(&self.spec.layout) }
-    }
-
-    /// The COPY statement for the source.
-    pub fn statement(&self) -> String {
-        let format = if self.binary() { "binary" } else { "text" };
-        let columns = self.columns();
-        if !self.frozen() && !self.null_blocks {
-            return format!("COPY {} ({}) TO STDOUT (FORMAT {format})", self.relation, column_list(&columns));
+    /// The relation whose batches reading the rows decompresses, unless `query` gives them.
+    pub fn batches(&self, query: Option<&str>) -> Option<&Name> {
+        match self {
+            RowStorage::Compressed(batches) if query.is_none() => Some(batches),
+            _ => None,
         }
-        let value = |column: &String| {
-            let column = quoted(column);
-            match self.null_blocks {
-                // Such a block is three bytes, of which this is the base64 form.
-                true => format!(
-                    "CASE WHEN pg_catalog.pg_column_size({column}) < 8 AND {column}::text = 'Bg==' THEN NULL ELSE {column} END"
-                ),
-                false => column,
-            }
-        };
-        let columns: Vec<String> = columns.iter().map(value).collect();
-        format!("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT {format})", columns.join(", "), self.relation)
     }
 }
 
@@ -332,14 +280,8 @@ impl CopyTask {
 
     /// The relation whose batches a query decompresses on the source.
     pub fn decompressed(&self) -> Option<&Name> {
-        match (&self.source.storage, &self.recipe) {
-            (RowStorage::Compressed(batches), Recipe::Recompressed { .. } | Recipe::Queried { .. })
-                if self.source.query.is_none() =>
-            {
-                Some(batches)
-            }
-            _ => None,
-        }
+        let queried = matches!(self.recipe, Recipe::Recompressed { .. } | Recipe::Queried { .. });
+        self.source.storage.batches(self.source.query.as_deref()).filter(|_| queried)
     }
 
     /// Whether what the task brings becomes a compressed or frozen chunk only in the phase for that.

@@ -3,14 +3,16 @@
 
 pub mod again;
 pub mod analyze;
+mod batches;
 pub mod compressed;
 mod copies;
 mod copy;
 mod phase;
 pub mod recompute;
 
+pub use batches::Compressed;
 pub use copies::{Target, compressed_early, copies, unsplit};
-pub use copy::{Compressed, CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId};
+pub use copy::{CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId};
 pub use phase::Phase;
 
 use crate::core::inventory::{Inventory, Size, SourceRelation};

@@ -3,7 +3,7 @@
 use super::copy;
 use crate::core::checksum;
 use crate::core::name::Name;
-use crate::core::plan::{self, Destination, Phase, RowStorage, SnapshotId, Verify, VerifyCopied, Work};
+use crate::core::plan::{self, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
@@ -94,10 +94,7 @@ fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
     .pop()
     .ok_or_else(|| Error::internal("a relation is gone"))?;
     let condition = copy.condition().map(str::to_string);
-    let batches = match (copy.source.storage, &copy.source.query) {
-        (RowStorage::Compressed(batches), None) => Some(batches),
-        _ => None,
-    };
+    let batches = copy.source.storage.batches(copy.source.query.as_deref()).cloned();
     Ok(Some(Verify {
         source: Some(copy.source.name),
         targets,

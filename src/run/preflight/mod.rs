@@ -75,7 +75,7 @@ impl Report {
         }
     }
 
-    /// What does not arrive of what there is now, each once however often that is read.
+    /// Objects of the source that cannot be migrated. An object that an earlier reading has reported is not repeated.
     pub fn objects(&mut self, scope: &Scope) {
         self.left("objects", &scope.left);
     }
