@@ -173,6 +173,15 @@ impl Pair {
         assert_eq!(end, "done | done", "{}", self.messages());
     }
 
+    /// Waits until no transaction is open on the source's server that began before now, in any
+    /// database: rows that are younger than such a one count as written since a copy.
+    #[track_caller]
+    pub fn wait_for_older_transactions(&self) {
+        let now = self.source.value("SELECT pg_current_xact_id()");
+        let over = format!("SELECT pg_snapshot_xmin(pg_current_snapshot()) > '{now}'::xid8");
+        poll("the source's transactions to end", || self.source.is(&over));
+    }
+
     /// Waits until nothing of any run is left on either side: no connection and no lock on the
     /// source, no worker on the target.
     #[track_caller]

@@ -50,6 +50,7 @@ pub fn resume(pair: &Pair, run: &str) {
 fn finished_stays(edition: Edition) {
     let pair = Pair::new("resume", edition);
     slow::fill(&pair);
+    pair.wait_for_older_transactions();
     let run = cancelled(&pair, ", jobs => 2");
     let began = |objects: &str| {
         let list = format!("SELECT string_agg(object || ' ' || started_at, ', ' ORDER BY object) {COPIED} AND object = ANY ('{objects}')");

@@ -46,6 +46,7 @@ fn all_at_once(edition: Edition) {
     );
     pair.source.sql("SELECT lo_from_bytea(4711, 'left'), lo_from_bytea(4712, 'changed'), lo_from_bytea(4713, 'gone')");
     pair.source.sql(CRAWL);
+    pair.wait_for_older_transactions();
     let run = stopped(&pair, r#"{"split_bytes": 100000}"#);
     let copied = |object: &str| {
         pair.target.value(&format!("SELECT string_agg(started_at::text, ' ') FROM timescale_migrate.task WHERE phase = 'copy' AND object = '{object}'"))
@@ -72,6 +73,7 @@ fn read_meanwhile(edition: Edition) {
     let pair = Pair::plain("resume_late_read", edition);
     pair.source.sql("CREATE UNLOGGED TABLE fleeting (n int); INSERT INTO fleeting SELECT generate_series(1, 100)");
     pair.source.sql(CRAWL);
+    pair.wait_for_older_transactions();
     let run = stopped(&pair, "{}");
     let mut reader = pair.target.connect();
     reader.batch_execute("BEGIN; LOCK TABLE fleeting IN ACCESS SHARE MODE").unwrap();
