@@ -33,7 +33,8 @@ BEGIN
         UNION ALL
         SELECT 'ENABLE ROW LEVEL SECURITY' WHERE own ? 'row_security'
         UNION ALL
-        SELECT format('ADD CONSTRAINT %I %s', o.key, o.value)
+        -- Even without rows, checking it would make its functions ready with a superuser's rights.
+        SELECT format('ADD CONSTRAINT %I %s', o.key, regexp_replace(o.value, '\)( NO INHERIT)?$', '\& NOT VALID'))
         FROM jsonb_each_text(own->'checks') o
         WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = chunk AND k.conname = o.key)
         UNION ALL
@@ -58,6 +59,12 @@ BEGIN
         PERFORM timescale_migrate.execute_as_written(format('ALTER TABLE %s %s', chunk, array_to_string(changes, ', ')),
                                                      (SELECT c.relowner FROM pg_class c WHERE c.oid = chunk));
     END IF;
+    FOR c IN
+        SELECT to_json(o.key) FROM jsonb_each_text(own->'checks') o JOIN pg_constraint k ON k.conrelid = chunk AND k.conname = o.key
+        WHERE NOT k.convalidated AND o.value ~ '\)( NO INHERIT)?$'
+    LOOP
+        CALL timescale_migrate.validate_check(chunk, c #>> '{}');
+    END LOOP;
     IF own ? 'comment' THEN
         EXECUTE format('COMMENT ON TABLE %s IS %L', chunk, own->>'comment');
     END IF;

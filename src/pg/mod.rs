@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 pub mod catch;
+mod check;
 pub mod child;
 pub mod copy;
 pub mod deletion;

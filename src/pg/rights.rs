@@ -184,21 +184,59 @@ fn called(function: Oid) -> Option<(Function, Oid)> {
     Function::of(function).filter(|found| !found.procedure).map(|found| (found, author))
 }
 
-/// Functions of PostgreSQL's whose results may depend on the moment, but not on who asks, beside the stable ones.
-const HARMLESS: [&str; 7] =
-    ["clock_timestamp", "gen_random_uuid", "random", "random_normal", "timeofday", "uuidv4", "uuidv7"];
-/// The same of those whose names begin as those of functions that tell of the server.
-const OF_VALUES: [&str; 5] =
-    ["pg_collation_for", "pg_column_compression", "pg_column_size", "pg_input_is_valid", "pg_typeof"];
+/// The volatile functions of PostgreSQL's that do nothing, and whose results depend on nothing but the moment and their
+/// arguments. The others write large objects, sequences, settings or files, run queries that they are given as text,
+/// take locks, end sessions, or read files and the server's memory.
+const HARMLESS: [&str; 9] = [
+    "array_sample",
+    "array_shuffle",
+    "clock_timestamp",
+    "gen_random_uuid",
+    "random",
+    "random_normal",
+    "timeofday",
+    "uuidv4",
+    "uuidv7",
+];
+/// Of the stable ones that begin so, most tell of other sessions, of files, or of settings; these do not.
+const TELL_NOTHING: [&str; 18] = [
+    "pg_backend_pid",
+    "pg_basetype",
+    "pg_char_to_encoding",
+    "pg_client_encoding",
+    "pg_collation_for",
+    "pg_column_compression",
+    "pg_column_size",
+    "pg_current_snapshot",
+    "pg_current_xact_id",
+    "pg_encoding_to_char",
+    "pg_get_serial_sequence",
+    "pg_get_userbyid",
+    "pg_has_role",
+    "pg_input_error_info",
+    "pg_input_is_valid",
+    "pg_timezone_names",
+    "pg_trigger_depth",
+    "pg_typeof",
+];
+
+/// Whether a function of PostgreSQL's that is not immutable may be called with a superuser's rights by who is none.
+fn is_harmless(name: &str, volatile: bool) -> bool {
+    match name {
+        _ if volatile => HARMLESS.contains(&name),
+        // Of settings that only superusers may see, such as the password in `primary_conninfo`.
+        "current_setting" => false,
+        // They read the tables that they are given as text.
+        _ if name.contains("_to_xml") => false,
+        _ => !name.starts_with("pg_") || name.ends_with("_is_visible") || TELL_NOTHING.contains(&name),
+    }
+}
 
 /// Refuses a function of PostgreSQL's that may do or tell what its caller may: PostgreSQL calls them without a look at any hook, so
-/// that they cannot run with the author's rights.
+/// that they cannot run with the author's rights. Where the rows of a table are checked, they can: see `check.rs`.
 fn refuse_builtin(function: Oid) {
     let Some(found) = Function::of(function).filter(|found| !found.immutable && !found.procedure) else { return };
-    let name = found.name.as_str();
-    let tells = name.starts_with("pg_") || name == "current_setting" || name.contains("_to_xml");
-    let harmless = if found.volatile { HARMLESS.contains(&name) } else { !tells || OF_VALUES.contains(&name) };
-    if !harmless {
+    if !is_harmless(&found.name, found.volatile) {
         let message = format!("function {} would run with a superuser's rights", shown(function));
         catch::throw(
             Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)

@@ -100,8 +100,8 @@ impl Maker {
     }
 
     /// The statements that make an entry, in order.
-    pub fn statements(&self, entry: &Entry) -> Vec<String> {
-        self.statements_with(entry, self.definition(entry))
+    pub fn statements(&self, entry: &Entry, contents: &Contents) -> Vec<String> {
+        tasks::late_check(entry, contents).unwrap_or_else(|| self.statements_with(entry, self.definition(entry)))
     }
 
     fn statements_with(&self, entry: &Entry, definition: String) -> Vec<String> {
@@ -164,7 +164,7 @@ impl Maker {
             let make = || secret::execute(&entry.portable_definition());
             return making(&entry.object(), None, make).map(|()| None);
         }
-        let run = || self.statements(entry).iter().try_for_each(|statement| self.run(entry, statement));
+        let run = || self.statements(entry, contents).iter().try_for_each(|statement| self.run(entry, statement));
         if entry.desc != "ACL" || entry.dependencies.iter().any(|id| contents.makes(*id)) {
             return run().map(|()| None);
         }

@@ -16,6 +16,10 @@ fn strike(number: u32) -> String {
     format!("public.strike({number})")
 }
 
+/// What the owner of a table may ask in a CHECK constraint, and what is true for the owner alone.
+const OWNERS: &str = "current_setting('app.tenant', true) IS NULL AND pg_client_encoding() <> ''
+    AND NOT has_table_privilege('pg_authid', 'SELECT')";
+
 #[track_caller]
 fn nothing_was_struck(pair: &Pair) {
     let made = "SELECT coalesce(string_agg(oid::text, ', ' ORDER BY oid), '') FROM pg_largeobject_metadata";
@@ -91,10 +95,18 @@ fn aggregates(edition: Edition) {
             strike(9012)
         ),
         "CREATE INDEX ON n.c (b) WHERE s IS NOT NULL".into(),
+        "CREATE FUNCTION n.fits(n.m) RETURNS boolean LANGUAGE sql AS 'SELECT true'".into(),
+        format!("ALTER TABLE n.m ADD CONSTRAINT late CHECK (n.fits(NULL::n.m) AND {OWNERS})"),
+        format!(
+            "DO $$ BEGIN EXECUTE format('ALTER TABLE %s ADD CONSTRAINT own CHECK ({})', (SELECT min(c::text) FROM public.show_chunks('n.m') c)); END $$",
+            OWNERS.replace('\'', "''")
+        ),
     ]);
     pair.migrate_with(r#"'{"caggs": "recompute"}', jobs => 2"#);
     nothing_was_struck(&pair);
     assert_eq!(pair.target.value("SELECT count(*) FROM n.c"), "20");
+    let checks = "SELECT count(*), count(DISTINCT conrelid), bool_and(convalidated) FROM pg_constraint WHERE conname IN ('late', 'own')";
+    assert_eq!(pair.target.value(checks), pair.source.value(checks));
 }
 
 fn own_functions(edition: Edition) {
@@ -110,14 +122,20 @@ fn own_functions(edition: Edition) {
     let error = pair.target.refuses("SELECT * FROM migrate_from('old')", &["VIEW n.v", "function pg_catalog.ts_rewrite(", refused, "Change that on the source."]);
     assert_eq!(error.code().code(), "42501");
     pair.target.rows("SELECT * FROM migrate_cleanup(1)");
-    // Of what depends on nothing but the moment all is well.
+    // What depends on nothing but the moment is called, and rows are checked with the rights of their table's owner.
     pair.source.each(&[
         format!("SET ROLE {role}"),
         "DROP VIEW n.v".into(),
         "CREATE TABLE n.t (a int)".into(),
         "CREATE FUNCTION n.fits(n.t) RETURNS boolean LANGUAGE sql AS 'SELECT true'".into(),
-        "ALTER TABLE n.t ADD CHECK (n.fits(t) AND random() >= 0 AND clock_timestamp() > '2000-01-01' AND now() > '2000-01-01')".into(),
-        "INSERT INTO n.t VALUES (1)".into(),
+        format!("ALTER TABLE n.t ADD CHECK (n.fits(NULL::n.t) AND {query} AND {OWNERS})"),
+        "CREATE TABLE n.\"an heir\" () INHERITS (n.t)".into(),
+        "CREATE FUNCTION n.fits(n.\"an heir\") RETURNS boolean LANGUAGE sql AS 'SELECT true'".into(),
+        format!("ALTER TABLE n.\"an heir\" ADD CONSTRAINT \"a \"\" CHECK\" CHECK (n.fits(NULL::n.\"an heir\") AND {OWNERS}) NO INHERIT"),
+        "INSERT INTO n.t VALUES (1); INSERT INTO n.\"an heir\" VALUES (2)".into(),
+        "ALTER TABLE n.\"an heir\" ADD CONSTRAINT later CHECK (a > 2 AND n.fits(NULL::n.\"an heir\")) NOT VALID".into(),
+        "CREATE DOMAIN n.moment AS int CHECK (random() >= 0 AND clock_timestamp() > '2000-01-01' AND now() > '2000-01-01')".into(),
+        "CREATE VIEW n.v AS SELECT '{1}'::n.moment[] AS a".into(),
     ]);
     pair.migrate();
     nothing_was_struck(&pair);

@@ -45,9 +45,9 @@ RESET ROLE;
 -- A grant alone does not make a role one that may migrate.
 GRANT EXECUTE ON FUNCTION migrate_from(text, jsonb, integer, boolean) TO regress_migrate_nobody;
 GRANT USAGE ON SCHEMA timescale_migrate TO regress_migrate_nobody;
-GRANT EXECUTE ON FUNCTION timescale_migrate.clone_index(oid, oid, text), timescale_migrate.bigint_as(bigint, oid),
+GRANT EXECUTE ON ROUTINE timescale_migrate.clone_index(oid, oid, text), timescale_migrate.bigint_as(bigint, oid),
     timescale_migrate.try_lock_task(integer), timescale_migrate.lock_statistics(), timescale_migrate.lock_name(text),
-    timescale_migrate.execute_as_written(text, oid) TO regress_migrate_nobody;
+    timescale_migrate.execute_as_written(text, oid), timescale_migrate.validate_check(oid, text) TO regress_migrate_nobody;
 SET ROLE regress_migrate_nobody;
 SELECT * FROM migrate_from('host=127.0.0.1');
 SELECT timescale_migrate.clone_index(0, 0, 'x');
@@ -56,6 +56,7 @@ SELECT timescale_migrate.try_lock_task(1);
 SELECT timescale_migrate.lock_statistics();
 SELECT timescale_migrate.lock_name('x');
 SELECT timescale_migrate.execute_as_written('SELECT 1', NULL);
+CALL timescale_migrate.validate_check(0, 'x');
 RESET ROLE;
 
 DROP EXTENSION timescale_migrate;

@@ -90,6 +90,14 @@ impl Entry {
         Cow::Owned(statements.into_iter().filter(|statement| !own(statement)).collect())
     }
 
+    /// The definition of a CHECK constraint without looking at the rows, if it is one that has to hold for them. What the
+    /// server writes of one ends with its expression or a property, not with a quote or a comment.
+    pub fn unchecked_definition(&self) -> Option<String> {
+        let definition = self.definition.trim_end().strip_suffix(';')?;
+        let holds = definition.ends_with(')') || definition.ends_with(") NO INHERIT");
+        (self.desc == "CHECK CONSTRAINT" && holds).then(|| format!("{definition} NOT VALID"))
+    }
+
     /// The settings that the definition expects, as a name and a value for set_config. They are
     /// named only where they matter: what an earlier entry has set may stay otherwise.
     pub fn settings(&self) -> impl Iterator<Item = (&'static str, &str)> {

@@ -3,7 +3,7 @@
 use super::Maker;
 use crate::core::archive::{Contents, Entry, Group};
 use crate::core::inventory::{ForeignKey, Inventory};
-use crate::core::name::Name;
+use crate::core::name::{Name, literal};
 use crate::core::plan::{self, Phase, Task};
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -38,7 +38,8 @@ impl Maker {
         let others: HashSet<i32> =
             self.hypertable_indexes(contents, group).iter().map(|(entry, _)| entry.dump_id).collect();
         let wanted = contents.group(group).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
-        let statements = |entry: &Entry| lock_for(entry, contents).into_iter().chain(self.statements(entry)).collect();
+        let statements =
+            |entry: &Entry| lock_for(entry, contents).into_iter().chain(self.statements(entry, contents)).collect();
         let work = |entry: &Entry| plan::Sql {
             statements: statements(entry),
             chunks: 0,
@@ -65,7 +66,7 @@ impl Maker {
                 false => Phase::ForeignKey,
             };
             let work = plan::ForeignKey {
-                statements: self.statements(entry),
+                statements: self.statements(entry, contents),
                 oid: key.oid,
                 name: key.name.clone(),
                 table: key.table.clone(),
@@ -84,8 +85,25 @@ fn lock_for(entry: &Entry, contents: &Contents) -> Option<String> {
     if entry.desc != "INDEX" || !entry.definition.contains("\nALTER TABLE ") {
         return None;
     }
+    let name = table_of(entry, contents)?;
+    Some(format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"))
+}
+
+/// The table that an index or a constraint is of.
+fn table_of(entry: &Entry, contents: &Contents) -> Option<Name> {
     let made = [Group::PreData, Group::OnProvided].into_iter().flat_map(|group| contents.group(group));
     let table = made.into_iter().find(|table| table.desc == "TABLE" && entry.dependencies.contains(&table.dump_id))?;
-    let name = Name::new(table.namespace.clone()?, table.tag.clone());
-    Some(format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"))
+    Some(Name::new(table.namespace.clone()?, table.tag.clone()))
+}
+
+/// The statements for a CHECK constraint of a table with rows. They are checked with the rights of the table's owner, as
+/// when they are copied.
+pub(super) fn late_check(entry: &Entry, contents: &Contents) -> Option<Vec<String>> {
+    let definition = entry.unchecked_definition()?;
+    let table = table_of(entry, contents)?;
+    let name = entry.tag.strip_prefix(table.name.as_str())?.strip_prefix(' ')?;
+    let relation = literal(&table.to_string());
+    let validation =
+        format!("CALL timescale_migrate.validate_check({relation}::pg_catalog.regclass, {})", literal(name));
+    Some(vec![definition, validation])
 }
