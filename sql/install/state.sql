@@ -102,6 +102,7 @@ CREATE TABLE timescale_migrate.task_log (
     compressed oid,
     rows bigint,
     bytes bigint,
+    source_checksum text,
     worker integer,
     started_at timestamptz,
     ended_at timestamptz,
@@ -123,6 +124,7 @@ COMMENT ON COLUMN timescale_migrate.task_log.copies IS 'the copy tasks whose res
 COMMENT ON COLUMN timescale_migrate.task_log.relation IS 'the relation here that the rows went to';
 COMMENT ON COLUMN timescale_migrate.task_log.target IS 'its name then, quoted as in SQL, for users to read; nothing is found by it';
 COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
+COMMENT ON COLUMN timescale_migrate.task_log.source_checksum IS 'of the rows as they were copied, where values are to be compared';
 -- Largest first: the longest task must not be the last to start.
 CREATE INDEX task_log_open ON timescale_migrate.task_log (run, phase, (-estimated_bytes), id) WHERE state = 'pending';
 CREATE INDEX task_log_relation ON timescale_migrate.task_log (relation) WHERE relation IS NOT NULL;

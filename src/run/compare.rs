@@ -113,6 +113,7 @@ fn comparisons(source: Inventory, target: Inventory, level: Level) -> Vec<Task> 
             batches: from.batches,
             checksum,
             source_rows: None,
+            source_checksum: None,
             snapshot: 0,
             guards: from.guards,
         };
@@ -132,6 +133,7 @@ fn comparisons(source: Inventory, target: Inventory, level: Level) -> Vec<Task> 
             batches: None,
             checksum,
             source_rows: Some(0),
+            source_checksum: None,
             snapshot: 0,
             guards: Vec::new(),
         };

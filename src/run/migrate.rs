@@ -111,10 +111,11 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         transaction(|| caggs::set_state(&migration.inventory, later.as_ref()))?;
     }
     drop(later);
-    // A comparison of all values at the end needs the snapshots until then; nothing else does.
+    // A comparison that will ask the source needs the snapshots until then; nothing else does.
     let first = snapshots.first;
-    let snapshots = Some(snapshots).filter(|_| checksum);
-    if !checksum {
+    let asks = checksum && verify::asks_source(id)?;
+    let snapshots = Some(snapshots).filter(|_| asks);
+    if !asks {
         crew.leave_source();
     }
 

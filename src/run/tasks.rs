@@ -119,13 +119,21 @@ pub struct Outcome {
     pub relation: Option<Oid>,
     /// The table that holds a chunk's compressed rows until they become its own.
     pub compressed: Option<Oid>,
+    pub source_checksum: Option<String>,
 }
 
 /// pending -> done, inside the transaction that did the work.
 pub fn done(id: i32, outcome: &Outcome) -> Result<()> {
     let touched = spi::execute(
         include_str!("../../sql/run/finish_task.sql"),
-        &[id.into(), outcome.rows.into(), outcome.bytes.into(), outcome.relation.into(), outcome.compressed.into()],
+        &[
+            id.into(),
+            outcome.rows.into(),
+            outcome.bytes.into(),
+            outcome.relation.into(),
+            outcome.compressed.into(),
+            outcome.source_checksum.clone().into(),
+        ],
     )?;
     match touched {
         1 => Ok(()),

@@ -15,19 +15,20 @@ pub struct Brought {
     pub rows: i64,
     /// The table that holds compressed rows until they become the chunk's own.
     pub batches: Option<Oid>,
+    /// The source's, where all of the tasks have noted it.
+    pub checksum: Option<String>,
 }
 
 /// None if nothing is here.
 pub fn brought(copies: &[i32]) -> Result<Option<Brought>> {
-    let found = spi::json_rows::<(Work, u32, i64, Option<u32>)>(
-        "SELECT json_build_array((array_agg(work))[1], min(relation)::bigint, coalesce(sum(rows), 0), min(compressed)::bigint)::text
-         FROM timescale_migrate.task_log WHERE id = ANY ($1) AND state = 'done' HAVING min(relation) IS NOT NULL",
+    let found = spi::json_rows::<(Work, u32, i64, Option<u32>, Option<String>)>(
+        include_str!("../../sql/run/brought.sql"),
         &[copies.to_vec().into()],
     )?
     .pop();
     match found {
-        Some((Work::Copy(work), relation, rows, batches)) => {
-            Ok(Some(Brought { work, relation: relation.into(), rows, batches: batches.map(Oid::from_u32) }))
+        Some((Work::Copy(work), relation, rows, batches, checksum)) => {
+            Ok(Some(Brought { work, relation: relation.into(), rows, batches: batches.map(Oid::from_u32), checksum }))
         }
         Some(_) => Err(Error::internal("not a copy task")),
         None => Ok(None),

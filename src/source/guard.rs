@@ -33,6 +33,13 @@ pub enum Reads {
     Any,
 }
 
+impl Reads {
+    /// What reading a relation takes: of a tiered chunk nothing is locked, and a query may be of anything.
+    pub fn of(guards: &[SourceRelation], query: &Option<String>) -> Reads {
+        if guards.is_empty() || query.is_some() { Reads::Any } else { Reads::Tables }
+    }
+}
+
 /// What became of a relation since the snapshot was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
@@ -93,6 +100,11 @@ pub fn begin(
             _ => return Err(error),
         }
     }
+}
+
+/// Whether the names have meant the same relations until now.
+pub fn is_kept(source: &mut Connection, guards: &[SourceRelation]) -> Result<bool> {
+    Ok(guards.is_empty() || kept(&source.query(&kept_query(guards))?)?.0)
 }
 
 /// Ends the transaction; whether the names have meant the same relations until now. Locks do not

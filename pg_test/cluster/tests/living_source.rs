@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("two columns exchange their names", renamed),
     Test::between("chunks are merged", &[Versions::new("2.29.2", "2.29.2")], merging),
     Test::between("no task of a new round is taken before it begins", &[Versions::new("2.29.2", "2.29.2")], between_rounds),
+    Test::between("values are compared of what is rewritten after its copy", &VERSIONS, after_its_copy),
 ];
 
 /// The longest that any statement of the source may wait for the run.
@@ -81,6 +82,14 @@ fn fill(pair: &Pair, chunks: u32, rows: u32) {
          FROM generate_series(0, {chunks} - 1) c, generate_series(1, {rows}) n;
          ALTER TABLE busy SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 't')"
     ));
+}
+
+/// The sessions of this database that wait for an advisory lock.
+fn waits_at(gate: u32) -> String {
+    format!(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {gate} AND NOT granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
 }
 
 fn chunks(pair: &Pair, table: &str) -> Vec<String> {
@@ -186,7 +195,7 @@ fn merging(versions: Versions) {
     gate.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
     let run = pair.start(", jobs => 1");
     poll("the copy to wait", || {
-        pair.target.is("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted)")
+        !pair.target.rows(&waits_at(4711)).is_empty()
     });
     for pair_of_chunks in chunks.chunks(2) {
         pair.source.sql(&format!("CALL merge_chunks('{}'::regclass, '{}'::regclass)", pair_of_chunks[0], pair_of_chunks[1]));
@@ -220,7 +229,6 @@ fn between_rounds(versions: Versions) {
         session.batch_execute(&format!("SELECT pg_advisory_lock(4711, {day})")).unwrap();
         session
     };
-    let waits_at = |day: u32| format!("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {day} AND NOT granted");
     let (first, second) = (gate(1), gate(2));
     let run = pair.start(", jobs => 2");
     poll("two copies to wait", || [1, 2].iter().all(|day| !pair.target.rows(&waits_at(*day)).is_empty()));
@@ -256,6 +264,48 @@ fn between_rounds(versions: Versions) {
     pair.is_done(&run);
     assert_eq!(pair.target.value("SELECT count(*) FROM show_chunks('busy')"), "3");
     assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device))) FROM busy");
+}
+
+/// The source is asked for the checksum of what was copied while it can still be read.
+fn after_its_copy(versions: Versions) {
+    let pair = Pair::of("living_after", versions);
+    fill(&pair, 2, 500);
+    let days = chunks(&pair, "busy");
+    pair.source.each(&[
+        &format!("SELECT compress_chunk('{}')", days[0]),
+        "CREATE TABLE parts AS SELECT n, repeat('x', 100) AS v, 1 AS one FROM generate_series(1, 20000) n",
+        "ALTER TABLE parts DROP one; ALTER TABLE parts ADD twice int GENERATED ALWAYS AS (n * 2) STORED; ANALYZE parts",
+        "CREATE TABLE other AS SELECT n, 'the source''s' AS v FROM generate_series(1, 10000) n",
+        // Its copy, which is the last, waits.
+        "CREATE FUNCTION passes(n int) RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN true; END'",
+        "CREATE TABLE last (n int CHECK (public.passes(n))); INSERT INTO last VALUES (1)",
+    ]);
+    let mut gate = pair.target.connect();
+    gate.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
+    let run = pair.start(r#", jobs => 1, options => '{"verify": "checksum", "split_bytes": 1000000}'"#);
+    poll("the last copy to wait", || {
+        !pair.target.rows(&waits_at(4711)).is_empty()
+    });
+    pair.source.each(&[
+        "VACUUM FULL parts",
+        "VACUUM FULL other",
+        &format!("SELECT decompress_chunk('{}')", days[0]),
+        &format!("SELECT compress_chunk('{}')", days[1]),
+    ]);
+    pair.target.sql("UPDATE other SET v = 'another' WHERE n = 4711");
+    drop(gate);
+    pair.wait_for_state(&run, "failed");
+    assert_eq!(pair.target.value(&format!("SELECT sqlstate FROM timescale_migrate.run WHERE id = {run}")), "XX001", "{}", pair.messages());
+    let named = pair.target.value("SELECT string_agg(object, ' ') FROM timescale_migrate.verification WHERE NOT same");
+    assert_eq!(named, "public.other", "{}", pair.messages());
+    assert!(pair.target.is("SELECT count(*) = 5 AND every(source_checksum IS NOT NULL) FROM timescale_migrate.verification"));
+    assert!(pair.target.is("SELECT count(*) > 2 FROM timescale_migrate.task WHERE object LIKE '%parts%' AND phase = 'copy'"));
+    assert!(!pair.messages().contains("not compared"), "{}", pair.messages());
+    // Nothing is left to ask the source for.
+    pair.wait_for_silence();
+    pair.target.sql("UPDATE other SET v = 'the source''s' WHERE n = 4711");
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, wait => true)"));
 }
 
 /// The snapshot shows a table that can be locked no more.

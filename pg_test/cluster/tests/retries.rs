@@ -193,11 +193,20 @@ fn lost_before_comparing(edition: Edition) {
     ]);
     let mut holder = pair.target.connect();
     holder.batch_execute("SELECT pg_advisory_lock(1), pg_advisory_lock(2)").unwrap();
-    let run = pair.start(r#", jobs => 4, options => '{"verify": "checksum"}'"#);
-    poll("the index to be held up", || {
-        pair.target.is("SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
-                                       WHERE NOT granted AND locktype = 'advisory' AND datname = current_database())")
-    });
+    let held_up = || {
+        poll("the index to be held up", || {
+            pair.target.is("SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+                                           WHERE NOT granted AND locktype = 'advisory' AND datname = current_database())")
+        })
+    };
+    // Of what was copied without it, the source is asked for the checksum at the end.
+    let run = pair.start(", jobs => 4");
+    held_up();
+    pair.target.sql(&format!("SELECT migrate_cancel({run}, 'immediate')"));
+    pair.wait_for_state(&run, "cancelled");
+    let options = r#"{"verify": "checksum"}"#;
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, jobs => 4, wait => false, options => '{options}')"));
+    held_up();
     end(&pair, KEEPER);
     poll("the snapshot to be gone", || {
         pair.source.is(&format!(

@@ -141,8 +141,14 @@ fn large_objects(edition: Edition) {
 
 fn verification(edition: Edition) {
     let pair = Pair::plain("lost_verification", edition);
-    pair.source.sql("CREATE TABLE long (n int, t text); INSERT INTO long SELECT n, 'x' FROM generate_series(1, 2000000) n");
-    let run = start(&pair);
+    pair.source.sql("CREATE TABLE long (n int, t text); INSERT INTO long SELECT n, 'x' FROM generate_series(1, 2000000) n; CREATE INDEX ON long (n)");
+    // Of what was copied without checksums, they are asked for at the end.
+    let run = pair.start(r#", jobs => 2, options => '{"retries": 0}'"#);
+    wait_for_phase(&pair, "index");
+    assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
+    pair.wait_for_state(&run, "cancelled");
+    let options = r#"{"verify": "checksum"}"#;
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, wait => false, options => '{options}')"));
     wait_for_phase(&pair, "verify");
     end(&pair, TASK, "state = 'active'");
     failed_then_resumed(&pair, &run, LOST, ENDED);

@@ -234,6 +234,18 @@ impl CopyTask {
         CopyTask { owns_relation: filter == Filter::All, filter, ..self }
     }
 
+    /// `WHERE ...`, unless all rows are copied.
+    pub fn filtered(&self) -> Option<String> {
+        match &self.filter {
+            Filter::All => None,
+            Filter::Condition(condition) => Some(condition.clone()),
+            Filter::Pages(from, to) => {
+                let to = to.map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid")).unwrap_or_default();
+                Some(format!("WHERE ctid >= '({from},0)'::pg_catalog.tid{to}"))
+            }
+        }
+    }
+
     /// `WHERE ...` of an extension's configuration table.
     pub fn condition(&self) -> Option<&str> {
         match &self.filter {
@@ -298,8 +310,7 @@ impl CopyTask {
             return format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT {format})", checksum::result(query));
         }
         let name = &self.source.name;
-        let part = |condition: &str| format!("(SELECT {columns} FROM ONLY {name} {condition})");
-        let from = match (&self.recipe, &self.filter) {
+        let from = match (&self.recipe, self.filtered()) {
             // Only a query decompresses, or reads a frozen chunk in every version.
             (Recipe::Recompressed { .. } | Recipe::Queried { .. } | Recipe::Frozen, _) => {
                 format!("(SELECT {columns} FROM {name})")
@@ -307,13 +318,9 @@ impl CopyTask {
             (Recipe::Compressed(compressed), _) if compressed.frozen() => {
                 format!("(SELECT {columns} FROM ONLY {name})")
             }
-            (_, Filter::All) if self.columns.is_empty() => name.to_string(),
-            (_, Filter::All) => format!("{name} ({columns})"),
-            (_, Filter::Condition(condition)) => part(condition),
-            (_, Filter::Pages(from, to)) => {
-                let to = to.map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid")).unwrap_or_default();
-                part(&format!("WHERE ctid >= '({from},0)'::pg_catalog.tid{to}"))
-            }
+            (_, None) if self.columns.is_empty() => name.to_string(),
+            (_, None) => format!("{name} ({columns})"),
+            (_, Some(condition)) => format!("(SELECT {columns} FROM ONLY {name} {condition})"),
         };
         format!("COPY {from} TO STDOUT (FORMAT {format})")
     }

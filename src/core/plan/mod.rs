@@ -220,12 +220,38 @@ pub struct Verify {
     pub checksum: bool,
     /// The source's count where it is known already: what the source reported to the copy.
     pub source_rows: Option<i64>,
+    /// The source's checksum where it is known already.
+    #[serde(default)]
+    pub source_checksum: Option<String>,
     /// As in [`Copy`].
     #[serde(default)]
     pub snapshot: SnapshotId,
     /// As in [`Copy`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<SourceRelation>,
+}
+
+impl Verify {
+    /// A comparison of what a task copies, by the columns of the relation here.
+    pub fn of(copy: CopyTask, columns: Vec<String>) -> Verify {
+        let condition = copy.filtered();
+        let batches = copy.source.storage.batches(copy.source.query.as_deref()).cloned();
+        Verify {
+            source: Some(copy.source.name),
+            targets: Vec::new(),
+            columns: columns.into(),
+            condition,
+            query: copy.source.query,
+            root: copy.source.root,
+            chunk: !matches!(copy.destination, Destination::Table(_)),
+            batches,
+            checksum: true,
+            source_rows: None,
+            source_checksum: None,
+            snapshot: copy.snapshot,
+            guards: copy.source.guards,
+        }
+    }
 }
 
 /// `rows` and `bytes` are estimates.

@@ -1,8 +1,8 @@
 //! One copy task: a relation's rows from the source into one relation here, counted on both
 //! sides, committed together with the task's `done`.
 
-use super::{compression, tiered};
-use crate::core::inventory::SourceRelation;
+use super::{compression, tiered, verify};
+use crate::core::options::Level;
 use crate::core::plan::{Compressed, CopyTask, Destination, Recipe};
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
@@ -18,16 +18,16 @@ use pgrx::pg_sys::Oid;
 
 /// Copies a relation; postpones the task if what it reads has changed since the snapshot.
 pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
-    let run = context.spec.run;
-    match context.begin(id, work.snapshot, reads(&work.source.guards, &work.source.query), &work.source.guards)? {
+    let (run, sums) = (context.spec.run, context.spec.options.verify == Level::Checksum);
+    match context.begin(id, work.snapshot, Reads::of(&work.source.guards, &work.source.query), &work.source.guards)? {
         Hold::Held => {}
         Hold::Gone if is_dropped(context, work)? => return leave_out(run, id, work),
         Hold::Gone | Hold::Changed => return tasks::postpone(id),
     }
-    let source = context.source()?;
     let relation = transaction(|| target(run, work))?;
     let mut changed = false;
     let copied = transaction(|| {
+        let source = context.source()?;
         // User triggers have fired on the source, and the rows are as they left them.
         spi::set_local("session_replication_role", "replica")?;
         // On a resume there may be triggers that fire all the same.
@@ -47,10 +47,16 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             Some(batches) => !guard::is_decompressed(source, &work.source.name, batches, rows as i64)?,
             None => false,
         };
-        // Nothing more is read: the source need not wait for what is left to do here.
-        changed |= !guard::end(source, &work.source.guards)?;
+        changed |= match sums {
+            true => !guard::is_kept(source, &work.source.guards)?,
+            // Nothing more is read: the source need not wait for what is left to do here.
+            false => !guard::end(source, &work.source.guards)?,
+        };
         if changed {
             return Err(guard::changed(&work.source.name));
+        }
+        if sums {
+            outcome.source_checksum = verify::source_checksum(context, work, relation, rows)?;
         }
         if let Recipe::Recompressed { spec, late: false, .. } = &work.recipe {
             compression::compress(relation, spec)?;
@@ -66,11 +72,6 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
         Err(_) if changed => tasks::postpone(id),
         copied => copied,
     }
-}
-
-/// What reading a relation takes: of a tiered chunk nothing is locked, and a query may be of anything.
-pub fn reads(guards: &[SourceRelation], query: &Option<String>) -> Reads {
-    if guards.is_empty() || query.is_some() { Reads::Any } else { Reads::Tables }
 }
 
 /// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another

@@ -1,14 +1,13 @@
 //! Whether what an earlier start has copied is still what the source has; if not, it is taken back
 //! and copied again.
 
-use super::copy;
 use crate::core::plan::{CopyTask, Doubt, Recheck, Task, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, spi};
 use crate::run::process::Context;
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
-use crate::source::guard::{self, Hold};
+use crate::source::guard::{self, Hold, Reads};
 
 /// Looks at a finished copy again; if the source holds something else now, it is taken back, and
 /// made again unless the chunk is gone.
@@ -57,9 +56,8 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
 /// How many rows the source has now of what was copied under the snapshot with that horizon, and
 /// whether any of them is newer; none if the newest snapshot cannot show it any more.
 fn since(context: &mut Context, id: i32, now: &CopyTask, horizon: u64) -> Result<Option<(i64, bool)>> {
-    if context.begin(id, now.snapshot, copy::reads(&now.source.guards, &now.source.query), &now.source.guards)?
-        != Hold::Held
-    {
+    let (guards, query) = (&now.source.guards, &now.source.query);
+    if context.begin(id, now.snapshot, Reads::of(guards, query), guards)? != Hold::Held {
         return Ok(None);
     }
     let source = context.source()?;
@@ -68,7 +66,7 @@ fn since(context: &mut Context, id: i32, now: &CopyTask, horizon: u64) -> Result
     }
     let answer = source.query(&now.since(horizon))?;
     let found = (answer.number(0, 0)?, answer.text(0, 1)? == "t");
-    Ok(guard::end(source, &now.source.guards)?.then_some(found))
+    Ok(guard::end(source, guards)?.then_some(found))
 }
 
 /// Whether an unlogged relation here has lost its rows, as such do in a crash.

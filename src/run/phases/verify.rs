@@ -1,18 +1,17 @@
 //! Comparing both sides: per table and chunk, by the workers, both servers at once.
 
-use super::copy;
 use crate::core::checksum;
 use crate::core::name::Name;
-use crate::core::plan::{self, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
+use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, spi};
 use crate::run::process::Context;
 use crate::run::tasks::{Claim, Outcome};
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
-use crate::source::guard::{self, Hold};
+use crate::source::guard::{self, Hold, Reads};
 use crate::source::session as source_session;
 use pgrx::pg_sys::Oid;
 
@@ -30,6 +29,34 @@ pub fn add_tasks(run: i64, checksum: bool, snapshot: SnapshotId) -> Result<()> {
         };
         tasks::add(run, &copied.into_iter().map(task).collect::<Vec<_>>())
     })
+}
+
+/// Whether a comparison of all values will have to ask the source: of some copy no checksum is known.
+pub fn asks_source(run: i64) -> Result<bool> {
+    let unknown = "SELECT id FROM timescale_migrate.task_log
+         WHERE run = $1 AND phase IN ('copy', 'tiered') AND relation IS NOT NULL AND source_checksum IS NULL LIMIT 1";
+    Ok(transaction(|| spi::value::<i32>(unknown, &[run.into()]))?.is_some())
+}
+
+/// The source's checksum of what a task has just copied, in the same transaction of the source, which
+/// ends with it: later the source may have rewritten what the snapshot shows. None if it could not be
+/// read; then the comparison asks for it.
+pub fn source_checksum(context: &mut Context, work: &CopyTask, relation: Oid, copied: u64) -> Result<Option<String>> {
+    let columns = spi::json_rows::<String>(
+        "SELECT to_json(attname)::text FROM pg_catalog.pg_attribute
+         WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        &[relation.into()],
+    )?;
+    let (work, source) = (Verify::of(work.clone(), columns), context.source()?);
+    match ask(source, &work).and_then(|()| answer(source, &work)) {
+        Ok(found) => Ok(found.filter(|(rows, _)| *rows == copied as i64).and_then(|(_, checksum)| checksum)),
+        // The rows are here, and not to be copied again because another has waited for the source's locks.
+        Err(error) if error.side == Side::Source => {
+            context.drop_source();
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What an interrupted start compared counts no more.
@@ -64,6 +91,28 @@ pub fn judge(run: i64) -> Result<()> {
     .hint(format!("SELECT * FROM timescale_migrate.verification WHERE run = {run} AND NOT same;")))
 }
 
+/// The rows of a relation of either side.
+fn rows_of(work: &Verify, name: &Name) -> String {
+    checksum::table(name, !work.chunk, work.condition.as_deref())
+}
+
+fn query(work: &Verify, rows: &str) -> String {
+    checksum::query(rows, &work.columns, work.checksum)
+}
+
+/// Sends the source its query, in a transaction that reads the snapshot.
+fn ask(source: &mut Connection, work: &Verify) -> Result<()> {
+    let Some(name) = &work.source else { return Ok(()) };
+    if work.root {
+        source.query("SET LOCAL timescaledb.restoring = on")?;
+    }
+    let rows = match &work.query {
+        Some(query) => checksum::result(query),
+        None => rows_of(work, name),
+    };
+    source.send(&query(work, &rows))
+}
+
 /// What the source answers to a query that was sent, the number of rows and their checksum; none
 /// if it has not read what the snapshot shows.
 fn answer(source: &mut Connection, work: &Verify) -> Result<Option<(i64, Option<String>)>> {
@@ -85,7 +134,9 @@ pub fn perform_copied(context: &mut Context, claim: &Claim, work: &VerifyCopied)
 }
 
 fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
-    let Some(Brought { work: copy, relation, rows, .. }) = undo::brought(&work.copies)? else { return Ok(None) };
+    let Some(Brought { work: copy, relation, rows, checksum, .. }) = undo::brought(&work.copies)? else {
+        return Ok(None);
+    };
     let routed = matches!(copy.destination, Destination::Routed { .. });
     let (targets, columns): (Vec<Name>, Vec<String>) = spi::json_rows(
         include_str!("../../../sql/run/filled_relations.sql"),
@@ -93,21 +144,15 @@ fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
     )?
     .pop()
     .ok_or_else(|| Error::internal("a relation is gone"))?;
-    let condition = copy.condition().map(str::to_string);
-    let batches = copy.source.storage.batches(copy.source.query.as_deref()).cloned();
     Ok(Some(Verify {
-        source: Some(copy.source.name),
         targets,
-        columns: columns.into(),
-        condition,
-        query: copy.source.query,
-        root: copy.source.root,
-        chunk: !matches!(copy.destination, Destination::Table(_)),
-        batches,
+        // Of all the tasks.
+        condition: copy.condition().map(str::to_string),
         checksum: work.checksum,
         source_rows: Some(rows),
+        source_checksum: checksum.filter(|_| work.checksum),
         snapshot: copy.snapshot.max(work.snapshot),
-        guards: copy.source.guards,
+        ..Verify::of(copy, columns)
     }))
 }
 
@@ -118,22 +163,14 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
 
 /// One comparison: the source counts while this server does.
 fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
-    let rows = |name: &Name| checksum::table(name, !work.chunk, work.condition.as_deref());
-    let query = |rows: &str| checksum::query(rows, &work.columns, work.checksum);
     let run = context.spec.run;
+    let known = if work.checksum { work.source_checksum.is_some() } else { work.source_rows.is_some() };
     let mut hold = None;
-    if let Some(name) = work.source.as_ref().filter(|_| work.checksum || work.source_rows.is_none()) {
-        let held = context.begin(claim.id, work.snapshot, copy::reads(&work.guards, &work.query), &work.guards)?;
+    if work.source.is_some() && !known {
+        let reads = Reads::of(&work.guards, &work.query);
+        let held = context.begin(claim.id, work.snapshot, reads, &work.guards)?;
         if held == Hold::Held {
-            let source = context.source()?;
-            if work.root {
-                source.query("SET LOCAL timescaledb.restoring = on")?;
-            }
-            let rows = match &work.query {
-                Some(query) => checksum::result(query),
-                None => rows(name),
-            };
-            source.send(&query(&rows))?;
+            ask(context.source()?, work)?;
         }
         hold = Some(held);
     }
@@ -145,10 +182,10 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
         spi::execute(&source_session::restrict("view, foreign-table", true), &[])?;
         let rows = match work.targets.as_slice() {
             [] => return Ok(None),
-            [name] => rows(name),
+            [name] => rows_of(work, name),
             chunks => checksum::chunks(chunks, &work.columns),
         };
-        spi::json_rows::<(i64, Option<String>)>(&as_json(&query(&rows)), &[]).map(|rows| rows.into_iter().next())
+        spi::json_rows::<(i64, Option<String>)>(&as_json(&query(work, &rows)), &[]).map(|rows| rows.into_iter().next())
     });
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
@@ -156,7 +193,7 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
         _ => None,
     };
     let own = own?;
-    let asked = answer.is_some();
+    let valued = answer.is_some() || work.source_checksum.is_some();
     if let (Some(hold), None, Some(name)) = (hold, &answer, &work.source) {
         let message = match (hold, work.source_rows) {
             (_, Some(_)) => {
@@ -173,14 +210,14 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
             return transaction(|| tasks::done(claim.id, &Outcome::default()));
         }
     }
-    let theirs = answer.or(work.source_rows.map(|rows| (rows, None)));
+    let theirs = answer.or(work.source_rows.map(|rows| (rows, work.source_checksum.clone())));
     // A relation that is missing is the same as one without rows only if the source's is empty
     // and a chunk: an empty chunk is an artefact, a table is an object.
     let target = work.targets.first().filter(|_| work.targets.len() == 1);
     // A chunk is called as on the source, here as in the plan and the tasks.
     let part = work.source.as_ref().or(target).map(Name::shown).filter(|part| *part != claim.object);
     let same = match (&theirs, &own) {
-        (Some(a), Some(b)) => a.0 == b.0 && (!asked || a.1 == b.1),
+        (Some(a), Some(b)) => a.0 == b.0 && (!valued || a.1 == b.1),
         (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),
         (None, None) => true,
     };
