@@ -35,6 +35,8 @@ pub struct Connection {
     /// How long the present wait has lasted without a byte.
     pub(super) quiet: Duration,
     pub(super) flow: Flow,
+    /// libpq's buffer, which never shrinks, has become large.
+    pub(super) is_swollen: bool,
     /// The second connection itself, of which no third one is asked.
     pub(super) is_probe: bool,
 }
@@ -79,8 +81,15 @@ impl Connection {
         }
         std::mem::forget(lease);
         let quiet = Duration::ZERO;
-        let mut connection =
-            Connection { raw, params: params.clone(), patience, quiet, flow: Flow::new(), is_probe: false };
+        let mut connection = Connection {
+            raw,
+            params: params.clone(),
+            patience,
+            quiet,
+            flow: Flow::new(),
+            is_swollen: false,
+            is_probe: false,
+        };
         // Before the first byte is read: by itself libpq writes notices to this server's log.
         // SAFETY: the connection lives; the receiver is a plain function.
         unsafe { libpq_sys::PQsetNoticeReceiver(raw, Some(ignore_notice), std::ptr::null_mut()) };
@@ -97,7 +106,7 @@ impl Connection {
         // SAFETY: the connection lives; its socket may change between polls, so it is asked
         // for each time.
         unsafe {
-            if ffi::status(self.raw) == ffi::CONNECTION_BAD {
+            if self.is_bad() {
                 return Err(self.cannot_connect());
             }
             loop {
@@ -142,9 +151,19 @@ impl Connection {
         }
     }
 
+    /// Whether another connection would take much less memory.
+    pub fn is_swollen(&self) -> bool {
+        self.is_swollen
+    }
+
     fn message(&self) -> String {
         // SAFETY: the text belongs to the connection.
         unsafe { ffi::brief(libpq_sys::PQerrorMessage(self.raw)) }.unwrap_or_default().trim().to_string()
+    }
+
+    pub(super) fn is_bad(&self) -> bool {
+        // SAFETY: the connection lives.
+        unsafe { ffi::status(self.raw) == ffi::CONNECTION_BAD }
     }
 
     /// The error for a connection that no longer works.

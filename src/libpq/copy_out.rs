@@ -1,68 +1,71 @@
 //! The data of a `COPY ... TO STDOUT` on the source, as a source for this server's COPY.
 
 use super::connection::{Connection, within};
+use super::result::Raw;
 use super::{ffi, limit};
-use crate::core::feed::{Feed, Messages, Next};
+use crate::core::feed::{Feed, Next, Pieces};
 use crate::error::{Error, Result};
 use crate::pg::copy::Source;
 use crate::pg::wait::Event;
-use std::ffi::c_char;
+use std::ffi::c_int;
 
-/// One CopyData message, in libpq's memory.
-struct Message {
-    data: *mut c_char,
-    length: usize,
-}
-
-impl AsRef<[u8]> for Message {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: the message is of that length, and is neither changed nor freed before this value.
-        unsafe { std::slice::from_raw_parts(self.data.cast(), self.length) }
-    }
-}
-
-impl Drop for Message {
-    fn drop(&mut self) {
-        // SAFETY: allocated by libpq, freed once.
-        unsafe { libpq_sys::PQfreemem(self.data.cast()) };
-    }
-}
+/// A row that is larger than this leaves a connection with a buffer that is worth another connection.
+const WIDE: usize = 16 << 20;
 
 struct Stream<'a> {
     connection: &'a mut Connection,
     rows: Option<u64>,
     bytes: u64,
+    /// How many bytes came since the last piece that left room in the buffer it was read into, and thereby ended a message.
+    unbroken: usize,
 }
 
-impl Messages for Stream<'_> {
-    type Message = Message;
-
-    fn next(&mut self, wait: bool) -> Result<Next<Message>> {
+impl Pieces for Stream<'_> {
+    /// From libpq's buffer: `PQgetCopyData` would make a copy of each message first, which may be a row of 1 GB.
+    fn next(&mut self, buffer: &mut [u8], wait: bool) -> Result<Next> {
+        let (start, size) = (buffer.as_mut_ptr().cast(), c_int::try_from(buffer.len()).unwrap_or(c_int::MAX));
         loop {
-            let mut data = std::ptr::null_mut();
-            // SAFETY: an open connection in COPY OUT state; the buffer returned is ours.
-            match unsafe { libpq_sys::PQgetCopyData(self.connection.raw, &mut data, 1) } {
+            // SAFETY: an open connection in COPY OUT state, and a buffer of that size.
+            match unsafe { libpq_sys::PQgetlineAsync(self.connection.raw, start, size) } {
                 0 if !wait => return Ok(Next::Pending),
                 0 => self.connection.receive(Event::SourceCopy)?,
-                -1 => {
+                count if count > 0 => {
+                    self.note(count as usize, count == size);
+                    return Ok(Next::Bytes(count as usize));
+                }
+                _ => {
                     self.check_end()?;
                     return Ok(Next::End);
                 }
-                length if length > 0 => {
-                    self.connection.flow.taken = true;
-                    self.bytes += length as u64;
-                    return Ok(Next::Message(Message { data, length: length as usize }));
-                }
-                _ => return Err(self.connection.lost()),
             }
         }
     }
 }
 
 impl Stream<'_> {
+    fn note(&mut self, count: usize, is_full: bool) {
+        self.connection.flow.taken = true;
+        self.bytes += count as u64;
+        self.unbroken += count;
+        self.connection.is_swollen |= self.unbroken > WIDE;
+        if !is_full {
+            self.unbroken = 0;
+        }
+    }
+
     /// After the data comes the command's result; an error there means that the data is not whole.
     fn check_end(&mut self) -> Result<()> {
-        if let Some(result) = self.connection.next_result(Event::SourceCopy)? {
+        if self.connection.is_bad() {
+            return Err(self.connection.lost());
+        }
+        let mut result = self.connection.next_result(Event::SourceCopy)?;
+        // Where it is not the source's word for the end of the data, but an error, libpq leaves that to this call.
+        if result.as_ref().is_some_and(Raw::is_copy) {
+            // SAFETY: an open connection; there is no data to be had.
+            unsafe { libpq_sys::PQgetCopyData(self.connection.raw, &mut std::ptr::null_mut(), 1) };
+            result = self.connection.next_result(Event::SourceCopy)?;
+        }
+        if let Some(result) = result {
             match result.status() {
                 ffi::COMMAND_OK => self.rows = result.affected(),
                 _ => return Err(result.error()),
@@ -80,7 +83,7 @@ impl Connection {
             match result.status() {
                 ffi::COPY_OUT => {
                     self.flow.most = limit::COPIED;
-                    return Ok(CopyOut(Feed::new(Stream { connection: self, rows: None, bytes: 0 })));
+                    return Ok(CopyOut(Feed::new(Stream { connection: self, rows: None, bytes: 0, unbroken: 0 })));
                 }
                 ffi::COMMAND_OK | ffi::TUPLES_OK | ffi::EMPTY_QUERY => {}
                 _ => {
@@ -100,7 +103,7 @@ pub struct CopyOut<'a>(Feed<Stream<'a>>);
 impl CopyOut<'_> {
     /// Bytes received.
     pub fn bytes(&self) -> u64 {
-        self.0.messages.bytes
+        self.0.pieces.bytes
     }
 
     /// To be called after everything was read: the number in the source's `COPY n` tag.
@@ -108,7 +111,7 @@ impl CopyOut<'_> {
         if !self.0.is_read()? {
             return Err(Error::protocol("the source sent more than was read"));
         }
-        let Stream { connection, rows, .. } = self.0.messages;
+        let Stream { connection, rows, .. } = self.0.pieces;
         connection.flow.most = limit::ANSWER;
         connection.answer()?;
         rows.ok_or_else(|| Error::protocol("the source did not say how many rows it sent"))

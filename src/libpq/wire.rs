@@ -167,8 +167,7 @@ impl Connection {
                 hand_on(&mut messages)?;
             }
         }
-        // SAFETY: the connection lives.
-        if unsafe { ffi::status(self.raw) } == ffi::CONNECTION_BAD {
+        if self.is_bad() {
             return Err(self.lost());
         }
         // The client's libpq looks at some of them, and a statement may have set them.

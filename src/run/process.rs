@@ -86,6 +86,11 @@ impl Context {
         self.source = None;
     }
 
+    /// The same if this one has had to do with so large a row that it keeps much memory.
+    pub fn drop_swollen_source(&mut self) {
+        self.source.take_if(|source| source.is_swollen());
+    }
+
     /// Begins a transaction on the connection to the source that reads the snapshot, has locks on
     /// `guards` and bears the task's number in its `application_name`. There is none if the
     /// relations are not as the snapshot shows them.

@@ -63,6 +63,7 @@ fn work(context: &mut Context) -> Result<()> {
             session::wake(coordinator);
         }
         tasks::release(&claim)?;
+        context.drop_swollen_source();
         if context.spec.options.on_error == OnError::Stop {
             result?;
         }

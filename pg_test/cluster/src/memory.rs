@@ -26,11 +26,14 @@ impl Watch {
                                    FROM pg_stat_activity WHERE datname = current_database()) a(name, pid)
                              WHERE name ~ '^timescale_migrate (coordinator|worker|run \\d+ keeper)$'";
             let mut peaks = BTreeMap::new();
-            while !stopped.load(Ordering::Relaxed) {
+            loop {
                 for row in client.query(processes, &[]).unwrap() {
                     let used = private_memory(row.get(1)).unwrap_or(0).saturating_sub(bare);
                     let peak = peaks.entry(row.get(0)).or_default();
                     *peak = used.max(*peak);
+                }
+                if stopped.load(Ordering::Relaxed) {
+                    break;
                 }
                 sleep(Duration::from_millis(50));
             }

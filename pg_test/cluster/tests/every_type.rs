@@ -2,7 +2,7 @@
 //! differ between the two databases.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair, assert_same};
+use cluster::{Edition, Pair, Watch, assert_same, poll};
 
 pub const TESTS: &[Test] = &[
     Test::both("user-defined, and arrays of them", user_defined),
@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("OID aliases of user objects", oid_aliases),
     Test::apache("types of extensions", of_extensions),
     Test::apache("large values", large_values),
+    Test::apache("memory that a row of 200 MB takes", wide_row),
 ];
 
 fn user_defined(edition: Edition) {
@@ -122,4 +123,33 @@ fn large_values(edition: Edition) {
     );
     pair.migrate();
     assert_same(&pair);
+}
+
+/// PostgreSQL's own COPY FROM has three copies of a value at a time, libpq a fourth, and nobody one afterwards.
+fn wide_row(edition: Edition) {
+    let pair = Pair::new("wide_row", edition);
+    pair.source.sql(
+        "CREATE TABLE wide (n int, b bytea);
+         ALTER TABLE wide ALTER b SET STORAGE EXTERNAL;
+         INSERT INTO wide SELECT 1, decode(repeat('a1b2c3d4', 200 << 18), 'hex');
+         CREATE FUNCTION waits(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+         CREATE TABLE next (n int CHECK (public.waits(n)));
+         INSERT INTO next VALUES (1);
+         CREATE OR REPLACE FUNCTION waits(n int) RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN true; END'",
+    );
+    let mut gate = pair.target.connect();
+    gate.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
+    let watch = Watch::start(&pair.target);
+    let run = pair.start(", jobs => 1");
+    let copying = "SELECT EXISTS (SELECT FROM timescale_migrate.task WHERE state = 'running' AND object = 'public.next')";
+    poll("the next table to be copied", || pair.target.is(copying));
+    let during = watch.end();
+    let afterwards = Watch::start(&pair.target).end();
+    drop(gate);
+    pair.wait_for_state(&run, "done");
+    let worker = "timescale_migrate worker";
+    assert!((400..850).contains(&during[worker]) && afterwards[worker] < 50, "MB: {during:?}, then {afterwards:?}");
+    let sum = "SELECT length(b), md5(b) FROM wide";
+    assert_eq!(pair.target.value(sum), pair.source.value(sum));
 }
