@@ -7,6 +7,7 @@ use crate::core::inventory::{
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{session, spi};
+use pgrx::pg_sys::Oid;
 use serde::de::DeserializeOwned;
 
 /// Something that answers inventory queries with JSON rows.
@@ -133,6 +134,13 @@ fn compressed_chunks(db: &mut impl Catalog, sql: &str) -> Result<Vec<CompressedC
 
 /// What several queries begin with.
 const PORTABLE: &str = include_str!("../../sql/inventory/portable_types.sql");
+
+/// Expressions that sum up each value of a row `t` of a relation of this database, which may be too
+/// large to have a text form.
+pub fn value_sums(relation: Oid) -> Result<Vec<String>> {
+    let query = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/run/value_sums.sql"));
+    spi::json_rows(&query, &[relation.into()])
+}
 
 /// What queries about compressed chunks begin with, which depends on the version.
 pub fn settings(timescaledb: &Timescaledb) -> &'static str {

@@ -6,17 +6,36 @@
 //! which tells NULL from an empty string. Its two halves are summed as 64-bit integers: the
 //! sums do not depend on the order of rows, and a row that comes twice changes them, which an
 //! XOR would not show.
+//!
+//! A row whose text form is larger than PostgreSQL's limit of 1 GB has none. COPY in binary form carries
+//! it, so it must be comparable: then the MD5 of each value, of its binary form where that is the same
+//! on every server, makes up the row. This takes longer, and is done only where the other has failed.
 
 use super::name::{Name, column_list, quoted};
 use crate::error::{Error, SqlState};
 
+/// What is summed up of rows `t`.
+pub enum Sum {
+    /// Nothing: they are counted.
+    Count,
+    /// What these expressions of each row give.
+    Values(Vec<String>),
+}
+
+impl Sum {
+    /// The columns as they are.
+    pub fn of(columns: &[String]) -> Sum {
+        Sum::Values(columns.iter().map(|c| format!("t.{}", quoted(c))).collect())
+    }
+}
+
 /// A query for `(count, checksum)`; the checksum is NULL where only a count is wanted. `rows` is
 /// what [`table`] or [`result`] give.
-pub fn query(rows: &str, columns: &[String], checksum: bool) -> String {
-    if !checksum {
-        return format!("SELECT count(*), NULL::text FROM {rows}");
-    }
-    let row = columns.iter().map(|c| format!("t.{}", quoted(c))).collect::<Vec<_>>().join(", ");
+pub fn query(rows: &str, sum: &Sum) -> String {
+    let row = match sum {
+        Sum::Count => return format!("SELECT count(*), NULL::text FROM {rows}"),
+        Sum::Values(values) => values.join(", "),
+    };
     format!(
         "SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0)::text || '/' || \
          coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)::text \
@@ -24,17 +43,17 @@ pub fn query(rows: &str, columns: &[String], checksum: bool) -> String {
     )
 }
 
-/// What a comparison of values failed by, with the way out where it may be that a row's text form
-/// is larger than PostgreSQL's limit of 1 GB: COPY in binary form carries such a row.
+/// Whether a query may have failed because a row's or a value's text form is too large.
+pub fn is_too_large(error: &Error) -> bool {
+    [SqlState::PROGRAM_LIMIT_EXCEEDED, SqlState::OUT_OF_MEMORY, SqlState::INTERNAL].contains(&error.code)
+}
+
+/// What a comparison of values failed by, with the way out if a single value may be too large.
 pub fn failed(error: Error) -> Error {
-    match error.code {
-        SqlState::PROGRAM_LIMIT_EXCEEDED | SqlState::OUT_OF_MEMORY | SqlState::INTERNAL if error.hint.is_none() => {
-            error.hint(
-                "A row whose values are larger than 1 GB as text can only be counted: compare by level \"count\".",
-            )
-        }
-        _ => error,
+    if !is_too_large(&error) || error.hint.is_some() {
+        return error;
     }
+    error.hint("A value that is larger than 1 GB as text can only be counted: compare by level \"count\".")
 }
 
 /// A relation's rows. `only` leaves out those of children; a chunk has none, but its compressed
@@ -67,10 +86,10 @@ mod tests {
     #[test]
     fn text() {
         let name = Name::new("public", "t");
-        let sql = query(&table(&name, true, Some("WHERE x")), &["a\"b".into()], true);
+        let sql = query(&table(&name, true, Some("WHERE x")), &Sum::of(&["a\"b".into()]));
         assert!(sql.contains("ROW(t.\"a\"\"b\")::text"));
         assert!(sql.contains("FROM ONLY \"public\".\"t\" t WHERE x"));
-        assert_eq!(query(&result("SELECT 1"), &[], false), "SELECT count(*), NULL::text FROM (SELECT 1) t");
+        assert_eq!(query(&result("SELECT 1"), &Sum::Count), "SELECT count(*), NULL::text FROM (SELECT 1) t");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use cluster::{Edition, Pair};
 pub const TESTS: &[Test] = &[
     Test::both("changed, missing and added rows", rows),
     Test::apache("the smallest differences of values", values),
+    Test::apache("rows that are too large for a text form", large),
     Test::apache("by run, and after the source has gone on", by_run),
 ];
 
@@ -103,6 +104,26 @@ fn values(edition: Edition) {
     same(&pair, "migrate_verify('old')");
     pair.target.sql("UPDATE two SET a = 'xy', b = 'z' WHERE a = 'x'");
     finds(&pair, "migrate_verify('old')", &["public.two"]);
+}
+
+/// A row's text form may have 1 GB. That of a bytea is twice as large as the value.
+fn large(edition: Edition) {
+    let pair = Pair::plain("verify_large", edition);
+    pair.source.each(&[
+        "CREATE DOMAIN of_bytes AS bytea; CREATE TABLE small (n int)",
+        "CREATE TABLE large (n int, kind regtype, bytes of_bytes COMPRESSION lz4, \"arr,ay\" text[], nothing text)",
+        "INSERT INTO large SELECT 1, NULL, convert_to(repeat('x', 540000000), 'UTF8'), '{a,NULL}', NULL",
+        "INSERT INTO large VALUES (2, 'int', '', '{}', '')",
+    ]);
+    // A column whose binary form differs between servers.
+    let error = pair.target.error("SELECT * FROM migrate_from('old')");
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("A row is larger than 1 GB as text")), "{error:?}");
+    pair.target.sql("SELECT migrate_cleanup(1)");
+    pair.source.sql("ALTER TABLE large DROP kind");
+    pair.migrate_with(r#"'{"verify": "checksum"}'"#);
+    assert!(pair.target.is("SELECT every(same) AND count(source_checksum) = 2 FROM timescale_migrate.verification"));
+    pair.target.sql("UPDATE large SET nothing = '' WHERE n = 1");
+    finds(&pair, "migrate_verify('old')", &["public.large"]);
 }
 
 fn by_run(edition: Edition) {

@@ -4,7 +4,7 @@
 use super::{compression, tiered, verify};
 use crate::core::options::Level;
 use crate::core::plan::{Compressed, CopyTask, Destination, Recipe};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::copy::Options;
 use crate::pg::{catch::transaction, spi};
@@ -70,8 +70,24 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
     });
     match copied {
         Err(_) if changed => tasks::postpone(id),
-        copied => copied,
+        copied => copied.map_err(|error| too_large(error, work.binary)),
     }
+}
+
+/// Says what to do about a row that is so large that no server can send it.
+fn too_large(error: Error, binary: bool) -> Error {
+    // The second is what a single value ends in.
+    let too_large =
+        error.code == SqlState::PROGRAM_LIMIT_EXCEEDED || error.message.contains("invalid memory alloc request");
+    if !too_large || error.side != Side::Source || error.hint.is_some() {
+        return error;
+    }
+    error.hint(match binary {
+        true => "A row is larger than 1 GB, and PostgreSQL cannot send it. Make it smaller on the source.",
+        false => {
+            "A row is larger than 1 GB as text, and PostgreSQL cannot send it. Its table is sent as text because the binary form of a column differs between servers: give that column another type on the source, or make the row smaller."
+        }
+    })
 }
 
 /// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another

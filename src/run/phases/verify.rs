@@ -1,6 +1,7 @@
 //! Comparing both sides: per table and chunk, by the workers, both servers at once.
 
-use crate::core::checksum;
+use crate::catalog;
+use crate::core::checksum::{self, Sum};
 use crate::core::name::Name;
 use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
@@ -48,7 +49,7 @@ pub fn source_checksum(context: &mut Context, work: &CopyTask, relation: Oid, co
         &[relation.into()],
     )?;
     let (work, source) = (Verify::of(work.clone(), columns), context.source()?);
-    match ask(source, &work).and_then(|()| answer(source, &work)) {
+    match ask(source, &work, &Sum::of(&work.columns)).and_then(|()| answer(source, &work)) {
         Ok(found) => Ok(found.filter(|(rows, _)| *rows == copied as i64).and_then(|(_, checksum)| checksum)),
         // The rows are here, and not to be copied again because another has waited for the source's locks.
         Err(error) if error.side == Side::Source => {
@@ -96,12 +97,8 @@ fn rows_of(work: &Verify, name: &Name) -> String {
     checksum::table(name, !work.chunk, work.condition.as_deref())
 }
 
-fn query(work: &Verify, rows: &str) -> String {
-    checksum::query(rows, &work.columns, work.checksum)
-}
-
 /// Sends the source its query, in a transaction that reads the snapshot.
-fn ask(source: &mut Connection, work: &Verify) -> Result<()> {
+fn ask(source: &mut Connection, work: &Verify, sum: &Sum) -> Result<()> {
     let Some(name) = &work.source else { return Ok(()) };
     if work.root {
         source.query("SET LOCAL timescaledb.restoring = on")?;
@@ -110,7 +107,7 @@ fn ask(source: &mut Connection, work: &Verify) -> Result<()> {
         Some(query) => checksum::result(query),
         None => rows_of(work, name),
     };
-    source.send(&query(work, &rows))
+    source.send(&checksum::query(&rows, sum))
 }
 
 /// What the source answers to a query that was sent, the number of rows and their checksum; none
@@ -158,11 +155,28 @@ fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
 
 /// Compares one relation and records the result.
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
-    compare(context, claim, work).map_err(|error| if work.checksum { checksum::failed(error) } else { error })
+    let usual = if work.checksum { Sum::of(&work.columns) } else { Sum::Count };
+    match compare(context, claim, work, &usual) {
+        // What was noted of the source is the usual sum.
+        Err(error) if work.checksum && work.source_checksum.is_none() && checksum::is_too_large(&error) => {
+            context.drop_source();
+            let sum = transaction(|| value_sums(work))?;
+            compare(context, claim, work, &sum).map_err(checksum::failed)
+        }
+        Err(error) if work.checksum => Err(checksum::failed(error)),
+        result => result,
+    }
+}
+
+/// The sum of rows that may have no text form.
+fn value_sums(work: &Verify) -> Result<Sum> {
+    // With none here, there is nothing to compare values with.
+    let Some(target) = work.targets.first() else { return Ok(Sum::Count) };
+    catalog::value_sums(spi::relation_oid(&target.to_string())?).map(Sum::Values)
 }
 
 /// One comparison: the source counts while this server does.
-fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
+fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Result<()> {
     let run = context.spec.run;
     let known = if work.checksum { work.source_checksum.is_some() } else { work.source_rows.is_some() };
     let mut hold = None;
@@ -170,7 +184,7 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
         let reads = Reads::of(&work.guards, &work.query);
         let held = context.begin(claim.id, work.snapshot, reads, &work.guards)?;
         if held == Hold::Held {
-            ask(context.source()?, work)?;
+            ask(context.source()?, work, sum)?;
         }
         hold = Some(held);
     }
@@ -185,7 +199,8 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
             [name] => rows_of(work, name),
             chunks => checksum::chunks(chunks, &work.columns),
         };
-        spi::json_rows::<(i64, Option<String>)>(&as_json(&query(work, &rows)), &[]).map(|rows| rows.into_iter().next())
+        spi::json_rows::<(i64, Option<String>)>(&as_json(&checksum::query(&rows, sum)), &[])
+            .map(|rows| rows.into_iter().next())
     });
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {

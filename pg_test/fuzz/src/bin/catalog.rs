@@ -253,7 +253,7 @@ fn is_statement(copy: &CopyTask) {
     assert_eq!(tokens, sql::pattern(&text, &expected));
     let columns = &copy.columns;
     let rows = checksum::table(&copy.source.name, true, None);
-    let query = sql::tokens(&checksum::query(&rows, columns, true));
+    let query = sql::tokens(&checksum::query(&rows, &checksum::Sum::of(columns)));
     let quoted = query.iter().filter(|token| matches!(token, Token::Name(_))).count();
     assert_eq!(quoted, columns.len() + 2);
 }
