@@ -103,3 +103,54 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+-- Gives a chunk the triggers that it has on the source: `triggers` of `own`, or NULL if that are its hypertable's, with the same state: TimescaleDB
+-- does not give it to a chunk that it makes later. Can be repeated; called when the hypertable has its triggers. Returns what could not be made, or NULL.
+CREATE FUNCTION timescale_migrate.set_chunk_triggers(chunk regclass, triggers jsonb)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t record;
+    lost text[];
+BEGIN
+    FOR t IN
+        SELECT g.tgname AS name FROM pg_trigger g
+        WHERE triggers IS NOT NULL AND g.tgrelid = chunk AND NOT g.tgisinternal AND NOT EXISTS (
+            SELECT FROM pg_depend e JOIN pg_extension x ON x.oid = e.refobjid AND x.extname = 'timescaledb'
+            WHERE e.classid = 'pg_proc'::regclass AND e.objid = g.tgfoid AND e.deptype = 'e')
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', t.name, chunk);
+    END LOOP;
+    FOR t IN SELECT x.* FROM jsonb_to_recordset(triggers) x(name name, function text, before text, after text, comment text) LOOP
+        IF to_regprocedure(t.function) IS NULL THEN
+            lost := lost || format('trigger %I of %s is left out: its function %s does not exist here', t.name, chunk, t.function);
+            CONTINUE;
+        END IF;
+        PERFORM timescale_migrate.execute_as_written(format('%s ON %s %s', t.before, chunk, t.after),
+                                                     (SELECT c.relowner FROM pg_class c WHERE c.oid = chunk));
+        IF t.comment IS NOT NULL THEN
+            EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', t.name, chunk, t.comment);
+        END IF;
+    END LOOP;
+
+    -- TimescaleDB refuses this of a chunk, unless it is switched off.
+    PERFORM set_config('timescaledb.restoring', 'on', true);
+    FOR t IN
+        SELECT g.tgname AS name, w.state
+        FROM pg_trigger g
+        LEFT JOIN jsonb_to_recordset(triggers) x(name name, enabled text) ON x.name = g.tgname
+        LEFT JOIN pg_trigger r ON triggers IS NULL AND r.tgname = g.tgname AND r.tgrelid = (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = chunk)
+        CROSS JOIN LATERAL (
+            SELECT CASE coalesce(r.tgenabled, 'O') WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS'
+                   ELSE coalesce(x.enabled, 'ENABLE') END AS state) w
+        WHERE g.tgrelid = chunk AND NOT g.tgisinternal AND (x.name IS NOT NULL OR r.tgname IS NOT NULL)
+          AND w.state <> CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END
+    LOOP
+        EXECUTE format('ALTER TABLE ONLY %s %s TRIGGER %I', chunk, t.state, t.name);
+    END LOOP;
+    PERFORM set_config('timescaledb.restoring', 'off', true);
+    RETURN array_to_string(lost, '; ');
+END
+$$;

@@ -65,6 +65,34 @@ own_column AS (
        OR a.attstorage <> 'p' AND to_jsonb(a)->'attcompression' IS DISTINCT FROM to_jsonb(r)->'attcompression'
     GROUP BY k.oid
 ),
+-- Those of a hypertable that its chunks have as well, and those of chunks: `before` ON `table` `after`. TimescaleDB's own are none of them.
+trigger AS (
+    SELECT t.tgrelid AS oid, json_agg(json_strip_nulls(json_build_object(
+               'name', t.tgname,
+               'function', format('%I.%I()', pn.nspname, p.proname),
+               'before', left(x.definition, x.head),
+               'after', substr(x.definition, x.head + length(x.place) + 1),
+               'enabled', CASE t.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END,
+               'comment', CASE WHEN NOT r.root THEN obj_description(t.oid, 'pg_trigger') END
+           )) ORDER BY t.tgname)::text AS list
+    FROM (SELECT h.oid, true AS root FROM hypertable h UNION ALL SELECT k.oid, false FROM chunk k) r
+    JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relhastriggers
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND (t.tgtype & 1 = 1 OR NOT r.root)
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+    CROSS JOIN LATERAL (
+        -- The first ON outside of quotes: a column's name may hold all that follows.
+        SELECT d.definition, format(' ON %I.%I ', n.nspname, c.relname) AS place,
+               length(substring(d.definition FROM '^((?:[^"]|"[^"]*")*?) ON ')) AS head
+        FROM pg_get_triggerdef(t.oid) d(definition)
+    ) x
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend e
+        WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
+          AND e.refobjid = (SELECT x.oid FROM pg_catalog.pg_extension x WHERE x.extname = 'timescaledb'))
+    GROUP BY t.tgrelid
+),
 slice AS (
     SELECT cc.chunk_id,
            json_object_agg(d.column_name, json_build_array(s.range_start, s.range_end) ORDER BY d.id) AS slices,
@@ -100,6 +128,8 @@ SELECT json_build_object(
             FROM pg_catalog.pg_constraint o
             -- Rows may violate one that is not valid.
             WHERE o.conrelid = k.oid AND o.contype = 'c' AND o.convalidated AND o.conislocal AND o.coninhcount = 0 AND o.conname !~ '^constraint_\d+$'),
+        -- All that it is to have, where they are not the hypertable's.
+        'triggers', CASE WHEN own_trigger.list IS DISTINCT FROM trigger.list AND k.osm_chunk IS NOT TRUE THEN coalesce(own_trigger.list, '[]')::json END,
         -- The hypertable's index that the chunk is clustered on, as reorder_chunk() leaves it.
         'cluster', (
             SELECT i.relname
@@ -119,6 +149,8 @@ LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
 LEFT JOIN slice s ON s.chunk_id = k.id
 LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid
 LEFT JOIN own_column own ON own.oid = k.oid
+LEFT JOIN trigger ON trigger.oid = h.oid
+LEFT JOIN trigger own_trigger ON own_trigger.oid = k.oid
 LEFT JOIN LATERAL (
     SELECT format('SELECT %s FROM %s WHERE %s',
                   (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)

@@ -98,9 +98,8 @@ finding AS (
     JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal
     JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
     WHERE p.pronamespace NOT IN (SELECT s.oid FROM internal_schema s)
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = o.root AND r.tgname = t.tgname AND r.tgenabled = t.tgenabled)
-      -- They come with the aggregate.
-      AND (o.kind <> 'materialization hypertable of' OR t.tgenabled <> 'O')
+      -- Those of chunks are carried; others come with the aggregate.
+      AND (o.kind = 'tables for the compressed rows of' OR o.kind = 'materialization hypertable of' AND t.tgenabled <> 'O')
     UNION ALL
     SELECT o.kind, o.subject, 'a policy', o.oid FROM of o JOIN pg_catalog.pg_policy p ON p.polrelid = o.oid
     UNION ALL
@@ -135,7 +134,7 @@ finding AS (
         FROM pg_catalog.pg_index i WHERE i.indrelid = o.oid AND o.kind <> 'materialization hypertable of'
         UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, 'a constraint' FROM pg_catalog.pg_constraint k WHERE k.conrelid = o.oid
         UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, t.oid, 'a trigger' FROM pg_catalog.pg_trigger t
-                  WHERE t.tgrelid = o.oid AND o.kind <> 'materialization hypertable of'
+                  WHERE t.tgrelid = o.oid AND o.kind = 'tables for the compressed rows of'
     ) x
     JOIN pg_catalog.pg_description d ON d.classoid = x.class AND d.objoid = x.oid
     UNION ALL

@@ -8,6 +8,7 @@ use crate::core::name::Name;
 use crate::core::plan;
 use crate::error::Result;
 use crate::pg::spi;
+use pgrx::pg_sys::Oid;
 
 /// Makes a hypertable out of an empty table.
 pub fn make(hypertable: &Hypertable) -> Result<()> {
@@ -51,6 +52,17 @@ pub fn attach_tablespaces(inventory: &Inventory, maker: &Maker) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives a chunk its own triggers, or those of its hypertable in the same state; returns what could not
+/// be made.
+pub fn set_chunk_triggers(chunk: Oid, name: &str, triggers: Option<&serde_json::Value>) -> Result<Option<String>> {
+    making(name, Some("set_chunk_triggers"), || {
+        spi::value(
+            "SELECT timescale_migrate.set_chunk_triggers($1, $2::pg_catalog.jsonb)",
+            &[chunk.into(), triggers.map(|triggers| triggers.to_string()).into()],
+        )
+    })
 }
 
 /// Calls a function of this extension that makes an object out of its description.

@@ -1,10 +1,11 @@
 //! What users put on the tables that TimescaleDB makes for itself arrives, or is named before anything is made.
 
 use cluster::suite::Test;
-use cluster::{Db, Pair, Versions, assert_same, assert_same_but};
+use cluster::{Db, Pair, Versions, assert_same, assert_same_but, poll};
 
 pub const TESTS: &[Test] = &[
     Test::between("chunks with a name, a schema and settings", &PAIRS, own_chunks),
+    Test::between("triggers of single chunks", &NEWEST, triggers),
     Test::between("what no chunk can be given", &NEWEST, named),
     Test::between("materialization hypertables", &PAIRS, materialization_hypertables),
     Test::between("foreign keys to them", &PAIRS, foreign_keys),
@@ -86,6 +87,70 @@ fn own_chunks(versions: Versions) {
     ]);
     assert_same_but(&pair, &[&beside[..], &["batches of ", "compressed ", "rows of "]].concat());
     assert_eq!(pair.source.value(OWN), pair.target.value(OWN));
+}
+
+/// TimescaleDB lets a chunk have triggers of its own, and lack those of its hypertable. One that is made after the
+/// hypertable's were disabled has them enabled.
+fn triggers(versions: Versions) {
+    let pair = Pair::of("own_triggers", versions);
+    pair.source.each(&[
+        "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        // A run waits after it has made triggers.
+        "CREATE FUNCTION waits() RETURNS int LANGUAGE plpgsql AS $$
+         BEGIN IF to_regclass('timescale_migrate.run_log') IS NOT NULL THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; RETURN 1; END $$",
+        "CREATE MATERIALIZED VIEW late AS SELECT public.waits()",
+    ]);
+    hypertable(&pair);
+    pair.source.each(&[
+        "CREATE TRIGGER each BEFORE INSERT ON h FOR EACH ROW EXECUTE FUNCTION noted()",
+        "CREATE TRIGGER other AFTER UPDATE ON h FOR EACH ROW EXECUTE FUNCTION noted('an ON argument')",
+        "CREATE TRIGGER of_all AFTER INSERT ON h FOR EACH STATEMENT EXECUTE FUNCTION noted()",
+    ]);
+    for (n, change) in [
+        (0, "DROP TRIGGER each ON %s"),
+        (1, "DROP TRIGGER each ON %s; DROP TRIGGER other ON %s"),
+        (2, "CREATE OR REPLACE TRIGGER each BEFORE INSERT ON %s FOR EACH ROW WHEN (new.v > 3) EXECUTE FUNCTION noted()"),
+        (3, "CREATE CONSTRAINT TRIGGER \"own ON it\" AFTER UPDATE OF v ON %s DEFERRABLE FOR EACH ROW EXECUTE FUNCTION noted()"),
+        (3, "COMMENT ON TRIGGER \"own ON it\" ON %s IS 'of a chunk'"),
+        (4, "ALTER TRIGGER other ON %s RENAME TO renamed"),
+        (5, "SET timescaledb.restoring = on; ALTER TABLE %s DISABLE TRIGGER other, ENABLE ALWAYS TRIGGER each; RESET timescaledb.restoring"),
+        (6, "COMMENT ON TRIGGER each ON %s IS 'of a chunk'"),
+        (0, "SELECT compress_chunk('%s')"),
+        (3, "SELECT compress_chunk('%s')"),
+        (4, "SELECT compress_chunk('%s'); SELECT _timescaledb_functions.freeze_chunk('%s')"),
+        (5, "SELECT _timescaledb_functions.freeze_chunk('%s')"),
+    ] {
+        let mut client = pair.source.connect();
+        client.batch_execute(&change.replace("%s", &chunk(&pair.source, n))).unwrap();
+    }
+    if versions.source >= "2.29" {
+        pair.source.sql("ALTER TABLE h DISABLE TRIGGER other");
+        pair.source.sql("INSERT INTO h VALUES ('2024-03-01 UTC', 1, 1)");
+        let states = "SELECT count(DISTINCT tgenabled) FROM pg_trigger WHERE tgname = 'other'";
+        assert_eq!(pair.source.value(states), "2");
+    }
+    assert_eq!(pair.preflight("objects"), ["ok | all objects | can travel"]);
+    let mut gate = pair.target.connect();
+    gate.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
+    let run = pair.start("");
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+                                WHERE l.locktype = 'advisory' AND l.objid = 4711 AND NOT l.granted)";
+    poll("the refresh to wait", || pair.target.is(waits));
+    pair.target.sql(&format!("SELECT migrate_cancel({run}, 'immediate')"));
+    pair.wait_for_state(&run, "cancelled");
+    drop(gate);
+    let list = "SELECT string_agg(concat_ws(' ', pg_get_constraintdef(k.oid),
+            (SELECT string_agg(concat_ws(' ', replace(pg_get_triggerdef(g.oid), c.oid::regclass::text, 'it'), g.tgenabled, obj_description(g.oid)), ', ' ORDER BY g.tgname)
+             FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)), E'\n' ORDER BY pg_get_constraintdef(k.oid))
+        FROM show_chunks('h') c(oid) JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'c'";
+    assert_eq!(pair.source.value(list), pair.target.value(list));
+    // The chunks that are copied again are made anew.
+    pair.source.sql("UPDATE h SET v = v + 1 WHERE t BETWEEN timestamptz '2024-01-02 UTC' AND '2024-01-04 UTC' OR t > '2024-01-07 UTC'");
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
+    assert_eq!(pair.source.value(list), pair.target.value(list));
+    assert_same_but(&pair, &["sparse indexes of "]);
+    pair.both(&["INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '1 day', 1, i FROM generate_series(0, 3) i"]);
+    pair.both(&["SELECT count(compress_chunk(c, true)) FROM show_chunks('h', older_than => timestamptz '2024-01-04 UTC') c"]);
 }
 
 /// Each of these is lost, and said to be.
