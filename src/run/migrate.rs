@@ -54,7 +54,7 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     }
     let archive =
         dump::dump(&spec.params, &scope.inventory.server, Some(&snapshot), options, || crew::look(id, &mut watch))?;
-    let contents = schema::contents(&archive, &scope.inventory, options);
+    let contents = schema::contents(&archive, &scope.inventory);
     let versions = (&archive.server_version, &archive.dump_version);
     messages::notice(id, &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
     preflight::check_schema(&mut report, &mut scope, &contents);

@@ -50,7 +50,7 @@ impl Migration<'_> {
     pub fn entries(&self, group: Group) -> impl Iterator<Item = Piece<'_>> {
         self.contents.group(group).iter().map(|entry| {
             let make = || Ok(self.maker.make(entry, &self.contents)?.into_iter().collect());
-            Piece::new(self.contents.name(entry).to_string(), make)
+            Piece::new(self.contents.name(entry).to_string(), make).joined(entry.is_privilege_on_function())
         })
     }
 

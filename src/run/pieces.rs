@@ -19,6 +19,8 @@ const LOOK: usize = 50;
 pub struct Piece<'a> {
     /// The same in every start of the run. What has none may be made again.
     name: Option<String>,
+    /// It is made in the transaction of the one before.
+    joined: bool,
     /// Returns warnings.
     make: Box<dyn FnOnce() -> Result<Vec<String>> + 'a>,
 }
@@ -26,7 +28,12 @@ pub struct Piece<'a> {
 impl<'a> Piece<'a> {
     /// `make` is called once, in a transaction.
     pub fn new(name: impl Into<Option<String>>, make: impl FnOnce() -> Result<Vec<String>> + 'a) -> Self {
-        Piece { name: name.into(), make: Box::new(make) }
+        Piece { name: name.into(), joined: false, make: Box::new(make) }
+    }
+
+    /// With `joined`, a part of the piece before.
+    pub fn joined(self, joined: bool) -> Self {
+        Piece { joined, ..self }
     }
 }
 
@@ -85,12 +92,14 @@ pub fn make(
 /// Makes as many pieces as may be made in the current transaction; returns their names.
 fn batch<'a>(run: i64, pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, locks: i64) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for (count, piece) in pieces.enumerate() {
+    for count in 1.. {
+        let Some(piece) = pieces.next() else { break };
         for warning in (piece.make)()? {
             messages::warn_here(run, &warning)?;
         }
         names.extend(piece.name);
-        if state::stop_requested_here(run)?.is_some() || (count % LOOK == LOOK - 1 && held()? > locks) {
+        let is_end = pieces.peek().is_none_or(|next| !next.joined);
+        if is_end && (state::stop_requested_here(run)?.is_some() || (count % LOOK == 0 && held()? > locks)) {
             break;
         }
     }

@@ -92,7 +92,7 @@ pub fn preflight(params: &Params, options: &Options, report: &mut Report) -> Res
         return Ok(false);
     }
     let archive = source.dump()?;
-    let contents = schema::contents(&archive, &scope.inventory, options);
+    let contents = schema::contents(&archive, &scope.inventory);
     preflight::check_schema(report, &mut scope, &contents);
     Ok(true)
 }

@@ -70,7 +70,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let inventory = source.read()?;
     let mut scope = source.scope(inventory)?;
     let archive = source.dump()?;
-    let contents = schema::contents(&archive, &scope.inventory, options);
+    let contents = schema::contents(&archive, &scope.inventory);
     scope.schema(&contents);
     let inventory = scope.inventory;
     let maker = Maker::new(&inventory, options)?;

@@ -8,7 +8,7 @@ use crate::catalog::{self, Local};
 use crate::core::archive::{self, Archive, Contents, Entry, Filter, Group};
 use crate::core::inventory::{HYPERCORE, Inventory, OSM, PG_CLASS, PG_CONSTRAINT};
 use crate::core::name::{Name, literal, quoted};
-use crate::core::options::{Connections, Keep, Options};
+use crate::core::options::{Keep, Options};
 use crate::core::plan;
 use crate::error::{Result, SqlState};
 use crate::pg::catch::subtransaction;
@@ -44,14 +44,12 @@ pub fn filter(inventory: &Inventory) -> Filter {
         late: inventory.children.iter().map(|e| (e.class_oid, e.oid)).collect(),
         extensions: own.to_vec(),
         schemas: vec!["timescale_migrate".to_string()],
-        open: false,
     }
 }
 
 /// What is made of the archive, by group.
-pub fn contents<'a>(archive: &'a Archive, inventory: &Inventory, options: &Options) -> Contents<'a> {
-    let open = options.connections == Connections::Allow;
-    archive::contents(archive, &Filter { open, ..filter(inventory) })
+pub fn contents<'a>(archive: &'a Archive, inventory: &Inventory) -> Contents<'a> {
+    archive::contents(archive, &filter(inventory))
 }
 
 impl Maker {

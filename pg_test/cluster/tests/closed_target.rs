@@ -161,8 +161,6 @@ fn open(edition: Edition) {
     let run = pair.start(&format!(", jobs => 2, options => '{options}'"));
     slow::wait_for_the_middle(&pair);
     let mut guest = log_in(&pair, "owner", &pair.target.name).unwrap();
-    // Privileges on schemas come late.
-    pair.target.sql("GRANT USAGE ON SCHEMA app TO PUBLIC");
     let error = guest.batch_execute("SELECT app.who()").unwrap_err();
     assert_eq!(describe(&error).lines().next(), Some("ERROR: permission denied for function who (SQLSTATE 42501)"));
     slow::hurry(&pair);

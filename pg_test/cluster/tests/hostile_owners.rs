@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a view that takes a table's place is not compared", view_in_place),
     Test::apache("owners without privileges on their tables", without_privileges),
     Test::apache("functions that need more than the owner may do", needs_more),
+    Test::community("functions that PUBLIC may not execute", revoked),
 ];
 
 /// A schema `n` of an ordinary role on the source, with functions that would make the role superuser if they could, and log whom they
@@ -238,4 +239,45 @@ fn needs_more(edition: Edition) {
     pair.is_done("1");
     pair.target.sql(&format!("REVOKE USAGE ON SCHEMA other FROM {role}"));
     assert_same(&pair);
+}
+
+/// At no time may PUBLIC execute what it may not on the source: neither what owners wrote while their rows are copied nor a
+/// job of an ordinary role that was here before, which no connection limit keeps out.
+fn revoked(edition: Edition) {
+    let pair = Pair::new("hostile_revoked", edition);
+    let (owner, hired) = ("hostile_revoked_owner", "hostile_revoked_hired");
+    let attempt = |role: &str| format!("BEGIN PERFORM app.promote('{role}'); EXCEPTION WHEN others THEN NULL; END;");
+    pair.source.sql(&format!(
+        "CREATE ROLE {owner}; CREATE SCHEMA n AUTHORIZATION {owner}; CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO PUBLIC;
+         CREATE FUNCTION app.promote(role text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS
+             $$ BEGIN EXECUTE format('ALTER ROLE %I SUPERUSER', role); END $$;
+         REVOKE EXECUTE ON FUNCTION app.promote FROM PUBLIC; SET ROLE {owner};
+         CREATE FUNCTION n.waits() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN {} RETURN true; END $$;
+         CREATE TABLE n.t (a int CHECK (n.waits())); INSERT INTO n.t VALUES (1);
+         CREATE OR REPLACE FUNCTION n.waits() RETURNS boolean LANGUAGE plpgsql AS
+             $$ BEGIN {} PERFORM pg_advisory_xact_lock_shared(4711); RETURN true; END $$",
+        attempt(owner),
+        attempt(owner)
+    ));
+    pair.target.each(&[
+        format!("DROP ROLE IF EXISTS {owner}, {hired}; CREATE ROLE {hired} LOGIN; CREATE SCHEMA h AUTHORIZATION {hired}"),
+        format!(
+            "SET ROLE {hired}; CREATE TABLE h.acted (n int);
+             CREATE PROCEDURE h.act(int, jsonb) LANGUAGE plpgsql AS $$ BEGIN {} INSERT INTO h.acted VALUES (1); END $$",
+            attempt(hired)
+        ),
+    ]);
+    let mut gate = pair.target.connect();
+    gate.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
+    let run = pair.start("");
+    let copying = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid <> pg_backend_pid())";
+    poll("the table to be copied", || pair.target.is(copying));
+    // In place of one whose time has come.
+    pair.target.sql(&format!("SET ROLE {hired}; SELECT public.add_job('h.act', '1 day')"));
+    poll("the job to run", || pair.target.is("SELECT count(*) > 0 FROM h.acted"));
+    drop(gate);
+    pair.wait_for_state(&run, "done");
+    for role in [owner, hired] {
+        assert_eq!(pair.target.value(&format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{role}'")), "f", "{role}");
+    }
 }

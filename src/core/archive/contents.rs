@@ -22,8 +22,6 @@ pub struct Filter {
     pub extensions: Vec<String>,
     /// Schemas of such extensions. They are there already, what is in them is not made.
     pub schemas: Vec<String>,
-    /// Others are at work here meanwhile, who may execute what PUBLIC may by default.
-    pub open: bool,
 }
 
 /// An archive sorted out. Each entry is in exactly one of the groups, `excluded` or `stranded`.
@@ -148,7 +146,6 @@ fn groups(entries: &[Entry], graph: &Graph, filter: &Filter) -> Vec<Group> {
     let is_late = |entry: &Entry| filter.provides(entry) || filter.late.contains(&(entry.class_oid, entry.oid));
     let group = |entry: &Entry| match entry {
         _ if is_late(entry) => Group::OnProvided,
-        _ if filter.open && entry.is_privilege_on_function() => Group::PreData,
         _ => entry.group(),
     };
     let mut groups: Vec<Group> = entries.iter().map(group).collect();

@@ -42,8 +42,8 @@ impl Group {
 }
 
 /// pg_restore runs an archive in three passes; triggers have one of their own here, because
-/// TimescaleDB makes them on each chunk as the hypertable's owner, who needs the privileges. Privileges come late so that they cannot hinder
-/// the owner.
+/// TimescaleDB makes them on each chunk as the hypertable's owner, who needs the privileges. Privileges, but for those on functions and schemas,
+/// come late so that they cannot hinder the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pass {
     Main,
@@ -70,6 +70,9 @@ impl Entry {
             _ if self.is_annotation() && self.is_on(&["DATABASE ", "SUBSCRIPTION ", "LARGE OBJECT"]) => Group::Skip,
             "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => Group::Publication,
             "EVENT TRIGGER" => Group::Last,
+            // Else PUBLIC may execute it until then, also one that runs with its owner's rights: what users wrote runs while rows
+            // come in, and jobs that were here before go on.
+            "ACL" if self.is_privilege_on_function() => Group::PreData,
             // Of what users wrote, code runs with their rights as soon as rows come in: it has to find what it names.
             "ACL" if self.is_on(&["SCHEMA "]) => Group::OnProvided,
             _ if self.is_annotation() && self.is_on(&["EVENT TRIGGER "]) => Group::Last,
@@ -86,8 +89,8 @@ impl Entry {
         }
     }
 
-    /// Until it is made, PUBLIC may execute the function, also one that runs with its owner's rights.
-    pub(super) fn is_privilege_on_function(&self) -> bool {
+    /// It comes with the function, in the same transaction.
+    pub fn is_privilege_on_function(&self) -> bool {
         self.desc == "ACL" && self.is_on(&["FUNCTION ", "PROCEDURE ", "AGGREGATE "])
     }
 
