@@ -1,4 +1,4 @@
-//! A password is in no table, no message, no log, no process title and no environment.
+//! A password is in no table, no message, no log, no process title and no environment, nor in shared memory afterwards.
 
 use crate::slow;
 use cluster::suite::Test;
@@ -25,6 +25,12 @@ fn processes() -> String {
     }
     assert!(!titles.contains(SECRET), "in a process title");
     titles
+}
+
+/// It passed through dynamic shared memory, which is a file while it is there.
+fn is_in_shared_memory() -> bool {
+    let contents = std::fs::read_dir("/dev/shm").unwrap().flatten().filter_map(|file| std::fs::read(file.path()).ok());
+    contents.into_iter().any(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()))
 }
 
 fn leave_no_trace(edition: Edition) {
@@ -74,6 +80,7 @@ fn leave_no_trace(edition: Edition) {
     // Nor does the run know it any more.
     slow::hurry(&pair);
     pair.wait_for_silence();
+    cluster::poll("shared memory to be free of it", || !is_in_shared_memory());
     pair.target.refuses("SELECT * FROM migrate_resume(1)", &["No password is stored"]);
     client.simple_query(&format!("SELECT * FROM migrate_resume(1, '{source}')")).unwrap();
     pair.target.refuses("SELECT * FROM migrate_verify(1)", &["No password is stored"]);

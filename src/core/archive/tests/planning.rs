@@ -341,3 +341,16 @@ fn names_are_each_entrys_own() {
     let different = before.iter().filter(|(name, digest)| after.get(*name) != Some(digest));
     assert_eq!(different.map(|(name, _)| name).collect::<Vec<_>>(), ["TABLE public.t"]);
 }
+
+#[test]
+fn no_digest_is_of_a_password() {
+    let with = |definition: &str| {
+        let kinds = ["USER MAPPING", "SERVER"];
+        let mut entries: Vec<Entry> = kinds.iter().zip(1..).map(|(desc, id)| entry(id, desc, "s")).collect();
+        entries.iter_mut().for_each(|entry| entry.definition = definition.into());
+        contents(&archive(entries), &Filter::default()).digests()
+    };
+    let (before, after) = (with("one"), with("another"));
+    let different = before.iter().filter(|(name, digest)| after[*name] != **digest);
+    assert_eq!(different.map(|(name, _)| name).collect::<Vec<_>>(), ["SERVER public.s"]);
+}
