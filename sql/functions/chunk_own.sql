@@ -104,14 +104,15 @@ BEGIN
 END
 $$;
 
--- Gives a chunk the triggers that it has on the source: `triggers` of `own`, or NULL if that are its hypertable's, with the same state: TimescaleDB
--- does not give it to a chunk that it makes later. Can be repeated; called when the hypertable has its triggers. Returns what could not be made, or NULL.
+-- Gives a chunk the triggers that it has on the source: `triggers` of `own`, or NULL if they are its hypertable's, in the same states. Can be repeated;
+-- called when the hypertable has its triggers. Returns what could not be made, or NULL.
 CREATE FUNCTION timescale_migrate.set_chunk_triggers(chunk regclass, triggers jsonb)
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    restoring constant text := current_setting('timescaledb.restoring');
     t record;
     lost text[];
 BEGIN
@@ -138,19 +139,19 @@ BEGIN
     -- TimescaleDB refuses this of a chunk, unless it is switched off.
     PERFORM set_config('timescaledb.restoring', 'on', true);
     FOR t IN
-        SELECT g.tgname AS name, w.state
+        SELECT g.tgname AS name, w.enabled
         FROM pg_trigger g
-        LEFT JOIN jsonb_to_recordset(triggers) x(name name, enabled text) ON x.name = g.tgname
-        LEFT JOIN pg_trigger r ON triggers IS NULL AND r.tgname = g.tgname AND r.tgrelid = (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = chunk)
-        CROSS JOIN LATERAL (
-            SELECT CASE coalesce(r.tgenabled, 'O') WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS'
-                   ELSE coalesce(x.enabled, 'ENABLE') END AS state) w
-        WHERE g.tgrelid = chunk AND NOT g.tgisinternal AND (x.name IS NOT NULL OR r.tgname IS NOT NULL)
-          AND w.state <> CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END
+        JOIN (
+            SELECT x.name, x.enabled FROM jsonb_to_recordset(triggers) x(name name, enabled "char")
+            UNION ALL
+            SELECT r.tgname, r.tgenabled FROM pg_trigger r JOIN pg_inherits i ON i.inhparent = r.tgrelid AND i.inhrelid = chunk WHERE triggers IS NULL
+        ) w ON w.name = g.tgname
+        WHERE g.tgrelid = chunk AND NOT g.tgisinternal AND g.tgenabled <> w.enabled
     LOOP
-        EXECUTE format('ALTER TABLE ONLY %s %s TRIGGER %I', chunk, t.state, t.name);
+        EXECUTE format('ALTER TABLE ONLY %s %s TRIGGER %I', chunk,
+                       CASE t.enabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, t.name);
     END LOOP;
-    PERFORM set_config('timescaledb.restoring', 'off', true);
+    PERFORM set_config('timescaledb.restoring', restoring, true);
     RETURN array_to_string(lost, '; ');
 END
 $$;

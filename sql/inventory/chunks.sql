@@ -72,7 +72,7 @@ trigger AS (
                'function', format('%I.%I()', pn.nspname, p.proname),
                'before', left(x.definition, x.head),
                'after', substr(x.definition, x.head + length(x.place) + 1),
-               'enabled', CASE t.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END,
+               'enabled', t.tgenabled,
                'comment', CASE WHEN NOT r.root THEN obj_description(t.oid, 'pg_trigger') END
            )) ORDER BY t.tgname)::text AS list
     FROM (SELECT h.oid, true AS root FROM hypertable h UNION ALL SELECT k.oid, false FROM chunk k) r

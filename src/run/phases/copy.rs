@@ -119,20 +119,19 @@ fn described(relation: Oid) -> Result<(String, Vec<(String, String)>)> {
     .ok_or_else(|| Error::internal("a relation is gone"))
 }
 
-/// Of a hypertable TimescaleDB refuses to alter the root alone, unless it is switched off; a tiered
-/// chunk's rows go to chunks, which have the triggers, too.
+/// TimescaleDB refuses to alter the triggers of a hypertable's root alone, or of a chunk, unless it is
+/// switched off; a tiered chunk's rows go to chunks, which have the triggers, too.
 fn alter(work: &CopyTask, what: &str) -> Result<()> {
     if matches!(work.destination, Destination::Routed { .. }) {
         return spi::execute(&format!("ALTER TABLE {what}"), &[]).map(drop);
     }
-    if work.source.root {
-        spi::set_local("timescaledb.restoring", "on")?;
+    let statement = format!("ALTER TABLE ONLY {what}");
+    if !work.source.root && matches!(work.destination, Destination::Table(_)) {
+        return spi::execute(&statement, &[]).map(drop);
     }
-    spi::execute(&format!("ALTER TABLE ONLY {what}"), &[])?;
-    if work.source.root {
-        spi::set_local("timescaledb.restoring", "off")?;
-    }
-    Ok(())
+    spi::set_local("timescaledb.restoring", "on")?;
+    spi::execute(&statement, &[])?;
+    spi::set_local("timescaledb.restoring", "off")
 }
 
 fn rows(source: &mut Connection, work: &CopyTask, relation: Oid) -> Result<(u64, u64)> {
