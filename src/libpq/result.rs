@@ -55,7 +55,12 @@ impl Raw {
         };
         let message = self.field(b'M' as c_char).unwrap_or_else(|| "the source gave no answer".into());
         let mut error = Error::new(code, format!("source: {message}")).on(Side::Source);
-        error.detail = self.field(b'D' as c_char);
+        // What is wrong with an answer that is none, only libpq can say.
+        // SAFETY: as above; the text belongs to the result.
+        let libpqs =
+            || unsafe { ffi::brief(libpq_sys::PQresultErrorMessage(self.0)) }.map(|text| text.trim().to_string());
+        let is_libpqs = self.field(b'M' as c_char).is_none();
+        error.detail = if is_libpqs { libpqs().filter(|text| !text.is_empty()) } else { self.field(b'D' as c_char) };
         error.hint = self.field(b'H' as c_char);
         error.context = self.field(b'W' as c_char);
         error

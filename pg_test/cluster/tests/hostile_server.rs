@@ -1,4 +1,4 @@
-//! A source that sends what no server would: too much, without end, or unasked, in each phase of a run. The run fails
+//! A source that sends what no server would: too much, without end, unasked, or malformed, in each phase of a run. The run fails
 //! by an error that tells what it was, in bounded memory; the server stays up, and its log stays small.
 
 use cluster::proxy::{Message, Mode, Proxy, Strike, frame};
@@ -6,7 +6,7 @@ use cluster::suite::Test;
 use cluster::{Edition, Pair, Watch, assert_same, describe};
 use postgres::NoTls;
 
-pub const TESTS: &[Test] = &[Test::apache("too much, without end or unasked", floods)];
+pub const TESTS: &[Test] = &[Test::apache("too much, without end, unasked or malformed", floods)];
 
 /// What is done to the source's answers, and the SQLSTATE and the message that come of it.
 type Case = (&'static str, fn(&Message) -> Option<Strike>, &'static str, &'static str);
@@ -101,6 +101,16 @@ fn one(m: &Message, asked: &str, body: &[u8]) -> Option<Strike> {
     (m.kind == ROW && m.query.contains(asked)).then(|| Strike::Send(frame(ROW, body)))
 }
 
+/// These bytes in place of messages of a kind.
+fn bytes(m: &Message, kind: u8, asked: &str, sent: &[u8]) -> Option<Strike> {
+    (m.kind == kind && m.query.contains(asked)).then(|| Strike::Send(sent.to_vec()))
+}
+
+/// In place of the data of a COPY, this message.
+fn in_copy(m: &Message, kind: u8, body: &[u8]) -> Option<Strike> {
+    bytes(m, DATA, COPY, &frame(kind, body))
+}
+
 const CASES: &[Case] = &[
     ("notices at the start", |m| early(m, notices), "54000", "more than 1 MB before the connection stood"),
     ("notifications at the start", |m| early(m, notifications), "54000", "more than 1 MB before the connection stood"),
@@ -124,6 +134,17 @@ const CASES: &[Case] = &[
     ("rows without end for pg_dump", |m| endless(m, DUMP, &[b'1'; 1 << 19]), "54000", "more than 512 MB"),
     ("for pg_dump, a row of 200 MB", |m| large(m, DUMP, ROW, 200), "54000", "more than 32 MB as one row"),
     ("notices for pg_dump", |m| instead(m, ROW, DUMP, notices), "54000", "more than 32 MB as one row"),
+    ("parameters for rows", |m| instead(m, ROW, INVENTORY, || many(PARAMETER, b"a\0b\0")), "54000", "more than 32 MB as one row"),
+    ("a message of negative length", |m| bytes(m, ROW, INVENTORY, b"D\xff\xff\xff\xff"), "08006", "got message type"),
+    ("a row of more fields", |m| one(m, INVENTORY, &[0, 3]), "08006", "unexpected field count"),
+    ("a COPY unasked", |m| bytes(m, DESCRIPTION, INVENTORY, &frame(b'H', &[0, 0, 0])), "08P01", "that was not asked for"),
+    ("authentication late", |m| bytes(m, ROW, INVENTORY, &frame(b'R', &[0, 0, 0, 3])), "08006", "unexpected response"),
+    ("an error without end", |m| bytes(m, DESCRIPTION, INVENTORY, &frame(ERROR, b"SERROR\0M%n%s")), "08006", "do not agree with length"),
+    ("in a COPY, an error", |m| in_copy(m, ERROR, b"SERROR\0VERROR\0C58030\0M%n%s\0\0"), "58030", "public.t: source: %n%s"),
+    ("in a COPY, a row", |m| in_copy(m, ROW, &[0, 1, 0, 0, 0, 1, b'1']), "08006", "without prior row description"),
+    ("in a COPY, another", |m| in_copy(m, b'H', &[0, 0, 0]), "08P01", "that was not asked for"),
+    ("in a COPY, its end twice", |m| bytes(m, DATA, COPY, &frame(b'c', b"").repeat(2)), "22P04", "signature not recognized"),
+    ("in a COPY, a negative length", |m| bytes(m, DATA, COPY, b"d\xff\xff\xff\xff"), "08006", "lost"),
     ("notifications in a COPY", |m| instead(m, DATA, COPY, notifications), "54000", "1025 MB as one row of a COPY"),
 ];
 
@@ -141,6 +162,8 @@ fn floods(edition: Edition) {
     let mut witness = pair.target.cluster.config("postgres").connect(NoTls).unwrap();
     let before = pair.target.cluster.log_length();
     for (name, strike, code, message) in CASES {
+        // A table that is there already would be in the way.
+        pair.target.rows("SELECT migrate_cleanup(id) FROM timescale_migrate.run WHERE state = 'failed'");
         proxy.look(strike);
         let watch = Watch::start(&pair.target);
         let ended = pair.target.try_value(r#"SELECT * FROM migrate_from('old', '{"retries": 1}')"#);
