@@ -42,7 +42,8 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!("../sql/functions/names.sql", name = "names", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/functions/chunk.sql", name = "chunk", requires = ["chunk_parts"]);
+pgrx::extension_sql_file!("../sql/functions/slice.sql", name = "slice", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/functions/chunk.sql", name = "chunk", requires = ["chunk_parts", "slice"]);
 pgrx::extension_sql_file!("../sql/functions/chunk_own.sql", name = "chunk_own", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/hypertable.sql", name = "hypertable", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/compression.sql", name = "compression", requires = ["chunk"]);

@@ -1,31 +1,35 @@
 -- Creating chunks with exactly the slices that they have on the source.
--- Run at CREATE EXTENSION; create_chunk() is called on the target by the coordinator, one chunk per transaction.
+-- Run at CREATE EXTENSION; create_chunks() is called on the target by the workers.
 -- TimescaleDB 2.19 and later, any edition.
 --
 -- Where the Community edition is in use, its create_chunk() does the work. The Apache edition has no function for it; and in a schema of the
 -- user's own, create_chunk() makes the table as the hypertable's owner, whose privileges on that schema and on tablespaces are not restored
 -- yet, or were taken away since. There the chunk is made as pg_restore makes it: TimescaleDB's hooks are off for the duration
 -- (`timescaledb.restoring`), the table is created as a child of the hypertable with a CHECK constraint for each slice, and the catalog rows
--- that say so are inserted. What a chunk has besides is copied by chunk_parts.sql.
+-- that say so are inserted. What a chunk has besides is copied by chunk_parts.sql. Most of the time goes into planning statements, so that
+-- each serves as many chunks as are asked for at once.
 
--- Makes the chunk of a hypertable with exactly these slices and returns it. If it exists, it is returned as it is.
+-- Makes chunks of a hypertable with exactly these slices and returns them in their order. Those that exist are returned as they are. The
+-- hypertable stays locked until the transaction's end.
 --
---   hypertable     the hypertable
---   slices         {"<column of the dimension>": [start, end], ...} for every dimension, in TimescaleDB's internal units: microseconds since
---                  1970 for times, the value itself for integers, the hash for closed dimensions; the limits of int64 stand for no bound
---   tablespace     the chunk's tablespace; NULL is the database's own
---   creation_time  what retention and compression by creation time go by; NULL is now
-CREATE FUNCTION timescale_migrate.create_chunk(
-    hypertable regclass, slices jsonb, tablespace name DEFAULT NULL, creation_time timestamptz DEFAULT NULL)
-RETURNS regclass
+--   hypertable  the hypertable
+--   chunks      an array of {"slices": {...}, "tablespace": ..., "creation_time": ...}
+--     slices         {"<column of the dimension>": [start, end], ...} for every dimension, in TimescaleDB's internal units: microseconds
+--                    since 1970 for times, the value itself for integers, the hash for closed dimensions; the limits of int64 stand for no
+--                    bound
+--     tablespace     the chunk's tablespace; null is the database's own
+--     creation_time  what retention and compression by creation time go by; null is now
+CREATE FUNCTION timescale_migrate.create_chunks(hypertable regclass, chunks jsonb)
+RETURNS regclass[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     default_tablespace constant text := current_setting('default_tablespace');
     root record;
+    wanted record;
     new record;
-    chunk regclass;
+    made regclass[];
 BEGIN
     SELECT h.id, h.associated_schema_name AS chunk_schema INTO root
     FROM _timescaledb_catalog.hypertable h
@@ -35,39 +39,46 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION '"%" is not a hypertable', hypertable USING ERRCODE = 'wrong_object_type';
     END IF;
-    -- One chunk at a time, as TimescaleDB itself does it. Without ONLY, all chunks would be locked as well.
+    -- One transaction at a time, as TimescaleDB itself does it. Without ONLY, all chunks would be locked as well.
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', hypertable);
-    PERFORM set_config('default_tablespace', coalesce(tablespace, ''), true);
     -- TimescaleDB looks the operators up that bound a slice.
     PERFORM set_config('search_path', concat_ws(', ', 'pg_catalog', (
-        SELECT string_agg(DISTINCT quote_ident(o.schema), ', ')
+        SELECT string_agg(DISTINCT quote_ident(s), ', ')
         FROM _timescaledb_catalog.dimension d
-        CROSS JOIN unnest(ARRAY['>=', '<']) x(name)
-        CROSS JOIN LATERAL timescale_migrate.operator_schema(x.name, timescale_migrate.compared_type(d.id)) o(schema)
-        WHERE d.hypertable_id = root.id AND o.schema <> 'pg_catalog'), 'pg_temp'), true);
+        CROSS JOIN LATERAL timescale_migrate.comparison(d.id) c
+        CROSS JOIN LATERAL unnest(c.schemas) s
+        WHERE d.hypertable_id = root.id), 'pg_temp'), true);
 
     IF current_setting('timescaledb.license') = 'timescale' AND root.chunk_schema = '_timescaledb_internal' THEN
-        SELECT c.chunk_id, c.schema_name, c.table_name, c.created INTO STRICT new
-        FROM _timescaledb_functions.create_chunk(hypertable, slices) c;
-        chunk := format('%I.%I', new.schema_name, new.table_name)::regclass;
-        IF new.created THEN
-            IF creation_time IS NOT NULL THEN
-                UPDATE _timescaledb_catalog.chunk k SET creation_time = create_chunk.creation_time WHERE k.id = new.chunk_id;
+        FOR wanted IN
+            SELECT c.slices, c.tablespace, c.creation_time
+            FROM ROWS FROM (jsonb_to_recordset(chunks) AS (slices jsonb, tablespace name, creation_time timestamptz))
+                 WITH ORDINALITY c(slices, tablespace, creation_time, number)
+            ORDER BY c.number
+        LOOP
+            PERFORM set_config('default_tablespace', coalesce(wanted.tablespace, ''), true);
+            SELECT c.chunk_id, format('%I.%I', c.schema_name, c.table_name)::regclass AS chunk, c.created INTO STRICT new
+            FROM _timescaledb_functions.create_chunk(hypertable, wanted.slices) c;
+            IF new.created THEN
+                IF wanted.creation_time IS NOT NULL THEN
+                    UPDATE _timescaledb_catalog.chunk k SET creation_time = wanted.creation_time WHERE k.id = new.chunk_id;
+                END IF;
+                PERFORM timescale_migrate.set_tablespace(new.chunk, wanted.tablespace);
             END IF;
-            PERFORM timescale_migrate.set_tablespace(chunk, tablespace);
-        END IF;
+            made := made || new.chunk;
+        END LOOP;
     ELSE
-        chunk := timescale_migrate.create_chunk_by_catalog(hypertable, slices, creation_time);
+        made := timescale_migrate.create_chunks_by_catalog(hypertable, chunks);
     END IF;
 
     PERFORM set_config('default_tablespace', default_tablespace, true);
-    RETURN chunk;
+    RETURN made;
 END
 $$;
 
--- Makes a chunk without TimescaleDB's help. The hypertable is locked by the caller.
-CREATE FUNCTION timescale_migrate.create_chunk_by_catalog(hypertable regclass, slices jsonb, creation_time timestamptz)
-RETURNS regclass
+-- Makes chunks without TimescaleDB's help. The hypertable is locked by the caller.
+CREATE FUNCTION timescale_migrate.create_chunks_by_catalog(hypertable regclass, chunks jsonb)
+RETURNS regclass[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 -- Plans are made while the catalogs are small and without statistics, and kept while they grow: by index and in the order written.
@@ -85,20 +96,24 @@ DECLARE
         WHERE attrelid = '_timescaledb_catalog.dimension_slice'::regclass AND attname = 'chunk_id' AND NOT attisdropped);
     restoring constant text := current_setting('timescaledb.restoring');
     root record;
-    dimensions integer[];
+    columns name[];
+    w record;
+    made regclass[] := array_fill(NULL::regclass, ARRAY[jsonb_array_length(chunks)]);
+    -- For each chunk to be made: its place in the argument and its id.
+    numbers integer[] := '{}';
+    ids integer[];
+    -- For each of their slices: the chunk's place, the dimension, the bounds and the id.
+    slice_numbers integer[];
+    slice_dimensions integer[];
     starts bigint[];
     ends bigint[];
-    slice_id integer;
     slice_ids integer[];
-    checks text[] := '{}';
-    condition text;
-    other record;
-    new_id integer;
-    new_name name;
-    new_chunk regclass;
-    changes text[];
+    changes text;
+    has_own_privileges boolean;
+    has_dependents boolean;
 BEGIN
-    SELECT h.id, h.associated_schema_name AS schema, h.associated_table_prefix AS prefix, c.relpersistence, c.relowner, a.amname,
+    SELECT h.id, h.associated_schema_name AS schema, h.associated_table_prefix AS prefix, c.relpersistence, c.relowner, c.relacl,
+           c.relreplident, a.amname,
            (SELECT string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
             FROM unnest(array_cat(c.reloptions, ARRAY(
                 SELECT 'toast.' || o FROM pg_catalog.pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid))) o) AS options
@@ -107,96 +122,138 @@ BEGIN
     JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
     JOIN pg_catalog.pg_am a ON a.oid = c.relam
-    WHERE c.oid = create_chunk_by_catalog.hypertable;
+    WHERE c.oid = hypertable;
 
-    SELECT array_agg(d.id ORDER BY d.id), array_agg((s.bounds->>0)::bigint ORDER BY d.id), array_agg((s.bounds->>1)::bigint ORDER BY d.id)
-    INTO dimensions, starts, ends
-    FROM _timescaledb_catalog.dimension d
-    JOIN jsonb_each(slices) s(name, bounds) ON s.name = d.column_name AND jsonb_array_length(s.bounds) = 2
-    WHERE d.hypertable_id = root.id;
-    IF cardinality(dimensions) IS DISTINCT FROM (SELECT count(*) FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = root.id)
-       OR cardinality(dimensions) <> (SELECT count(*) FROM jsonb_object_keys(slices))
-    THEN
-        RAISE EXCEPTION 'slices % do not match the dimensions of "%"', slices, hypertable
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
+    SELECT array_agg(d.column_name ORDER BY d.column_name) INTO columns
+    FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = root.id;
 
-    -- In two steps: the first finds next to nothing, so that the second does not have to read the whole catalog.
-    SELECT array_agg(s.id) INTO slice_ids
-    FROM _timescaledb_catalog.dimension_slice s
-    WHERE s.dimension_id = dimensions[1] AND s.range_start < ends[1] AND s.range_end > starts[1];
-    SELECT o.chunk_id, o.same INTO other
-    FROM (
-        SELECT cc.chunk_id,
-               bool_and(s.range_start < w.range_end AND s.range_end > w.range_start) AS overlaps,
-               bool_and(s.range_start = w.range_start AND s.range_end = w.range_end) AS same
-        FROM _timescaledb_catalog.chunk_constraint fc
-        JOIN _timescaledb_catalog.chunk_constraint cc ON cc.chunk_id = fc.chunk_id
-        JOIN _timescaledb_catalog.dimension_slice s ON s.id = cc.dimension_slice_id
-        JOIN unnest(dimensions, starts, ends) w(dimension, range_start, range_end) ON w.dimension = s.dimension_id
-        WHERE fc.dimension_slice_id = ANY (slice_ids)
-        GROUP BY cc.chunk_id
-    ) o
-    WHERE o.overlaps
-    LIMIT 1;
-    IF other.same THEN
-        RETURN (SELECT coalesce(to_jsonb(k)->>'relid', format('%I.%I', to_jsonb(k)->>'schema_name', to_jsonb(k)->>'table_name'))::regclass
-                FROM _timescaledb_catalog.chunk k WHERE k.id = other.chunk_id);
-    ELSIF FOUND THEN
-        RAISE EXCEPTION 'slices % of "%" overlap those of chunk %', slices, hypertable, other.chunk_id
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-
-    new_id := nextval('_timescaledb_catalog.chunk_id_seq');
-    new_name := format('%s_%s_chunk', root.prefix, new_id);
-    slice_ids := NULL;
-    FOR i IN 1 .. cardinality(dimensions) LOOP
-        slice_id := NULL;
-        IF slices_are_shared THEN
-            SELECT s.id INTO slice_id
-            FROM _timescaledb_catalog.dimension_slice s
-            WHERE s.dimension_id = dimensions[i] AND s.range_start = starts[i] AND s.range_end = ends[i]
-            FOR KEY SHARE;
-        END IF;
-        IF slice_id IS NULL THEN
-            slice_id := nextval('_timescaledb_catalog.dimension_slice_id_seq');
-            IF slices_are_shared THEN
-                INSERT INTO _timescaledb_catalog.dimension_slice (id, dimension_id, range_start, range_end)
-                VALUES (slice_id, dimensions[i], starts[i], ends[i]);
-            END IF;
-        END IF;
-        slice_ids[i] := slice_id;
-        condition := timescale_migrate.slice_condition(dimensions[i], starts[i], ends[i]);
-        IF condition <> '' THEN
-            checks := checks || format('CONSTRAINT constraint_%s CHECK (%s)', slice_id, condition);
+    FOR w IN
+        SELECT c.number::integer, c.slices, other.chunk_id AS other, other.same,
+               ARRAY(SELECT s.name::name FROM jsonb_each(c.slices) s(name, bounds)
+                     WHERE jsonb_array_length(s.bounds) = 2 ORDER BY s.name::name) AS columns
+        FROM ROWS FROM (jsonb_to_recordset(chunks) AS (slices jsonb)) WITH ORDINALITY c(slices, number)
+        LEFT JOIN LATERAL (
+            SELECT cc.chunk_id,
+                   bool_and(s.range_start < (c.slices->d.column_name->>1)::bigint
+                            AND s.range_end > (c.slices->d.column_name->>0)::bigint) AS overlaps,
+                   bool_and(s.range_start = (c.slices->d.column_name->>0)::bigint
+                            AND s.range_end = (c.slices->d.column_name->>1)::bigint) AS same
+            FROM (
+                -- By its range in the first dimension next to nothing is found, so that the catalog need not be read as a whole.
+                SELECT fc.chunk_id
+                FROM (SELECT min(d.id) AS id FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = root.id) first
+                JOIN _timescaledb_catalog.dimension d ON d.id = first.id
+                JOIN _timescaledb_catalog.dimension_slice s ON s.dimension_id = d.id
+                 AND s.range_start < (c.slices->d.column_name->>1)::bigint AND s.range_end > (c.slices->d.column_name->>0)::bigint
+                JOIN _timescaledb_catalog.chunk_constraint fc ON fc.dimension_slice_id = s.id
+            ) near
+            JOIN _timescaledb_catalog.chunk_constraint cc ON cc.chunk_id = near.chunk_id
+            JOIN _timescaledb_catalog.dimension_slice s ON s.id = cc.dimension_slice_id
+            JOIN _timescaledb_catalog.dimension d ON d.id = s.dimension_id
+            GROUP BY cc.chunk_id
+        ) other ON other.overlaps
+        ORDER BY c.number
+    LOOP
+        IF w.columns IS DISTINCT FROM columns THEN
+            RAISE EXCEPTION 'slices % do not match the dimensions of "%"', w.slices, hypertable
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSIF w.same THEN
+            made[w.number] := (
+                SELECT coalesce(to_jsonb(k)->>'relid', format('%I.%I', to_jsonb(k)->>'schema_name', to_jsonb(k)->>'table_name'))::regclass
+                FROM _timescaledb_catalog.chunk k WHERE k.id = w.other);
+        ELSIF w.other IS NOT NULL THEN
+            RAISE EXCEPTION 'slices % of "%" overlap those of chunk %', w.slices, hypertable, w.other
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSE
+            numbers := numbers || w.number;
         END IF;
     END LOOP;
+    IF numbers = '{}' THEN
+        RETURN made;
+    END IF;
+
+    -- Slices that several chunks share exist once, with their bounds unique.
+    SELECT array_agg(n ORDER BY n, d.id), array_agg(d.id ORDER BY n, d.id),
+           array_agg((c.slices->d.column_name->>0)::bigint ORDER BY n, d.id), array_agg((c.slices->d.column_name->>1)::bigint ORDER BY n, d.id)
+    INTO slice_numbers, slice_dimensions, starts, ends
+    FROM unnest(numbers) n
+    CROSS JOIN LATERAL (SELECT chunks->(n - 1)->'slices' AS slices) c
+    JOIN _timescaledb_catalog.dimension d ON d.hypertable_id = root.id;
+    IF slices_are_shared THEN
+        INSERT INTO _timescaledb_catalog.dimension_slice (id, dimension_id, range_start, range_end)
+        SELECT nextval('_timescaledb_catalog.dimension_slice_id_seq'), u.dimension, u.range_start, u.range_end
+        FROM (SELECT DISTINCT * FROM unnest(slice_dimensions, starts, ends) x(dimension, range_start, range_end)) u
+        WHERE NOT EXISTS (SELECT FROM _timescaledb_catalog.dimension_slice s
+                          WHERE s.dimension_id = u.dimension AND s.range_start = u.range_start AND s.range_end = u.range_end);
+        SELECT array_agg(o.id ORDER BY o.number) INTO slice_ids
+        FROM (
+            SELECT s.id, u.number
+            FROM unnest(slice_dimensions, starts, ends) WITH ORDINALITY u(dimension, range_start, range_end, number)
+            JOIN _timescaledb_catalog.dimension_slice s
+              ON s.dimension_id = u.dimension AND s.range_start = u.range_start AND s.range_end = u.range_end
+            FOR KEY SHARE OF s
+        ) o;
+    ELSE
+        slice_ids := ARRAY(SELECT nextval('_timescaledb_catalog.dimension_slice_id_seq')::integer FROM unnest(slice_numbers));
+    END IF;
+    ids := ARRAY(SELECT nextval('_timescaledb_catalog.chunk_id_seq')::integer FROM unnest(numbers));
 
     PERFORM set_config('timescaledb.restoring', 'on', true);
 
-    EXECUTE format('CREATE %sTABLE %I.%I (%s) INHERITS (%s) USING %I%s',
-                   CASE WHEN root.relpersistence = 'u' THEN 'UNLOGGED ' ELSE '' END, root.schema, new_name,
-                   array_to_string(checks, ', '), hypertable, root.amname,
-                   CASE WHEN root.options IS NOT NULL THEN format(' WITH (%s)', root.options) ELSE '' END);
-    new_chunk := format('%I.%I', root.schema, new_name)::regclass;
+    FOR w IN
+        WITH comparisons AS MATERIALIZED (
+            SELECT d.id AS dimension, p.compared, p.type, p.at_least, p.below
+            FROM _timescaledb_catalog.dimension d CROSS JOIN LATERAL timescale_migrate.comparison(d.id) p
+            WHERE d.hypertable_id = root.id
+        ), checks AS (
+            SELECT s.number, string_agg(format('CONSTRAINT constraint_%s CHECK (%s)', s.id, s.condition), ', ' ORDER BY s.dimension) AS list
+            FROM (
+                SELECT u.number, u.id, u.dimension, concat_ws(' AND ',
+                    CASE WHEN u.range_start <> -9223372036854775808
+                         THEN format('%s %s %L', p.compared, p.at_least, timescale_migrate.bound(u.range_start, p.type)) END,
+                    CASE WHEN u.range_end <> 9223372036854775807
+                         THEN format('%s %s %L', p.compared, p.below, timescale_migrate.bound(u.range_end, p.type)) END) AS condition
+                FROM unnest(slice_numbers, slice_ids, slice_dimensions, starts, ends) u(number, id, dimension, range_start, range_end)
+                JOIN comparisons p ON p.dimension = u.dimension
+            ) s
+            WHERE s.condition <> ''
+            GROUP BY s.number
+        )
+        SELECT u.number, format('%s_%s_chunk', root.prefix, u.id)::name AS name, chunks->(u.number - 1)->>'tablespace' AS tablespace, k.list AS checks
+        FROM unnest(numbers, ids) u(number, id)
+        LEFT JOIN checks k ON k.number = u.number
+        ORDER BY u.number
+    LOOP
+        PERFORM set_config('default_tablespace', coalesce(w.tablespace, ''), true);
+        EXECUTE format('CREATE %sTABLE %I.%I (%s) INHERITS (%s) USING %I%s',
+                       CASE WHEN root.relpersistence = 'u' THEN 'UNLOGGED ' END, root.schema, w.name, w.checks, hypertable, root.amname,
+                       CASE WHEN root.options IS NOT NULL THEN format(' WITH (%s)', root.options) END);
+        made[w.number] := format('%I.%I', root.schema, w.name)::regclass;
+    END LOOP;
 
     IF has_relid THEN
         INSERT INTO _timescaledb_catalog.chunk (id, relid, hypertable_id, creation_time)
-        VALUES (new_id, new_chunk, root.id, coalesce(create_chunk_by_catalog.creation_time, now()));
+        SELECT u.id, made[u.number], root.id, coalesce((chunks->(u.number - 1)->>'creation_time')::timestamptz, now())
+        FROM unnest(numbers, ids) u(number, id);
     ELSE
         INSERT INTO _timescaledb_catalog.chunk (id, hypertable_id, schema_name, table_name, creation_time)
-        VALUES (new_id, root.id, root.schema, new_name, coalesce(create_chunk_by_catalog.creation_time, now()));
+        SELECT u.id, root.id, root.schema, format('%s_%s_chunk', root.prefix, u.id),
+               coalesce((chunks->(u.number - 1)->>'creation_time')::timestamptz, now())
+        FROM unnest(numbers, ids) u(number, id);
     END IF;
     IF slices_are_shared THEN
         INSERT INTO _timescaledb_catalog.chunk_constraint (chunk_id, dimension_slice_id, constraint_name)
-        SELECT new_id, s.id, 'constraint_' || s.id FROM unnest(slice_ids) s(id);
+        SELECT u.id, s.id, 'constraint_' || s.id
+        FROM unnest(numbers, ids) u(number, id) JOIN unnest(slice_numbers, slice_ids) s(number, id) ON s.number = u.number;
     ELSE
         INSERT INTO _timescaledb_catalog.dimension_slice (id, chunk_id, dimension_id, range_start, range_end)
-        SELECT s.id, new_id, s.dimension, s.range_start, s.range_end
-        FROM unnest(slice_ids, dimensions, starts, ends) s(id, dimension, range_start, range_end);
+        SELECT s.id, u.id, s.dimension, s.range_start, s.range_end
+        FROM unnest(numbers, ids) u(number, id)
+        JOIN unnest(slice_numbers, slice_ids, slice_dimensions, starts, ends) s(number, id, dimension, range_start, range_end)
+          ON s.number = u.number;
     END IF;
 
-    SELECT array_agg(format('ALTER %I %s', a.attname, o.change)) INTO changes
+    SELECT string_agg(format('ALTER %I %s', a.attname, o.change), ', ') INTO changes
     FROM pg_catalog.pg_attribute a
     CROSS JOIN LATERAL (
         SELECT format('SET STATISTICS %s', a.attstattarget) AS change WHERE a.attstattarget >= 0
@@ -205,111 +262,23 @@ BEGIN
         FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\_attver=%' HAVING count(*) > 0
     ) o
     WHERE a.attrelid = hypertable AND a.attnum > 0 AND NOT a.attisdropped;
-    IF pg_get_userbyid(root.relowner) <> current_user THEN
-        changes := changes || format('OWNER TO %I', pg_get_userbyid(root.relowner));
-    END IF;
-    IF changes IS NOT NULL THEN
-        EXECUTE format('ALTER TABLE %s %s', new_chunk, array_to_string(changes, ', '));
-    END IF;
-    PERFORM timescale_migrate.copy_privileges(hypertable, new_chunk);
-    PERFORM timescale_migrate.copy_dependents(hypertable, new_chunk);
+    changes := nullif(concat_ws(', ', changes,
+        CASE WHEN pg_get_userbyid(root.relowner) <> current_user THEN format('OWNER TO %I', pg_get_userbyid(root.relowner)) END), '');
+    has_own_privileges := root.relacl IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_default_acl);
+    has_dependents := timescale_migrate.has_dependents(hypertable);
+    FOR w IN SELECT made[n] AS chunk FROM unnest(numbers) n LOOP
+        IF changes IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE %s %s', w.chunk, changes);
+        END IF;
+        IF has_own_privileges THEN
+            PERFORM timescale_migrate.copy_privileges(hypertable, w.chunk);
+        END IF;
+        IF has_dependents THEN
+            PERFORM timescale_migrate.copy_dependents(hypertable, w.chunk);
+        END IF;
+    END LOOP;
 
     PERFORM set_config('timescaledb.restoring', restoring, true);
-    RETURN new_chunk;
-END
-$$;
-
--- The type of the values that the slices of a dimension are bounded by.
-CREATE FUNCTION timescale_migrate.compared_type(dimension integer)
-RETURNS regtype
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN d.partitioning_func IS NULL THEN d.column_type
-                WHEN d.num_slices IS NOT NULL THEN 'bigint'::regtype
-                ELSE (SELECT p.prorettype::regtype
-                      FROM pg_proc p
-                      JOIN pg_namespace n ON n.oid = p.pronamespace
-                      WHERE n.nspname = d.partitioning_func_schema AND p.proname = d.partitioning_func AND p.pronargs = 1
-                        AND p.proargtypes[0] IN (d.column_type, 'anyelement'::regtype)) END
-    FROM _timescaledb_catalog.dimension d
-    WHERE d.id = compared_type.dimension
-$$;
-
--- Where the operator of this name is that compares values of a type; NULL if it has none of its own.
-CREATE FUNCTION timescale_migrate.operator_schema(name name, type regtype)
-RETURNS name
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT n.nspname
-    FROM pg_operator o
-    JOIN pg_namespace n ON n.oid = o.oprnamespace
-    WHERE o.oprname = operator_schema.name AND o.oprleft = operator_schema.type AND o.oprright = operator_schema.type
-    ORDER BY n.nspname <> 'pg_catalog', n.nspname
-    LIMIT 1
-$$;
-
-CREATE FUNCTION timescale_migrate.qualified_operator(name name, type regtype)
-RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(format('OPERATOR(%I.%s)', timescale_migrate.operator_schema(name, type), name), name)
-$$;
-
--- The condition that TimescaleDB puts on a chunk for a slice in one of its dimensions, or NULL where the slice has no bound.
-CREATE FUNCTION timescale_migrate.slice_condition(dimension integer, range_start bigint, range_end bigint)
-RETURNS text
-LANGUAGE plpgsql STABLE STRICT
-SET search_path = pg_catalog, pg_temp
-SET datestyle = 'ISO'
-AS $$
-DECLARE
-    no_start constant bigint := -9223372036854775808;
-    no_end constant bigint := 9223372036854775807;
-    d record;
-    compared text;
-    compared_type constant regtype := timescale_migrate.compared_type(dimension);
-    bound bigint;
-    bounds text[];
-    conditions text[];
-BEGIN
-    SELECT dim.column_name, dim.partitioning_func_schema, dim.partitioning_func
-    INTO STRICT d
-    FROM _timescaledb_catalog.dimension dim
-    WHERE dim.id = slice_condition.dimension;
-    compared := CASE WHEN d.partitioning_func IS NULL THEN format('%I', d.column_name)
-                     ELSE format('%I.%I(%I)', d.partitioning_func_schema, d.partitioning_func, d.column_name) END;
-
-    -- Times are stored as microseconds since 1970, everything else as it is.
-    FOREACH bound IN ARRAY ARRAY[range_start, range_end] LOOP
-        bounds := bounds || CASE
-            WHEN bound IN (no_start, no_end) THEN ''
-            WHEN compared_type = 'timestamptz'::regtype THEN _timescaledb_functions.to_timestamp(bound)::text
-            WHEN compared_type = 'timestamp'::regtype THEN _timescaledb_functions.to_timestamp_without_timezone(bound)::text
-            WHEN compared_type = 'date'::regtype THEN _timescaledb_functions.to_date(bound)::text
-            WHEN compared_type IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype) THEN bound::text
-            -- The prefix of version 7: 48 bits of milliseconds, then the microseconds scaled to 12 bits.
-            WHEN compared_type = 'uuid'::regtype THEN
-                rpad(lpad(to_hex(bound / 1000), 12, '0') || lpad(to_hex(bound % 1000 * 4096 / 1000), 4, '0'), 32, '0')::uuid::text
-            -- TimescaleDB takes a user's own type if its values are those of bigint.
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_cast c
-                         WHERE c.castsource = compared_type AND c.casttarget = 'bigint'::regtype AND c.castmethod = 'b')
-            THEN timescale_migrate.bigint_as(bound, compared_type)
-        END;
-    END LOOP;
-    IF bounds[1] IS NULL OR bounds[2] IS NULL THEN
-        RAISE EXCEPTION 'cannot tell the bounds of a slice of type %', compared_type
-            USING ERRCODE = 'feature_not_supported';
-    END IF;
-
-    IF range_start <> no_start THEN
-        conditions := conditions || format('%s %s %L', compared, timescale_migrate.qualified_operator('>=', compared_type), bounds[1]);
-    END IF;
-    IF range_end <> no_end THEN
-        conditions := conditions || format('%s %s %L', compared, timescale_migrate.qualified_operator('<', compared_type), bounds[2]);
-    END IF;
-    RETURN array_to_string(conditions, ' AND ');
+    RETURN made;
 END
 $$;

@@ -66,6 +66,19 @@ BEGIN
 END
 $$;
 
+-- Whether a hypertable has anything that copy_dependents() gives to chunks.
+CREATE FUNCTION timescale_migrate.has_dependents(hypertable regclass)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c.relreplident <> 'd'
+        OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'f', 't'))
+        OR EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid)
+        OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname <> 'ts_insert_blocker')
+    FROM pg_catalog.pg_class c WHERE c.oid = has_dependents.hypertable
+$$;
+
 -- Gives a chunk what its hypertable already has and tables do not inherit: the replica identity, constraints with an index, foreign keys,
 -- indexes and triggers.
 CREATE FUNCTION timescale_migrate.copy_dependents(hypertable regclass, chunk regclass)

@@ -6,7 +6,7 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 
 -- The locks that runs and tasks are held by, each by its id: src/pg/lock.rs. No function that others may call makes a lock of this tag.
 CREATE VIEW timescale_migrate.holder AS
-SELECT l.classid = 1 AS is_run, l.objid::bigint AS id, l.pid
+SELECT l.classid = 1 AS is_run, l.objid::bigint AS id, l.pid, count(*) OVER (PARTITION BY l.classid, l.pid) = 1 AS alone
 FROM pg_catalog.pg_locks l
 WHERE l.locktype = 'advisory' AND l.objsubid = 21581 AND l.granted AND l.classid IN (1, 2)
   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
@@ -22,9 +22,11 @@ SELECT t.id, t.run, t.phase, t.object, t.method,
        t.side, t.sqlstate, t.error, t.detail, t.hint, t.context
 FROM timescale_migrate.task_log t
 LEFT JOIN timescale_migrate.holder h ON NOT h.is_run AND h.id = t.id AND t.state = 'pending'
-LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = h.pid;
+-- Whose COPY it is, is not known of several tasks that a worker has taken at once.
+LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = h.pid AND h.alone;
 COMMENT ON VIEW timescale_migrate.task IS 'every task of every run';
 COMMENT ON COLUMN timescale_migrate.task.worker IS 'process id on this server';
+COMMENT ON COLUMN timescale_migrate.task.started_at IS 'when a worker took it; small tasks are taken several at once';
 COMMENT ON COLUMN timescale_migrate.task.target IS 'the relation here that the rows went to, quoted as in SQL';
 COMMENT ON COLUMN timescale_migrate.task.estimated_bytes IS 'as they lie on the source';
 COMMENT ON COLUMN timescale_migrate.task.bytes IS 'as COPY sent them';

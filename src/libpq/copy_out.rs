@@ -1,7 +1,7 @@
 //! The data of a `COPY ... TO STDOUT` on the source, as a source for this server's COPY.
 
 use super::connection::{Connection, within};
-use super::result::Raw;
+use super::result::{Raw, Rows};
 use super::{ffi, limit};
 use crate::core::feed::{Feed, Next, Pieces};
 use crate::error::{Error, Result};
@@ -75,25 +75,59 @@ impl Stream<'_> {
     }
 }
 
+/// Statements that were sent as one message, and whose answers are taken one after the other.
+pub struct Script<'a> {
+    connection: &'a mut Connection,
+    sql: &'a str,
+}
+
 impl Connection {
-    /// Runs statements of which the last is a `COPY ... TO STDOUT`.
-    pub fn copy_out(&mut self, sql: &str) -> Result<CopyOut<'_>> {
+    /// Sends several statements, separated by semicolons. A script that is not taken to its end
+    /// leaves a connection that is good for nothing else.
+    pub fn script<'a>(&'a mut self, sql: &'a str) -> Result<Script<'a>> {
         self.send(sql)?;
-        while let Some(result) = self.next_result(Event::SourceQuery).map_err(|e| within(e, sql))? {
+        self.flow.most = limit::SCRIPT;
+        Ok(Script { connection: self, sql })
+    }
+}
+
+impl Script<'_> {
+    /// The next result that is of one of these kinds; none after the last.
+    fn next(&mut self, kinds: &[i32]) -> Result<Option<Raw>> {
+        while let Some(result) = self.connection.next_result(Event::SourceQuery).map_err(|e| within(e, self.sql))? {
             match result.status() {
-                ffi::COPY_OUT => {
-                    self.flow.most = limit::COPIED;
-                    return Ok(CopyOut(Feed::new(Stream { connection: self, rows: None, bytes: 0, unbroken: 0 })));
-                }
+                status if kinds.contains(&status) => return Ok(Some(result)),
                 ffi::COMMAND_OK | ffi::TUPLES_OK | ffi::EMPTY_QUERY => {}
                 _ => {
-                    let error = within(result.error(), sql);
-                    self.finish()?;
+                    let error = within(result.error(), self.sql);
+                    self.connection.finish()?;
                     return Err(error);
                 }
             }
         }
-        Err(Error::protocol("the source did not start the COPY"))
+        Ok(None)
+    }
+
+    /// The rows of the next statement that gives rows.
+    pub fn rows(&mut self) -> Result<Rows> {
+        match self.next(&[ffi::TUPLES_OK])? {
+            Some(result) => result.rows(),
+            None => Err(Error::protocol("the source gave no rows")),
+        }
+    }
+
+    /// The data of the next `COPY ... TO STDOUT`.
+    pub fn copy_out(&mut self) -> Result<CopyOut<'_>> {
+        if self.next(&[ffi::COPY_OUT])?.is_none() {
+            return Err(Error::protocol("the source did not start the COPY"));
+        }
+        self.connection.flow.most = limit::COPIED;
+        Ok(CopyOut(Feed::new(Stream { connection: self.connection, rows: None, bytes: 0, unbroken: 0 })))
+    }
+
+    /// To be called when everything was taken.
+    pub fn end(mut self) -> Result<()> {
+        self.next(&[]).map(drop)
     }
 }
 
@@ -112,8 +146,7 @@ impl CopyOut<'_> {
             return Err(Error::protocol("the source sent more than was read"));
         }
         let Stream { connection, rows, .. } = self.0.pieces;
-        connection.flow.most = limit::ANSWER;
-        connection.answer()?;
+        connection.flow.most = limit::SCRIPT;
         rows.ok_or_else(|| Error::protocol("the source did not say how many rows it sent"))
     }
 }

@@ -21,6 +21,9 @@ pub(super) struct Most(u64, &'static str);
 pub(super) const GREETING: Most = Most(MB, "before the connection stood");
 /// A small answer, which libpq keeps until its end.
 pub(super) const ANSWER: Most = Most(8 * MB, "in answer to one statement");
+/// The same between the copies of a script: what follows may have come in already, as much as the
+/// kernel holds.
+pub(super) const SCRIPT: Most = Most(64 * MB, "between two copies");
 /// A row of an answer that is taken row by row.
 pub(super) const ROW: Most = Most(32 * MB, "as one row");
 /// A row of a COPY, of which no server makes a larger one; and what comes with it.

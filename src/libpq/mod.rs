@@ -13,5 +13,6 @@ mod silence;
 mod wire;
 
 pub use connection::{Connection, Patience};
+pub use copy_out::Script;
 pub use params::{Keyword, Params, keywords, parse_conninfo};
 pub use result::Rows;

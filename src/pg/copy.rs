@@ -124,6 +124,18 @@ unsafe fn into_open(rel: pg_sys::Relation, options: &Options) -> u64 {
     }
 }
 
+/// Whether the relation was made in the current transaction.
+pub fn is_new(relation: pg_sys::Oid) -> bool {
+    // SAFETY: the relation is open while it is looked at.
+    unsafe {
+        let rel = pg_sys::table_open(relation, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        // InvalidSubTransactionId is 0.
+        let made = (*rel).rd_createSubid != 0;
+        pg_sys::table_close(rel, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        made
+    }
+}
+
 /// Gives the relation new, empty storage, in this transaction, without firing triggers,
 /// logging invalidations or touching other tables.
 pub fn truncate(relation: pg_sys::Oid) -> Result<()> {

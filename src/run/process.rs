@@ -95,10 +95,20 @@ impl Context {
     /// `guards` and bears the task's number in its `application_name`. There is none if the
     /// relations are not as the snapshot shows them.
     pub fn begin(&mut self, task: i32, snapshot: SnapshotId, reads: Reads, guards: &[SourceRelation]) -> Result<Hold> {
-        let name = format!("timescale_migrate run {} task {task}", self.spec.run);
+        let name = self.name(task);
         let snapshot = self.snapshot(snapshot)?;
         let lock_timeout = self.spec.options.lock_timeout;
         guard::begin(self.source()?, &snapshot, &name, reads, guards, lock_timeout)
+    }
+
+    /// The same for several tasks that read under one snapshot, as a part of a script.
+    pub fn opening(&mut self, task: i32, snapshot: SnapshotId, guards: &[SourceRelation]) -> Result<String> {
+        Ok(guard::opening(&self.snapshot(snapshot)?, &self.name(task), guards))
+    }
+
+    /// A session's name while it works on a task.
+    fn name(&self, task: i32) -> String {
+        format!("timescale_migrate run {} task {task}", self.spec.run)
     }
 
     fn snapshot(&mut self, id: SnapshotId) -> Result<String> {

@@ -14,7 +14,7 @@ use crate::pg::catch::transaction;
 use crate::pg::lock::Lock;
 use crate::pg::{session, spi};
 use pgrx::pg_sys::Oid;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Enters tasks, all pending, in the current transaction.
@@ -37,6 +37,7 @@ pub fn add(run: i64, tasks: &[Task]) -> Result<()> {
 }
 
 /// A task that this worker holds.
+#[derive(Deserialize)]
 pub struct Claim {
     pub id: i32,
     pub object: String,
@@ -60,58 +61,69 @@ pub fn open_phase(run: i64) -> Result<Option<Phase>> {
     Ok(phase.and_then(|name| Phase::parse(&name)).filter(|phase| *phase != Phase::Stopping))
 }
 
-/// Takes an open task of a phase, the largest first; `None` if there is none now, or the run is no
-/// longer in the phase `now`. The lock on it is this session's, until [`release`] or its end.
+/// Tasks that one worker takes at once have no more bytes than this, unless it is one.
+const TOGETHER: i64 = 2 << 20;
+/// As what an empty relation counts.
+const LEAST: i64 = 8192;
+
+/// Takes open tasks of a phase, the largest first, and up to `most` if they are small; none if there
+/// is none now, or the run is no longer in the phase `now`. The locks on them are this
+/// session's, until [`release`] or its end.
 ///
 /// The run's phase is looked at in the same statement as the tasks: between two statements it may have
 /// ended, and the tasks be those of a round that has not begun.
-pub fn claim(run: i64, now: Phase, phase: Phase, places: &mut Places) -> Result<Option<Claim>> {
-    const FIRST: (i64, i32) = (i64::MIN, 0);
+pub fn claim(run: i64, now: Phase, phase: Phase, most: usize, places: &mut Places) -> Result<Vec<Claim>> {
+    type Order = (i64, i32);
+    const FIRST: Order = (i64::MIN, 0);
     let place = places.0.entry(phase).or_insert(FIRST);
+    let next = |(size, id): Order, most: i64| {
+        transaction(|| {
+            let arguments = [run.into(), phase.name().into(), size.into(), id.into(), now.name().into(), most.into()];
+            spi::json_rows::<Order>(include_str!("../../sql/run/next_tasks.sql"), &arguments)
+        })
+    };
     loop {
-        let found = transaction(|| {
-            spi::json_rows::<(i64, i32)>(
-                include_str!("../../sql/run/next_task.sql"),
-                &[run.into(), phase.name().into(), place.0.into(), place.1.into(), now.name().into()],
-            )
-        })?;
-        let Some(order) = found.into_iter().next() else {
+        let mut found = next(*place, 1)?;
+        let Some(&first) = found.first() else {
             if *place == FIRST {
-                return Ok(None);
+                return Ok(Vec::new());
             }
             // What a worker that died has left is before.
             *place = FIRST;
             continue;
         };
-        *place = order;
-        let id = order.1;
-        let claimed = transaction(|| {
-            let row = spi::json_rows::<(String, Work)>(
-                include_str!("../../sql/run/claim_task.sql"),
-                &[id.into(), run.into(), now.name().into()],
-            )?
-            .pop();
-            if row.is_none() {
-                Lock::Task(id).release();
-            }
-            Ok(row)
+        let others = (TOGETHER / (-first.0).max(LEAST)).min(most as i64) - 1;
+        if others > 0 {
+            found.extend(next(first, others)?);
+        }
+        let ids: Vec<i32> = found.iter().map(|order| order.1).collect();
+        *place = found.pop().unwrap_or(first);
+        let claims = transaction(|| {
+            let mut claims = spi::json_rows::<Claim>(
+                include_str!("../../sql/run/claim_tasks.sql"),
+                &[ids.clone().into(), run.into(), now.name().into()],
+            )?;
+            claims.sort_by_key(|claim| ids.iter().position(|id| *id == claim.id));
+            let lost = ids.iter().filter(|id| !claims.iter().any(|claim| claim.id == **id));
+            lost.for_each(|id| Lock::Task(*id).release());
+            Ok(claims)
         })?;
-        if let Some((object, work)) = claimed {
-            return Ok(Some(Claim { id, object, work }));
+        if !claims.is_empty() {
+            return Ok(claims);
         }
     }
 }
 
-/// Lets go of a task that was claimed, whatever became of it.
-pub fn release(claim: &Claim) -> Result<()> {
+/// Lets go of tasks that were claimed, whatever became of them.
+pub fn release(claims: &[Claim]) -> Result<()> {
     transaction(|| {
-        Lock::Task(claim.id).release();
+        claims.iter().for_each(|claim| Lock::Task(claim.id).release());
         Ok(())
     })
 }
 
 /// What a task has done, for its row.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub struct Outcome {
     pub rows: Option<i64>,
     pub bytes: Option<i64>,
@@ -119,25 +131,27 @@ pub struct Outcome {
     pub relation: Option<Oid>,
     /// The table that holds a chunk's compressed rows until they become its own.
     pub compressed: Option<Oid>,
+    /// Of the rows as they were copied, where values are to be compared.
     pub source_checksum: Option<String>,
 }
 
 /// pending -> done, inside the transaction that did the work.
-pub fn done(id: i32, outcome: &Outcome) -> Result<()> {
-    let touched = spi::execute(
-        include_str!("../../sql/run/finish_task.sql"),
-        &[
-            id.into(),
-            outcome.rows.into(),
-            outcome.bytes.into(),
-            outcome.relation.into(),
-            outcome.compressed.into(),
-            outcome.source_checksum.clone().into(),
-        ],
-    )?;
-    match touched {
-        1 => Ok(()),
-        _ => Err(Error::internal(format!("task {id} was ended by somebody else"))),
+pub fn done(id: i32, outcome: Outcome) -> Result<()> {
+    all_done(&[(id, outcome)])
+}
+
+/// The same for several tasks.
+pub fn all_done(tasks: &[(i32, Outcome)]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        id: i32,
+        #[serde(flatten)]
+        outcome: &'a Outcome,
+    }
+    let rows: Vec<Row> = tasks.iter().map(|(id, outcome)| Row { id: *id, outcome }).collect();
+    match spi::execute(include_str!("../../sql/run/finish_tasks.sql"), &[spi::json(&rows)?])? {
+        touched if touched == tasks.len() => Ok(()),
+        _ => Err(Error::internal(format!("task {} was ended by somebody else", tasks[0].0))),
     }
 }
 

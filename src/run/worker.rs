@@ -6,9 +6,9 @@ use super::process::{self, Context};
 use super::spec::RunSpec;
 use super::tasks::{self, Claim, Outcome, Places};
 use crate::core::options::OnError;
-use crate::core::plan::{Sql, Work};
+use crate::core::plan::{Phase, Sql, Work};
 use crate::core::retry::Pauses;
-use crate::error::{Result, SqlState};
+use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session};
@@ -35,45 +35,98 @@ pub fn main(handle: u32) {
     }
 }
 
+/// How many small tasks a worker takes at once: more of them as long as that is quick, so that little
+/// is done again after an error, and others see how far a run is.
+struct Pace(usize);
+
+impl Pace {
+    const MOST: usize = 64;
+    const QUICK: Duration = Duration::from_millis(250);
+    const SLOW: Duration = Duration::from_secs(1);
+
+    fn after(&mut self, spent: Duration) {
+        self.0 = match spent {
+            _ if spent < Self::QUICK => (self.0 * 2).min(Self::MOST),
+            _ if spent > Self::SLOW => (self.0 / 2).max(1),
+            _ => self.0,
+        };
+    }
+}
+
 fn work(context: &mut Context) -> Result<()> {
     process::settings()?;
     let (run, coordinator) = (context.spec.run, context.spec.coordinator);
-    let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
+    let (mut places, mut pace, mut busy, mut relations) = (Places::default(), Pace(1), false, 0);
     while let Some(phase) = tasks::open_phase(run)? {
         // When all rows are here, no session of the source is kept idle through what follows.
         if !phase.reads_source() {
             context.drop_source();
         }
-        let claim = match (tasks::claim(run, phase, phase, &mut places)?, phase.beside()) {
-            (None, Some(beside)) => tasks::claim(run, phase, beside, &mut places)?,
-            (claim, _) => claim,
-        };
-        let Some(claim) = claim else {
+        let most = |phase: Phase| if phase.shares_transactions() { pace.0 } else { 1 };
+        let mut claims = tasks::claim(run, phase, phase, most(phase), &mut places)?;
+        if let (true, Some(beside)) = (claims.is_empty(), phase.beside()) {
+            claims = tasks::claim(run, phase, beside, most(beside), &mut places)?;
+        }
+        if claims.is_empty() {
             // It may have been the phase's last task.
             if std::mem::take(&mut busy) {
                 session::wake(coordinator);
             }
             wait::on_latch(LOOK, Event::Task);
             continue;
-        };
+        }
         busy = true;
-        let result = attempts(context, &claim).map_err(|e| e.about(claim.object.clone()).hint_at_functions());
-        if let Err(error) = &result {
-            tasks::failed(claim.id, error)?;
-            session::wake(coordinator);
-        }
-        tasks::release(&claim)?;
+        let begun = Instant::now();
+        let result = perform_all(context, phase, &claims);
+        tasks::release(&claims)?;
         context.drop_swollen_source();
-        if context.spec.options.on_error == OnError::Stop {
-            result?;
-        }
-        relations += claim.work.relations();
+        result?;
+        pace.after(begun.elapsed());
+        relations += claims.iter().map(|claim| claim.work.relations()).sum::<usize>();
         if relations >= MOST_REMEMBERED {
             session::forget_relations()?;
             relations = 0;
         }
     }
     Ok(())
+}
+
+/// Performs tasks: those that can share a transaction in one, unless there is an error, the others one
+/// by one as long as the run is in this phase.
+fn perform_all(context: &mut Context, phase: Phase, claims: &[Claim]) -> Result<()> {
+    let shared = match claims {
+        [] | [_] => Ok(Vec::new()),
+        [Claim { work: Work::Copy(_), .. }, ..] => copy::together(context, claims),
+        _ => verify::together(context.spec.run, claims),
+    };
+    let done = match shared {
+        Err(error) if error.code == SqlState::QUERY_CANCELED && error.side == Side::Target => {
+            return failed(context, &claims[0], error);
+        }
+        Err(_) => {
+            context.drop_source();
+            Vec::new()
+        }
+        Ok(done) => done,
+    };
+    let alone = claims.iter().filter(|claim| !done.contains(&claim.id));
+    for (number, claim) in alone.enumerate() {
+        if number > 0 && tasks::open_phase(context.spec.run)? != Some(phase) {
+            break;
+        }
+        if let Err(error) = attempts(context, claim) {
+            failed(context, claim, error)?;
+        }
+    }
+    Ok(())
+}
+
+/// Enters that a task has failed; the error itself if the worker is to end with it.
+fn failed(context: &Context, claim: &Claim, error: Error) -> Result<()> {
+    let error = error.about(claim.object.clone()).hint_at_functions();
+    tasks::failed(claim.id, &error)?;
+    session::wake(context.spec.coordinator);
+    if context.spec.options.on_error == OnError::Stop { Err(error) } else { Ok(()) }
 }
 
 /// A task, tried again after errors that may pass. Under a snapshot that is gone none can
@@ -118,7 +171,7 @@ fn statements(claim: &Claim, work: &Sql) -> Result<()> {
         for statement in &work.statements {
             schema::execute(&claim.object, statement, work.author.as_deref())?;
         }
-        tasks::done(claim.id, &Outcome::default())
+        tasks::done(claim.id, Outcome::default())
     })
     .map_err(context::describe)
 }

@@ -15,7 +15,7 @@ use crate::core::checksum;
 use crate::core::inventory::{Slices, SourceRelation};
 use crate::core::name::{Name, literal};
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::{Connection, Rows};
+use crate::libpq::{Connection, Rows, Script};
 use crate::pg::wait::{self, Event};
 use std::time::{Duration, Instant};
 
@@ -107,13 +107,46 @@ pub fn is_kept(source: &mut Connection, guards: &[SourceRelation]) -> Result<boo
     Ok(guards.is_empty() || kept(&source.query(&kept_query(guards))?)?.0)
 }
 
+/// What begins a transaction as [`begin`] does, as the first part of a script, which fails if a lock
+/// is not to be had. Whatever the script reads is a table.
+pub fn opening(snapshot: &str, name: &str, guards: &[SourceRelation]) -> String {
+    statements(snapshot, name, Reads::Tables, guards, guards)
+}
+
+/// Takes the answers to [`opening`].
+pub fn opened(script: &mut Script) -> Result<()> {
+    // Of the setting that is made.
+    script.rows()?;
+    check(&script.rows()?)
+}
+
+/// The last part of a script, which ends the transaction.
+pub fn closing(guards: &[SourceRelation]) -> String {
+    format!("{}; COMMIT", kept_query(guards))
+}
+
+/// Takes the answers to [`closing`].
+pub fn closed(mut script: Script) -> Result<()> {
+    check(&script.rows()?)?;
+    script.end()
+}
+
+/// Whether the relations are as the snapshot shows them; which one is not is found out by reading them
+/// one by one.
+fn check(rows: &Rows) -> Result<()> {
+    match kept(rows)?.0 {
+        true => Ok(()),
+        false => Err(Error::new(SqlState::SNAPSHOT_GONE, "a relation has changed on the source").on(Side::Source)),
+    }
+}
+
 /// Ends the transaction; whether the names have meant the same relations until now. Locks do not
 /// keep a schema from being renamed.
 pub fn end(source: &mut Connection, guards: &[SourceRelation]) -> Result<bool> {
     if guards.is_empty() {
         return source.query("COMMIT").map(|_| true);
     }
-    Ok(kept(&source.query(&format!("{}; COMMIT", kept_query(guards)))?)?.0)
+    Ok(kept(&source.query(&closing(guards))?)?.0)
 }
 
 /// In one message: the lock has to come before the snapshot, and LOCK TABLE takes none.

@@ -1,21 +1,17 @@
 //! Filling a relation here with rows of the source.
 
+use crate::core::inventory::Slices;
 use crate::core::name::Name;
 use crate::core::plan;
 use crate::error::{Error, Result};
-use crate::libpq::Connection;
+use crate::libpq::Script;
 use crate::pg::{copy, spi};
 use pgrx::pg_sys::Oid;
+use serde::Serialize;
 
-/// Copies what the statement on the source gives into the relation; returns rows and bytes.
-pub fn stream(
-    source: &mut Connection,
-    statement: &str,
-    relation: Oid,
-    options: &copy::Options,
-    name: &str,
-) -> Result<(u64, u64)> {
-    let mut data = source.copy_out(statement)?;
+/// Copies what the script's next COPY gives into the relation; returns rows and bytes.
+pub fn stream(source: &mut Script, relation: Oid, options: &copy::Options, name: &str) -> Result<(u64, u64)> {
+    let mut data = source.copy_out()?;
     let written = copy::into_relation(relation, options, &mut data)?;
     let bytes = data.bytes();
     let sent = data.finish()?;
@@ -25,10 +21,13 @@ pub fn stream(
     Ok((sent, bytes))
 }
 
-/// Empties a relation, in a transaction with `session_replication_role` replica; whether it has new
-/// storage now. What foreign keys refer to, on a resume, cannot be truncated: its rows are deleted
+/// Empties a relation, in a transaction with `session_replication_role` replica; whether its storage is
+/// new in that transaction. What foreign keys refer to, on a resume, cannot be truncated: its rows are deleted
 /// without the keys' triggers.
 pub fn clear(relation: Oid) -> Result<bool> {
+    if copy::is_new(relation) {
+        return Ok(true);
+    }
     // A key has triggers on both sides. Without any, the constraints need not be searched, which
     // have no index for this: with many chunks that takes longer than to copy one.
     let referenced = spi::value::<bool>(include_str!("../../sql/run/is_referenced.sql"), &[relation.into()])?;
@@ -57,4 +56,26 @@ pub fn root(run: i64, name: &Name, cagg: bool) -> Result<Oid> {
     }
     let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(name, cagg));
     spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
+}
+
+/// A chunk that is to be made.
+#[derive(Serialize)]
+pub struct Wanted<'a> {
+    pub slices: &'a Slices,
+    pub tablespace: Option<&'a str>,
+    pub creation_time: Option<&'a str>,
+}
+
+/// Makes chunks of a hypertable, which is locked until the transaction's end; those that exist
+/// already are found.
+pub fn chunks(hypertable: Oid, wanted: &[Wanted]) -> Result<Vec<Oid>> {
+    let made = spi::json_rows::<u32>(
+        "SELECT u.chunk::pg_catalog.oid::text
+         FROM unnest(timescale_migrate.create_chunks($1, $2)) WITH ORDINALITY u(chunk, number) ORDER BY u.number",
+        &[hypertable.into(), spi::json(&wanted)?],
+    )?;
+    match made.len() == wanted.len() {
+        true => Ok(made.into_iter().map(Oid::from_u32).collect()),
+        false => Err(Error::internal("chunks are missing")),
+    }
 }

@@ -1,6 +1,7 @@
 //! Large objects: pages copied as they are, so that holes stay holes; then owners, privileges
 //! and comments.
 
+use super::copy::stream;
 use super::database::{Grant, grants};
 use crate::catalog::Catalog;
 use crate::core::name::{literal, quoted};
@@ -49,13 +50,10 @@ pub fn fill(source: &mut Connection, objects: &[LargeObject], options: &Options)
     );
     let columns = ["loid", "pageno", "data"].map(String::from);
     let relation = spi::relation_oid("pg_catalog.pg_largeobject")?;
-    let mut data = source.copy_out(&statement)?;
     let copy_options = copy::Options { columns: &columns, binary: true, freeze: false };
-    let written = copy::into_relation(relation, &copy_options, &mut data)?;
-    match data.finish()? {
-        sent if sent == written => {}
-        sent => return Err(copy::count_mismatch("pg_catalog.pg_largeobject", sent, written)),
-    }
+    let mut script = source.script(&statement)?;
+    let (written, _) = stream(&mut script, relation, &copy_options, "pg_catalog.pg_largeobject")?;
+    script.end()?;
     // They were empty: of all that was written each page is one of theirs.
     let oids: Vec<Oid> = objects.iter().map(|object| object.oid.into()).collect();
     let pages = "SELECT count(*) FROM pg_catalog.pg_largeobject WHERE loid = ANY ($1)";

@@ -30,10 +30,14 @@ const OLD_AND_NEW: [Versions; 4] = [
 fn rows_change(edition: Edition) {
     let pair = Pair::new("resume_rows", edition);
     slow::fill(&pair);
+    // Too large to share a transaction with others.
+    pair.source.sql(slow::FAST);
+    pair.source.sql("ALTER TABLE slow_too ADD filler text; UPDATE slow_too SET filler = repeat('x', 1900)");
+    pair.source.sql(SLOW);
     // The largest, and so the first.
     pair.source.sql(
         "CREATE TABLE first (n int PRIMARY KEY, filler text);
-         INSERT INTO first SELECT n, repeat('x', 500) FROM generate_series(1, 3000) n;
+         INSERT INTO first SELECT n, repeat('x', 1500) FROM generate_series(1, 3000) n;
          CREATE TABLE emptied (n int); INSERT INTO emptied SELECT generate_series(1, 5000);
          CREATE SEQUENCE counted; SELECT nextval('counted');
          CREATE MATERIALIZED VIEW sums AS SELECT count(*), sum(n) FROM slow",

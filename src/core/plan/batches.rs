@@ -41,6 +41,11 @@ impl Compressed {
         Layout { columns: self.copied().cloned().collect(), ..Layout::clone(&self.spec.layout) }
     }
 
+    /// The query for the number of rows in them.
+    pub fn count(&self) -> String {
+        format!("SELECT coalesce(pg_catalog.sum(_ts_meta_count), 0) FROM {}", self.relation)
+    }
+
     /// The COPY statement for the source.
     pub fn statement(&self) -> String {
         let format = if self.binary() { "binary" } else { "text" };

@@ -325,6 +325,29 @@ impl CopyTask {
         format!("COPY {from} TO STDOUT (FORMAT {format})")
     }
 
+    /// All statements for the source, in their order: of compressed rows their number and their
+    /// batches come last.
+    pub fn statements(&self) -> Vec<String> {
+        match &self.recipe {
+            Recipe::Compressed(compressed) => {
+                let rows = compressed.has_rows.then(|| self.statement());
+                rows.into_iter().chain([compressed.count(), compressed.statement()]).collect()
+            }
+            _ => vec![self.statement()],
+        }
+    }
+
+    /// Whether it can share its transactions with other tasks: nothing is looked at between its
+    /// statements, as the checksum of compressed rows has to be.
+    pub fn can_share(&self, checksum: bool) -> bool {
+        matches!(self.recipe, Recipe::Rows | Recipe::Frozen | Recipe::Compressed(_))
+            && !matches!(self.destination, Destination::Routed { .. })
+            && self.source.query.is_none()
+            && !self.source.root
+            && !self.source.guards.is_empty()
+            && (!checksum || self.source.storage == RowStorage::Heap)
+    }
+
     /// How the rows travel, as users see it in the column `method`.
     pub fn method(&self) -> String {
         let format = if self.binary { "binary" } else { "text" };

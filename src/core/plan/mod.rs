@@ -69,6 +69,14 @@ impl Work {
         }
     }
 
+    /// The copy that it is.
+    pub fn copy(&self) -> Option<&CopyTask> {
+        match self {
+            Work::Copy(copy) => Some(copy),
+            _ => None,
+        }
+    }
+
     /// What SQL reads of it.
     pub fn columns(&self) -> Columns<'_> {
         let of = |copies| Columns { copies: Some(copies), ..Columns::default() };

@@ -98,6 +98,11 @@ impl Phase {
         PHASES[self as usize].2 == By::WorkersFromSource
     }
 
+    /// Whether a worker takes several small tasks of it at once.
+    pub fn shares_transactions(self) -> bool {
+        matches!(self, Phase::Copy | Phase::Verify)
+    }
+
     /// The phase whose tasks workers take when none is left of this one: comparisons need not wait
     /// for the last statistics.
     pub fn beside(self) -> Option<Phase> {

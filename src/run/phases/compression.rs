@@ -62,7 +62,7 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
             _ => return Err(Error::internal("nothing to attach")),
         }
         set_ranges(relation, &work)?;
-        tasks::done(claim.id, &Outcome { relation: Some(relation), ..Outcome::default() })
+        tasks::done(claim.id, Outcome { relation: Some(relation), ..Outcome::default() })
     })
 }
 

@@ -1,20 +1,24 @@
-//! One copy task: a relation's rows from the source into one relation here, counted on both
-//! sides, committed together with the task's `done`.
+//! Copy tasks: a relation's rows from the source into one relation here, counted on both sides,
+//! committed together with the task's `done`.
 
 use super::{compression, tiered, verify};
+use crate::core::inventory::SourceRelation;
+use crate::core::name::Name;
 use crate::core::options::Level;
-use crate::core::plan::{Compressed, CopyTask, Destination, Recipe};
+use crate::core::plan::{CopyTask, Destination, Recipe};
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::Connection;
+use crate::libpq::Script;
 use crate::pg::copy::Options;
 use crate::pg::{catch::transaction, spi};
 use crate::run::messages;
 use crate::run::process::Context;
 use crate::run::tasks;
-use crate::run::tasks::Outcome;
+use crate::run::tasks::{Claim, Outcome};
 use crate::source::guard::{self, Hold, Reads};
 use crate::target::copy;
 use pgrx::pg_sys::Oid;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Copies a relation; postpones the task if what it reads has changed since the snapshot.
 pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
@@ -24,27 +28,26 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
         Hold::Gone if is_dropped(context, work)? => return leave_out(run, id, work),
         Hold::Gone | Hold::Changed => return tasks::postpone(id),
     }
-    let relation = transaction(|| target(run, work))?;
+    let relation = transaction(|| targets(run, &[work]))?[0];
     let mut changed = false;
     let copied = transaction(|| {
         let source = context.source()?;
-        // User triggers have fired on the source, and the rows are as they left them.
-        spi::set_local("session_replication_role", "replica")?;
-        // On a resume there may be triggers that fire all the same.
-        let (target, triggers) = described(relation)?;
-        for (name, _) in &triggers {
-            alter(work, &format!("{target} DISABLE TRIGGER {name}"))?;
-        }
-        let mut outcome = Outcome { relation: Some(relation), ..Outcome::default() };
-        let (rows, bytes) = match &work.recipe {
-            Recipe::Compressed(chunk) => compressed(source, work, chunk, relation, &mut outcome)?,
-            _ if matches!(work.destination, Destination::Routed { .. }) => {
-                tiered::rows(source, work, run, relation, &target)?
+        let filled = Filled::begin(&[relation])?.remove(0);
+        let sql = work.statements().join("; ");
+        let mut script = source.script(&sql)?;
+        filled.set_triggers(work, false)?;
+        let mut outcome = match work.destination {
+            Destination::Routed { .. } => {
+                let (rows, bytes) = tiered::rows(&mut script, work, run, relation, &filled.name)?;
+                outcome(relation, rows, bytes)
             }
-            _ => rows(source, work, relation)?,
+            Destination::Table(_) | Destination::Chunk { .. } => receive(&mut script, work, relation)?,
         };
+        script.end()?;
         changed = match work.decompressed() {
-            Some(batches) => !guard::is_decompressed(source, &work.source.name, batches, rows as i64)?,
+            Some(batches) => {
+                !guard::is_decompressed(source, &work.source.name, batches, outcome.rows.unwrap_or_default())?
+            }
             None => false,
         };
         changed |= match sums {
@@ -56,17 +59,14 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             return Err(guard::changed(&work.source.name));
         }
         if sums {
-            outcome.source_checksum = verify::source_checksum(context, work, relation, rows)?;
+            outcome.source_checksum = verify::source_checksum(context, work, &filled.columns, outcome.rows)?;
         }
         if let Recipe::Recompressed { spec, late: false, .. } = &work.recipe {
             compression::compress(relation, spec)?;
         }
         compression::set_ranges(relation, work)?;
-        for (name, when) in &triggers {
-            alter(work, &format!("{target} ENABLE {when} TRIGGER {name}"))?;
-        }
-        (outcome.rows, outcome.bytes) = (Some(rows as i64), Some(bytes as i64));
-        tasks::done(id, &outcome)
+        filled.set_triggers(work, true)?;
+        tasks::done(id, outcome)
     });
     match copied {
         Err(_) if changed => tasks::postpone(id),
@@ -90,6 +90,47 @@ fn too_large(error: Error, binary: bool) -> Error {
     })
 }
 
+/// Copies small relations that are read under one snapshot, in one transaction on either side; returns
+/// the tasks that are done. The transaction on the source takes one message, its locks and checks
+/// included, and begins when the relations here are ready. After any error no task is done: which
+/// one it is about is found out by doing them one by one.
+pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
+    let (run, sums) = (context.spec.run, context.spec.options.verify == Level::Checksum);
+    let copies = claims.iter().filter_map(|claim| Some((claim.id, claim.work.copy()?)));
+    let mut tasks: Vec<(i32, &CopyTask)> = copies.filter(|(_, work)| work.can_share(sums)).collect();
+    let Some(snapshot) = tasks.first().map(|(_, work)| work.snapshot) else { return Ok(Vec::new()) };
+    tasks.retain(|(_, work)| work.snapshot == snapshot);
+    let works: Vec<&CopyTask> = tasks.iter().map(|(_, work)| *work).collect();
+    let guards: Vec<SourceRelation> = works.iter().flat_map(|work| work.source.guards.iter().cloned()).collect();
+    let mut statements = vec![context.opening(tasks[0].0, snapshot, &guards)?];
+    let source = context.source()?;
+    transaction(|| {
+        let relations = Filled::begin(&targets(run, &works)?)?;
+        for (work, filled) in works.iter().zip(&relations) {
+            statements.extend(work.statements());
+            statements.extend(sums.then(|| verify::source_query(work, &filled.columns)));
+        }
+        statements.push(guard::closing(&guards));
+        let sql = statements.join("; ");
+        let mut script = source.script(&sql)?;
+        guard::opened(&mut script)?;
+        let mut outcomes = Vec::new();
+        for ((id, work), filled) in tasks.iter().zip(relations) {
+            filled.set_triggers(work, false)?;
+            let mut outcome = receive(&mut script, work, filled.relation)?;
+            if sums {
+                outcome.source_checksum = verify::checksum_of(&script.rows()?, outcome.rows)?;
+            }
+            outcomes.push((*id, outcome));
+            compression::set_ranges(filled.relation, work)?;
+            filled.set_triggers(work, true)?;
+        }
+        guard::closed(script)?;
+        tasks::all_done(&outcomes)
+    })?;
+    Ok(tasks.iter().map(|(id, _)| *id).collect())
+}
+
 /// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another
 /// one by now.
 fn is_dropped(context: &mut Context, work: &CopyTask) -> Result<bool> {
@@ -104,56 +145,67 @@ fn leave_out(run: i64, id: i32, work: &CopyTask) -> Result<()> {
     let message = format!("{} was dropped on the source since the snapshot: it is left out", work.source.name.shown());
     transaction(|| {
         messages::notice_here(run, &message)?;
-        tasks::done(id, &Outcome::default())
+        tasks::done(id, Outcome::default())
     })
 }
 
-/// A relation's name, quoted and qualified, and the triggers of it that fire for a replica as well,
-/// each with when.
-fn described(relation: Oid) -> Result<(String, Vec<(String, String)>)> {
-    spi::json_rows::<(String, Vec<(String, String)>)>(
-        include_str!("../../../sql/run/firing_triggers.sql"),
-        &[relation.into()],
-    )?
-    .pop()
-    .ok_or_else(|| Error::internal("a relation is gone"))
-}
-
-/// TimescaleDB refuses to alter the triggers of a hypertable's root alone, or of a chunk, unless it is
-/// switched off; a tiered chunk's rows go to chunks, which have the triggers, too.
-fn alter(work: &CopyTask, what: &str) -> Result<()> {
-    if matches!(work.destination, Destination::Routed { .. }) {
-        return spi::execute(&format!("ALTER TABLE {what}"), &[]).map(drop);
-    }
-    let statement = format!("ALTER TABLE ONLY {what}");
-    if !work.source.root && matches!(work.destination, Destination::Table(_)) {
-        return spi::execute(&statement, &[]).map(drop);
-    }
-    spi::set_local("timescaledb.restoring", "on")?;
-    spi::execute(&statement, &[])?;
-    spi::set_local("timescaledb.restoring", "off")
-}
-
-fn rows(source: &mut Connection, work: &CopyTask, relation: Oid) -> Result<(u64, u64)> {
-    // A relation that this task fills alone starts empty: nothing that an earlier attempt left
-    // can be doubled, and into new storage the rows can be written frozen, which saves their
-    // rewriting by a later VACUUM.
-    let fresh = work.owns_relation && copy::clear(relation)?;
-    let options = Options { columns: &work.columns, binary: work.binary, freeze: fresh };
-    copy::stream(source, &work.statement(), relation, &options, &work.source.name.shown())
-}
-
-/// A chunk's compressed relation into a table of its own, and the rows that the chunk has
-/// besides into the chunk. They become one later, when indexes and constraints are made: on
-/// what is no compressed chunk yet these cost nothing.
-fn compressed(
-    source: &mut Connection,
-    work: &CopyTask,
-    chunk: &Compressed,
+/// A relation that is filled.
+#[derive(Deserialize)]
+struct Filled {
     relation: Oid,
-    outcome: &mut Outcome,
-) -> Result<(u64, u64)> {
-    let (mut total, mut size) = match chunk.has_rows {
+    /// Quoted and qualified.
+    name: String,
+    /// All of them, generated ones included.
+    columns: Vec<String>,
+    /// Those that fire for a replica as well, each with when; on a resume there may be such.
+    triggers: Vec<(String, String)>,
+}
+
+impl Filled {
+    /// Begins to fill relations in the current transaction: user triggers have fired on the source, and
+    /// the rows are as they left them.
+    fn begin(relations: &[Oid]) -> Result<Vec<Filled>> {
+        spi::set_local("session_replication_role", "replica")?;
+        let found = spi::json_rows(include_str!("../../../sql/run/filled.sql"), &[relations.to_vec().into()])?;
+        match found.len() == relations.len() {
+            true => Ok(found),
+            false => Err(Error::internal("a relation is gone")),
+        }
+    }
+
+    /// TimescaleDB refuses to alter the triggers of a hypertable's root alone, or of a chunk, unless it
+    /// is switched off; a tiered chunk's rows go to chunks, which have the triggers, too.
+    fn set_triggers(&self, work: &CopyTask, enabled: bool) -> Result<()> {
+        let (only, is_internal) = match work.destination {
+            Destination::Routed { .. } => ("", false),
+            Destination::Table(_) => ("ONLY ", work.source.root),
+            Destination::Chunk { .. } => ("ONLY ", true),
+        };
+        let restoring = |value| if is_internal { spi::set_local("timescaledb.restoring", value) } else { Ok(()) };
+        for (trigger, when) in &self.triggers {
+            let what = if enabled { format!("ENABLE {when}") } else { "DISABLE".to_string() };
+            restoring("on")?;
+            spi::execute(&format!("ALTER TABLE {only}{} {what} TRIGGER {trigger}", self.name), &[])?;
+            restoring("off")?;
+        }
+        Ok(())
+    }
+}
+
+fn outcome(relation: Oid, rows: u64, bytes: u64) -> Outcome {
+    Outcome { relation: Some(relation), rows: Some(rows as i64), bytes: Some(bytes as i64), ..Outcome::default() }
+}
+
+/// What the script gives next, into a relation.
+fn receive(source: &mut Script, work: &CopyTask, relation: Oid) -> Result<Outcome> {
+    let Recipe::Compressed(chunk) = &work.recipe else {
+        let (count, bytes) = rows(source, work, relation)?;
+        return Ok(outcome(relation, count, bytes));
+    };
+    // A chunk's compressed relation into a table of its own, and the rows that the chunk has besides into the
+    // chunk. They become one later, when indexes and constraints are made: on what is no compressed chunk yet
+    // these cost nothing.
+    let (count, size) = match chunk.has_rows {
         true => rows(source, work, relation)?,
         false => {
             copy::clear(relation)?;
@@ -165,36 +217,54 @@ fn compressed(
         &[relation.into(), spi::json(&chunk.layout())?],
     )?;
     let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
-    let sum = format!("SELECT coalesce(sum(_ts_meta_count), 0) FROM {}", chunk.relation);
-    total += source.query(&sum)?.number(0, 0)? as u64;
+    let inside = source.rows()?.number(0, 0)? as u64;
     let options = Options { columns: &chunk.columns(), binary: chunk.binary(), freeze: true };
-    size += copy::stream(source, &chunk.statement(), made, &options, &chunk.relation.shown())?.1;
-    outcome.compressed = Some(made);
-    Ok((total, size))
+    let (_, bytes) = copy::stream(source, made, &options, &chunk.relation.shown())?;
+    Ok(Outcome { compressed: Some(made), ..outcome(relation, count + inside, size + bytes) })
 }
 
-/// The relation to fill. A chunk is made here, in a short transaction of its own: making one
-/// locks its hypertable until commit, and would hold the other workers up for as long as the
-/// copy takes.
-fn target(run: i64, work: &CopyTask) -> Result<Oid> {
-    match &work.destination {
-        Destination::Table(name) => copy::own(run, name),
-        Destination::Routed { hypertable, cagg } => copy::root(run, hypertable, *cagg),
-        Destination::Chunk { hypertable, cagg, slices, tablespace, creation_time, own, .. } => {
-            let root = copy::root(run, hypertable, *cagg)?;
-            let chunk = spi::value::<Oid>(
-                "SELECT timescale_migrate.create_chunk($4, $1, $2::pg_catalog.name,
-                                                       $3::pg_catalog.timestamptz)::pg_catalog.oid",
-                &[spi::json(slices)?, tablespace.clone().into(), creation_time.clone().into(), root.into()],
-            )?;
-            let chunk = chunk.ok_or_else(|| Error::internal("no chunk was made"))?;
-            if let Some(own) = own {
+fn rows(source: &mut Script, work: &CopyTask, relation: Oid) -> Result<(u64, u64)> {
+    // A relation that this task fills alone starts empty: nothing that an earlier attempt left
+    // can be doubled, and into new storage the rows can be written frozen, which saves their
+    // rewriting by a later VACUUM.
+    let fresh = work.owns_relation && copy::clear(relation)?;
+    let options = Options { columns: &work.columns, binary: work.binary, freeze: fresh };
+    copy::stream(source, relation, &options, &work.source.name.shown())
+}
+
+/// The relations to fill, in the order of the tasks. Chunks are made here, which locks their hypertable
+/// until the transaction ends: a copy that takes long is not in the same.
+fn targets(run: i64, works: &[&CopyTask]) -> Result<Vec<Oid>> {
+    let mut found = vec![Oid::INVALID; works.len()];
+    let mut chunks = BTreeMap::<(&Name, bool), Vec<usize>>::new();
+    for (place, work) in works.iter().enumerate() {
+        match &work.destination {
+            Destination::Table(name) => found[place] = copy::own(run, name)?,
+            Destination::Routed { hypertable, cagg } => found[place] = copy::root(run, hypertable, *cagg)?,
+            Destination::Chunk { hypertable, cagg, .. } => chunks.entry((hypertable, *cagg)).or_default().push(place),
+        }
+    }
+    for ((hypertable, cagg), places) in chunks {
+        let wanted: Vec<copy::Wanted> = places.iter().filter_map(|place| wanted(&works[*place].destination)).collect();
+        for (place, chunk) in places.iter().zip(copy::chunks(copy::root(run, hypertable, cagg)?, &wanted)?) {
+            found[*place] = chunk;
+            if let Some(own) = works[*place].destination.own() {
                 let set = "SELECT timescale_migrate.set_chunk_own($1, $2)";
                 if let Some(lost) = spi::value::<String>(set, &[chunk.into(), spi::json(own)?])? {
                     messages::warn_here(run, &lost)?;
                 }
             }
-            Ok(chunk)
         }
+    }
+    Ok(found)
+}
+
+/// The chunk that is to be made, if it is one.
+fn wanted(destination: &Destination) -> Option<copy::Wanted<'_>> {
+    match destination {
+        Destination::Chunk { slices, tablespace, creation_time, .. } => {
+            Some(copy::Wanted { slices, tablespace: tablespace.as_deref(), creation_time: creation_time.as_deref() })
+        }
+        Destination::Table(_) | Destination::Routed { .. } => None,
     }
 }

@@ -34,7 +34,7 @@ pub fn perform(context: &mut Context, claim: &Claim, key: &ForeignKey) -> Result
         for statement in &key.statements {
             execute(claim, statement)?;
         }
-        tasks::done(claim.id, &Outcome::default())
+        tasks::done(claim.id, Outcome::default())
     });
     let violated = match made.map_err(context::describe) {
         Err(error) if error.code == SqlState::FOREIGN_KEY_VIOLATION => error,
@@ -57,7 +57,7 @@ pub fn perform(context: &mut Context, claim: &Claim, key: &ForeignKey) -> Result
         lock([&key.table, &key.references], "SHARE ROW EXCLUSIVE")?;
         let how = not_valid(claim, key, &definition)?;
         messages::warn_here(run, &format!("{} is violated by the source's own rows and {how}: {row}", claim.object))?;
-        tasks::done(claim.id, &Outcome::default())
+        tasks::done(claim.id, Outcome::default())
     });
     // The first error tells more.
     made.map_err(|error| if passes_on(&error) { error } else { violated })

@@ -49,7 +49,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             // A comparison of the values reads under the same locks as this.
             undo::set_guards(&recheck.copies, &again.source.guards)?;
         }
-        tasks::done(id, &tasks::Outcome::default())
+        tasks::done(id, tasks::Outcome::default())
     })
 }
 

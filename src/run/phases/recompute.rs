@@ -52,6 +52,6 @@ pub fn perform(claim: &Claim, work: &Recompute) -> Result<()> {
         if let Some(materialized) = spi::value::<String>(&name, &[])? {
             spi::execute(&format!("ANALYZE {materialized}"), &[])?;
         }
-        tasks::done(claim.id, &Outcome::default())
+        tasks::done(claim.id, Outcome::default())
     })
 }

@@ -6,7 +6,7 @@ use super::compression;
 use crate::core::name::column_list;
 use crate::core::plan::CopyTask;
 use crate::error::{Error, Result};
-use crate::libpq::Connection;
+use crate::libpq::Script;
 use crate::pg::{copy, rights, spi};
 use crate::target::copy::stream;
 use pgrx::pg_sys::Oid;
@@ -14,7 +14,7 @@ use pgrx::pg_sys::Oid;
 const TEMPORARY: &str = "pg_temp.timescale_migrate_rows";
 
 /// In the current transaction; returns rows and bytes.
-pub fn rows(source: &mut Connection, work: &CopyTask, run: i64, root: Oid, hypertable: &str) -> Result<(u64, u64)> {
+pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertable: &str) -> Result<(u64, u64)> {
     let columns = column_list(&work.columns);
     spi::execute(
         &format!(
@@ -24,7 +24,7 @@ pub fn rows(source: &mut Connection, work: &CopyTask, run: i64, root: Oid, hyper
     )?;
     let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: false };
     let name = work.source.name.shown();
-    let (sent, bytes) = stream(source, &work.statement(), spi::relation_oid(TEMPORARY)?, &options, &name)?;
+    let (sent, bytes) = stream(source, spi::relation_oid(TEMPORARY)?, &options, &name)?;
     let insert =
         format!("INSERT INTO {hypertable} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
     let (owner, name_of_owner) = owner(root)?;

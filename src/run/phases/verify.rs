@@ -6,7 +6,7 @@ use crate::core::name::Name;
 use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::Connection;
+use crate::libpq::{Connection, Rows};
 use crate::pg::{catch::transaction, spi};
 use crate::run::process::Context;
 use crate::run::tasks::{Claim, Outcome};
@@ -42,15 +42,15 @@ pub fn asks_source(run: i64) -> Result<bool> {
 /// The source's checksum of what a task has just copied, in the same transaction of the source, which
 /// ends with it: later the source may have rewritten what the snapshot shows. None if it could not be
 /// read; then the comparison asks for it.
-pub fn source_checksum(context: &mut Context, work: &CopyTask, relation: Oid, copied: u64) -> Result<Option<String>> {
-    let columns = spi::json_rows::<String>(
-        "SELECT to_json(attname)::text FROM pg_catalog.pg_attribute
-         WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        &[relation.into()],
-    )?;
-    let (work, source) = (Verify::of(work.clone(), columns), context.source()?);
+pub fn source_checksum(
+    context: &mut Context,
+    work: &CopyTask,
+    columns: &[String],
+    copied: Option<i64>,
+) -> Result<Option<String>> {
+    let (work, source) = (Verify::of(work.clone(), columns.to_vec()), context.source()?);
     match ask(source, &work, &Sum::of(&work.columns)).and_then(|()| answer(source, &work)) {
-        Ok(found) => Ok(found.filter(|(rows, _)| *rows == copied as i64).and_then(|(_, checksum)| checksum)),
+        Ok(found) => Ok(found.filter(|(rows, _)| Some(*rows) == copied).and_then(|(_, checksum)| checksum)),
         // The rows are here, and not to be copied again because another has waited for the source's locks.
         Err(error) if error.side == Side::Source => {
             context.drop_source();
@@ -58,6 +58,18 @@ pub fn source_checksum(context: &mut Context, work: &CopyTask, relation: Oid, co
         }
         Err(error) => Err(error),
     }
+}
+
+/// What asks for it, of a table or chunk that is not compressed.
+pub fn source_query(work: &CopyTask, columns: &[String]) -> String {
+    let work = Verify::of(work.clone(), columns.to_vec());
+    work.source.as_ref().map_or_else(String::new, |name| checksum::query(&rows_of(&work, name), &usual(&work)))
+}
+
+/// What that answers.
+pub fn checksum_of(rows: &Rows, copied: Option<i64>) -> Result<Option<String>> {
+    let (count, checksum) = counted(rows)?;
+    Ok(checksum.filter(|_| Some(count) == copied))
 }
 
 /// What an interrupted start compared counts no more.
@@ -110,11 +122,14 @@ fn ask(source: &mut Connection, work: &Verify, sum: &Sum) -> Result<()> {
     source.send(&checksum::query(&rows, sum))
 }
 
+fn counted(rows: &Rows) -> Result<(i64, Option<String>)> {
+    Ok((rows.number(0, 0)?, rows.cell(0, 1)?.map(str::to_string)))
+}
+
 /// What the source answers to a query that was sent, the number of rows and their checksum; none
 /// if it has not read what the snapshot shows.
 fn answer(source: &mut Connection, work: &Verify) -> Result<Option<(i64, Option<String>)>> {
-    let rows = source.answer()?;
-    let found = (rows.number(0, 0)?, rows.cell(0, 1)?.map(str::to_string));
+    let found = counted(&source.answer()?)?;
     let whole = match (&work.source, &work.batches) {
         (Some(name), Some(batches)) => guard::is_decompressed(source, name, batches, found.0)?,
         _ => true,
@@ -155,8 +170,7 @@ fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
 
 /// Compares one relation and records the result.
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
-    let usual = if work.checksum { Sum::of(&work.columns) } else { Sum::Count };
-    match compare(context, claim, work, &usual) {
+    match compare(context, claim, work, &usual(work)) {
         // What was noted of the source is the usual sum.
         Err(error) if work.checksum && work.source_checksum.is_none() && checksum::is_too_large(&error) => {
             context.drop_source();
@@ -168,6 +182,10 @@ pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()
     }
 }
 
+fn usual(work: &Verify) -> Sum {
+    if work.checksum { Sum::of(&work.columns) } else { Sum::Count }
+}
+
 /// The sum of rows that may have no text form.
 fn value_sums(work: &Verify) -> Result<Sum> {
     // With none here, there is nothing to compare values with.
@@ -175,40 +193,61 @@ fn value_sums(work: &Verify) -> Result<Sum> {
     catalog::value_sums(spi::relation_oid(&target.to_string())?).map(Sum::Values)
 }
 
+/// Compares what small copy tasks have brought, in one transaction, as far as the source need not be
+/// asked; returns the tasks that are done. After any error none is.
+pub fn together(run: i64, claims: &[Claim]) -> Result<Vec<i32>> {
+    transaction(|| {
+        let mut done = Vec::new();
+        for claim in claims {
+            let Work::VerifyCopied(copied) = &claim.work else { continue };
+            let Some(work) = of_copies(run, copied)?.filter(is_known) else { continue };
+            let own = own(&work, &usual(&work))?;
+            record(run, claim, &work, None, own)?;
+            done.push(claim.id);
+        }
+        Ok(done)
+    })
+}
+
+/// Whether the source need not be asked.
+fn is_known(work: &Verify) -> bool {
+    work.source.is_none() || if work.checksum { work.source_checksum.is_some() } else { work.source_rows.is_some() }
+}
+
+/// Rows and checksum here; none if there is no such relation.
+fn own(work: &Verify, sum: &Sum) -> Result<Option<(i64, Option<String>)>> {
+    let rows = match work.targets.as_slice() {
+        [] => return Ok(None),
+        [name] => rows_of(work, name),
+        chunks => checksum::chunks(chunks, &work.columns),
+    };
+    // A view that has taken a table's name is not read.
+    spi::execute(&source_session::restrict("view, foreign-table", true), &[])?;
+    let restoring = |value| if work.root { spi::set_local("timescaledb.restoring", value) } else { Ok(()) };
+    restoring("on")?;
+    let found = spi::json_rows::<(i64, Option<String>)>(&as_json(&checksum::query(&rows, sum)), &[])?.pop();
+    restoring("off")?;
+    Ok(found)
+}
+
 /// One comparison: the source counts while this server does.
 fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Result<()> {
     let run = context.spec.run;
-    let known = if work.checksum { work.source_checksum.is_some() } else { work.source_rows.is_some() };
     let mut hold = None;
-    if work.source.is_some() && !known {
-        let reads = Reads::of(&work.guards, &work.query);
-        let held = context.begin(claim.id, work.snapshot, reads, &work.guards)?;
+    if !is_known(work) {
+        let held = context.begin(claim.id, work.snapshot, Reads::of(&work.guards, &work.query), &work.guards)?;
         if held == Hold::Held {
             ask(context.source()?, work, sum)?;
         }
         hold = Some(held);
     }
-    let own = transaction(|| {
-        if work.root {
-            spi::set_local("timescaledb.restoring", "on")?;
-        }
-        // A view that has taken a table's name is not read.
-        spi::execute(&source_session::restrict("view, foreign-table", true), &[])?;
-        let rows = match work.targets.as_slice() {
-            [] => return Ok(None),
-            [name] => rows_of(work, name),
-            chunks => checksum::chunks(chunks, &work.columns),
-        };
-        spi::json_rows::<(i64, Option<String>)>(&as_json(&checksum::query(&rows, sum)), &[])
-            .map(|rows| rows.into_iter().next())
-    });
+    let own = transaction(|| own(work, sum));
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
         Some(Hold::Held) => answer(context.source()?, work)?,
         _ => None,
     };
     let own = own?;
-    let valued = answer.is_some() || work.source_checksum.is_some();
     if let (Some(hold), None, Some(name)) = (hold, &answer, &work.source) {
         let message = match (hold, work.source_rows) {
             (_, Some(_)) => {
@@ -222,9 +261,22 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Re
         };
         transaction(|| messages::warn_here(run, &message))?;
         if work.source_rows.is_none() {
-            return transaction(|| tasks::done(claim.id, &Outcome::default()));
+            return transaction(|| tasks::done(claim.id, Outcome::default()));
         }
     }
+    transaction(|| record(run, claim, work, answer, own))
+}
+
+/// Enters the result of a comparison, in the current transaction: of what the source has answered, or
+/// of what is known of it.
+fn record(
+    run: i64,
+    claim: &Claim,
+    work: &Verify,
+    answer: Option<(i64, Option<String>)>,
+    own: Option<(i64, Option<String>)>,
+) -> Result<()> {
+    let valued = answer.is_some() || work.source_checksum.is_some();
     let theirs = answer.or(work.source_rows.map(|rows| (rows, work.source_checksum.clone())));
     // A relation that is missing is the same as one without rows only if the source's is empty
     // and a chunk: an empty chunk is an artefact, a table is an object.
@@ -236,26 +288,26 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Re
         (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),
         (None, None) => true,
     };
-    transaction(|| {
-        let (theirs, own) = (theirs.clone(), own.clone());
-        spi::execute(
-            include_str!("../../../sql/run/add_comparison.sql"),
-            &[
-                run.into(),
-                claim.object.clone().into(),
-                part.clone().into(),
-                theirs.as_ref().map(|t| t.0).into(),
-                own.as_ref().map(|t| t.0).into(),
-                theirs.and_then(|t| t.1).into(),
-                own.as_ref().and_then(|t| t.1.clone()).into(),
-                same.into(),
-            ],
-        )?;
-        let relation = target.map_or(Ok(None), |name| {
+    let (rows, relation) = (
+        own.as_ref().map(|own| own.0),
+        target.map_or(Ok(None), |name| {
             spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::pg_catalog.oid", &[name.to_string().into()])
-        })?;
-        tasks::done(claim.id, &Outcome { rows: own.map(|t| t.0), relation, ..Outcome::default() })
-    })
+        })?,
+    );
+    spi::execute(
+        include_str!("../../../sql/run/add_comparison.sql"),
+        &[
+            run.into(),
+            claim.object.clone().into(),
+            part.into(),
+            theirs.as_ref().map(|theirs| theirs.0).into(),
+            rows.into(),
+            theirs.and_then(|theirs| theirs.1).into(),
+            own.and_then(|own| own.1).into(),
+            same.into(),
+        ],
+    )?;
+    tasks::done(claim.id, Outcome { rows, relation, ..Outcome::default() })
 }
 
 fn as_json(query: &str) -> String {
