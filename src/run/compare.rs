@@ -165,7 +165,7 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
         verify::forget(id)?;
         tasks::add(id, &tasks)
     })?;
-    let started = RunSpec { snapshot: keeper.snapshot.clone(), ..spec.clone() };
+    let started = spec.for_workers(&keeper.snapshot, 0);
     let watch = Watch::new(&spec.params, options, id, session::pid());
     let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
     crew.work(Phase::Verify)?;

@@ -80,6 +80,7 @@ fn launch(label: String, params: Params, kind: Kind, options: Options, resume: O
         options,
         coordinator: 0,
         snapshot: String::new(),
+        together: 1,
     };
     let segment = Segment::create(&spec.to_bytes()?);
     let name = format!("timescale_migrate run {run} coordinator");

@@ -86,7 +86,8 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         ),
     )?;
     // The workers get ready while the schema is made.
-    let started = RunSpec { snapshot: snapshot.clone(), ..spec.clone() };
+    let locks_there = migration.inventory.server.lock_share(options.jobs);
+    let started = spec.for_workers(&snapshot, locks_of_a_worker.min(locks_there));
     let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
 
     let database = schema_phase::make(&migration, snapshots.newest()?, &plan::compressed_early(&tasks))?;

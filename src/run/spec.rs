@@ -40,9 +40,21 @@ pub struct RunSpec {
     /// What a worker wakes when it has ended a task.
     pub coordinator: i32,
     pub snapshot: String,
+    /// How many small tasks a worker may take at once.
+    pub together: usize,
 }
 
 impl RunSpec {
+    /// The same for workers, of which each may take so many locks on either side.
+    pub fn for_workers(&self, snapshot: &str, locks: i64) -> RunSpec {
+        /// A small relation's: its own, those of its TOAST and its indexes, and of what holds its
+        /// compressed rows.
+        const LOCKS: i64 = 8;
+        const MOST: i64 = 64;
+        let together = (locks / LOCKS).clamp(1, MOST) as usize;
+        RunSpec { snapshot: snapshot.to_string(), together, ..self.clone() }
+    }
+
     /// For shared memory.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self).map_err(|e| Error::internal(format!("run spec: {e}")))

@@ -148,10 +148,11 @@ pub fn all_done(tasks: &[(i32, Outcome)]) -> Result<()> {
         #[serde(flatten)]
         outcome: &'a Outcome,
     }
+    let Some((first, _)) = tasks.first() else { return Ok(()) };
     let rows: Vec<Row> = tasks.iter().map(|(id, outcome)| Row { id: *id, outcome }).collect();
     match spi::execute(include_str!("../../sql/run/finish_tasks.sql"), &[spi::json(&rows)?])? {
         touched if touched == tasks.len() => Ok(()),
-        _ => Err(Error::internal(format!("task {} was ended by somebody else", tasks[0].0))),
+        _ => Err(Error::internal(format!("task {first} was ended by somebody else"))),
     }
 }
 

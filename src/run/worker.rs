@@ -37,18 +37,20 @@ pub fn main(handle: u32) {
 
 /// How many small tasks a worker takes at once: more of them as long as that is quick, so that little
 /// is done again after an error, and others see how far a run is.
-struct Pace(usize);
+struct Pace {
+    now: usize,
+    most: usize,
+}
 
 impl Pace {
-    const MOST: usize = 64;
     const QUICK: Duration = Duration::from_millis(250);
     const SLOW: Duration = Duration::from_secs(1);
 
     fn after(&mut self, spent: Duration) {
-        self.0 = match spent {
-            _ if spent < Self::QUICK => (self.0 * 2).min(Self::MOST),
-            _ if spent > Self::SLOW => (self.0 / 2).max(1),
-            _ => self.0,
+        self.now = match spent {
+            _ if spent < Self::QUICK => (self.now * 2).min(self.most),
+            _ if spent > Self::SLOW => (self.now / 2).max(1),
+            _ => self.now,
         };
     }
 }
@@ -56,13 +58,14 @@ impl Pace {
 fn work(context: &mut Context) -> Result<()> {
     process::settings()?;
     let (run, coordinator) = (context.spec.run, context.spec.coordinator);
-    let (mut places, mut pace, mut busy, mut relations) = (Places::default(), Pace(1), false, 0);
+    let mut pace = Pace { now: 1, most: context.spec.together };
+    let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
     while let Some(phase) = tasks::open_phase(run)? {
         // When all rows are here, no session of the source is kept idle through what follows.
         if !phase.reads_source() {
             context.drop_source();
         }
-        let most = |phase: Phase| if phase.shares_transactions() { pace.0 } else { 1 };
+        let most = |phase: Phase| if phase.shares_transactions() { pace.now } else { 1 };
         let mut claims = tasks::claim(run, phase, phase, most(phase), &mut places)?;
         if let (true, Some(beside)) = (claims.is_empty(), phase.beside()) {
             claims = tasks::claim(run, phase, beside, most(beside), &mut places)?;

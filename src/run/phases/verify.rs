@@ -2,7 +2,7 @@
 
 use crate::catalog;
 use crate::core::checksum::{self, Sum};
-use crate::core::name::Name;
+use crate::core::name::{Name, literal};
 use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
@@ -15,6 +15,7 @@ use crate::run::{messages, tasks};
 use crate::source::guard::{self, Hold, Reads};
 use crate::source::session as source_session;
 use pgrx::pg_sys::Oid;
+use serde::Serialize;
 
 /// Adds a comparison for every relation that the run has copied, under the run's own snapshot
 /// or, where a count is enough, against the rows that the source said it sent. `snapshot` is the
@@ -122,13 +123,13 @@ fn ask(source: &mut Connection, work: &Verify, sum: &Sum) -> Result<()> {
     source.send(&checksum::query(&rows, sum))
 }
 
-fn counted(rows: &Rows) -> Result<(i64, Option<String>)> {
+fn counted(rows: &Rows) -> Result<Sums> {
     Ok((rows.number(0, 0)?, rows.cell(0, 1)?.map(str::to_string)))
 }
 
 /// What the source answers to a query that was sent, the number of rows and their checksum; none
 /// if it has not read what the snapshot shows.
-fn answer(source: &mut Connection, work: &Verify) -> Result<Option<(i64, Option<String>)>> {
+fn answer(source: &mut Connection, work: &Verify) -> Result<Option<Sums>> {
     let found = counted(&source.answer()?)?;
     let whole = match (&work.source, &work.batches) {
         (Some(name), Some(batches)) => guard::is_decompressed(source, name, batches, found.0)?,
@@ -197,15 +198,16 @@ fn value_sums(work: &Verify) -> Result<Sum> {
 /// asked; returns the tasks that are done. After any error none is.
 pub fn together(run: i64, claims: &[Claim]) -> Result<Vec<i32>> {
     transaction(|| {
-        let mut done = Vec::new();
+        restrict()?;
+        let mut compared = Vec::new();
         for claim in claims {
             let Work::VerifyCopied(copied) = &claim.work else { continue };
             let Some(work) = of_copies(run, copied)?.filter(is_known) else { continue };
             let own = own(&work, &usual(&work))?;
-            record(run, claim, &work, None, own)?;
-            done.push(claim.id);
+            compared.push(Compared::new(claim, &work, None, own));
         }
-        Ok(done)
+        enter(run, &compared)?;
+        Ok(compared.iter().map(|compared| compared.task).collect())
     })
 }
 
@@ -214,20 +216,33 @@ fn is_known(work: &Verify) -> bool {
     work.source.is_none() || if work.checksum { work.source_checksum.is_some() } else { work.source_rows.is_some() }
 }
 
-/// Rows and checksum here; none if there is no such relation.
-fn own(work: &Verify, sum: &Sum) -> Result<Option<(i64, Option<String>)>> {
-    let rows = match work.targets.as_slice() {
+/// Rows and checksum of one side.
+type Sums = (i64, Option<String>);
+
+/// A view that has taken a table's name is not read for the rest of the transaction.
+fn restrict() -> Result<()> {
+    spi::execute(&source_session::restrict("view, foreign-table", true), &[]).map(drop)
+}
+
+/// What is here, and the relation if it is one; none if there is no such relation.
+fn own(work: &Verify, sum: &Sum) -> Result<Option<(Sums, Option<Oid>)>> {
+    let (rows, relation) = match work.targets.as_slice() {
         [] => return Ok(None),
-        [name] => rows_of(work, name),
-        chunks => checksum::chunks(chunks, &work.columns),
+        [name] => (rows_of(work, name), format!("pg_catalog.to_regclass({})", literal(&name.to_string()))),
+        chunks => (checksum::chunks(chunks, &work.columns), "NULL".to_string()),
     };
-    // A view that has taken a table's name is not read.
-    spi::execute(&source_session::restrict("view, foreign-table", true), &[])?;
     let restoring = |value| if work.root { spi::set_local("timescaledb.restoring", value) } else { Ok(()) };
     restoring("on")?;
-    let found = spi::json_rows::<(i64, Option<String>)>(&as_json(&checksum::query(&rows, sum)), &[])?.pop();
+    let found = spi::json_rows::<(i64, Option<String>, Option<u32>)>(
+        &format!(
+            "SELECT json_build_array(q.c, q.s, {relation}::pg_catalog.oid::bigint)::text FROM ({}) AS q(c, s)",
+            checksum::query(&rows, sum)
+        ),
+        &[],
+    )?
+    .pop();
     restoring("off")?;
-    Ok(found)
+    Ok(found.map(|(rows, checksum, relation)| ((rows, checksum), relation.map(Oid::from_u32))))
 }
 
 /// One comparison: the source counts while this server does.
@@ -241,7 +256,10 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Re
         }
         hold = Some(held);
     }
-    let own = transaction(|| own(work, sum));
+    let own = transaction(|| {
+        restrict()?;
+        own(work, sum)
+    });
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
         Some(Hold::Held) => answer(context.source()?, work)?,
@@ -264,52 +282,58 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Re
             return transaction(|| tasks::done(claim.id, Outcome::default()));
         }
     }
-    transaction(|| record(run, claim, work, answer, own))
+    transaction(|| enter(run, &[Compared::new(claim, work, answer, own)]))
 }
 
-/// Enters the result of a comparison, in the current transaction: of what the source has answered, or
-/// of what is known of it.
-fn record(
-    run: i64,
-    claim: &Claim,
-    work: &Verify,
-    answer: Option<(i64, Option<String>)>,
-    own: Option<(i64, Option<String>)>,
-) -> Result<()> {
-    let valued = answer.is_some() || work.source_checksum.is_some();
-    let theirs = answer.or(work.source_rows.map(|rows| (rows, work.source_checksum.clone())));
-    // A relation that is missing is the same as one without rows only if the source's is empty
-    // and a chunk: an empty chunk is an artefact, a table is an object.
-    let target = work.targets.first().filter(|_| work.targets.len() == 1);
-    // A chunk is called as on the source, here as in the plan and the tasks.
-    let part = work.source.as_ref().or(target).map(Name::shown).filter(|part| *part != claim.object);
-    let same = match (&theirs, &own) {
-        (Some(a), Some(b)) => a.0 == b.0 && (!valued || a.1 == b.1),
-        (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),
-        (None, None) => true,
-    };
-    let (rows, relation) = (
-        own.as_ref().map(|own| own.0),
-        target.map_or(Ok(None), |name| {
-            spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::pg_catalog.oid", &[name.to_string().into()])
-        })?,
-    );
-    spi::execute(
-        include_str!("../../../sql/run/add_comparison.sql"),
-        &[
-            run.into(),
-            claim.object.clone().into(),
-            part.into(),
-            theirs.as_ref().map(|theirs| theirs.0).into(),
-            rows.into(),
-            theirs.and_then(|theirs| theirs.1).into(),
-            own.and_then(|own| own.1).into(),
-            same.into(),
-        ],
-    )?;
-    tasks::done(claim.id, Outcome { rows, relation, ..Outcome::default() })
+/// The result of a comparison.
+#[derive(Serialize)]
+struct Compared {
+    #[serde(skip)]
+    task: i32,
+    #[serde(skip)]
+    relation: Option<Oid>,
+    object: String,
+    part: Option<String>,
+    source_rows: Option<i64>,
+    target_rows: Option<i64>,
+    source_checksum: Option<String>,
+    target_checksum: Option<String>,
+    same: bool,
 }
 
-fn as_json(query: &str) -> String {
-    format!("SELECT json_build_array(q.c, q.s)::text FROM ({query}) AS q(c, s)")
+impl Compared {
+    /// With what the source has answered, else with what is known of it.
+    fn new(claim: &Claim, work: &Verify, answer: Option<Sums>, own: Option<(Sums, Option<Oid>)>) -> Compared {
+        let valued = answer.is_some() || work.source_checksum.is_some();
+        let theirs = answer.or(work.source_rows.map(|rows| (rows, work.source_checksum.clone())));
+        let (own, relation) = own.map_or((None, None), |(own, relation)| (Some(own), relation));
+        let target = work.targets.first().filter(|_| work.targets.len() == 1);
+        // A chunk is called as on the source, here as in the plan and the tasks.
+        let part = work.source.as_ref().or(target).map(Name::shown).filter(|part| *part != claim.object);
+        // A relation that is missing is the same as one without rows only if the source's is empty
+        // and a chunk: an empty chunk is an artefact, a table is an object.
+        let same = match (&theirs, &own) {
+            (Some(a), Some(b)) => a.0 == b.0 && (!valued || a.1 == b.1),
+            (Some((rows, _)), None) | (None, Some((rows, _))) => *rows == 0 && part.is_some(),
+            (None, None) => true,
+        };
+        Compared {
+            task: claim.id,
+            relation,
+            object: claim.object.clone(),
+            part,
+            source_rows: theirs.as_ref().map(|theirs| theirs.0),
+            target_rows: own.as_ref().map(|own| own.0),
+            source_checksum: theirs.and_then(|theirs| theirs.1),
+            target_checksum: own.and_then(|own| own.1),
+            same,
+        }
+    }
+}
+
+/// Enters results, in the current transaction.
+fn enter(run: i64, compared: &[Compared]) -> Result<()> {
+    spi::execute(include_str!("../../../sql/run/add_comparisons.sql"), &[run.into(), spi::json(&compared)?])?;
+    let outcome = |c: &Compared| Outcome { rows: c.target_rows, relation: c.relation, ..Outcome::default() };
+    tasks::all_done(&compared.iter().map(|compared| (compared.task, outcome(compared))).collect::<Vec<_>>())
 }
