@@ -128,6 +128,12 @@ SELECT json_build_object(
             FROM pg_catalog.pg_constraint o
             -- Rows may violate one that is not valid.
             WHERE o.conrelid = k.oid AND o.contype = 'c' AND o.convalidated AND o.conislocal AND o.coninhcount = 0 AND o.conname !~ '^constraint_\d+$'),
+        -- A chunk that is newer than a constraint which is NOT VALID has it as a valid one.
+        'valid', (
+            SELECT json_agg(o.conname ORDER BY o.conname)
+            FROM pg_catalog.pg_constraint r
+            JOIN pg_catalog.pg_constraint o ON o.conrelid = k.oid AND o.conname = r.conname AND o.contype = 'c' AND o.convalidated
+            WHERE r.conrelid = h.oid AND r.contype = 'c' AND NOT r.convalidated),
         -- All that it is to have, where they are not the hypertable's.
         'triggers', CASE WHEN own_trigger.list IS DISTINCT FROM trigger.list AND k.osm_chunk IS NOT TRUE THEN coalesce(own_trigger.list, '[]')::json END,
         -- The hypertable's index that the chunk is clustered on, as reorder_chunk() leaves it.

@@ -87,12 +87,6 @@ finding AS (
                SELECT FROM pg_catalog.pg_constraint r WHERE r.conrelid = o.root AND r.contype = 'f' AND r.confrelid = k.confrelid)
            OR k.contype IN ('p', 'u', 'x') AND o.root IS NULL)
     UNION ALL
-    -- A chunk that is newer than a constraint which is NOT VALID has it as a valid one.
-    SELECT o.kind, o.subject, 'a valid constraint', o.oid
-    FROM of o
-    JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid AND k.contype = 'c' AND k.convalidated
-    JOIN pg_catalog.pg_constraint r ON r.conrelid = o.root AND r.contype = 'c' AND r.conname = k.conname AND NOT r.convalidated
-    UNION ALL
     SELECT o.kind, o.subject, 'a trigger', o.oid
     FROM of o
     JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal

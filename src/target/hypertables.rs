@@ -65,6 +65,13 @@ pub fn set_chunk_triggers(chunk: Oid, name: &str, triggers: Option<&serde_json::
     })
 }
 
+/// Checks a CHECK constraint of a chunk that is NOT VALID, with the rights of the chunk's owner.
+pub fn validate_check(chunk: Oid, name: &str, check: &str) -> Result<()> {
+    making(name, None, || {
+        spi::execute("CALL timescale_migrate.validate_check($1, $2)", &[chunk.into(), check.into()]).map(drop)
+    })
+}
+
 /// Calls a function of this extension that makes an object out of its description.
 pub(super) fn call(function: &str, object: &Name, spec: &serde_json::Value) -> Result<()> {
     making(&object.shown(), Some(function), || {

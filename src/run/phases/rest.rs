@@ -1,5 +1,5 @@
-//! What of the schema follows the rows, and what users have put on materialization hypertables and,
-//! as triggers, on chunks.
+//! What of the schema follows the rows, and what users have put on materialization hypertables and, as
+//! triggers and valid CHECK constraints, on chunks.
 
 use crate::core::archive::Group;
 use crate::core::plan::Phase;
@@ -20,7 +20,8 @@ pub fn make(migration: &Migration) -> Result<()> {
     chunks(migration.spec.run)
 }
 
-/// The triggers of chunks, each in a transaction of its own; again where a chunk was copied again.
+/// What chunks have that is not their hypertable's and follows the rows: triggers and valid CHECKs, each
+/// chunk's in a transaction of its own; again where a chunk was copied again.
 fn chunks(run: i64) -> Result<()> {
     let chunks: Vec<(u32, String, Option<serde_json::Value>)> =
         transaction(|| spi::json_rows(include_str!("../../../sql/run/chunk_triggers.sql"), &[run.into()]))?;
@@ -30,6 +31,11 @@ fn chunks(run: i64) -> Result<()> {
             None => Ok(()),
         })
         .map_err(context::describe)?;
+    }
+    let checks: Vec<(u32, String, String)> =
+        transaction(|| spi::json_rows(include_str!("../../../sql/run/valid_checks.sql"), &[run.into()]))?;
+    for (chunk, name, check) in checks {
+        transaction(|| hypertables::validate_check(chunk.into(), &name, &check)).map_err(context::describe)?;
     }
     Ok(())
 }
