@@ -1,8 +1,8 @@
--- ANALYZE of hypertables, shared out among transactions.
+-- ANALYZE of hypertables, divided among transactions.
 -- Run at CREATE EXTENSION; called on the target by the workers. TimescaleDB 2.19 and later, any edition.
 --
--- TimescaleDB makes of ANALYZE on a hypertable one of each chunk, of each chunk's compressed relation, and of the root. Here its hooks are
--- off for the duration (`timescaledb.restoring`), so that ANALYZE takes what it is given.
+-- TimescaleDB turns ANALYZE of a hypertable into ANALYZE of each chunk, each chunk's compressed relation, and the root. Here its hooks are
+-- off meanwhile (`timescaledb.restoring`), so that ANALYZE reads exactly the tables that it names.
 
 -- Gathers the statistics of the chunks that these copy tasks have filled, as far as they still exist.
 CREATE FUNCTION timescale_migrate.analyze_chunks(copies integer[])
@@ -32,8 +32,8 @@ BEGIN
 END
 $$;
 
--- Gathers the statistics of a hypertable as a whole, from a sample of all its chunks, each of which is locked. `alone`: these are so many that
--- no other such transaction can be beside this one.
+-- Gathers the statistics of a hypertable as a whole, from a sample of all its chunks, each of which is locked. `alone`: there are so many
+-- chunks that no other such transaction can run at the same time.
 CREATE FUNCTION timescale_migrate.analyze_root(hypertable regclass, alone boolean)
 RETURNS void
 LANGUAGE plpgsql

@@ -2,7 +2,7 @@
 -- Run at CREATE EXTENSION; called on the target by the coordinator. TimescaleDB 2.19 and later, Community edition.
 --
 -- They are created on empty hypertables, each after those that it reads. Then the chunks of their materialization hypertables are copied
--- like any others, indexes are made, and, when nothing is loaded any more, set_cagg_state() makes TimescaleDB see them as the source does.
+-- like any others, and indexes are made. When nothing is loaded any more, set_cagg_state() gives them the state that they have on the source.
 
 -- The materialization hypertable of a continuous aggregate; NULL if there is none of that name.
 CREATE FUNCTION timescale_migrate.materialization_hypertable(view_schema name, view_name name)
@@ -21,7 +21,7 @@ $$;
 -- A query with time_bucket() in place of timescaledb_experimental.time_bucket_ng(), which no aggregate can be created with since 2.15 and
 -- which is gone since 2.25. `api` is the schema of time_bucket(). For widths of whole days and months, time_bucket_ng() takes dates, in the
 -- time zone if there is one, and of the origin the date only; without an origin it counts days from 2000-01-01, time_bucket() from
--- 2000-01-03. Everything else is the same. What constants and quoted names hold is passed over, always from the query's start.
+-- 2000-01-03. Everything else is the same. The contents of constants and quoted names are skipped, always from the query's start.
 CREATE FUNCTION timescale_migrate.without_time_bucket_ng(definition text, api name)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -117,7 +117,7 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO'
 SET intervalstyle = 'postgres'
 SET timezone = 'UTC'
--- Advice on the query, which is not ours to change.
+-- Suppresses TimescaleDB's advice on the query, which cannot be changed here.
 SET client_min_messages = error
 AS $$
 DECLARE
@@ -131,7 +131,7 @@ DECLARE
     key record;
     difference text;
 BEGIN
-    -- Another aggregate may have brought it along.
+    -- It may have been made with another aggregate.
     FOR key IN
         SELECT k.* FROM jsonb_to_recordset(spec->'keys') k(schema name, "table" name, name name, definition text)
         WHERE NOT EXISTS (
@@ -142,7 +142,7 @@ BEGIN
             format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', key.schema, key."table", key.name, key.definition), author);
     END LOOP;
 
-    -- It would be attached to the hypertable, for all chunks to come.
+    -- It would be attached to the hypertable, and apply to all later chunks.
     PERFORM set_config('default_tablespace', '', true);
     IF EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = 'timescaledb.enable_cagg_window_functions') THEN
         PERFORM set_config('timescaledb.enable_cagg_window_functions', 'on', true);
@@ -171,7 +171,7 @@ BEGIN
 
     EXECUTE format('SELECT %I.set_chunk_time_interval($1, $2)', api) USING materialization, (spec->>'chunk_interval')::bigint;
 
-    -- The index on time that every hypertable is created with. Those of the source are made when the rows are there.
+    -- The index on time that every hypertable is created with. The source's indexes are made when the rows have arrived.
     FOR old_index IN SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = materialization LOOP
         EXECUTE format('DROP INDEX %s', old_index);
     END LOOP;
@@ -224,8 +224,8 @@ BEGIN
 END
 $$;
 
--- Puts on a materialization hypertable what users have put on the source's: `own` of inventory/caggs.sql. Its rows are there, so that no trigger
--- fires for them. Returns what could not be made, or NULL.
+-- Gives a materialization hypertable the properties that users gave to the source's: `own` of inventory/caggs.sql. Its rows have arrived
+-- already, so that no trigger fires for them. Returns a list of what could not be made, or NULL.
 CREATE FUNCTION timescale_migrate.set_cagg_own(view_schema name, view_name name, own jsonb)
 RETURNS text
 LANGUAGE plpgsql
@@ -264,8 +264,8 @@ BEGIN
 END
 $$;
 
--- Makes the next refresh of each continuous aggregate change exactly what it would change on the source: what is materialized, what is
--- not, and what was written since. Called when nothing is loaded any more, for all aggregates at once; again does no harm.
+-- Makes the next refresh of each continuous aggregate change exactly what it would change on the source: sets which buckets are
+-- materialized, and which were written to since. Called when nothing is loaded any more, for all aggregates at once. Can be repeated.
 --
 --   specs    objects from inventory/caggs.sql
 --   pending  objects from inventory/cagg_ranges.sql; for a refresh they are invalidations like the others
@@ -324,7 +324,7 @@ BEGIN
             WHERE (p->>'schema', p->>'name') = (spec->>'schema', spec->>'name')
         ) g(i);
 
-        -- Where a column was added to the aggregate, which is possible and noted since 2.28.
+        -- If a column was added to the aggregate, which is possible and recorded since 2.28.
         IF spec->>'schema_change_timestamp' IS NOT NULL AND EXISTS (
             SELECT FROM pg_catalog.pg_attribute
             WHERE attrelid = '_timescaledb_catalog.continuous_agg'::regclass AND attname = 'schema_change_timestamp' AND NOT attisdropped)
@@ -333,15 +333,15 @@ BEGIN
             USING (spec->>'schema_change_timestamp')::bigint, cagg_id;
         END IF;
 
-        -- Cached plans hold the watermark as a constant. An update of its pg_class row is what makes them be planned anew.
+        -- Cached plans hold the watermark as a constant. An update of its pg_class row invalidates these plans.
         UPDATE pg_catalog.pg_class c SET relname = c.relname
         WHERE c.oid = timescale_migrate.materialization_hypertable(spec->>'schema', spec->>'name');
     END LOOP;
 END
 $$;
 
--- Makes the next refresh of a continuous aggregate compute everything that there are raw rows for, and returns the statement for that. The
--- aggregate is as it was made, or a refresh of it was interrupted.
+-- Makes the next refresh of a continuous aggregate compute every bucket for which there are raw rows, and returns the statement for the
+-- refresh. The aggregate is as it was created, or a refresh of it was interrupted.
 CREATE FUNCTION timescale_migrate.begin_refresh(view_schema name, view_name name)
 RETURNS text
 LANGUAGE plpgsql
@@ -352,7 +352,7 @@ DECLARE
         SELECT a.mat_hypertable_id FROM _timescaledb_catalog.continuous_agg a
         WHERE (a.user_view_schema, a.user_view_name) = (begin_refresh.view_schema, begin_refresh.view_name));
 BEGIN
-    -- What a new aggregate begins with.
+    -- As of a new aggregate.
     PERFORM timescale_migrate.delete_rows(
         '_timescaledb_catalog.continuous_aggs_materialization_invalidation_log', format('WHERE materialization_id = %s', id));
     INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_invalidation_log

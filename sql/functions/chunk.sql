@@ -6,8 +6,8 @@
 -- user's own, create_chunk() makes the table as the hypertable's owner, whose privileges on that schema and on tablespaces are not restored
 -- yet, or were taken away since. There the chunk is made as pg_restore makes it: TimescaleDB's hooks are off for the duration
 -- (`timescaledb.restoring`), the table is created as a child of the hypertable with a CHECK constraint for each slice, and the catalog rows
--- that say so are inserted. What a chunk has besides is copied by chunk_parts.sql. Most of the time goes into planning statements, so that
--- each serves as many chunks as are asked for at once.
+-- for it are inserted. The functions of chunk_parts.sql copy its other properties. Most of the time is spent on planning statements, so
+-- each statement makes all chunks of the call.
 
 -- Makes chunks of a hypertable with exactly these slices and returns them in their order. Those that exist are returned as they are. The
 -- hypertable stays locked until the transaction's end.
@@ -18,7 +18,7 @@
 --                    since 1970 for times, the value itself for integers, the hash for closed dimensions; the limits of int64 stand for no
 --                    bound
 --     tablespace     the chunk's tablespace; null is the database's own
---     creation_time  what retention and compression by creation time go by; null is now
+--     creation_time  the time that retention and compression by creation time use; null is now
 CREATE FUNCTION timescale_migrate.create_chunks(hypertable regclass, chunks jsonb)
 RETURNS regclass[]
 LANGUAGE plpgsql
@@ -41,7 +41,7 @@ BEGIN
     END IF;
     -- One transaction at a time, as TimescaleDB itself does it. Without ONLY, all chunks would be locked as well.
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', hypertable);
-    -- TimescaleDB looks the operators up that bound a slice.
+    -- TimescaleDB looks up the operators that bound a slice by name.
     PERFORM set_config('search_path', concat_ws(', ', 'pg_catalog', (
         SELECT string_agg(DISTINCT quote_ident(s), ', ')
         FROM _timescaledb_catalog.dimension d
@@ -102,7 +102,7 @@ DECLARE
     -- For each chunk to be made: its place in the argument and its id.
     numbers integer[] := '{}';
     ids integer[];
-    -- For each of their slices: the chunk's place, the dimension, the bounds and the id.
+    -- For each slice of these chunks: the chunk's place, the dimension, the bounds and the id.
     slice_numbers integer[];
     slice_dimensions integer[];
     starts bigint[];
@@ -139,7 +139,7 @@ BEGIN
                    bool_and(s.range_start = (c.slices->d.column_name->>0)::bigint
                             AND s.range_end = (c.slices->d.column_name->>1)::bigint) AS same
             FROM (
-                -- By its range in the first dimension next to nothing is found, so that the catalog need not be read as a whole.
+                -- The range in the first dimension selects very few rows, so that the catalog need not be read as a whole.
                 SELECT fc.chunk_id
                 FROM (SELECT min(d.id) AS id FROM _timescaledb_catalog.dimension d WHERE d.hypertable_id = root.id) first
                 JOIN _timescaledb_catalog.dimension d ON d.id = first.id

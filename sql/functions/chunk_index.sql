@@ -1,11 +1,11 @@
--- What a chunk has of an index or a constraint of its hypertable, made on chunks one by one, so that workers can share them.
+-- Makes the index or constraint of a chunk that belongs to one of its hypertable, chunk by chunk, so that workers can share the chunks.
 -- Run at CREATE EXTENSION; called on the target. TimescaleDB 2.19 and later, any edition.
 --
 -- TimescaleDB makes an index of a hypertable on the root and on all chunks in one transaction, one after the other. Here its hooks are off
--- for the duration (`timescaledb.restoring`), so that a statement does what it does for any table, and each chunk gets what TimescaleDB would
--- have given it, under the name and with the catalog rows by which it finds it again.
+-- meanwhile (`timescaledb.restoring`), so that a statement acts on the chunk alone. Each chunk gets the index that TimescaleDB would have
+-- made, with the same name and catalog rows, so that TimescaleDB recognizes it.
 
--- Gives a chunk its part of an index of the hypertable that belongs to no constraint.
+-- Makes a chunk's index for an index of the hypertable that belongs to no constraint.
 CREATE FUNCTION timescale_migrate.create_chunk_index(index regclass, chunk regclass)
 RETURNS void
 LANGUAGE plpgsql
@@ -24,7 +24,7 @@ BEGIN
     WHERE c.oid = chunk;
     new_name := timescale_migrate.relation_name(own.relnamespace, own.name, root_name, format('%s_%s', chunk::oid, index::oid));
 
-    -- Unless the hypertable's has one: that of the tablespaces attached which comes after the chunk's.
+    -- If the hypertable's index has no tablespace of its own: the attached tablespace that follows the chunk's.
     PERFORM set_config('default_tablespace', coalesce((
         SELECT a.next
         FROM (
@@ -40,7 +40,7 @@ BEGIN
 END
 $$;
 
--- Gives a chunk its part of a constraint of the hypertable.
+-- Makes a chunk's constraint for a constraint of the hypertable.
 CREATE FUNCTION timescale_migrate.create_chunk_constraint(constraint_oid oid, chunk regclass)
 RETURNS void
 LANGUAGE plpgsql
@@ -59,7 +59,7 @@ BEGIN
     LEFT JOIN pg_tablespace s ON s.oid = i.reltablespace
     WHERE k.oid = constraint_oid;
 
-    -- Where TimescaleDB's function would move the index to when it is built.
+    -- The tablespace that TimescaleDB's function would move the index to when it is built.
     PERFORM set_config('default_tablespace', coalesce(root.tablespace, ''), true);
     IF timescale_migrate.has_constraint_rows() THEN
         new_name := format('%s_%s_%s', number, nextval('_timescaledb_catalog.chunk_constraint_name'), root.name);
@@ -86,7 +86,7 @@ AS $$
     SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('_timescaledb_catalog.chunk_constraint') AND relkind = 'r')
 $$;
 
--- Makes a chunk's index known as that of the hypertable's, and gives it the marks that a table has on one of its indexes.
+-- Records a chunk's index as that of the hypertable's index, and marks it for CLUSTER and as replica identity, as the hypertable's is.
 CREATE FUNCTION timescale_migrate.tie_chunk_index(index regclass, chunk regclass, name name)
 RETURNS void
 LANGUAGE plpgsql
@@ -96,7 +96,7 @@ DECLARE
     root record;
 BEGIN
     SELECT i.relname, x.indisreplident, coalesce((
-               -- A chunk may be clustered on another one.
+               -- A chunk may be clustered on another index.
                SELECT t.own ->> 'cluster' FROM timescale_migrate.task_log t WHERE t.relation = chunk AND t.phase = 'copy' LIMIT 1
            ) = i.relname, x.indisclustered) AS indisclustered
     INTO STRICT root
@@ -117,9 +117,9 @@ BEGIN
 END
 $$;
 
--- Gives these chunks, as far as they still exist, their part of an index of the hypertable, or of the constraint that the index belongs to.
--- Others do the same for other indexes, or add a constraint to the hypertable, which locks it and then all its chunks. So that nobody waits in
--- a circle, the hypertable is locked first, then the chunks in the order of their OIDs, each at once with the strongest lock that is needed.
+-- Gives these chunks, if they still exist, their index for an index of the hypertable, or for the constraint that the index belongs to.
+-- Other transactions do the same for other indexes, or add a constraint to the hypertable, which locks it and then all its chunks. To avoid
+-- deadlocks, the hypertable is locked first, then the chunks in the order of their OIDs, each at once with the strongest lock needed.
 CREATE FUNCTION timescale_migrate.create_on_chunks(index regclass, chunks oid[])
 RETURNS void
 LANGUAGE plpgsql

@@ -2,7 +2,7 @@
 -- Run at CREATE EXTENSION; called on the target by the workers, on chunks without rows. TimescaleDB 2.19 and later, any edition.
 
 -- Gives a chunk its schema and name, comments, storage parameters, settings of columns and CHECK constraints: `own` of inventory/chunks.sql. Can be
--- repeated. Returns what could not be done, or NULL. The index to cluster on is marked here if the chunk has it already, else by tie_chunk_index().
+-- repeated. Returns a list of what could not be done, or NULL. The index to cluster on is marked here if the chunk has it already, else by tie_chunk_index().
 CREATE FUNCTION timescale_migrate.set_chunk_own(chunk regclass, own jsonb)
 RETURNS text
 LANGUAGE plpgsql
@@ -33,7 +33,7 @@ BEGIN
         UNION ALL
         SELECT 'ENABLE ROW LEVEL SECURITY' WHERE own ? 'row_security'
         UNION ALL
-        -- Even without rows, checking it would make its functions ready with a superuser's rights.
+        -- Even without rows, validating it would evaluate its functions with a superuser's rights.
         SELECT format('ADD CONSTRAINT %I %s', o.key, regexp_replace(o.value, '\)( NO INHERIT)?$', '\& NOT VALID'))
         FROM jsonb_each_text(own->'checks') o
         WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = chunk AND k.conname = o.key)
@@ -84,7 +84,7 @@ BEGIN
         EXECUTE format('ALTER TABLE %s CLUSTER ON %I', chunk, c #>> '{}');
     END LOOP;
 
-    -- The name comes last: whatever it is, TimescaleDB and this extension know the chunk by its number.
+    -- The name is changed last. TimescaleDB and this extension identify the chunk by its number, whatever its name is.
     IF (wanted.schema, wanted.name) = (wanted.old_schema, wanted.old_name) THEN
         RETURN NULL;
     ELSIF to_regnamespace(quote_ident(wanted.schema)) IS NULL THEN
@@ -136,7 +136,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- TimescaleDB refuses this of a chunk, unless it is switched off.
+    -- TimescaleDB refuses this statement on a chunk, unless its hooks are off.
     PERFORM set_config('timescaledb.restoring', 'on', true);
     FOR t IN
         SELECT g.tgname AS name, w.enabled

@@ -1,7 +1,7 @@
--- What a chunk takes over from its hypertable besides its columns.
+-- Copies to a chunk the properties of its hypertable that tables do not inherit.
 -- Run at CREATE EXTENSION; called on the target by the functions of chunk.sql. TimescaleDB 2.19 and later, any edition.
 
--- Moves a table without rows to where it shall be; NULL is the database's own tablespace. TimescaleDB places chunks in turn in the
+-- Moves a table without rows to its tablespace; NULL is the database's own. TimescaleDB places chunks in turn in the
 -- tablespaces attached to the hypertable, else beside its root.
 CREATE FUNCTION timescale_migrate.set_tablespace(relation regclass, tablespace name)
 RETURNS void
@@ -24,7 +24,7 @@ BEGIN
 END
 $$;
 
--- Gives a chunk the privileges of its hypertable, those that were passed on by someone else than the owner included.
+-- Gives a chunk the privileges of its hypertable, including those that were granted by a role other than the owner.
 CREATE FUNCTION timescale_migrate.copy_privileges(hypertable regclass, chunk regclass)
 RETURNS void
 LANGUAGE plpgsql
@@ -34,7 +34,7 @@ DECLARE
     role constant text := current_setting('role');
     g record;
 BEGIN
-    -- What default privileges have granted; and what the owner has, in case some of it was taken from them on the hypertable.
+    -- Privileges that default privileges have granted, and the owner's, which may have been revoked in part on the hypertable.
     FOR g IN
         SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
         FROM pg_catalog.pg_class c
@@ -54,7 +54,7 @@ BEGIN
         WHERE c.oid = copy_privileges.hypertable
         ORDER BY a.ordinality
     LOOP
-        -- A superuser grants in the owner's name.
+        -- If a superuser grants a privilege, the owner is recorded as the grantor.
         IF g.grantor IS NOT NULL THEN
             PERFORM set_config('role', g.grantor, true);
         END IF;
@@ -94,8 +94,8 @@ AS $$
 DECLARE
     o record;
 BEGIN
-    -- Through its triggers, on both sides of a foreign key: pg_constraint has no index on the referenced table. Since 2.28 those of the
-    -- chunks are tied to the hypertable's own in a way that no SQL command can make.
+    -- Foreign keys are found by their triggers on both tables: pg_constraint has no index on the referenced table. Since 2.28 those of
+    -- chunks depend on the hypertable's own in a way that no SQL command can make.
     IF EXISTS (
         SELECT FROM pg_catalog.pg_trigger t
         JOIN pg_catalog.pg_constraint f ON f.oid = t.tgconstraint
@@ -106,7 +106,7 @@ BEGIN
                   HINT = 'Drop the foreign keys of the hypertable and those that reference it, and add them when all chunks exist.';
     END IF;
 
-    -- An index as the identity comes with the index, if there still is one.
+    -- An index that is the replica identity is marked when it is made, if it still exists.
     SELECT c.relreplident INTO STRICT o FROM pg_catalog.pg_class c WHERE c.oid = hypertable;
     IF o.relreplident <> 'd' THEN
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', chunk, CASE o.relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END);
@@ -126,7 +126,7 @@ BEGIN
         ORDER BY x.indexrelid OFFSET 0
     ) i;
 
-    -- Statement triggers stay with the hypertable, and ts_insert_blocker (until 2.22) is what keeps rows out of it.
+    -- Statement triggers belong to the hypertable alone, and ts_insert_blocker (until 2.22) keeps rows out of its root.
     FOR o IN
         -- The first ON outside of quotes: a column's name may hold all that follows.
         SELECT t.tgname, t.tgenabled, d.definition, length(substring(d.definition FROM '^((?:[^"]|"[^"]*")*?) ON ')) AS head

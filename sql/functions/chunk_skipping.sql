@@ -18,9 +18,9 @@ BEGIN
 END
 $$;
 
--- Gives a chunk exactly these ranges, if there are any: an array of the objects in `chunks` of inventory/chunk_column_stats.sql. Compressing a chunk finds its
--- ranges; a chunk that arrives compressed has those of the source. In a column for which there is none any value may lie: TimescaleDB does
--- not look into a chunk without an entry.
+-- Gives a chunk exactly these ranges, if there are any: an array of the objects in `chunks` of inventory/chunk_column_stats.sql. TimescaleDB
+-- computes the ranges when it compresses a chunk; a chunk that arrives compressed has those of the source. For a column without a range, the
+-- full range is inserted, because TimescaleDB skips a chunk without an entry.
 CREATE FUNCTION timescale_migrate.set_chunk_ranges(chunk regclass, ranges jsonb)
 RETURNS void
 LANGUAGE plpgsql

@@ -2,18 +2,18 @@
 -- Run at CREATE EXTENSION; called on the target by the coordinator and its workers. TimescaleDB 2.19 and later, Community edition.
 --
 -- The compressed relation is made as an ordinary table, filled by COPY, and then attached to the chunk. TimescaleDB's own function for that,
--- create_compressed_chunk(), gives the chunk the hypertable's settings; those it was compressed with are set afterwards. Since 2.29 all that
--- it does is to enter rows in the catalog, while it may come to insist on a layout that older versions did not have; so these are entered here.
+-- create_compressed_chunk(), gives the chunk the hypertable's settings; those that it was compressed with are set afterwards. Since 2.29 it
+-- only inserts rows into the catalog, and may later require a layout that older versions do not have; so these rows are inserted here.
 
 -- Enables compression on a hypertable with exactly these settings, an object `settings` of inventory/compression.sql. Can be repeated.
 --
--- `late` of the same is for the end of a run: with the one, compressing a chunk adds it to the one before; with the other, rows are
--- compressed as they come in.
+-- The settings `late` of the same object are set at the end of a run. One makes TimescaleDB merge a chunk into the one before when it is
+-- compressed; the other makes it compress rows as they are inserted.
 CREATE FUNCTION timescale_migrate.enable_compression(hypertable regclass, settings jsonb, late jsonb DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- TimescaleDB advises on the choice of settings, which is not ours to make.
+-- Suppresses TimescaleDB's advice on the settings, which are the source's.
 SET client_min_messages = error
 AS $$
 DECLARE
@@ -40,7 +40,7 @@ BEGIN
     END IF;
     EXECUTE format('ALTER TABLE %s SET (%s)', hypertable, options);
 
-    -- Before 2.22 there are no settings that are found anew for each chunk: those found now stay.
+    -- Since 2.22 TimescaleDB can choose settings for each chunk. Before, the settings that it chooses now are kept.
     IF wanted.orderby IS NOT NULL OR timescale_migrate.has_sparse_index_settings() THEN
         PERFORM timescale_migrate.set_compression_settings(hypertable, settings);
     END IF;
@@ -71,7 +71,7 @@ BEGIN
     RETURNING s AS settings, to_jsonb(s)->>'compress_relid' AS compressed, to_jsonb(s)->'index' AS index INTO STRICT old;
     IF old.compressed IS NOT NULL THEN
         index := timescale_migrate.sparse_indexes_of_chunk(settings, relation, old.compressed::regclass);
-    -- What a hypertable's user has not chosen, TimescaleDB has just chosen by itself, as it is the custom of this version.
+    -- Settings that a hypertable's user has not chosen, TimescaleDB has just chosen as this version does.
     ELSIF settings->'index' @? '$[*] ? (@.source == "config")' THEN
         SELECT jsonb_agg(e.entry ORDER BY e.position) INTO index
         FROM jsonb_array_elements(settings->'index') WITH ORDINALITY e(entry, position)
@@ -80,7 +80,7 @@ BEGIN
         index := old.index;
     END IF;
     IF settings->'segmentby' = '[]' AND NOT timescale_migrate.has_sparse_index_settings() THEN
-        -- Before 2.22 no segmentby is NULL, which since then means one that is found anew.
+        -- Before 2.22 NULL means no segmentby; since then it means that TimescaleDB chooses one for each chunk.
         settings := settings || '{"segmentby": null}';
     END IF;
     new := jsonb_populate_record(old.settings, settings - 'relid' - 'compress_relid' || jsonb_build_object('index', index));
@@ -88,8 +88,8 @@ BEGIN
 END
 $$;
 
--- The sparse indexes of a chunk, which are metadata columns of its compressed relation. Since 2.22 they are listed. Of older versions they are
--- told by the columns, as TimescaleDB's own update does it; and none is listed that has no columns here.
+-- The sparse indexes of a chunk, which are metadata columns of its compressed relation. Since 2.22 they are listed. For older versions
+-- they are derived from the columns, as by TimescaleDB's own update. One that has no columns here is not listed.
 CREATE FUNCTION timescale_migrate.sparse_indexes_of_chunk(settings jsonb, chunk regclass, compressed regclass)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
@@ -114,7 +114,7 @@ BEGIN
         FROM (
             SELECT 'default' AS source, m.attnum AS position, a.attname::text AS name
             FROM pg_attribute a
-            -- A name of more than 39 bytes is cut and told apart by its hash.
+            -- A name of more than 39 bytes is truncated, and its hash is added.
             JOIN pg_attribute m ON m.attname = '_ts_meta_v2_min_'
                 || CASE WHEN octet_length(a.attname) > 39 THEN left(md5(a.attname), 4) || '_' ELSE '' END || left(a.attname, 39)
             WHERE a.attrelid = chunk AND a.attnum > 0 AND NOT a.attisdropped
@@ -127,7 +127,7 @@ END
 $$;
 
 -- Makes the table for the rows of a chunk's compressed relation and returns it. `layout` is the chunk's object of inventory/compressed_chunks.sql,
--- with the columns that shall be copied.
+-- with the columns that are copied.
 CREATE FUNCTION timescale_migrate.create_compressed_relation(chunk regclass, layout jsonb)
 RETURNS regclass
 LANGUAGE plpgsql
@@ -187,7 +187,7 @@ AS $$
                    WHERE attrelid = to_regclass('_timescaledb_catalog.chunk') AND attname = 'relid' AND NOT attisdropped)
 $$;
 
--- Makes a chunk a compressed one, whose batches are in this table. `spec` is the chunk's object of inventory/compressed_chunks.sql. The chunk's
+-- Makes a chunk a compressed chunk with the batches of this table. `spec` is the chunk's object of inventory/compressed_chunks.sql. The chunk's
 -- own rows, if the source had any, are in it already. The hypertable has compression enabled. Can be repeated.
 CREATE FUNCTION timescale_migrate.attach_compressed(chunk regclass, compressed regclass, spec jsonb)
 RETURNS void
@@ -224,8 +224,8 @@ BEGIN
 END
 $$;
 
--- TimescaleDB reads each column of a compressed relation as what its name and the chunk's settings say, without a look at its type: a value of
--- another type would be read as an address.
+-- TimescaleDB derives the type of each column of a compressed relation from its name and the chunk's settings, and does not check it: a
+-- value of another type would be read as an address.
 CREATE FUNCTION timescale_migrate.check_compressed_columns(chunk regclass, compressed regclass)
 RETURNS void
 LANGUAGE plpgsql STABLE
@@ -244,7 +244,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT CASE
         WHEN m.attname IN ('_ts_meta_count', '_ts_meta_sequence_num') THEN 'integer'::regtype
         WHEN m.attname LIKE '\_ts\_meta\_v2\_bloom%' THEN to_regtype('_timescaledb_internal.bloom1')
-        -- Of a column that the chunk has not, it is never read.
+        -- The metadata of a column that the chunk does not have is never read.
         WHEN m.attname LIKE '\_ts\_meta\_%' THEN coalesce(a.atttypid, m.atttypid)
         WHEN m.attname = ANY (s.segmentby) THEN a.atttypid
         ELSE '_timescaledb_internal.compressed_data'::regtype END AS type) x
@@ -274,7 +274,7 @@ BEGIN
 END
 $$;
 
--- The four flags that have meant the same since they exist: compressed, unordered, frozen, partial.
+-- The four flags whose meaning has never changed: compressed, unordered, frozen, partial.
 CREATE FUNCTION timescale_migrate.set_chunk_status(chunk regclass, status integer)
 RETURNS void
 LANGUAGE plpgsql
@@ -322,7 +322,7 @@ BEGIN
                 CROSS JOIN (VALUES (1, 'min'), (2, 'max')) x(n, name)
             ) c;
         END IF;
-        -- PostgreSQL would choose a name that another worker's may be equal to once both are cut.
+        -- PostgreSQL would choose a name that may equal another worker's after truncation.
         SELECT timescale_migrate.relation_name(c.relnamespace, c.relname, 'idx', c.oid::text)
         INTO STRICT new_name
         FROM pg_class c WHERE c.oid = compressed;
@@ -334,7 +334,7 @@ END
 $$;
 
 -- Compresses a chunk that was filled with rows, with the settings that it was compressed with on the source; `spec` as in attach_compressed().
--- For where the compressed relation itself cannot be copied. A chunk that was partial is then compressed in whole.
+-- It is used if the compressed relation itself cannot be copied. A chunk that was compressed in part is then compressed as a whole.
 CREATE FUNCTION timescale_migrate.compress_rows(chunk regclass, spec jsonb)
 RETURNS void
 LANGUAGE plpgsql
@@ -349,16 +349,16 @@ DECLARE
 BEGIN
     IF timescale_migrate.chunk_status(chunk) & 1 = 0 THEN
         IF timescale_migrate.has_chunk_relid() THEN
-            -- The compressed relation is named after the chunk, and its index by PostgreSQL, which may cut both to less than tells two apart.
+            -- The compressed relation is named after the chunk, and its index by PostgreSQL. Truncation may make two such names equal.
             PERFORM timescale_migrate.lock_name(timescale_migrate.object_name(c.relname, repeat('x', 63), 'idx')::text)
             FROM pg_class c WHERE c.oid = chunk;
         END IF;
-        -- There may be nothing to order by.
+        -- There may be no column to order by.
         IF 'array' IN (jsonb_typeof(own->'orderby'), jsonb_typeof(own->'segmentby')) AND NOT EXISTS (
             SELECT FROM _timescaledb_catalog.compression_settings s
             WHERE s.relid = hypertable AND to_jsonb(s) - 'relid' - 'compress_relid' - 'index' = own)
         THEN
-            -- compress_chunk() takes the hypertable's settings. One chunk at a time, because they are put back.
+            -- compress_chunk() uses the hypertable's settings, which are changed for this chunk and then restored; so one chunk at a time.
             EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', hypertable);
             SELECT s AS settings INTO STRICT common FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
             PERFORM timescale_migrate.set_compression_settings(hypertable, own);

@@ -23,7 +23,7 @@ BEGIN
     IF identity IS NOT NULL THEN
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation);
     END IF;
-    -- Rules that fire even for a replica are the owner's.
+    -- Rules that fire even in the replica role are code of the table's owner.
     PERFORM timescale_migrate.execute_as_written(format('DELETE FROM ONLY %s %s', relation, condition),
                                                  (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid = relation));
     IF identity IS NOT NULL THEN

@@ -2,7 +2,7 @@
 -- Run at CREATE EXTENSION; called on the target by the coordinator, on empty tables, before any chunk exists.
 -- TimescaleDB 2.19 and later, any edition.
 
--- The function that a dimension of the source names, here. NULL for TimescaleDB's own default hash.
+-- The target's function for the partitioning function that a dimension names on the source. NULL for TimescaleDB's own default hash.
 CREATE FUNCTION timescale_migrate.partitioning_function(dimension jsonb)
 RETURNS regproc
 LANGUAGE plpgsql STABLE
@@ -39,7 +39,7 @@ CREATE FUNCTION timescale_migrate.create_hypertable(spec jsonb)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- TimescaleDB advises on the choice of types, which is not ours to make.
+-- Suppresses TimescaleDB's advice on types, which are the source's.
 SET client_min_messages = error
 AS $$
 DECLARE
@@ -54,11 +54,11 @@ DECLARE
     dimension jsonb;
     first jsonb;
 BEGIN
-    -- Of a table in a tablespace, create_hypertable() would attach that, and ask the owner for a privilege on it. Tablespaces are attached
-    -- by attach_tablespaces() alone, and moving the table back is none of TimescaleDB's business.
+    -- create_hypertable() would attach the table's tablespace, and require that the owner has a privilege on it. Tablespaces are attached
+    -- by attach_tablespaces() alone. The table is moved back without TimescaleDB's hooks.
     PERFORM timescale_migrate.set_tablespace(hypertable, NULL);
 
-    -- create_hypertable() makes the first open dimension. Of times, the interval is given as microseconds, exact for months as well.
+    -- create_hypertable() makes the first open dimension. Intervals of time are in microseconds, which is exact also for months.
     first := jsonb_path_query_first(spec, '$.dimensions[*] ? (@.open == true)');
     IF first IS NULL THEN
         RAISE EXCEPTION 'hypertable "%" has no open dimension', hypertable
@@ -91,8 +91,8 @@ END
 $$;
 
 -- Attaches exactly these tablespaces to a hypertable, in this order, which is the order in which new chunks take turns.
--- TimescaleDB's attach_tablespace() would move the root along, and ask the owner for a privilege on the tablespace. Such a privilege belongs
--- to the server, not to the database, and the owner had it when it was attached on the source.
+-- TimescaleDB's attach_tablespace() would move the root too, and require that the owner has a privilege on the tablespace. Such privileges
+-- belong to the server, not to the database, and the owner had it when the tablespace was attached on the source.
 CREATE FUNCTION timescale_migrate.attach_tablespaces(hypertable regclass, tablespaces name[])
 RETURNS void
 LANGUAGE plpgsql

@@ -2,7 +2,7 @@
 -- Run at CREATE EXTENSION; called on the target by the coordinator. TimescaleDB 2.19 and later, Community edition.
 --
 -- Jobs are made last, all in one transaction: none of them can run before it commits. Rows are inserted into the
--- catalog, as TimescaleDB's functions do not take every field, call the check function, and check what a source may have got past.
+-- catalog, because TimescaleDB's functions do not accept every field, call the check function, and refuse jobs that exist on some sources.
 
 -- The hypertable that inventory/jobs.sql names: {schema, name, cagg}.
 CREATE FUNCTION timescale_migrate.job_hypertable(named jsonb)
@@ -30,8 +30,8 @@ BEGIN
 END
 $$;
 
--- Deletes the policies of these hypertables and continuous aggregates ({schema, name, cagg} each). ALTER TABLE makes some by itself, along
--- with certain settings; called in the transaction of such a statement, and before jobs are made, it keeps them from running or doubling.
+-- Deletes the policies of these hypertables and continuous aggregates ({schema, name, cagg} each). ALTER TABLE makes some by itself, with
+-- certain settings. This function is called in the transaction of such a statement, and before jobs are made, so that none runs or exists twice.
 CREATE FUNCTION timescale_migrate.delete_policies(hypertables jsonb)
 RETURNS void
 LANGUAGE sql
@@ -43,7 +43,7 @@ AS $$
 $$;
 
 -- Makes a job, under its id on the source where that is free, and returns its id. `spec` is an object from inventory/jobs.sql; without an
--- owner in it, the job is the current user's. A job of TimescaleDB's own is changed instead; NULL if there is none such here.
+-- owner in it, the job is the current user's. A job of TimescaleDB's own is changed instead; NULL if this version has no such job.
 CREATE FUNCTION timescale_migrate.create_job(spec jsonb, paused boolean DEFAULT false)
 RETURNS integer
 LANGUAGE plpgsql
@@ -108,7 +108,7 @@ BEGIN
         fixed_schedule, initial_start, hypertable_id, config, check_schema, check_name, timezone)
     VALUES (
         new_id,
-        -- It ends with the id.
+        -- The default name ends with the id.
         CASE WHEN spec->>'application_name' LIKE format('%% [%s]', spec->>'id')
              THEN regexp_replace(spec->>'application_name', '\d+\]$', new_id || ']') ELSE spec->>'application_name' END,
         (spec->>'schedule_interval')::interval, (spec->>'max_runtime')::interval, (spec->>'max_retries')::integer,
@@ -116,7 +116,7 @@ BEGIN
         (spec->>'scheduled')::boolean AND NOT paused, (spec->>'fixed_schedule')::boolean, (spec->>'initial_start')::timestamptz,
         hypertable, config, check_schema, spec->>'check_name', spec->>'timezone');
 
-    -- What alter_job(next_start => ...) enters for a job that has not run yet.
+    -- As alter_job(next_start => ...) does for a job that has not run yet.
     IF spec->>'next_start' IS NOT NULL THEN
         INSERT INTO _timescaledb_internal.bgw_job_stat (
             job_id, last_start, last_finish, next_start, last_successful_finish, last_run_success, total_runs, total_duration,

@@ -1,9 +1,9 @@
--- What a run makes, so that migrate_cleanup can remove it, and only it.
+-- Records the objects that a run makes, so that migrate_cleanup can remove them, and no others.
 -- Run on: target, when the extension is made. PostgreSQL 15 and later.
 
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
--- Every object that can be dropped by itself: what belongs to an extension, or is part of another object, goes with that.
+-- Every object that can be dropped by itself: not a member of an extension or a part of another object, which is dropped with that.
 CREATE VIEW timescale_migrate.object AS
 SELECT o.classid, o.objid, o.xid, (o.classid::bigint << 32) | o.objid::bigint AS key
 FROM (
@@ -38,12 +38,12 @@ WHERE o.objid >= 16384
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                   WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype IN ('e', 'i'))
 UNION ALL
--- Their numbers are the user's to choose.
+-- Users can choose their numbers.
 SELECT l.classid, l.oid, l.xmin, (l.classid::bigint << 32) | l.oid::bigint
 FROM (SELECT 'pg_catalog.pg_largeobject'::pg_catalog.regclass::oid AS classid, oid, xmin FROM pg_catalog.pg_largeobject_metadata) l;
 
--- Enters what the current transaction has made beyond what was there before (keys of the view above). A row that is seen
--- although the transaction that wrote it is in progress is the current transaction's own.
+-- Records the objects that the current transaction has made; `before` holds the keys (of the view above) of those that existed before. If
+-- a row is visible although the transaction that wrote it is in progress, the current transaction wrote it.
 CREATE FUNCTION timescale_migrate.enter_made(run bigint, before bigint[]) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
@@ -56,8 +56,8 @@ AS $$
     ON CONFLICT DO NOTHING
 $$;
 
--- A relation that a run found by its name and is about to write to, if the run made it: before that, whoever owns its schema may have put
--- another one in its place. What belongs to an extension, whose owner has to be a superuser, may have been here before.
+-- Checks that the run made the relation that it found by its name and is about to write to: the owner of the schema may have put another
+-- relation in its place. A member of an extension, whose owner has to be a superuser, may have existed before.
 CREATE FUNCTION timescale_migrate.own_relation(run bigint, relation regclass) RETURNS regclass
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -81,7 +81,7 @@ BEGIN
 END
 $$;
 
--- The hypertables and continuous aggregates among what a run made, with the statement that drops each.
+-- The hypertables and continuous aggregates that a run made, with the statement that drops each.
 CREATE FUNCTION timescale_migrate.made_hypertables(run bigint)
 RETURNS TABLE (relation regclass, statement text)
 LANGUAGE plpgsql STABLE
@@ -105,7 +105,7 @@ BEGIN
 END
 $$;
 
--- The tables that a run's copies of compressed rows have left and no chunk has taken over, with the statement that drops each.
+-- The tables with copies of compressed rows that no chunk has as its compressed relation yet, with the statement that drops each.
 CREATE FUNCTION timescale_migrate.made_compressed(run bigint) RETURNS SETOF text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -123,7 +123,7 @@ BEGIN
 END
 $$;
 
--- The chunks of such a one.
+-- The chunks of such a hypertable or continuous aggregate.
 CREATE FUNCTION timescale_migrate.chunks_of(relation regclass) RETURNS SETOF regclass
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -135,7 +135,7 @@ BEGIN
 END
 $$;
 
--- The jobs whose action a run made.
+-- The jobs whose function or procedure a run made.
 CREATE FUNCTION timescale_migrate.made_jobs(run bigint) RETURNS SETOF text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp

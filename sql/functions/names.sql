@@ -1,8 +1,8 @@
--- The names of relations that nobody else chooses.
+-- Names for new relations that no other transaction chooses.
 -- Run at CREATE EXTENSION; called on the target by the functions of compression.sql, chunk_index.sql and cagg.sql.
 
--- The name that PostgreSQL and TimescaleDB make of two and a label, as in PostgreSQL's makeObjectName(): of what is too long, the longer of
--- the two is cut.
+-- The name that PostgreSQL and TimescaleDB make from two names and a label, as in PostgreSQL's makeObjectName(): if it is too long, the
+-- longer of the two names is truncated.
 CREATE FUNCTION timescale_migrate.object_name(first text, second text, label text, length integer DEFAULT 63)
 RETURNS name
 LANGUAGE sql IMMUTABLE
@@ -14,9 +14,9 @@ AS $$
          LATERAL (SELECT least(octet_length(second), greatest(room / 2, room - octet_length(first)))) s(taken)
 $$;
 
--- A name for a new relation in a schema: the two as they are, as PostgreSQL and TimescaleDB would have it, if that need not be cut and is
--- free. A name that was cut is not unique, and nobody sees what another transaction is making; so any other name ends with a label, which
--- the relation shares with none that is made at the same time.
+-- A name for a new relation in a schema: the name that PostgreSQL and TimescaleDB would choose, if it need not be truncated and is not in
+-- use. A truncated name may not be unique, and relations that other transactions are making are not visible; so any other name ends with a
+-- label that no relation made at the same time has.
 CREATE FUNCTION timescale_migrate.relation_name(schema oid, first text, second text, label text)
 RETURNS name
 LANGUAGE plpgsql
@@ -27,7 +27,7 @@ DECLARE
     number integer;
 BEGIN
     WHILE octet_length(new_name) > 63 OR EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = schema AND c.relname = new_name) LOOP
-        -- One byte is left to the underscore that PostgreSQL puts before it for the array type of a table's rows.
+        -- One byte is left for the underscore that begins the name of the array type of a table's rows.
         new_name := timescale_migrate.object_name(first, second, concat_ws('_', label, number), 62);
         number := coalesce(number, 0) + 1;
     END LOOP;

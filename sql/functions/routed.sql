@@ -1,7 +1,7 @@
--- The chunks that TimescaleDB has made for rows which it was to find the chunk of: the rows of tiered chunks.
+-- The chunks that TimescaleDB has made for rows that were inserted into their hypertable: the rows of tiered chunks.
 -- Run at CREATE EXTENSION; called on the target by the workers. TimescaleDB 2.19 and later, any edition.
 
--- All chunks of a hypertable but those that copy tasks of a run have made.
+-- All chunks of a hypertable except those that copy tasks of a run have made.
 CREATE FUNCTION timescale_migrate.routed_chunks(run bigint, hypertable regclass)
 RETURNS SETOF regclass
 LANGUAGE sql STABLE

@@ -1,8 +1,8 @@
 -- The conditions that bound chunks in the dimensions of their hypertable.
 -- Run at CREATE EXTENSION; called on the target by the functions of chunk.sql. TimescaleDB 2.19 and later, any edition.
 
--- How the slices of a dimension are bounded: the expression that is compared, its type, the schemas of the operators and their names as
--- an expression takes them. Operators that the type does not have itself are those of another type, and found without a schema.
+-- How the slices of a dimension are bounded: the expression that is compared, its type, the schemas of the operators, and the operators in
+-- the form in which an expression names them. If the type has no operators itself, those of another type are used, without a schema.
 CREATE FUNCTION timescale_migrate.comparison(
     dimension integer, OUT compared text, OUT type regtype, OUT schemas name[], OUT at_least text, OUT below text)
 LANGUAGE plpgsql STABLE STRICT
@@ -34,7 +34,7 @@ BEGIN
 END
 $$;
 
--- Where the operator of this name is that compares values of a type; NULL if it has none of its own.
+-- The schema of the operator with this name that compares values of a type; NULL if the type has none of its own.
 CREATE FUNCTION timescale_migrate.operator_schema(name name, type regtype)
 RETURNS name
 LANGUAGE sql STABLE
@@ -65,7 +65,7 @@ BEGIN
         WHEN 'uuid'::regtype THEN
             RETURN rpad(lpad(to_hex(value / 1000), 12, '0') || lpad(to_hex(value % 1000 * 4096 / 1000), 4, '0'), 32, '0')::uuid::text;
         ELSE
-            -- TimescaleDB takes a user's own type if its values are those of bigint.
+            -- TimescaleDB accepts a user-defined type whose values are those of bigint.
             IF NOT EXISTS (SELECT FROM pg_catalog.pg_cast c
                            WHERE c.castsource = type AND c.casttarget = 'bigint'::regtype AND c.castmethod = 'b') THEN
                 RAISE EXCEPTION 'cannot tell the bounds of a slice of type %', type USING ERRCODE = 'feature_not_supported';

@@ -1,8 +1,8 @@
 -- Bloom filters, the sparse indexes whose contents depend on how TimescaleDB was built.
 -- Run at CREATE EXTENSION; called on the target by the coordinator. TimescaleDB 2.19 and later, Community edition.
 
--- Makes the bloom filters anew that a chunk has on the source and could not be copied. `spec` as in attach_compressed(). Since 2.28, where
--- TimescaleDB can do it without compressing the chunk again; before, it is left as it is.
+-- Makes the Bloom filters again that a chunk has on the source and that could not be copied. `spec` as in attach_compressed(). Only since 2.28
+-- can TimescaleDB do this without compressing the chunk again; before, the chunk is left as it is.
 CREATE FUNCTION timescale_migrate.rebuild_sparse_indexes(chunk regclass, spec jsonb)
 RETURNS void
 LANGUAGE plpgsql
@@ -23,7 +23,7 @@ BEGIN
     END IF;
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', hypertable);
     SELECT s AS settings INTO STRICT common FROM _timescaledb_catalog.compression_settings s WHERE s.relid = hypertable;
-    -- It goes by the hypertable's settings, and passes over frozen chunks.
+    -- It uses the hypertable's settings, and skips frozen chunks.
     PERFORM timescale_migrate.set_chunk_status(chunk, status & ~4);
     UPDATE _timescaledb_catalog.compression_settings h
     SET segmentby = k.segmentby, orderby = k.orderby, orderby_desc = k.orderby_desc, orderby_nullsfirst = k.orderby_nullsfirst, index = wanted

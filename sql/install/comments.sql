@@ -1,4 +1,4 @@
--- What psql's \df+ says of the functions that users call; those of the views and the job stand with them.
+-- Comments of the functions that users call, as psql's \df+ shows them. Those of the views and the job are in their own files.
 COMMENT ON FUNCTION @extschema@.migrate_preflight(text, jsonb) IS 'checks what has to be right before a migration; changes nothing';
 COMMENT ON FUNCTION @extschema@.migrate_plan(text, jsonb) IS 'every step that a migration would take, with the source''s estimates; changes nothing';
 COMMENT ON FUNCTION @extschema@.migrate_from(text, jsonb, integer, boolean) IS 'migrates the source''s database into this one; jobs and wait go before the same keys of options';

@@ -1,7 +1,7 @@
--- The same run as a scheduled database job: TimescaleDB's add_job, or pg_cron with job_id 0. `config` holds "source" and any option.
+-- A migration as a scheduled job, by TimescaleDB's add_job, or by pg_cron with job_id 0. `config` holds "source" and any option.
 --
--- A database is migrated into once, so each call brings that on: a run that failed or was interrupted is resumed, with the options that it
--- began with; after one that is done or was cancelled, or beside one that is running, there is nothing to do.
+-- A database is migrated only once, so each call continues that migration: it resumes a run that failed or was interrupted, with the options
+-- that the run began with. If the run is running, done or cancelled, there is nothing to do.
 CREATE PROCEDURE @extschema@.migrate_job(job_id integer, config jsonb)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -18,7 +18,7 @@ BEGIN
     IF last.state IN ('running', 'done', 'cancelled') THEN
         RAISE NOTICE 'run % is %: there is nothing to do', last.id, last.state;
     ELSIF last.state IN ('failed', 'interrupted') AND last.has_made THEN
-        -- With every argument, and of its very type: a function beside it, by the same name, cannot fit better.
+        -- With every argument, and of exactly its type, so that no other function of the same name can be a better match.
         PERFORM @extschema@.migrate_resume(last.id, config ->> 'source', '{}'::jsonb, (config ->> 'jobs')::integer,
                                            (config ->> 'wait')::boolean);
     ELSE

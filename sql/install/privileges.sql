@@ -1,5 +1,5 @@
--- Run by CREATE EXTENSION, last. Nobody but the owner (a superuser: the extension is for superusers) may use anything, whatever
--- PUBLIC has by default and ALTER DEFAULT PRIVILEGES has granted.
+-- Run by CREATE EXTENSION, last. Revokes all privileges from every role but the owner, who is a superuser: those that PUBLIC has by default,
+-- and those that ALTER DEFAULT PRIVILEGES has granted.
 DO $$
 DECLARE
     statement text;
@@ -15,7 +15,7 @@ BEGIN
             FROM member m JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) m.objid
             WHERE m.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass
             UNION ALL
-            -- A sequence that belongs to a column is no member by itself, but is in the schema.
+            -- A sequence that belongs to a column is not itself a member of the extension, but is in the schema.
             SELECT pg_catalog.format('%s %I.%I', CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname),
                 c.relowner, c.relacl
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace

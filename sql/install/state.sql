@@ -1,5 +1,5 @@
--- The state of runs: what a run is, its tasks, its messages and its comparisons. Written by the coordinator and the
--- workers in transactions of their own, so that every session sees it and it survives restarts.
+-- The state of runs: the runs themselves, their tasks, messages and comparisons. The coordinator and the workers write it in
+-- transactions of their own, so that every session sees it and it survives restarts.
 
 -- Operators and functions must not be looked up in a schema that others may write to.
 SET LOCAL search_path TO pg_catalog, pg_temp;
@@ -7,9 +7,9 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 CREATE SCHEMA timescale_migrate;
 COMMENT ON SCHEMA timescale_migrate IS 'internals and state of the extension timescale_migrate';
 
--- running -> done | failed | cancelled | refused, and from failed, cancelled or interrupted back to running by a resume, or for good to
--- removed. What was refused has made nothing: no view shows it, and a later run deletes it. A run whose coordinator is gone without a word stays 'running' here; the view timescale_migrate.run shows it as
--- interrupted, because nobody holds its lock.
+-- running -> done | failed | cancelled | refused. A resume changes failed, cancelled or interrupted back to running; a cleanup changes them to
+-- removed, finally. A refused run has made nothing: no view shows it, and a later run deletes it. If a coordinator ends without writing a
+-- state, the run stays 'running' here; the view timescale_migrate.run shows it as interrupted, because no process holds its lock.
 CREATE TABLE timescale_migrate.run_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('migrate', 'verify', 'cleanup')),
@@ -51,8 +51,8 @@ COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'the database and
 COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 
--- What the schema here consists of: each object of the source by what messages call it. A schema that is too large for one transaction
--- is made in several, each of which enters what it made; once all is made, what comes after the data is entered as well.
+-- The objects of the schema that a run makes, under the names that messages use. A schema that is too large for one transaction is made in
+-- several, each of which records its objects. When all are made, the objects that are made after the data are recorded as well.
 CREATE TABLE timescale_migrate.schema_log (
     run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
     object text NOT NULL,
@@ -62,8 +62,8 @@ CREATE TABLE timescale_migrate.schema_log (
 );
 COMMENT ON COLUMN timescale_migrate.schema_log.digest IS 'MD5 of the definition: a resume reports what has changed on the source';
 
--- The snapshots of the source that a run has read under. What was copied under one is compared with the source of a later start by
--- these; see the file source/position.sql for what they hold.
+-- The snapshots of the source that a run has read under. A later start uses them to find out which copies still equal the source; see the
+-- file source/position.sql for the columns.
 CREATE TABLE timescale_migrate.snapshot_log (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
@@ -77,9 +77,9 @@ CREATE TABLE timescale_migrate.snapshot_log (
 COMMENT ON COLUMN timescale_migrate.snapshot_log.horizon IS 'the oldest transaction that was not over under it';
 COMMENT ON COLUMN timescale_migrate.snapshot_log.durable IS 'a crash of the source cannot lose any more what it shows';
 
--- pending -> done | failed | postponed. "Running" is no state: it is the lock of the worker that has the task.
--- A task is postponed when what it reads has changed on the source since the snapshot; it is replaced by one that reads that as it is
--- under a later snapshot.
+-- pending -> done | failed | postponed. "Running" is not stored: it is the lock of the worker that has the task.
+-- A task is postponed if the relation that it reads has changed on the source since the snapshot. A task that reads the relation under a
+-- later snapshot replaces it.
 CREATE TABLE timescale_migrate.task_log (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
@@ -130,7 +130,7 @@ CREATE INDEX task_log_open ON timescale_migrate.task_log (run, phase, (-estimate
 CREATE INDEX task_log_relation ON timescale_migrate.task_log (relation) WHERE relation IS NOT NULL;
 CREATE INDEX task_log_failed ON timescale_migrate.task_log (run, phase) WHERE state = 'failed';
 
--- What a run has made: objects of catalogs, without what is part of them.
+-- The objects that a run has made, by their catalog entries, without parts of other objects.
 CREATE TABLE timescale_migrate.made_log (
     run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
     classid oid NOT NULL,
@@ -168,7 +168,7 @@ CREATE TABLE timescale_migrate.verification_log (
     target_checksum text,
     same boolean NOT NULL
 );
--- It has no key, and rows are deleted from it, which a publication FOR ALL TABLES lets happen only so.
+-- The table has no key. With a publication FOR ALL TABLES, rows can be deleted from it only with this replica identity.
 ALTER TABLE timescale_migrate.verification_log REPLICA IDENTITY FULL;
 CREATE INDEX ON timescale_migrate.verification_log (run);
 

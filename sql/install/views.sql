@@ -1,10 +1,10 @@
--- What users read. Live figures come from the server's own views: who has a task is in pg_locks, how far its COPY is in
--- pg_stat_progress_copy.
+-- The views for users. Live figures come from the server's own views: pg_locks shows which process has a task, pg_stat_progress_copy the
+-- progress of its COPY.
 
 -- Operators and functions must not be looked up in a schema that others may write to.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
--- The locks that runs and tasks are held by, each by its id: src/pg/lock.rs. No function that others may call makes a lock of this tag.
+-- The locks of runs and tasks, with the process that holds each; see src/pg/lock.rs. No SQL function can take a lock with this tag.
 CREATE VIEW timescale_migrate.holder AS
 SELECT l.classid = 1 AS is_run, l.objid::bigint AS id, l.pid, count(*) OVER (PARTITION BY l.classid, l.pid) = 1 AS alone
 FROM pg_catalog.pg_locks l
@@ -22,7 +22,7 @@ SELECT t.id, t.run, t.phase, t.object, t.method,
        t.side, t.sqlstate, t.error, t.detail, t.hint, t.context
 FROM timescale_migrate.task_log t
 LEFT JOIN timescale_migrate.holder h ON NOT h.is_run AND h.id = t.id AND t.state = 'pending'
--- Whose COPY it is, is not known of several tasks that a worker has taken at once.
+-- If a worker has taken several tasks at once, it is not known which of them its COPY belongs to.
 LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = h.pid AND h.alone;
 COMMENT ON VIEW timescale_migrate.task IS 'every task of every run';
 COMMENT ON COLUMN timescale_migrate.task.worker IS 'process id on this server';
@@ -57,9 +57,9 @@ SELECT run, object, part, source_rows, target_rows, source_checksum, target_chec
 FROM timescale_migrate.verification_log;
 COMMENT ON VIEW timescale_migrate.verification IS 'every comparison: rows and checksums of both sides';
 
--- The figures of each run. Percent and ETA go by bytes: a done task counts with its estimate, a running one with the
--- share of its rows, so that both sides of the division are in the source's bytes. A checksum computes each value's text on
--- both servers, which takes several times as long as to copy it; a migration's comparisons are entered late, and foreseen until then.
+-- The figures of each run. Percent and ETA are computed from bytes: a done task counts with its estimate, a running one with the share of
+-- its rows that is done, so that numerator and denominator are sizes on the source. A checksum computes the text of each value on both
+-- servers, which takes several times as long as a copy. The comparisons of a migration are added late; until then they are estimated.
 CREATE VIEW timescale_migrate.progress AS
 WITH t AS (
     SELECT t.run,
@@ -72,7 +72,7 @@ WITH t AS (
                                 ELSE coalesce(sum(t.estimated_bytes * w.comparing) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0) END AS weight,
            sum(w.weight * CASE
                WHEN t.state = 'done' THEN 1
-               -- The rows of a compressed relation are batches, of which the estimate knows nothing.
+               -- COPY counts the batches of a compressed relation, but the estimate counts rows.
                WHEN t.state = 'running'
                    THEN least(greatest(t.rows::numeric / nullif(t.estimated_rows, 0),
                                        t.bytes::numeric / nullif(t.estimated_bytes, 0), 0), 0.99)
@@ -80,7 +80,7 @@ WITH t AS (
            min(t.started_at) AS first_start
     FROM timescale_migrate.task t
     JOIN timescale_migrate.run_log r ON r.id = t.run,
-         -- Reading a table for its statistics or its count is quick beside copying it.
+         -- Reading a table for statistics or a count is quick compared with copying it.
          LATERAL (SELECT CASE WHEN t.phase IN ('copy', 'tiered') THEN 1 WHEN t.method = 'checksum' THEN 4 ELSE 0.05 END * t.estimated_bytes + 8192 AS weight,
                          CASE WHEN r.options ->> 'verify' = 'checksum' THEN 4 ELSE 0.05 END AS comparing) w
     GROUP BY t.run
@@ -90,7 +90,7 @@ f AS (
            t.rows, t.bytes, t.bytes_total, r.duration AS elapsed, r.error,
            CASE WHEN r.state = 'done' THEN 1
                 ELSE least(coalesce(t.weight_done / nullif(t.weight, 0), 0), 0.999) END AS share,
-           -- Without what came before the first task, and without the time between two starts.
+           -- Without the time before the first task, and without the time between two starts.
            extract(epoch FROM r.duration - greatest(t.first_start - l.begun_at, '0')) AS seconds
     FROM timescale_migrate.run r
     JOIN timescale_migrate.run_log l ON l.id = r.id
@@ -112,7 +112,7 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
                                     WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) END AS message
 FROM f;
 
--- One run's figures; without a number those of the run that is at work, else of the newest.
+-- The figures of a run; without a number, of the run that is at work, or else of the newest run.
 CREATE FUNCTION @extschema@.migrate_status(run bigint DEFAULT NULL)
 RETURNS TABLE (run bigint, state text, phase text, percent numeric, bar text, tasks_done bigint, tasks bigint,
                rows bigint, bytes bigint, bytes_total bigint, rate text, eta interval, elapsed interval, message text)
