@@ -1,4 +1,4 @@
--- Ranges that a refresh took from the invalidation log of a continuous aggregate and, because it was interrupted, did not materialize.
+-- Ranges that a refresh has taken from the invalidation log of a continuous aggregate, and has not materialized because it was interrupted.
 -- Run on: source. TimescaleDB with `catalog.materialization_ranges` of server.sql (2.22 and later), any edition.
 -- Returns: one JSON object per continuous aggregate that has such ranges; timescale_migrate.set_cagg_state() takes an array of them.
 SELECT json_build_object(

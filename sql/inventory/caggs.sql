@@ -3,8 +3,8 @@
 -- Returns: one JSON object per continuous aggregate. timescale_migrate.create_cagg() takes such an object as it is, and
 -- timescale_migrate.set_cagg_state() an array of them.
 --
--- `definition` is the query as the user wrote it, every name outside pg_catalog qualified: that depends on the session's search_path, and
--- the form of its constants on datestyle and intervalstyle.
+-- `definition` is the query as the user wrote it, with every name outside pg_catalog qualified. The qualification depends on the session's
+-- search_path, and the form of constants on datestyle and intervalstyle.
 --
 -- `relation` is the materialization hypertable in the form of relations.sql, `binary` with the meaning that it has there.
 -- Begins with portable_types.sql.
@@ -48,7 +48,7 @@ SELECT json_build_object(
     'owner', pg_get_userbyid(a.relowner),
     'hypertable_id', m.id,
     'definition', rtrim(pg_get_viewdef(a.direct_view), E'; \n'),
-    -- Only a query that calls it is rewritten.
+    -- Only a query that calls the function is rewritten.
     'time_bucket_ng', EXISTS (
         SELECT FROM pg_catalog.pg_rewrite w
         JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_rewrite'::regclass AND x.objid = w.oid
@@ -70,7 +70,7 @@ SELECT json_build_object(
     'tablespace', ts.spcname,
     'options', (SELECT array_cat(c.reloptions, ARRAY(SELECT 'toast.' || o FROM pg_catalog.pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid))
                 FROM pg_catalog.pg_class c WHERE c.oid = m.oid),
-    -- What users have put on the materialization hypertable, and how it can be made on another; what cannot is named by preflight/of_chunks.sql.
+    -- Properties that users gave to the materialization hypertable and that can be made on the target; preflight/of_chunks.sql names the others.
     'own', json_strip_nulls(json_build_object(
         'comment', obj_description(m.oid, 'pg_class'),
         'identity', (SELECT CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' END FROM pg_catalog.pg_class c WHERE c.oid = m.oid),
@@ -137,7 +137,7 @@ SELECT json_build_object(
                 FROM _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log g WHERE g.hypertable_id = r.id))
         FROM hypertable r WHERE r.id = a.raw_hypertable_id),
     'watermark', (SELECT w.watermark FROM _timescaledb_catalog.continuous_aggs_watermark w WHERE w.mat_hypertable_id = m.id),
-    -- Since 2.28: up to here buckets were materialized before a column was added.
+    -- Since 2.28: buckets up to this one were materialized before a column was added.
     'schema_change_timestamp', (a.row->>'schema_change_timestamp')::int8,
     'invalidations', (
         SELECT coalesce(json_agg(json_build_array(g.lowest_modified_value, g.greatest_modified_value)

@@ -5,12 +5,13 @@
 -- `query` is null where the chunk's own rows are what is to be copied. It is a query for continuous aggregates in the format from before
 -- TimescaleDB 2.7 (until 2.24): their chunks hold partial states, so the values come from the user's view, which finishes them.
 --
--- `own` holds the properties that its hypertable does not have and that the chunk can be given here, or is null: functions/chunk_own.sql takes it as it is. What else
--- chunks may have of their own is named by preflight/of_chunks.sql. A name like those that TimescaleDB chooses is none of a user's.
+-- `own` holds the properties that the hypertable does not have and that the chunk can be given on the target, or is null;
+-- functions/chunk_own.sql takes it as it is. preflight/of_chunks.sql names other properties of single chunks. A name of the form that
+-- TimescaleDB chooses does not count as a user's.
 --
--- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27, and since 2.28, where a slice
--- belongs to one chunk, a view that keeps this join true. Chunks that were dropped but are remembered (until 2.25) are skipped, and
--- so are rows whose relation is gone.
+-- Columns that not every version has are read through JSON. chunk_constraint is a table until 2.27. Since 2.28, where a slice belongs to one
+-- chunk, it is a view with which this join still works. Chunks that were dropped but have a catalog row (until 2.25) are skipped, and so
+-- are rows whose relation does not exist.
 WITH hypertable AS (
     SELECT h.id, c.oid, h.associated_schema_name, h.associated_table_prefix, c.reloptions, c.relrowsecurity, t.reloptions AS toast_options
     FROM _timescaledb_catalog.hypertable h
@@ -30,7 +31,7 @@ chunk AS (
 ),
 old_cagg AS (
     SELECT a.mat_hypertable_id AS id, v.oid AS view, d.column_name, d.column_type,
-           -- Above it, the view shows what is not materialized.
+           -- Above the watermark, the view shows buckets that are not materialized.
            CASE WHEN NOT a.materialized_only THEN w.watermark END AS watermark
     FROM _timescaledb_catalog.continuous_agg a
     JOIN _timescaledb_catalog.dimension d ON d.hypertable_id = a.mat_hypertable_id
@@ -65,7 +66,7 @@ own_column AS (
        OR a.attstorage <> 'p' AND to_jsonb(a)->'attcompression' IS DISTINCT FROM to_jsonb(r)->'attcompression'
     GROUP BY k.oid
 ),
--- Those of a hypertable that its chunks have as well, and those of chunks: `before` ON `table` `after`. TimescaleDB's own are none of them.
+-- Those of a hypertable that its chunks have as well, and those of chunks: `before` ON `table` `after`. TimescaleDB's own are left out.
 trigger AS (
     SELECT t.tgrelid AS oid, json_agg(json_strip_nulls(json_build_object(
                'name', t.tgname,
@@ -134,7 +135,7 @@ SELECT json_build_object(
             FROM pg_catalog.pg_constraint r
             JOIN pg_catalog.pg_constraint o ON o.conrelid = k.oid AND o.conname = r.conname AND o.contype = 'c' AND o.convalidated
             WHERE r.conrelid = h.oid AND r.contype = 'c' AND NOT r.convalidated),
-        -- All that it is to have, where they are not the hypertable's.
+        -- All triggers of the chunk, if they are not the same as the hypertable's.
         'triggers', CASE WHEN own_trigger.list IS DISTINCT FROM trigger.list AND k.osm_chunk IS NOT TRUE THEN coalesce(own_trigger.list, '[]')::json END,
         -- The hypertable's index that the chunk is clustered on, as reorder_chunk() leaves it.
         'cluster', (

@@ -1,9 +1,9 @@
--- What collations order by here.
+-- The providers, locales and versions of collations.
 -- Run on: source and target. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON object per collation that can be used in this database.
 --
 -- Two collations order alike if provider, locale and version are the same, and version is not null: PostgreSQL cannot tell the version
--- of every C library's locales. Those that go by code points have none and need none, which `version` then says.
+-- of every C library's locales. Those that order by code points have none and need none; `version` then says so.
 SELECT json_build_object(
     'name', format('%I.%I', n.nspname, l.collname),
     'provider', x.provider,

@@ -1,13 +1,13 @@
--- The compressed chunks, with all that it takes to make them again from the rows of their compressed relations.
+-- The compressed chunks, with everything that is needed to make them again from the rows of their compressed relations.
 -- Run on: source. TimescaleDB 2.11 and later, after compression_settings.sql or hypertable_compression.sql.
 -- Returns: one JSON object per chunk, by hypertable. The functions of functions/compression.sql take it as it is.
 --
 -- The compressed relation is an ordinary table. A row of it is a batch of rows of the chunk: each column's values in one of type
 -- compressed_data, those of segmentby columns as they are, and metadata in columns whose names begin with _ts_meta_.
 --
--- compressed_data carries the name of the type inside, and values as that type's send function makes them. So it means the same on every
--- server for the types that are portable (portable_types.sql comes before this), and not for what holds OIDs; of what extensions define,
--- it depends on their version. Both are in `unportable`.
+-- compressed_data holds the name of the type and values as that type's send function makes them. So it means the same on every server if the
+-- type is portable (portable_types.sql comes before this). It does not if the values hold OIDs, and for types of extensions it depends on
+-- the extension's version. Columns of both kinds are in `unportable`.
 , compressed AS (
     SELECT k.id, k.hypertable_id, k.status, k.oid, c.relam,
            r.oid AS relation, r.relname AS relation_name, r.relnamespace AS relation_namespace, r.reloptions,
@@ -51,7 +51,7 @@ SELECT json_build_object(
         SELECT FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = k.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype
           AND a.attname <> ALL (coalesce(k.segmentby, '{}'))),
-    -- Those by which batches are ordered and metadata were made; collations.sql tells what they are on either side.
+    -- The collations by which batches are ordered and metadata were made; collations.sql describes them on either side.
     'collations', (
         SELECT coalesce(json_agg(DISTINCT format('%I.%I', n.nspname, l.collname)), '[]'::json)
         FROM pg_catalog.pg_attribute a
@@ -62,7 +62,7 @@ SELECT json_build_object(
         'oid', k.relation::int8,
         'schema', (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = k.relation_namespace),
         'name', k.relation_name) END,
-    -- Of the relation, without what is its own: the same for all chunks that were compressed alike.
+    -- Properties of the relation that are the same for all chunks with the same compression settings.
     'reloptions', coalesce(k.reloptions, '{}'),
     'columns', col.list,
     'indexes', (

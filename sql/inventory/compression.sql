@@ -2,17 +2,17 @@
 -- Run on: source. TimescaleDB 2.11 and later, after compression_settings.sql or hypertable_compression.sql.
 -- Returns: one JSON object per hypertable, by id. timescale_migrate.enable_compression() takes its `settings` and `late` as they are.
 --
--- Since 2.22 settings may be NULL, which says: found anew whenever a chunk is compressed.
+-- Since 2.22 settings may be NULL: then TimescaleDB chooses them whenever it compresses a chunk.
 SELECT json_build_object(
     'hypertable_id', h.id,
     'late', json_strip_nulls(json_build_object(
-        -- Of the first dimension, in its internal units: compressing a chunk adds it to the one before, up to this length.
+        -- Of the first dimension, in its internal units: a chunk that is compressed is merged into the one before, up to this length.
         'compress_chunk_time_interval', (
             SELECT (to_jsonb(d)->>'compress_interval_length')::int8
             FROM _timescaledb_catalog.dimension d
             WHERE d.hypertable_id = h.id AND d.num_slices IS NULL
             ORDER BY d.id LIMIT 1),
-        -- Since 2.29: rows are compressed as they come in. It brings policies of its own, which come with the other jobs.
+        -- Since 2.29: rows are compressed as they are inserted. Its policies are migrated with the other jobs.
         'direct_compress', CASE WHEN coalesce((to_jsonb(h)->>'status')::int, 0) & 8 <> 0 THEN true END)),
     'settings', json_build_object(
         'segmentby', s.segmentby,

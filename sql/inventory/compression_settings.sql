@@ -1,9 +1,9 @@
--- How chunks and their compressed relations belong together, and with which settings each was compressed: the head of compression.sql
--- and of compressed_chunks.sql, which go on from here. Where server.sql says `catalog.compression_settings` (2.14 and later); else
--- hypertable_compression.sql stands in its place.
+-- Which compressed relation belongs to which chunk, and with which settings each was compressed: the first part of compression.sql and of
+-- compressed_chunks.sql. Used if server.sql returns `catalog.compression_settings` (2.14 and later); otherwise hypertable_compression.sql
+-- is used.
 --
--- In `setting`, relid is a hypertable, with compress_relid NULL, or a chunk. The catalog has it like this since 2.19; before, a chunk's
--- settings stood under its compressed relation, which was a chunk itself, told by compressed_chunk_id.
+-- In `setting`, relid is a hypertable, with compress_relid NULL, or a chunk. The catalog has it like this since 2.19; before, a
+-- chunk's settings were those of its compressed relation, which was a chunk itself, found by compressed_chunk_id.
 WITH RECURSIVE chunk AS (
     SELECT k.id, k.hypertable_id, k.status, coalesce(to_regclass(to_jsonb(k)->>'relid')::oid, c.oid) AS oid,
            (to_jsonb(k)->>'compressed_chunk_id')::int AS compressed_id

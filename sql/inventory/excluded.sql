@@ -1,7 +1,7 @@
 -- The objects that a schema dump of a TimescaleDB database must leave out: everything in the extension's schemas, chunks
 -- wherever they lie, and what TimescaleDB has put on the user's tables for its own use.
 -- Run on: source. TimescaleDB 2.11 and later, any edition. Since 2.19 excluded_compressed.sql belongs to it.
--- Returns: one JSON object per object: class (its catalog), class_oid, oid. What depends on these goes with them.
+-- Returns: one JSON object per object: class (its catalog), class_oid, oid. Objects that depend on these are left out too.
 WITH internal_schema AS (
     SELECT d.objid AS oid, d.refobjid AS extension
     FROM pg_catalog.pg_depend d
@@ -20,7 +20,7 @@ excluded(class, oid) AS (
     SELECT 'pg_class', oid FROM chunk WHERE oid IS NOT NULL
     UNION SELECT 'pg_class', c.oid FROM pg_catalog.pg_class c JOIN internal_schema s ON s.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
-    -- What a continuous aggregate is made of, should it have been moved elsewhere. The user's view is in caggs.sql.
+    -- The internal views and tables of a continuous aggregate, which may have been moved to another schema. The user's view is in caggs.sql.
     UNION SELECT 'pg_class', c.oid
           FROM _timescaledb_catalog.continuous_agg a
           JOIN _timescaledb_catalog.hypertable h ON h.id = a.mat_hypertable_id

@@ -1,4 +1,4 @@
--- The tables that hold the rows of compressed chunks, which excluded.sql does not know of where they are no chunks themselves (since 2.29).
+-- The tables that hold the rows of compressed chunks; excluded.sql does not list them if they are not chunks themselves (since 2.29).
 -- Run on: source. TimescaleDB with `catalog.compress_relid` of server.sql (2.19 and later), any edition.
 -- Returns: one JSON object per table, as excluded.sql.
 SELECT json_build_object(

@@ -1,4 +1,4 @@
--- The foreign keys of tables. A partition's copies of its parent's are not in it; those of chunks are in excluded.sql.
+-- The foreign keys of tables, except those that partitions have from their parent. Those of chunks are in excluded.sql.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON object per key. `partitioned`: whether the table and the referenced table are.
 SELECT json_build_object(

@@ -1,4 +1,4 @@
--- As compression_settings.sql, until 2.13: a hypertable has settings by column, and all of its chunks have the same.
+-- The same as compression_settings.sql, for versions until 2.13: a hypertable has settings by column, which apply to all of its chunks.
 WITH RECURSIVE chunk AS (
     SELECT k.id, k.hypertable_id, k.status, c.oid, k.compressed_chunk_id AS compressed_id
     FROM _timescaledb_catalog.chunk k

@@ -2,7 +2,7 @@
 -- Run on: source and target. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON object per hypertable, by id. `cagg` is the continuous aggregate that it belongs to, by the name of the user's view.
 -- Without one, its columns are in relations.sql under the same oid, and timescale_migrate.create_hypertable() takes the object as it is.
--- With one, it comes with that, and its columns are in caggs.sql.
+-- With one, the hypertable is made with the aggregate, and its columns are in caggs.sql.
 --
 -- Columns that not every version has are read through JSON, which gives NULL where they are missing.
 WITH hypertable AS (

@@ -1,15 +1,15 @@
--- User-defined actions, policies, and what was changed of TimescaleDB's own jobs.
+-- User-defined actions, policies, and changes to TimescaleDB's own jobs.
 -- Run on: source and target. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON object per job, by id; timescale_migrate.create_job() takes such an object as it is.
 --
 -- A policy's hypertable is {schema, name, cagg}, where with `cagg` the name is that of a continuous aggregate; so are the ids in its
--- configuration. The configuration of a user-defined action is the user's affair, whatever its keys are called.
+-- configuration. The configuration of a user-defined action is not changed, whatever its keys are called.
 --
--- TimescaleDB's own jobs have ids below 1000. Of them only `changes` counts: the fields that differ from what every version since 2.11
--- has made them with, and of the configuration the keys that do.
+-- TimescaleDB's own jobs have ids below 1000. Only their `changes` are migrated: the fields, and the keys of the configuration, that differ
+-- from the defaults of every version since 2.11.
 --
--- `lacks` is what a job needs that is not in this database any more: TimescaleDB has not always refused to drop it, and DROP OWNED still
--- gets past. Without its check function a job runs all the same.
+-- `lacks` is the kind of an object that a job needs and that was dropped: older versions of TimescaleDB did not refuse that, and DROP OWNED
+-- still can. A job whose check function was dropped still runs.
 --
 -- bgw_job is a table until 2.24 and since then a view under the same name.
 WITH standard(id, fields, config) AS (VALUES
@@ -36,7 +36,7 @@ job AS (
     SELECT j.*, j.proc_schema IN ('_timescaledb_internal', '_timescaledb_functions') AS is_policy,
            to_jsonb(j) || jsonb_build_object('initial_start', extract(epoch FROM j.initial_start)) AS row
     FROM _timescaledb_config.bgw_job j
-    -- It serves aggregates that read their invalidations from the WAL (2.21 to 2.24); here they arrive as ordinary ones.
+    -- It is for aggregates that read their invalidations from the WAL (2.21 to 2.24); these arrive as ordinary aggregates.
     WHERE j.proc_name <> 'policy_process_hypertable_invalidations'
 ),
 slice AS (
@@ -80,7 +80,7 @@ SELECT json_build_object(
     -- While a job runs, it has none.
     'next_start', (
         SELECT t.next_start FROM _timescaledb_internal.bgw_job_stat t WHERE t.job_id = j.id AND isfinite(t.next_start)),
-    -- Which chunks a reorder policy is done with.
+    -- The chunks that a reorder policy has reordered already.
     'chunk_stats', (
         SELECT coalesce(json_agg(json_build_object('slices', c.slices, 'runs', p.num_times_job_run, 'last', p.last_time_job_run)
                                  ORDER BY p.chunk_id), '[]'::json)
@@ -94,7 +94,7 @@ SELECT json_build_object(
             WHERE p.pronamespace = to_regnamespace(quote_ident(j.proc_schema)) AND p.proname = j.proc_name)
         THEN format('function or procedure %I.%I', j.proc_schema, j.proc_name)
         WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = j.owner) THEN format('owner, role %s', j.owner::oid)
-        -- Under this number the target may have another.
+        -- The target may have another hypertable with this number.
         WHEN j.is_policy THEN (
             SELECT format('hypertable %s', c.value)
             FROM (VALUES (j.hypertable_id::text), (j.config->>'hypertable_id'), (j.config->>'mat_hypertable_id')) c(value)

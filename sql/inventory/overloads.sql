@@ -1,6 +1,6 @@
--- Functions by the name of one of TimescaleDB's or of this extension's, in the same schema, that are none of theirs. A call by name takes
--- whichever fits best, and a run makes such calls as a superuser. Aggregates are not called so, and immutable functions, as time_bucket(),
--- only in a query of their user.
+-- Functions that have the name and schema of a function of TimescaleDB or of this extension, but belong to neither. A call by name runs the
+-- best match, and a run makes such calls as a superuser. Aggregates are not called in this way, and immutable functions such as
+-- time_bucket() are called only in users' queries.
 -- Run on: source and target. PostgreSQL 13 and later.
 -- Returns: one JSON string per function, as DROP ROUTINE takes it.
 WITH member AS (

@@ -1,6 +1,6 @@
 -- The roles that this database needs: those that own or are granted anything in it, are named by its policies, default privileges,
--- user mappings or settings, own one of its jobs, the members of these, who have their rights by that alone, and every role those are members of, with the
--- grantors of these memberships.
+-- user mappings or settings, or own one of its jobs; the members of these, which may have their rights only by membership; and every role
+-- that those are members of, with the grantors of these memberships.
 -- Run on: source. PostgreSQL 13 and later. :owners stands for an array of the names of the jobs' owners.
 -- Returns: one JSON object per role, by name. Passwords are in role_passwords.sql.
 --
@@ -53,7 +53,7 @@ SELECT json_build_object(
     'name', r.rolname,
     'bootstrap', r.oid = 10,
     'predefined', r.oid < 16384 AND r.rolname LIKE 'pg\_%',
-    -- By itself, not only as a member of another or as one with members.
+    -- Used itself, not listed only because of memberships.
     'used', r.oid IN (SELECT role FROM used),
     'superuser', r.rolsuper,
     'inherit', r.rolinherit,

@@ -1,4 +1,4 @@
--- The schemas of users, `public` too, of which a run may change what is here already.
+-- The schemas of users, including `public`, whose owner, privileges and comment a run may change.
 -- Run on: target.
 -- Returns: one JSON object per schema. `acl` as in inventory/database.sql.
 SELECT json_build_object(

@@ -1,4 +1,4 @@
--- The sequences whose values are to be carried, those of identity columns included.
+-- The sequences whose values are migrated, including those of identity columns.
 -- Run on: source and target. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON object per sequence. last_value and is_called are read from the sequence itself.
 -- Sequences of extensions are left out, except those that the extension marks as configuration.

@@ -1,9 +1,9 @@
--- What kind of server and database this is, and which shape TimescaleDB's catalog has here.
+-- Properties of this server and database, and the form of TimescaleDB's catalog.
 -- Run on: source and target. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one row, one JSON object.
 --
--- `catalog` names what the other queries and functions depend on, decided by the columns that exist, never by a version string:
--- builds between releases carry the next release's catalog under the old number.
+-- `catalog` lists the features of the catalog that other queries and functions depend on, found by the columns that exist, never by the
+-- version: builds between releases have the next release's catalog with the old version number.
 SELECT json_build_object(
     'version', current_setting('server_version'),
     'version_num', current_setting('server_version_num')::int,

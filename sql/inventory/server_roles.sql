@@ -1,6 +1,6 @@
 -- The roles of this server.
 -- Run on: target, as a superuser. PostgreSQL 15 and later.
--- Returns: one JSON object per role, with the fields of inventory/roles.sql; `ours` is one that a run has made which is not done.
+-- Returns: one JSON object per role, with the fields of inventory/roles.sql; `ours`: made by a run that is not done.
 SELECT json_build_object(
     'name', r.rolname,
     'superuser', r.rolsuper,

@@ -1,7 +1,7 @@
--- How large each table is that holds anything, and about how many rows it has: ordinary tables, chunks, and the relations that hold
+-- The size of each table that is not empty, and about how many rows it has: ordinary tables, chunks, and the relations that hold
 -- compressed rows.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
--- Returns: one JSON array per table: its oid, its pages, its bytes with those of its TOAST, its rows. One that goes meanwhile has no size.
+-- Returns: one JSON array per table: its oid, its pages, its bytes with those of its TOAST, its rows. A table that is dropped meanwhile has no size.
 SELECT json_build_array(
     c.oid::int8, size.pages, pg_table_size(c.oid),
     CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::float8 / c.relpages * size.pages

@@ -1,7 +1,7 @@
--- The collations that something of the user's goes by, the database's own among them.
+-- The collations that users' objects use, including the database's own.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON object per collation. `builtin`: it is in pg_catalog and so in no dump. `recorded` is the version that its indexes were
--- built with, `actual` the one that the server's libraries have now; null where there is none to be known.
+-- built with, `actual` the one that the server's libraries have now; null if it is not known.
 SELECT json_build_object(
     'name', format('%I.%I', n.nspname, l.collname),
     'builtin', n.nspname = 'pg_catalog',

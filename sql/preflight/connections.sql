@@ -1,9 +1,10 @@
--- How many sessions this role may have now, by each limit that counts for it.
+-- How many more sessions this role may have now, by each limit that applies to it.
 -- Run on: source. PostgreSQL 13 and later.
--- Returns: one JSON array per limit: its name, its value, how many others leave of it.
+-- Returns: one JSON array per limit: its name, its value, how many sessions are left of it.
 --
--- A superuser passes the limits of roles and databases, and may take the reserved connections. Of other users' sessions a role that may
--- not read all statistics sees no type: all of them count. Those of a run do not, whether of this one or of an attempt that just failed.
+-- The limits of roles and databases do not apply to a superuser, who may also take the reserved connections. A role that may not read all
+-- statistics does not see the type of other users' sessions, so all of them count. Sessions of runs do not count, also those of an attempt
+-- that has just failed.
 WITH me AS (
     SELECT r.rolname, r.rolconnlimit, r.rolsuper, d.datname, d.datconnlimit
     FROM pg_catalog.pg_roles r, pg_catalog.pg_database d

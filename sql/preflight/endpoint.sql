@@ -1,4 +1,4 @@
--- Which server answers, and with which of its processes.
+-- Which server and which of its processes answers.
 -- Run on: source. PostgreSQL 13 and later.
 -- Returns: one JSON object. `server` is the same in every session of one server until it restarts.
 SELECT json_build_object(

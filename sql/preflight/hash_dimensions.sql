@@ -1,4 +1,4 @@
--- Hypertables whose chunks would hold other rows here, as TimescaleDB would look for them in other chunks.
+-- Hypertables whose rows would belong to other chunks on the target, where TimescaleDB would look for them.
 -- Run on: source, after hashed_types.sql. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON array per dimension: hypertable, column, type.
 SELECT json_build_array(format('hypertable %I.%I', h.schema_name, h.table_name), d.column_name, format_type(d.column_type, NULL))::text

@@ -1,4 +1,4 @@
--- Partitioned tables whose partitions would hold other rows here, and refuse those of the source.
+-- Partitioned tables whose rows would belong to other partitions on the target, so that partitions would refuse the source's rows.
 -- Run on: source, after hashed_types.sql. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON array per column of a partition key: table, column, type.
 SELECT json_build_array(format('partitioned table %I.%I', n.nspname, c.relname), a.attname, format_type(a.atttypid, NULL))::text

@@ -1,5 +1,5 @@
--- The types whose hash differs between servers: of an enum, a reg* type and what is made of these it is the hash of an OID; of text, the
--- hash of its bytes in the database's encoding, which on the target is UTF8.
+-- The types whose hash differs between servers: for an enum, a reg* type, and types made of these, it is the hash of an OID; for text, it is
+-- the hash of the bytes in the database's encoding, which on the target is UTF8.
 -- Run on: source, as the beginning of other queries. PostgreSQL 13 and later.
 WITH RECURSIVE part_of(whole, part) AS (
     SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'

@@ -1,6 +1,6 @@
--- Which of these things of the source's TimescaleDB are not here.
+-- Which of these objects of the source's TimescaleDB do not exist on the target.
 -- Run on: target. $1 a list of {kind, name, column} as in needs.sql.
--- Returns: one JSON object per thing that is not.
+-- Returns: one JSON object per object that does not exist.
 SELECT json_build_object('kind', n.kind, 'name', n.name, 'column', n.column)::text
 FROM pg_catalog.jsonb_to_recordset($1) n(kind text, name text, "column" text)
 WHERE CASE n.kind

@@ -1,10 +1,10 @@
--- What the user's objects need of TimescaleDB's: relations and columns of them, functions, types, operators.
+-- The objects of TimescaleDB that users' objects need: relations and their columns, functions, types, operators.
 -- Run on: source, with nothing but pg_catalog in the search_path. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON object per object: subject; class_oid and oid; relation_oid of the table, view or index that it is part of; object, the
 -- same as {class_oid, oid}, where the schema can be made without it; and needs, a list of {kind, name, column}, where name is the text form of
 -- the kind's reg type.
 --
--- Objects of TimescaleDB itself, such as chunks and the views of continuous aggregates, are in it; they are in excluded.sql and caggs.sql.
+-- The result also lists TimescaleDB's own objects, such as chunks and views of continuous aggregates; excluded.sql and caggs.sql tell which.
 WITH member AS (
     SELECT d.classid, d.objid
     FROM pg_catalog.pg_depend d
@@ -50,7 +50,7 @@ SELECT json_build_object(
                    THEN json_build_object('class_oid', n.classid::int8, 'oid', n.objid::int8) END,
     'needs', json_agg(json_build_object('kind', n.kind, 'name', n.name, 'column', n.column) ORDER BY n.name, n.column)
 )::text
--- Described once: what is dropped meanwhile has no description from then on.
+-- Described only once: an object that is dropped meanwhile has no description any more.
 FROM (SELECT *, pg_describe_object(classid, objid, 0) AS subject FROM need WHERE kind IS NOT NULL OFFSET 0) n
 LEFT JOIN pg_catalog.pg_class c ON n.classid = 'pg_catalog.pg_class'::regclass AND c.oid = n.objid
 LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid

@@ -1,6 +1,6 @@
--- What users have put on the tables that TimescaleDB makes for itself (chunks, the tables that hold their compressed rows, materialization
--- hypertables) and on its schemas, as far as it does not arrive: not what these have from their hypertable, and not what inventory/chunks.sql,
--- compressed_chunks.sql and caggs.sql carry.
+-- Properties that users gave to TimescaleDB's internal tables (chunks, the tables that hold their compressed rows, materialization
+-- hypertables) and schemas, and that are not migrated: neither inherited from the hypertable, nor read by inventory/chunks.sql,
+-- compressed_chunks.sql and caggs.sql.
 -- Run on: source. TimescaleDB 2.11 and later, any edition, after compression_settings.sql or hypertable_compression.sql.
 -- Returns: one JSON array per finding: kind, subject, detail.
 , internal_schema AS (
@@ -20,7 +20,7 @@ hypertable AS (
     LEFT JOIN pg_catalog.pg_class v ON v.relnamespace = vn.oid AND v.relname = a.user_view_name
     WHERE coalesce((to_jsonb(h)->>'compression_state')::int, 0) <> 2
 ),
--- `root` is what it has everything from. A table has no more than the view has whose rows it holds.
+-- `root` is the relation that its properties come from. A materialization hypertable has no more than the view whose rows it holds.
 relation AS (
     SELECT 'chunks of' AS kind, h.name AS subject, k.oid, h.oid AS root, h.oid AS owner_of_privileges
     FROM chunk k JOIN hypertable h ON h.id = k.hypertable_id
@@ -51,7 +51,7 @@ finding AS (
         UNION ALL SELECT 'a replica identity'
         WHERE o.relreplident <> coalesce(o.root_identity, 'd') AND (o.kind <> 'materialization hypertable of' OR o.relreplident = 'i')
         UNION ALL SELECT 'a persistence' WHERE o.relpersistence <> o.root_persistence
-        -- That of compressed rows is told by itself.
+        -- The table of compressed rows is reported by itself.
         UNION ALL SELECT 'an access method'
         WHERE o.relam <> o.root_am AND (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = o.relam) <> 'hypercore'
     ) x
@@ -59,7 +59,7 @@ finding AS (
     SELECT o.kind, o.subject, 'an index', o.oid
     FROM of o
     JOIN pg_catalog.pg_index x ON x.indrelid = o.oid
-    -- One that stands for none of the hypertable's: no other of the same columns is there.
+    -- An index that belongs to none of the hypertable's: there is no other with the same columns.
     WHERE o.root IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_index r
         WHERE r.indrelid = o.root AND r.indnatts = x.indnatts
@@ -132,7 +132,7 @@ finding AS (
     ) x
     JOIN pg_catalog.pg_description d ON d.classoid = x.class AND d.objoid = x.oid
     UNION ALL
-    -- TimescaleDB will choose such names here for other chunks.
+    -- TimescaleDB will choose such names on the target for other chunks.
     SELECT o.kind, o.subject, 'a name like those that TimescaleDB chooses', o.oid
     FROM of o
     JOIN chunk k ON k.oid = o.oid

@@ -2,7 +2,7 @@
 -- Run on: source. TimescaleDB 2.11 and later, any edition.
 -- Returns: one JSON array per policy: its name, the hypertable or continuous aggregate, and when it is due; null if it runs.
 --
--- A scheduler has to be there: none is where background workers were stopped. bgw_job is a table until 2.24 and since then a view under
+-- A scheduler must be running: there is none if background workers were stopped. bgw_job is a table until 2.24 and since then a view under
 -- the same name.
 SELECT json_build_array(
     j.application_name,

@@ -1,4 +1,4 @@
--- Who is in this database without being a superuser.
+-- Roles that are not superusers and are connected to this database.
 -- Run on: target. PostgreSQL 15 and later.
 -- Returns: one JSON array [role, number of its sessions] per role.
 SELECT json_build_array(r.rolname, count(*))::text

@@ -1,8 +1,9 @@
--- How much space the relations of this database take, by tablespace. A null name is the database's own.
+-- How much disk space the relations of this database take, by tablespace. A null name is the database's own.
 -- Run on: source and target. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON array per tablespace: name, bytes.
 --
--- Indexes and TOAST count, compressed chunks with what they take compressed, and the system's own tables not at all, but for large objects.
+-- Indexes and TOAST are included, and compressed chunks count with their compressed size. System tables are left out, except for large
+-- objects.
 SELECT json_build_array(t.spcname, sum(x.bytes)::int8)::text
 FROM (
     SELECT c.reltablespace AS tablespace, pg_relation_size(c.oid) AS bytes

@@ -1,4 +1,4 @@
--- How far this server is from a wrap-around of its ids: the oldest one that is not frozen, of all its databases.
+-- How far this server is from a wraparound of its ids: the oldest id that is not frozen, of all databases.
 -- Run on: source and target. PostgreSQL 13 and later.
 -- Returns: one JSON array per kind of id: the kind, the database that has the oldest, its age, and from which age autovacuum freezes by force.
 SELECT json_build_array(i.kind, (array_agg(d.datname ORDER BY i.age DESC, d.datname <> current_database()))[1], max(i.age), i.forced::int8)::text

@@ -1,6 +1,6 @@
--- What a role that is no superuser may not read, although it is to be copied.
+-- Objects to be copied that a role may not read; the role is not a superuser.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
--- Returns: one JSON array per finding: subject, detail, statement that makes up for it.
+-- Returns: one JSON array per finding: subject, detail, statement that grants what is missing.
 SELECT json_build_array(
     format('%I.%I', n.nspname, c.relname),
     CASE

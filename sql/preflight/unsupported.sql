@@ -1,4 +1,4 @@
--- What PostgreSQL has in this database that a run does not carry.
+-- PostgreSQL's objects in this database that a run does not migrate.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON array per finding: kind, subject, detail.
 SELECT json_build_array(f.kind, f.subject, f.detail)::text
@@ -18,7 +18,7 @@ FROM (
     FROM pg_catalog.pg_prepared_xacts x
     WHERE x.database = current_database()
     UNION ALL
-    -- Whether there are any, others than superusers are not shown.
+    -- Only superusers can see whether there are any.
     SELECT 'user mapping', format('of %s for server %s', u.usename, u.srvname),
            'Its options, such as a password, are shown to superusers only: it arrives without any.'
     FROM pg_catalog.pg_user_mappings u

@@ -1,7 +1,7 @@
--- What is in this database that has no place in another, and that the rest of the inventory does not tell of.
+-- Objects in this database that another database cannot have, and that no other query of the inventory lists.
 -- Run on: source. TimescaleDB 2.11 and later, any edition.
--- Returns: one JSON object per finding: kind, subject, detail; object ({class_oid, oid}), where it is one that the schema can be made
--- without, or a child that is no chunk, and null where it holds rows or nothing is told of what needs it.
+-- Returns: one JSON object per finding: kind, subject, detail; object ({class_oid, oid}) if the schema can be made without it, or
+-- if it is a child that is not a chunk; null if it holds rows, or if it is not known which objects need it.
 --
 -- Columns that not every version has are read through JSON.
 WITH hypertable AS (
@@ -117,7 +117,7 @@ FROM (
           SELECT FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_inherits i ON i.inhparent = o.confrelid
           WHERE o.contype = 'f' AND o.conrelid = f.conrelid AND o.conkey = f.conkey AND i.inhrelid = f.confrelid)
     UNION ALL
-    -- Whatever a user made in TimescaleDB's own schemas. Internal tables of its features are told by catalog or by their columns.
+    -- Objects that a user made in TimescaleDB's own schemas. Its internal tables are recognized by its catalog or by their columns.
     SELECT 'object in an internal schema', format('%I.%I', s.nspname, c.relname), 'It is in one of TimescaleDB''s own schemas.', NULL
     FROM pg_catalog.pg_class c
     JOIN internal_schema s ON s.oid = c.relnamespace
