@@ -1,4 +1,4 @@
--- The run that has the one place for runs in this database.
+-- The run that is at work in this database, which has one run at a time.
 -- Run on: target.
 SELECT h.id FROM timescale_migrate.holder h
 JOIN timescale_migrate.holder place ON place.pid = h.pid AND place.is_run AND place.id = 0

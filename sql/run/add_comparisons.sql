@@ -1,4 +1,4 @@
--- Enters the results of comparisons.
+-- Records the results of comparisons.
 -- Run on: target. $1 run, $2 a JSON array of results, with the fields that are columns here.
 INSERT INTO timescale_migrate.verification_log
     (run, object, part, source_rows, target_rows, source_checksum, target_checksum, same)

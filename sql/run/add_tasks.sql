@@ -1,5 +1,5 @@
--- Enters tasks, all pending.
--- Run on: target. $1 run, $2 a JSON array of them; what SQL reads of a task is in fields of its own.
+-- Adds tasks, all pending.
+-- Run on: target. $1 run, $2 a JSON array of tasks; properties that SQL reads are in fields of their own.
 INSERT INTO timescale_migrate.task_log (
     run, phase, object, method, work, source, snapshot, destination, recipe, own, tables, copies, estimated_rows, estimated_bytes)
 SELECT $1, t.phase, t.object, t.method, t.work, t.source, t.snapshot, t.destination, t.recipe, t.own, t.tables, t.copies,

@@ -1,9 +1,9 @@
--- failed | cancelled | interrupted -> running. What the starts before have spent is kept.
+-- failed | cancelled | interrupted -> running. The time of earlier starts is added up.
 -- Run on: target, by the coordinator. $1 run, $2 options.
 UPDATE timescale_migrate.run_log
 SET state = 'running', phase = 'start', options = $2, stop_requested = false, snapshot = NULL, starts = starts + 1,
     pid = pg_backend_pid(), begun_at = clock_timestamp(),
-    -- Of a start that has not said when it ended the last task tells.
+    -- If a start has not recorded its end, the end of its last task counts.
     spent = spent + (SELECT coalesce(run_log.ended_at, greatest(run_log.begun_at, max(t.ended_at))) - run_log.begun_at
                      FROM timescale_migrate.task_log t WHERE t.run = $1),
     ended_at = NULL, side = NULL, sqlstate = NULL, error = NULL, detail = NULL, hint = NULL, context = NULL,

@@ -1,4 +1,4 @@
--- The chunks of a run whose triggers differ here from what they are to be.
+-- The chunks of a run whose triggers differ from those on the source.
 -- Run on: target. $1 run.
 -- Returns: one JSON array per chunk: its OID, its name, and the triggers that it has of its own on the source, or null if it has its hypertable's.
 SELECT json_build_array(t.relation::bigint, t.relation::pg_catalog.regclass, t.own->'triggers')::text

@@ -1,4 +1,4 @@
--- Enters who works on tasks, except those that are done; on none if the run is in another phase.
+-- Records the worker of tasks that are not done; of none if the run is in another phase.
 -- Run on: target, by the worker that holds the tasks. $1 tasks, $2 run, $3 phase that the run must be in.
 -- Returns: one JSON object per task.
 UPDATE timescale_migrate.task_log SET worker = pg_backend_pid(), started_at = clock_timestamp()

@@ -1,6 +1,6 @@
--- What a run has copied, to be compared with the source.
+-- The relations that a run has copied and compares with the source.
 -- Run on: target. $1 run.
--- Returns: one JSON array per relation of the source: what it is for users, the ids of its copy tasks, estimated rows and bytes.
+-- Returns: one JSON array per relation of the source: its name for users, the ids of its copy tasks, estimated rows and bytes.
 SELECT json_build_array(min(t.object), array_agg(t.id ORDER BY t.id), sum(t.estimated_rows), sum(t.estimated_bytes))::text
 FROM timescale_migrate.task_log t
 JOIN pg_catalog.pg_class c ON c.oid = t.relation

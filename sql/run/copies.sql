@@ -1,4 +1,4 @@
--- The copy tasks of a run, as a later snapshot is compared with them.
+-- The copy tasks of a run, for a comparison with a later snapshot.
 -- Run on: target. $1 run.
 -- Returns: one JSON object per task. One that is done without a relation has found nothing to copy.
 SELECT json_build_object(

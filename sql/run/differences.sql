@@ -1,4 +1,4 @@
--- What differs between both sides, as sentences.
+-- The differences between both sides, as text.
 -- Run on: target. $1 run.
 SELECT to_json(pg_catalog.format('%s: %s on the source, %s here%s', concat_ws(' of ', part, object),
        CASE source_rows WHEN 1 THEN '1 row' ELSE coalesce(source_rows::text, 'no table, so no') || ' rows' END,

@@ -1,4 +1,4 @@
--- Statements that drop a foreign key, also where it was made on each partition.
+-- Statements that drop a foreign key, also if it was made on each partition by itself.
 -- Run on: target. $1 the table, $2 the referenced table, each quoted as in SQL; $3 the key's name.
 SELECT to_json(pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::pg_catalog.regclass, k.conname))::text
 FROM pg_catalog.pg_constraint k

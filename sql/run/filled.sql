@@ -1,4 +1,5 @@
--- Relations with their names, their columns and their triggers that fire for a replica as well, each with when; in their order.
+-- Relations, in the order given, with their names, columns, and the triggers that fire in the replica role too, each with ALWAYS
+-- or REPLICA.
 -- Run on: target. $1 relations.
 -- Returns: one JSON object per relation.
 SELECT json_build_object('relation', c.oid::bigint, 'name', c.oid::pg_catalog.regclass, 'columns', (

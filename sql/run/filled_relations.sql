@@ -1,5 +1,5 @@
--- What a copy has filled.
--- Run on: target. $1 run, $2 the relation that its task names, $3 whether that is a hypertable whose chunks TimescaleDB has found row by row.
+-- The relations that a copy has filled.
+-- Run on: target. $1 run, $2 the relation that its task names, $3 whether that is a hypertable for whose rows TimescaleDB has found the chunks.
 -- Returns: one JSON array: the relations that hold the rows, as {schema, name}, and the names of their columns.
 SELECT json_build_array(
     (SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname)), '[]')

@@ -1,4 +1,4 @@
--- Of the failures of a run in any phase the first of each kind, by time.
+-- The first failure of each kind in a run, over all phases, by time.
 -- Run on: target. $1 run.
 SELECT json_build_array(phase, json_build_array(side, sqlstate, error, detail, hint, context, object))::text
 FROM (SELECT DISTINCT ON (phase, side, sqlstate) * FROM timescale_migrate.task_log

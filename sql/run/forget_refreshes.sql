@@ -1,4 +1,4 @@
--- Forgets the refreshes of a run if anything was copied after one of them began: on a resume.
+-- Forgets the refreshes of a run if anything was copied after one of them began, as a resume does.
 -- Run on: target. $1 run.
 DELETE FROM timescale_migrate.task_log r
 WHERE r.run = $1 AND r.phase = 'recompute'

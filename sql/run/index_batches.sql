@@ -1,6 +1,7 @@
--- The chunks that an index of a hypertable is still to be made on, in batches of up to 100 chunks and about 64 MB; a larger one is alone.
--- Run on: target. $1 the OID of the index on the root, $2 how many locks a batch may take: a chunk, the index, and what a constraint reads.
--- Returns: one JSON array per batch: the chunks as users know them, their OIDs, bytes.
+-- The chunks on which an index of a hypertable is not made yet, in batches of up to 100 chunks and about 64 MB; a larger chunk is a batch of
+-- its own.
+-- Run on: target. $1 the OID of the index on the root, $2 how many locks a batch may take: each chunk, its index, and the relations that a constraint reads.
+-- Returns: one JSON array per batch: the chunks' names for users, their OIDs, bytes.
 SELECT json_build_array(
     CASE count(*) WHEN 1 THEN min(b.chunk::pg_catalog.regclass::text) ELSE count(*) || ' chunks' END,
     array_agg(b.chunk::bigint), sum(b.bytes))::text

@@ -1,4 +1,4 @@
--- Whether foreign keys refer to a table. Without any trigger there is none, and the constraints need not be searched.
+-- Whether foreign keys refer to a table. A table without triggers has none, and the constraints need not be searched.
 -- Run on: target. $1 table.
 SELECT CASE WHEN relhastriggers
     THEN EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = $1 AND contype = 'f') END

@@ -1,4 +1,4 @@
--- What of the rows that a foreign key reads is not here, because its task has failed.
+-- The failed tasks whose rows a foreign key would read.
 -- Run on: target. $1 run, $2 and $3 the two tables, quoted as in SQL.
 -- Returns: the objects of the tasks.
 WITH side(oid) AS (
@@ -6,7 +6,7 @@ WITH side(oid) AS (
 )
 SELECT to_json(t.object)::text
 FROM timescale_migrate.task_log t
--- The compression of a chunk is of what was copied.
+-- A task that compresses a chunk belongs to the copy task of that chunk.
 LEFT JOIN timescale_migrate.task_log c ON t.phase = 'compression' AND c.id = ANY (t.copies)
 CROSS JOIN LATERAL (
     SELECT pg_catalog.to_regclass((coalesce(c.tables, t.tables))[1])

@@ -1,4 +1,4 @@
--- What is left of what a run made, roles aside, and what of others' depends on it.
+-- The objects that a run made and that still exist, except roles, with the objects not made by the run that depend on them.
 -- Run on: target. $1 run.
 SELECT to_json(pg_catalog.pg_describe_object(o.classid, o.objid, 0) || coalesce(': needed by ' || d.users, ''))::text
 FROM timescale_migrate.made_log m

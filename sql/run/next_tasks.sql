@@ -1,5 +1,5 @@
--- The largest open tasks of a phase that nobody holds, which this session holds from now on; none if the run is in another phase.
--- Run on: target, by the workers. $1 run, $2 phase of the tasks, $3 and $4 the place behind which to look, $5 the phase that the run must be
+-- The largest open tasks of a phase that no session holds. This session holds them from now on. None if the run is in another phase.
+-- Run on: target, by the workers. $1 run, $2 phase of the tasks, $3 and $4 the place after which to search, $5 the phase that the run must be
 -- in, $6 how many.
 -- Returns: one JSON array per task, its place.
 SELECT json_build_array(o.size, o.id)::text FROM (

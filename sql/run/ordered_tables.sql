@@ -1,4 +1,4 @@
--- These tables, each once, in the order in which all lock them.
+-- These tables, each once, in the order in which every process locks them.
 -- Run on: target. $1 names, quoted as in SQL.
 SELECT to_json(r.oid::pg_catalog.regclass::text)::text
 FROM (SELECT DISTINCT pg_catalog.to_regclass(n)::pg_catalog.oid AS oid FROM pg_catalog.unnest($1) n) r

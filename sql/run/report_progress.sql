@@ -1,4 +1,4 @@
--- Tells how far a run is.
+-- Adds a notice about the progress of a run.
 -- Run on: target, by the coordinator. $1 run.
 INSERT INTO timescale_migrate.message_log (run, level, phase, message)
 SELECT r.id, 'notice', r.phase, pg_catalog.format(

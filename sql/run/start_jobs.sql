@@ -1,4 +1,4 @@
--- Lets the jobs run that a run left paused although the source's are not. What was started by hand meanwhile, or is gone, is none of them.
+-- Schedules the jobs that a run left paused although the source's are not. Jobs that a user has started or dropped meanwhile are left out.
 -- Run on: target. TimescaleDB 2.19 and later, Community edition. $1 run.
 -- Returns: one JSON array [id, name] per job, by id.
 WITH known AS (DELETE FROM timescale_migrate.paused_log WHERE run = $1 RETURNING job),

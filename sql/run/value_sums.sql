@@ -1,5 +1,5 @@
--- The expressions that sum up each value of a relation's rows, where a row may have no text form: it would be larger than 1 GB. Of a
--- portable type the binary form is read, which COPY carries; a NULL stays one.
+-- The expressions for the checksum of each value of a relation's rows, for rows that have no text form because it would be larger than 1 GB.
+-- For a portable type, the binary form is used, as by COPY; NULL stays NULL.
 -- Run on: target. $1 relation. Begins with portable_types.sql.
 -- Returns: one JSON string per column of rows `t`.
 SELECT to_json(CASE

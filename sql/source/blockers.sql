@@ -1,13 +1,13 @@
--- Who holds locks that a reader has to wait for.
+-- The processes that hold locks that a reader has to wait for.
 -- Run on: source. PostgreSQL 13 and later.
--- Returns: one JSON string per lock, without what the other session runs: a statement may hold a password.
+-- Returns: one JSON string per lock, without the other session's statement, which may contain a password.
 SELECT to_json(format('%I.%I is %s by process %s (%s)', n.nspname, c.relname,
                       CASE WHEN l.granted THEN 'locked' ELSE 'about to be locked' END, l.pid, a.usename))::text
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_class c ON c.oid = l.relation
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
--- One that is waited for keeps readers off as well.
+-- A lock that is waited for blocks readers too.
 WHERE l.mode = 'AccessExclusiveLock'
   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
   AND c.relkind IN ('r', 'p', 'S', 'm')

@@ -1,5 +1,5 @@
--- Whether a hypertable has a chunk that covers anything of what a dropped one did: its rows may have been moved there, as compressing a
--- chunk does that is added to the one before, and as merging chunks does.
+-- Whether a hypertable has a chunk whose range overlaps that of a dropped chunk. The rows may have been moved there: when chunks are merged,
+-- or when a chunk is compressed into the one before.
 -- Run on: source. TimescaleDB 2.11 and later, any edition. :root stands for the hypertable's OID, :slices for a JSON object: the range in
 -- each dimension.
 -- Returns: one JSON boolean.

@@ -1,5 +1,5 @@
--- The tables that others have locked against reading or want to, the most wanted first; chunks in TimescaleDB's schema, which a dump
--- leaves out, are none of them.
+-- The tables that other sessions have locked against reading, or wait to lock, those with the most such locks first. Chunks in TimescaleDB's
+-- schema are left out, because a dump does not lock them.
 -- Run on: source. PostgreSQL 13 and later.
 -- Returns: one JSON string per table, its quoted name.
 SELECT to_json(format('%I.%I', n.nspname, c.relname))::text

@@ -1,6 +1,6 @@
--- Who waits for a lock that a session of this run holds.
+-- The processes that wait for a lock that a session of this run holds.
 -- Run on: source. PostgreSQL 13 and later. :names stands for an array of patterns of the sessions' application_name.
--- Returns: one JSON array for each pair: the process that waits, the run's process, and what it waits for.
+-- Returns: one JSON array for each pair: the process that waits, the run's process, and the relation.
 SELECT json_build_array(w.pid, a.pid, w.relation)::text
 FROM (
     SELECT l.pid, min(l.relation)::pg_catalog.regclass::text AS relation
