@@ -171,6 +171,15 @@ BEGIN
     IF numbers = '{}' THEN
         RETURN made;
     END IF;
+    FOR w IN
+        SELECT a.n FROM unnest(numbers) a(n) JOIN unnest(numbers) b(n) ON a.n < b.n
+        WHERE (SELECT bool_and((chunks->(a.n - 1)->'slices'->c->>0)::bigint < (chunks->(b.n - 1)->'slices'->c->>1)::bigint
+                               AND (chunks->(b.n - 1)->'slices'->c->>0)::bigint < (chunks->(a.n - 1)->'slices'->c->>1)::bigint)
+               FROM unnest(columns::text[]) c)
+    LOOP
+        RAISE EXCEPTION 'slices % of "%" overlap those of another chunk', chunks->(w.n - 1)->'slices', hypertable
+            USING ERRCODE = 'invalid_parameter_value';
+    END LOOP;
 
     -- Slices that several chunks share exist once, with their bounds unique.
     SELECT array_agg(n ORDER BY n, d.id), array_agg(d.id ORDER BY n, d.id),

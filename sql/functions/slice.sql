@@ -26,6 +26,9 @@ BEGIN
                        JOIN pg_namespace n ON n.oid = p.pronamespace
                        WHERE n.nspname = d.partitioning_func_schema AND p.proname = d.partitioning_func AND p.pronargs = 1
                          AND p.proargtypes[0] IN (d.column_type, 'anyelement'::regtype)) END;
+    IF type IS NULL THEN
+        RAISE EXCEPTION 'cannot tell the type of the slices in dimension %', dimension USING ERRCODE = 'feature_not_supported';
+    END IF;
     at_least_schema := timescale_migrate.operator_schema('>=', type);
     below_schema := timescale_migrate.operator_schema('<', type);
     schemas := ARRAY(SELECT DISTINCT s FROM unnest(ARRAY[at_least_schema, below_schema]) s WHERE s <> 'pg_catalog');

@@ -86,7 +86,6 @@ impl Connection {
     /// leaves a connection that is good for nothing else.
     pub fn script<'a>(&'a mut self, sql: &'a str) -> Result<Script<'a>> {
         self.send(sql)?;
-        self.flow.most = limit::SCRIPT;
         Ok(Script { connection: self, sql })
     }
 }
@@ -108,9 +107,10 @@ impl Script<'_> {
         Ok(None)
     }
 
-    /// The rows of the next statement that gives rows.
-    pub fn rows(&mut self) -> Result<Rows> {
+    /// The row of the next statement that gives one, or none.
+    pub fn row(&mut self) -> Result<Rows> {
         match self.next(&[ffi::TUPLES_OK])? {
+            Some(result) if result.size().0 > 1 => Err(Error::protocol("the source gave several rows for one")),
             Some(result) => result.rows(),
             None => Err(Error::protocol("the source gave no rows")),
         }

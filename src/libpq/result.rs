@@ -75,7 +75,8 @@ impl Raw {
         }
     }
 
-    fn size(&self) -> (i32, i32) {
+    /// How many rows and columns it has.
+    pub fn size(&self) -> (i32, i32) {
         // SAFETY: as above.
         unsafe { (libpq_sys::PQntuples(self.0), libpq_sys::PQnfields(self.0)) }
     }

@@ -47,9 +47,9 @@ pub struct RunSpec {
 impl RunSpec {
     /// The same for workers, of which each may take so many locks on either side.
     pub fn for_workers(&self, snapshot: &str, locks: i64) -> RunSpec {
-        /// A small relation's: its own, those of its TOAST and its indexes, and of what holds its
-        /// compressed rows.
-        const LOCKS: i64 = 8;
+        /// A small relation's: its own, those of its TOAST and its indexes, of which it seldom has more,
+        /// and of what holds its compressed rows.
+        const LOCKS: i64 = 16;
         const MOST: i64 = 64;
         let together = (locks / LOCKS).clamp(1, MOST) as usize;
         RunSpec { snapshot: snapshot.to_string(), together, ..self.clone() }

@@ -8,7 +8,7 @@ use super::tasks::{self, Claim, Outcome, Places};
 use crate::core::options::OnError;
 use crate::core::plan::{Phase, Sql, Work};
 use crate::core::retry::Pauses;
-use crate::error::{Error, Result, Side, SqlState};
+use crate::error::{Error, Result, SqlState};
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session};
@@ -46,8 +46,9 @@ impl Pace {
     const QUICK: Duration = Duration::from_millis(250);
     const SLOW: Duration = Duration::from_secs(1);
 
-    fn after(&mut self, spent: Duration) {
+    fn after(&mut self, spent: Duration, failed: bool) {
         self.now = match spent {
+            _ if failed => 1,
             _ if spent < Self::QUICK => (self.now * 2).min(self.most),
             _ if spent > Self::SLOW => (self.now / 2).max(1),
             _ => self.now,
@@ -83,8 +84,7 @@ fn work(context: &mut Context) -> Result<()> {
         let result = perform_all(context, phase, &claims);
         tasks::release(&claims)?;
         context.drop_swollen_source();
-        result?;
-        pace.after(begun.elapsed());
+        pace.after(begun.elapsed(), !result?);
         relations += claims.iter().map(|claim| claim.work.relations()).sum::<usize>();
         if relations >= MOST_REMEMBERED {
             session::forget_relations()?;
@@ -95,33 +95,30 @@ fn work(context: &mut Context) -> Result<()> {
 }
 
 /// Performs tasks: those that can share a transaction in one, unless there is an error, the others one
-/// by one as long as the run is in this phase.
-fn perform_all(context: &mut Context, phase: Phase, claims: &[Claim]) -> Result<()> {
+/// by one. What is not begun within a second, or when the run has left this phase, is left to whoever
+/// takes it next. Returns whether what was to share a transaction did.
+fn perform_all(context: &mut Context, phase: Phase, claims: &[Claim]) -> Result<bool> {
     let shared = match claims {
         [] | [_] => Ok(Vec::new()),
         [Claim { work: Work::Copy(_), .. }, ..] => copy::together(context, claims),
         _ => verify::together(context.spec.run, claims),
     };
-    let done = match shared {
-        Err(error) if error.code == SqlState::QUERY_CANCELED && error.side == Side::Target => {
-            return failed(context, &claims[0], error);
-        }
-        Err(_) => {
-            context.drop_source();
-            Vec::new()
-        }
-        Ok(done) => done,
-    };
-    let alone = claims.iter().filter(|claim| !done.contains(&claim.id));
-    for (number, claim) in alone.enumerate() {
-        if number > 0 && tasks::open_phase(context.spec.run)? != Some(phase) {
+    let done = shared.as_deref().unwrap_or_else(|_| {
+        // Half of its answers may be unread.
+        context.drop_source();
+        &[]
+    });
+    let begun = Instant::now();
+    for (number, claim) in claims.iter().filter(|claim| !done.contains(&claim.id)).enumerate() {
+        let is_late = number > 0 && begun.elapsed() > Pace::SLOW;
+        if is_late || (claims.len() > 1 && tasks::open_phase(context.spec.run)? != Some(phase)) {
             break;
         }
         if let Err(error) = attempts(context, claim) {
             failed(context, claim, error)?;
         }
     }
-    Ok(())
+    Ok(shared.is_ok())
 }
 
 /// Enters that a task has failed; the error itself if the worker is to end with it.

@@ -5,9 +5,10 @@
 //! So who reads a relation locks it first, in its own transaction, and then looks whether it is
 //! still the relation, and in the storage, that the snapshot knows.
 //!
-//! Nothing of the run's holds a lock longer than it takes to read one relation, and nothing waits
-//! for a lock while it holds another: so it can be part of no deadlock, of which the source's own
-//! statement might be the victim. It lets go, and tries again.
+//! Nothing of the run's holds a lock longer than it takes to read one relation, or several small ones
+//! together, and nothing waits for a lock while it holds another, but for the half of a second in
+//! which the server does not yet look for a deadlock: so the source's own statement can be the
+//! victim of none. It lets go, and tries again.
 
 use super::session;
 use crate::catalog::Catalog;
@@ -64,8 +65,9 @@ pub fn begin(
     lock_timeout: u32,
 ) -> Result<Hold> {
     let begun = Instant::now();
+    let locks = lock(&guards.iter().map(|guard| guard.name.to_string()).collect::<Vec<_>>());
     loop {
-        let error = match source.query(&statements(snapshot, name, reads, guards, guards)) {
+        let error = match source.query(&statements(snapshot, name, reads, &locks, guards)) {
             Ok(rows) if guards.is_empty() || kept(&rows)?.0 => return Ok(Hold::Held),
             Ok(rows) => {
                 let gone = kept(&rows)?.1;
@@ -86,7 +88,7 @@ pub fn begin(
             // The name, or its schema, is gone, or is that of something else.
             SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_SCHEMA | SqlState::WRONG_OBJECT_TYPE => {
                 source.roll_back()?;
-                let (_, gone) = kept(&source.query(&statements(snapshot, name, reads, &[], guards))?)?;
+                let (_, gone) = kept(&source.query(&statements(snapshot, name, reads, "", guards))?)?;
                 source.query("ROLLBACK")?;
                 return Ok(if gone { Hold::Gone } else { Hold::Changed });
             }
@@ -107,17 +109,20 @@ pub fn is_kept(source: &mut Connection, guards: &[SourceRelation]) -> Result<boo
     Ok(guards.is_empty() || kept(&source.query(&kept_query(guards))?)?.0)
 }
 
-/// What begins a transaction as [`begin`] does, as the first part of a script, which fails if a lock
-/// is not to be had. Whatever the script reads is a table.
+/// What begins a transaction as [`begin`] does, as the first part of a script, which fails at once if
+/// a lock is not to be had, and if any of its statements takes long: it holds more than what that
+/// statement reads. Whatever the script reads is a table.
 pub fn opening(snapshot: &str, name: &str, guards: &[SourceRelation]) -> String {
-    statements(snapshot, name, Reads::Tables, guards, guards)
+    let names: Vec<String> = guards.iter().map(|guard| guard.name.to_string()).collect();
+    let lock = format!("SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '5s'; {}", lock_others(&names));
+    statements(snapshot, name, Reads::Tables, &lock, guards)
 }
 
 /// Takes the answers to [`opening`].
 pub fn opened(script: &mut Script) -> Result<()> {
     // Of the setting that is made.
-    script.rows()?;
-    check(&script.rows()?)
+    script.row()?;
+    check(&script.row()?)
 }
 
 /// The last part of a script, which ends the transaction.
@@ -127,7 +132,7 @@ pub fn closing(guards: &[SourceRelation]) -> String {
 
 /// Takes the answers to [`closing`].
 pub fn closed(mut script: Script) -> Result<()> {
-    check(&script.rows()?)?;
+    check(&script.row()?)?;
     script.end()
 }
 
@@ -150,10 +155,8 @@ pub fn end(source: &mut Connection, guards: &[SourceRelation]) -> Result<bool> {
 }
 
 /// In one message: the lock has to come before the snapshot, and LOCK TABLE takes none.
-fn statements(snapshot: &str, name: &str, reads: Reads, locks: &[SourceRelation], asked: &[SourceRelation]) -> String {
+fn statements(snapshot: &str, name: &str, reads: Reads, lock: &str, asked: &[SourceRelation]) -> String {
     let (snapshot, name) = (literal(snapshot), literal(name));
-    let list: Vec<String> = locks.iter().map(|guard| guard.name.to_string()).collect();
-    let lock = lock(&list);
     let kept = if asked.is_empty() { String::new() } else { kept_query(asked) };
     let restrict = match reads {
         Reads::Tables => session::restrict("view, foreign-table", true),
@@ -175,10 +178,13 @@ pub fn lock(names: &[String]) -> String {
     match names {
         [] => String::new(),
         [name] => first(name),
-        [name, others @ ..] => {
-            format!("{}LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT; ", first(name), others.join(", ONLY "))
-        }
+        [name, others @ ..] => first(name) + &lock_others(others),
     }
+}
+
+/// Locks all of these quoted names, or none.
+fn lock_others(names: &[String]) -> String {
+    format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT; ", names.join(", ONLY "))
 }
 
 fn kept_query(guards: &[SourceRelation]) -> String {
@@ -238,7 +244,7 @@ mod tests {
     #[test]
     fn one_message_locks_and_looks() {
         let guard = SourceRelation { oid: 7, name: Name::new("a", "it's") };
-        let sql = statements("3-1", "n", Reads::Any, std::slice::from_ref(&guard), std::slice::from_ref(&guard));
+        let sql = statements("3-1", "n", Reads::Any, &lock(&[guard.name.to_string()]), std::slice::from_ref(&guard));
         assert!(sql.contains("LOCK TABLE ONLY \"a\".\"it's\" IN ACCESS SHARE MODE;"), "{sql}");
         assert!(sql.contains("SET TRANSACTION SNAPSHOT '3-1';  -- Whether"), "{sql}");
         assert!(

@@ -193,6 +193,7 @@ fn lost_before_comparing(edition: Edition) {
              RETURN n;
          END $$",
     ]);
+    pair.wait_for_older_transactions();
     let mut holder = pair.target.connect();
     holder.batch_execute("SELECT pg_advisory_lock(1), pg_advisory_lock(2)").unwrap();
     let held_up = || {

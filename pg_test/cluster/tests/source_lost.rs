@@ -142,6 +142,7 @@ fn large_objects(edition: Edition) {
 fn verification(edition: Edition) {
     let pair = Pair::plain("lost_verification", edition);
     pair.source.sql("CREATE TABLE long (n int, t text); INSERT INTO long SELECT n, 'x' FROM generate_series(1, 2000000) n; CREATE INDEX ON long (n)");
+    pair.wait_for_older_transactions();
     // Of what was copied without checksums, they are asked for at the end.
     let run = pair.start(r#", jobs => 2, options => '{"retries": 0}'"#);
     wait_for_phase(&pair, "index");

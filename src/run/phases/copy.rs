@@ -69,7 +69,11 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
         tasks::done(id, outcome)
     });
     match copied {
-        Err(_) if changed => tasks::postpone(id),
+        Err(_) if changed => {
+            // Its transaction may be open.
+            context.drop_source();
+            tasks::postpone(id)
+        }
         copied => copied.map_err(|error| too_large(error, work.binary)),
     }
 }
@@ -119,7 +123,7 @@ pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
             filled.set_triggers(work, false)?;
             let mut outcome = receive(&mut script, work, filled.relation)?;
             if sums {
-                outcome.source_checksum = verify::checksum_of(&script.rows()?, outcome.rows)?;
+                outcome.source_checksum = verify::checksum_of(&script.row()?, outcome.rows)?;
             }
             outcomes.push((*id, outcome));
             compression::set_ranges(filled.relation, work)?;
@@ -217,7 +221,7 @@ fn receive(source: &mut Script, work: &CopyTask, relation: Oid) -> Result<Outcom
         &[relation.into(), spi::json(&chunk.layout())?],
     )?;
     let made = made.ok_or_else(|| Error::internal("no compressed relation was made"))?;
-    let inside = source.rows()?.number(0, 0)? as u64;
+    let inside = source.row()?.number(0, 0)? as u64;
     let options = Options { columns: &chunk.columns(), binary: chunk.binary(), freeze: true };
     let (_, bytes) = copy::stream(source, made, &options, &chunk.relation.shown())?;
     Ok(Outcome { compressed: Some(made), ..outcome(relation, count + inside, size + bytes) })
