@@ -112,8 +112,7 @@ DECLARE
     has_own_privileges boolean;
     has_dependents boolean;
 BEGIN
-    SELECT h.id, h.associated_schema_name AS schema, h.associated_table_prefix AS prefix, c.relpersistence, c.relowner, c.relacl,
-           c.relreplident, a.amname,
+    SELECT h.id, h.associated_schema_name AS schema, h.associated_table_prefix AS prefix, c.relpersistence, c.relowner, c.relacl, a.amname,
            (SELECT string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
             FROM unnest(array_cat(c.reloptions, ARRAY(
                 SELECT 'toast.' || o FROM pg_catalog.pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid))) o) AS options

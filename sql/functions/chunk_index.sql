@@ -124,7 +124,7 @@ CREATE FUNCTION timescale_migrate.create_on_chunks(index regclass, chunks oid[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- As in create_chunk_by_catalog().
+-- As in create_chunks_by_catalog().
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off

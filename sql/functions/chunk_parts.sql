@@ -85,7 +85,7 @@ CREATE FUNCTION timescale_migrate.copy_dependents(hypertable regclass, chunk reg
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- As in create_chunk_by_catalog().
+-- As in create_chunks_by_catalog().
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off

@@ -32,7 +32,7 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
     let mut changed = false;
     let copied = transaction(|| {
         let source = context.source()?;
-        let filled = Filled::begin(&[relation])?.remove(0);
+        let filled = Filled::begin(&[relation], sums)?.remove(0);
         let sql = work.statements().join("; ");
         let mut script = source.script(&sql)?;
         filled.set_triggers(work, false)?;
@@ -109,7 +109,7 @@ pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
     let mut statements = vec![context.opening(tasks[0].0, snapshot, &guards)?];
     let source = context.source()?;
     transaction(|| {
-        let relations = Filled::begin(&targets(run, &works)?)?;
+        let relations = Filled::begin(&targets(run, &works)?, sums)?;
         for (work, filled) in works.iter().zip(&relations) {
             statements.extend(work.statements());
             statements.extend(sums.then(|| verify::source_query(work, &filled.columns)));
@@ -159,7 +159,7 @@ struct Filled {
     relation: Oid,
     /// Quoted and qualified.
     name: String,
-    /// All of them, generated ones included.
+    /// Generated ones included; none unless a checksum is wanted of them.
     columns: Vec<String>,
     /// Those that fire for a replica as well, each with when; on a resume there may be such.
     triggers: Vec<(String, String)>,
@@ -168,9 +168,10 @@ struct Filled {
 impl Filled {
     /// Begins to fill relations in the current transaction: user triggers have fired on the source, and
     /// the rows are as they left them.
-    fn begin(relations: &[Oid]) -> Result<Vec<Filled>> {
+    fn begin(relations: &[Oid], sums: bool) -> Result<Vec<Filled>> {
         spi::set_local("session_replication_role", "replica")?;
-        let found = spi::json_rows(include_str!("../../../sql/run/filled.sql"), &[relations.to_vec().into()])?;
+        let arguments = [relations.to_vec().into(), sums.into()];
+        let found = spi::json_rows(include_str!("../../../sql/run/filled.sql"), &arguments)?;
         match found.len() == relations.len() {
             true => Ok(found),
             false => Err(Error::internal("a relation is gone")),

@@ -51,7 +51,7 @@ pub fn source_checksum(
 ) -> Result<Option<String>> {
     let (work, source) = (Verify::of(work.clone(), columns.to_vec()), context.source()?);
     match ask(source, &work, &Sum::of(&work.columns)).and_then(|()| answer(source, &work)) {
-        Ok(found) => Ok(found.filter(|(rows, _)| Some(*rows) == copied).and_then(|(_, checksum)| checksum)),
+        Ok(found) => Ok(found.and_then(|found| of_copied(found, copied))),
         // The rows are here, and not to be copied again because another has waited for the source's locks.
         Err(error) if error.side == Side::Source => {
             context.drop_source();
@@ -69,8 +69,12 @@ pub fn source_query(work: &CopyTask, columns: &[String]) -> String {
 
 /// What that answers.
 pub fn checksum_of(rows: &Rows, copied: Option<i64>) -> Result<Option<String>> {
-    let (count, checksum) = counted(rows)?;
-    Ok(checksum.filter(|_| Some(count) == copied))
+    Ok(of_copied(counted(rows)?, copied))
+}
+
+/// The checksum, if it is of as many rows as were copied.
+fn of_copied((rows, checksum): Sums, copied: Option<i64>) -> Option<String> {
+    checksum.filter(|_| Some(rows) == copied)
 }
 
 /// What an interrupted start compared counts no more.
