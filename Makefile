@@ -4,6 +4,8 @@
 # make demo       sets everything up, then migrates a real database between two throw-away servers
 # make test       sets everything up, then runs every test
 # make check      the part of that which takes a few minutes, with lint: for those who change the code
+# make bench      sets everything up, then compares a migration with the other ways to move the same databases; BENCH has its
+#                 arguments, for instance BENCH='--factor 0.1 --scene standard', or --help
 # make scale      sets everything up, then migrates 10,000 chunks and 5,000 tables and looks at the memory that it takes
 # make chaos      sets everything up, then migrates CHAOS_ROUNDS times (200) while servers and processes fail; in every other
 #                 round the source inserts, compresses, refreshes and drops meanwhile
@@ -65,7 +67,7 @@ demo: setup
 # Every kind of test runs, even after one has failed.
 test: setup
 	$(MAKE) install $(DATA)
-	$(MAKE) --keep-going unit fuzz pgspot regress cluster
+	$(MAKE) --keep-going unit fuzz pgspot regress bench-small cluster
 
 check: setup
 	$(MAKE) install NEXT_PG_CONFIG=
@@ -107,8 +109,12 @@ installcheck:
 	    --inputdir=pg_test/regress --outputdir=target/regress --dbname=contrib_regression $(REGRESS) || \
 	    { cat target/regress/regression.diffs; exit 1; }
 
+# The tests' servers write nothing that has to last: into memory, where 12 GiB of it are free.
+IN_MEMORY = $(shell { df -P /dev/shm; cat /proc/meminfo; } 2>/dev/null | \
+    awk '/ \/dev\/shm$$/ { room = $$4 } /^MemAvailable:/ { free = $$2 } END { if (room > 12e6 && free > 12e6) print "/dev/shm" }')
+
 cluster: $(DATA)
-	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) NEXT_PG_CONFIG=$(NEXT_PG_CONFIG) \
+	TMPDIR=$${TMPDIR:-$(or $(IN_MEMORY),/tmp)} PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) NEXT_PG_CONFIG=$(NEXT_PG_CONFIG) \
 	    PREVIOUS_PG_CONFIG=$(PREVIOUS_PG_CONFIG) cargo test --package cluster -- $(TESTS)
 
 # The test of that name once more, for longer; CHAOS_SEED repeats an earlier time's choices.
@@ -116,6 +122,16 @@ chaos: setup
 	$(MAKE) install NEXT_PG_CONFIG=
 	PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) CHAOS_ROUNDS=$${CHAOS_ROUNDS:-200} CHAOS_LIVING=yes \
 	    cargo test --package cluster -- chaos:
+
+bench: setup
+	$(MAKE) install NEXT_PG_CONFIG=
+	$(RUN_BENCH) $(BENCH)
+
+# All of it with next to no rows: nothing is measured, but what is compared arrives whole.
+bench-small:
+	$(RUN_BENCH) --factor 0.001 --rounds 1 --out target/bench-small
+
+RUN_BENCH = PG_CONFIG=$(PG_CONFIG) COMMUNITY_PG_CONFIG=$(COMMUNITY_PG_CONFIG) cargo run --quiet --package bench --
 
 # The test of that name with as many chunks and tables as the target is made for.
 scale: setup
@@ -129,4 +145,4 @@ $(DATA): demo/requirements.txt
 clean:
 	cargo clean
 
-.PHONY: all package install setup pgrx-config demo test check lint unit fuzz pgspot regress installcheck cluster chaos scale clean
+.PHONY: all package install setup pgrx-config demo test check lint unit fuzz pgspot regress installcheck cluster chaos bench bench-small scale clean

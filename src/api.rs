@@ -1,12 +1,14 @@
 //! The SQL functions: arguments in, one call, rows out. No logic.
 
 use crate::core::options::{Level, Options};
+use crate::core::suggest::Suggestion;
+use crate::core::times::End;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch, report, session, spi};
 use crate::run::launch;
 use crate::run::spec::Kind;
-use crate::run::{preflight, prepare, preview, state};
-use crate::source::{address, validator};
+use crate::run::{preflight, prepare, preview, state, suggest};
+use crate::source::address;
 use crate::target::jobs;
 use pgrx::prelude::*;
 use pgrx::{JsonB, default, name};
@@ -23,7 +25,15 @@ fn invalid(message: String) -> Error {
 /// No options are the default ones.
 fn options(json: &Option<JsonB>) -> Result<Options> {
     let text = json.as_ref().map_or("{}".to_string(), |json| json.0.to_string());
-    Options::parse(&text)
+    let mut options = Options::parse(&text)?;
+    // A resume is to find the rows that the run began with.
+    for end in options.time_range.values_mut().flat_map(|times| [&mut times.from, &mut times.to]).flatten() {
+        let Some(interval) = end.before_now() else { continue };
+        let time = "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now())
+            OPERATOR(pg_catalog.-) $1::pg_catalog.interval, 'YYYY-MM-DD HH24:MI:SS.US+00')";
+        *end = End::Text(spi::value(time, &[interval.to_string().into()])?.unwrap_or_default());
+    }
+    Ok(options)
 }
 
 /// An argument that may not be NULL.
@@ -103,6 +113,27 @@ fn migrate_plan(
         let note = Some(row.note).filter(|note| !note.is_empty());
         (step, row.phase.to_string(), row.object, row.method, row.rows, row.bytes, note)
     }))
+}
+
+/// Tables of the source that are worth a hypertable here, and hypertables that could be better; changes nothing
+/// anywhere.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::type_complexity)]
+fn migrate_suggest(
+    source: Option<&str>,
+    options: default!(Option<JsonB>, "'{}'"),
+) -> TableIterator<
+    'static,
+    (name!(object, String), name!(reason, String), name!(rows, i64), name!(bytes, i64), name!(options, Option<JsonB>)),
+> {
+    let suggestions = || {
+        session::require_superuser()?;
+        session::require_primary("migrate_suggest")?;
+        suggest::suggestions(&address::resolve(given("source", source)?)?, &self::options(&options)?)
+    };
+    let row = |s: Suggestion| (s.object, s.reason, s.rows, s.bytes, s.options.map(JsonB));
+    TableIterator::new(answer(suggestions).into_iter().map(row))
 }
 
 type Summary = (
@@ -341,6 +372,7 @@ fn migrate_verify_source(
     source: Option<&str>,
     level: default!(Option<&str>, "'checksum'"),
     jobs: default!(Option<i32>, "NULL"),
+    options: default!(Option<JsonB>, "'{}'"),
 ) -> TableIterator<
     'static,
     (
@@ -353,7 +385,7 @@ fn migrate_verify_source(
         name!(same, bool),
     ),
 > {
-    answer(|| verify(given("source", source)?, level, jobs, Options::default()))
+    answer(|| verify(given("source", source)?, level, jobs, self::options(&options)?))
 }
 
 /// The same, with the source of a run and without what its options left out; `source` as in
@@ -384,18 +416,4 @@ fn migrate_verify_run(
             .map_err(|e| without_password(e, source, &stored))
     };
     answer(call)
-}
-
-/// The wrapper's validator.
-#[pg_extern(sql = r#"
-CREATE FUNCTION timescale_migrate.validator(options text[], catalog oid) RETURNS void
-STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@' SET search_path = pg_catalog, pg_temp;
-"#)]
-fn validator(options: Vec<String>, catalog: pg_sys::Oid) {
-    let check = || -> Result<()> {
-        let catalog =
-            spi::value::<String>("SELECT relname::text FROM pg_catalog.pg_class WHERE oid = $1", &[catalog.into()])?;
-        validator::validate(&options, catalog.as_deref().unwrap_or_default())
-    };
-    answer(check);
 }

@@ -1,8 +1,9 @@
-//! SQL functions that only the extension's own SQL calls.
+//! SQL functions that no user calls: the extension's own SQL does, or the server.
 
 use crate::pg::lock::Lock;
 use crate::pg::rights::{self, Author};
-use crate::pg::{report, session, spi};
+use crate::pg::{catch, report, session, spi};
+use crate::source::validator;
 use pgrx::prelude::*;
 
 fn for_superusers() {
@@ -50,4 +51,18 @@ fn execute_as_written(statement: &str, author: Option<pg_sys::Oid>) {
     for_superusers();
     let result = rights::written_by(author.and_then(Author::of), || spi::execute(statement, &[]));
     result.map(drop).unwrap_or_else(|error| report::raise(error))
+}
+
+/// The wrapper's validator.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.validator(options text[], catalog oid) RETURNS void
+STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@' SET search_path = pg_catalog, pg_temp;
+"#)]
+fn validator(options: Vec<String>, catalog: pg_sys::Oid) {
+    let check = || {
+        let catalog =
+            spi::value::<String>("SELECT relname::text FROM pg_catalog.pg_class WHERE oid = $1", &[catalog.into()])?;
+        validator::validate(&options, catalog.as_deref().unwrap_or_default())
+    };
+    catch::anything(check).unwrap_or_else(|error| report::raise(error))
 }

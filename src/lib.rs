@@ -21,7 +21,7 @@ mod target;
 pgrx::extension_sql_file!("../sql/install/state.sql", name = "tables", bootstrap);
 pgrx::extension_sql_file!("../sql/install/views.sql", name = "views", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/made.sql", name = "made", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/install/wrapper.sql", name = "wrapper", requires = [api::validator]);
+pgrx::extension_sql_file!("../sql/install/wrapper.sql", name = "wrapper", requires = [internal::validator]);
 pgrx::extension_sql_file!("../sql/install/job.sql", name = "job", requires = [api::migrate_from]);
 pgrx::extension_sql_file!(
     "../sql/install/comments.sql",
@@ -29,6 +29,7 @@ pgrx::extension_sql_file!(
     requires = [
         api::migrate_preflight,
         api::migrate_plan,
+        api::migrate_suggest,
         api::migrate_from,
         api::migrate_resume,
         api::migrate_wait,

@@ -30,6 +30,8 @@ DECLARE
     wanted record;
     new record;
     made regclass[];
+    created integer[] := '{}';
+    times timestamptz[] := '{}';
 BEGIN
     SELECT h.id, h.associated_schema_name AS chunk_schema INTO root
     FROM _timescaledb_catalog.hypertable h
@@ -61,12 +63,16 @@ BEGIN
             FROM _timescaledb_functions.create_chunk(hypertable, wanted.slices) c;
             IF new.created THEN
                 IF wanted.creation_time IS NOT NULL THEN
-                    UPDATE _timescaledb_catalog.chunk k SET creation_time = wanted.creation_time WHERE k.id = new.chunk_id;
+                    created := created || new.chunk_id;
+                    times := times || wanted.creation_time;
                 END IF;
-                PERFORM timescale_migrate.set_tablespace(new.chunk, wanted.tablespace);
+                IF wanted.tablespace IS NOT NULL OR (SELECT c.reltablespace <> 0 FROM pg_catalog.pg_class c WHERE c.oid = new.chunk) THEN
+                    PERFORM timescale_migrate.set_tablespace(new.chunk, wanted.tablespace);
+                END IF;
             END IF;
             made := made || new.chunk;
         END LOOP;
+        UPDATE _timescaledb_catalog.chunk k SET creation_time = u.time FROM unnest(created, times) u(id, time) WHERE k.id = u.id;
     ELSE
         made := timescale_migrate.create_chunks_by_catalog(hypertable, chunks);
     END IF;

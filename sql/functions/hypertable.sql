@@ -118,3 +118,45 @@ BEGIN
     SELECT attached_to, t.name FROM unnest(tablespaces) WITH ORDINALITY t(name, position) ORDER BY t.position;
 END
 $$;
+
+-- Makes an index of a hypertable as TimescaleDB does by default, descending by the last column, and returns it. `taken` holds names that
+-- are needed for others in its schema.
+CREATE FUNCTION timescale_migrate.create_default_index(hypertable regclass, columns name[], taken name[])
+RETURNS regclass
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ending constant text := array_to_string(columns, '_') || '_idx';
+    table_schema name;
+    new_name name;
+    owner oid;
+BEGIN
+    SELECT n.nspname, c.relowner, timescale_migrate.relation_name(c.relnamespace, c.relname, ending, c.oid::text)
+    INTO STRICT table_schema, owner, new_name
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = hypertable;
+    IF new_name = ANY (taken) THEN
+        SELECT timescale_migrate.relation_name(c.relnamespace, timescale_migrate.object_name(c.relname, ending, c.oid::text), NULL, NULL)
+        INTO STRICT new_name FROM pg_catalog.pg_class c WHERE c.oid = hypertable;
+    END IF;
+    PERFORM timescale_migrate.execute_as_written(
+        format('CREATE INDEX %I ON %s (%s DESC)', new_name, hypertable, (SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM unnest(columns) WITH ORDINALITY u(c, n))),
+        owner);
+    RETURN format('%I.%I', table_schema, new_name)::regclass;
+END
+$$;
+
+-- Whether a relation is a hypertable, also without TimescaleDB.
+CREATE FUNCTION timescale_migrate.is_hypertable(relation oid)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN to_regclass('_timescaledb_catalog.hypertable') IS NOT NULL AND EXISTS (
+        SELECT FROM _timescaledb_catalog.hypertable h
+        JOIN pg_namespace n ON n.nspname = h.schema_name
+        JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name
+        WHERE c.oid = is_hypertable.relation);
+END
+$$;

@@ -56,7 +56,7 @@ AS $$
     ON CONFLICT DO NOTHING
 $$;
 
--- Checks that the run made the relation that it found by its name and is about to write to: the owner of the schema may have put another
+-- Checks that the run made or adopted the relation that it found by its name and is about to write to: the owner of the schema may have put another
 -- relation in its place. A member of an extension, whose owner has to be a superuser, may have existed before.
 CREATE FUNCTION timescale_migrate.own_relation(run bigint, relation regclass) RETURNS regclass
 LANGUAGE plpgsql STABLE
@@ -67,6 +67,8 @@ BEGIN
         SELECT FROM timescale_migrate.made_log m
         WHERE m.run = own_relation.run AND m.classid = 'pg_class'::regclass AND m.objid = own_relation.relation)
     AND NOT EXISTS (
+        SELECT FROM timescale_migrate.adopted_log a WHERE a.run = own_relation.run AND a.relation = own_relation.relation)
+    AND NOT EXISTS (
         SELECT FROM pg_depend d
         JOIN pg_extension e ON e.oid = d.refobjid
         JOIN pg_roles o ON o.oid = e.extowner
@@ -75,7 +77,7 @@ BEGIN
     THEN
         RAISE EXCEPTION 'relation % is not the one that run % made', own_relation.relation, own_relation.run
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Another relation has taken its name.',
-                  HINT = format('Rename that one. If the first is gone: migrate_cleanup(%s), then migrate_from.', own_relation.run);
+                  HINT = format('Rename the other relation. If the run''s own is gone, call migrate_cleanup(%s), then migrate_from.', own_relation.run);
     END IF;
     RETURN own_relation.relation;
 END

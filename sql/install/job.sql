@@ -13,7 +13,7 @@ BEGIN
         RAISE EXCEPTION 'the job''s config has no "source"'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass {"source": "server name", ...}.';
     END IF;
-    SELECT r.id, r.state, EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = r.id) AS has_made INTO last
+    SELECT r.id, r.state, r.id IN (SELECT h.run FROM timescale_migrate.has_made h) AS has_made INTO last
     FROM timescale_migrate.run r WHERE r.kind = 'migrate' ORDER BY r.id DESC LIMIT 1;
     IF last.state IN ('running', 'done', 'cancelled') THEN
         RAISE NOTICE 'run % is %: there is nothing to do', last.id, last.state;

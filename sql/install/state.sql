@@ -42,12 +42,12 @@ CREATE TABLE timescale_migrate.run_log (
     context text,
     object text
 );
-COMMENT ON COLUMN timescale_migrate.run_log.extension_version IS 'of timescale_migrate, when the run was begun: no other version resumes it';
-COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'one, and one more for each resume';
-COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'what a resume does not do again; each is entered in the transaction that did it';
-COMMENT ON COLUMN timescale_migrate.run_log.begun_at IS 'the newest of its starts';
-COMMENT ON COLUMN timescale_migrate.run_log.spent IS 'by the starts before that';
-COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'the database and its schemas, as migrate_cleanup puts them back';
+COMMENT ON COLUMN timescale_migrate.run_log.extension_version IS 'version of timescale_migrate that began the run; no other can resume it';
+COMMENT ON COLUMN timescale_migrate.run_log.starts IS 'number of starts: 1, and 1 more for each resume';
+COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'steps that a resume does not repeat; each is recorded in the transaction that did it';
+COMMENT ON COLUMN timescale_migrate.run_log.begun_at IS 'time of the latest start';
+COMMENT ON COLUMN timescale_migrate.run_log.spent IS 'time that earlier starts took';
+COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'the database and its schemas before the run, as migrate_cleanup restores them';
 COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 
@@ -74,8 +74,8 @@ CREATE TABLE timescale_migrate.snapshot_log (
     written pg_lsn,
     durable boolean NOT NULL
 );
-COMMENT ON COLUMN timescale_migrate.snapshot_log.horizon IS 'the oldest transaction that was not over under it';
-COMMENT ON COLUMN timescale_migrate.snapshot_log.durable IS 'a crash of the source cannot lose any more what it shows';
+COMMENT ON COLUMN timescale_migrate.snapshot_log.horizon IS 'the oldest transaction that had not ended under the snapshot';
+COMMENT ON COLUMN timescale_migrate.snapshot_log.durable IS 'whether a crash of the source can no longer lose what the snapshot shows';
 
 -- pending -> done | failed | postponed. "Running" is not stored: it is the lock of the worker that has the task.
 -- A task is postponed if the relation that it reads has changed on the source since the snapshot. A task that reads the relation under a
@@ -94,6 +94,7 @@ CREATE TABLE timescale_migrate.task_log (
     own jsonb,
     tables text[],
     copies integer[],
+    beside text,
     estimated_rows bigint NOT NULL,
     estimated_bytes bigint NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed', 'postponed')),
@@ -118,13 +119,14 @@ COMMENT ON COLUMN timescale_migrate.task_log.source IS 'of a copy: the relation 
 COMMENT ON COLUMN timescale_migrate.task_log.snapshot IS 'of a copy: the snapshot that it is read under, or none yet';
 COMMENT ON COLUMN timescale_migrate.task_log.destination IS 'of a copy: where its rows go';
 COMMENT ON COLUMN timescale_migrate.task_log.recipe IS 'of a copy: how its rows travel';
-COMMENT ON COLUMN timescale_migrate.task_log.own IS 'of a copy: properties of the chunk that its hypertable does not have';
-COMMENT ON COLUMN timescale_migrate.task_log.tables IS 'the tables here that it is about, as users know them, quoted as in SQL: of a copy one, of a foreign key two';
+COMMENT ON COLUMN timescale_migrate.task_log.own IS 'of a copy: properties of the chunk that differ from its hypertable''s';
+COMMENT ON COLUMN timescale_migrate.task_log.tables IS 'the tables here that it is about, as users know them, quoted as in SQL: of a foreign key two, of most others one';
 COMMENT ON COLUMN timescale_migrate.task_log.copies IS 'the copy tasks whose results it works on';
+COMMENT ON COLUMN timescale_migrate.task_log.beside IS 'the earliest phase beside which it may be taken, as soon as no open task of an earlier phase is about its tables';
 COMMENT ON COLUMN timescale_migrate.task_log.relation IS 'the relation here that the rows went to';
 COMMENT ON COLUMN timescale_migrate.task_log.target IS 'its name then, quoted as in SQL, for users to read; nothing is found by it';
 COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
-COMMENT ON COLUMN timescale_migrate.task_log.source_checksum IS 'of the rows as they were copied, where values are to be compared';
+COMMENT ON COLUMN timescale_migrate.task_log.source_checksum IS 'checksum of the rows as they were copied, if values are to be compared';
 -- Largest first: the longest task must not be the last to start.
 CREATE INDEX task_log_open ON timescale_migrate.task_log (run, phase, (-estimated_bytes), id) WHERE state = 'pending';
 CREATE INDEX task_log_relation ON timescale_migrate.task_log (relation) WHERE relation IS NOT NULL;
@@ -137,6 +139,23 @@ CREATE TABLE timescale_migrate.made_log (
     objid oid NOT NULL,
     PRIMARY KEY (run, classid, objid)
 );
+
+-- The relations that a run may write to although it did not make them, by their OIDs. A cleanup never drops one.
+CREATE TABLE timescale_migrate.adopted_log (
+    run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,
+    relation oid NOT NULL,
+    way text NOT NULL CHECK (way IN ('table', 'chunks', 'routed', 'flat')),
+    empty boolean NOT NULL,
+    keeps boolean NOT NULL,
+    PRIMARY KEY (run, relation)
+);
+COMMENT ON COLUMN timescale_migrate.adopted_log.way IS 'how rows come in; with chunks, all chunks are the run''s own';
+COMMENT ON COLUMN timescale_migrate.adopted_log.empty IS 'it held no rows when the run began';
+COMMENT ON COLUMN timescale_migrate.adopted_log.keeps IS 'the rows that are here stay, also after a cleanup';
+
+-- The runs that have made something here, or may have written to what was here: those that a resume or a cleanup is about.
+CREATE VIEW timescale_migrate.has_made AS
+SELECT run FROM timescale_migrate.made_log UNION ALL SELECT run FROM timescale_migrate.adopted_log;
 
 -- The policies and jobs that a run left paused although the source's are not.
 CREATE TABLE timescale_migrate.paused_log (
@@ -154,7 +173,7 @@ CREATE TABLE timescale_migrate.message_log (
     message text NOT NULL,
     xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
 );
-COMMENT ON COLUMN timescale_migrate.message_log.xid IS 'by which the caller of a run tells what is new since it last looked';
+COMMENT ON COLUMN timescale_migrate.message_log.xid IS 'tells the caller of a run which messages are new';
 CREATE INDEX ON timescale_migrate.message_log (run, id);
 CREATE INDEX ON timescale_migrate.message_log (run, xid);
 

@@ -28,8 +28,8 @@ COMMENT ON VIEW timescale_migrate.task IS 'every task of every run';
 COMMENT ON COLUMN timescale_migrate.task.worker IS 'process id on this server';
 COMMENT ON COLUMN timescale_migrate.task.started_at IS 'when a worker took it; small tasks are taken several at once';
 COMMENT ON COLUMN timescale_migrate.task.target IS 'the relation here that the rows went to, quoted as in SQL';
-COMMENT ON COLUMN timescale_migrate.task.estimated_bytes IS 'as they lie on the source';
-COMMENT ON COLUMN timescale_migrate.task.bytes IS 'as COPY sent them';
+COMMENT ON COLUMN timescale_migrate.task.estimated_bytes IS 'size on the source';
+COMMENT ON COLUMN timescale_migrate.task.bytes IS 'size as sent by COPY';
 COMMENT ON COLUMN timescale_migrate.task.side IS 'the server that the error came from';
 
 CREATE VIEW timescale_migrate.run AS
@@ -59,7 +59,8 @@ COMMENT ON VIEW timescale_migrate.verification IS 'every comparison: rows and ch
 
 -- The figures of each run. Percent and ETA are computed from bytes: a done task counts with its estimate, a running one with the share of
 -- its rows that is done, so that numerator and denominator are sizes on the source. A checksum computes the text of each value on both
--- servers, which takes several times as long as a copy. The comparisons of a migration are added late; until then they are estimated.
+-- servers, which takes several times as long as a copy; a migration computes the source's together with the copy. Its comparisons are added
+-- late; until then they are estimated.
 CREATE VIEW timescale_migrate.progress AS
 WITH t AS (
     SELECT t.run,
@@ -69,7 +70,7 @@ WITH t AS (
            coalesce(sum(t.bytes) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS bytes,
            coalesce(sum(t.estimated_bytes) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0)::bigint AS bytes_total,
            sum(w.weight) + CASE WHEN bool_or(t.phase = 'verify') THEN 0
-                                ELSE coalesce(sum(t.estimated_bytes * w.comparing) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0) END AS weight,
+                                ELSE coalesce(sum(w.comparing) FILTER (WHERE t.phase IN ('copy', 'tiered')), 0) END AS weight,
            sum(w.weight * CASE
                WHEN t.state = 'done' THEN 1
                -- COPY counts the batches of a compressed relation, but the estimate counts rows.
@@ -81,12 +82,17 @@ WITH t AS (
     FROM timescale_migrate.task t
     JOIN timescale_migrate.run_log r ON r.id = t.run,
          -- Reading a table for statistics or a count is quick compared with copying it.
-         LATERAL (SELECT CASE WHEN t.phase IN ('copy', 'tiered') THEN 1 WHEN t.method = 'checksum' THEN 4 ELSE 0.05 END * t.estimated_bytes + 8192 AS weight,
-                         CASE WHEN r.options ->> 'verify' = 'checksum' THEN 4 ELSE 0.05 END AS comparing) w
+         -- A compressed row is compared as any other, however few bytes it takes.
+         LATERAL (SELECT 2 * greatest(t.estimated_bytes, 40 * t.estimated_rows) AS checksum, 0.05 * t.estimated_bytes AS count,
+                         r.kind = 'migrate' AND r.options ->> 'verify' = 'checksum' AS together) c,
+         LATERAL (SELECT CASE WHEN t.phase IN ('copy', 'tiered') THEN t.estimated_bytes + CASE WHEN c.together THEN c.checksum ELSE 0 END
+                              WHEN t.method = 'checksum' THEN c.checksum * CASE r.kind WHEN 'migrate' THEN 1 ELSE 2 END
+                              ELSE c.count END + 8192 AS weight,
+                         CASE WHEN c.together THEN c.checksum ELSE c.count END AS comparing) w
     GROUP BY t.run
 ),
 f AS (
-    SELECT r.id AS run, r.state, r.phase, coalesce(t.tasks_done, 0) AS tasks_done, coalesce(t.tasks, 0) AS tasks,
+    SELECT r.id AS run, r.kind, r.state, r.phase, coalesce(t.tasks_done, 0) AS tasks_done, coalesce(t.tasks, 0) AS tasks,
            t.rows, t.bytes, t.bytes_total, r.duration AS elapsed, r.error,
            CASE WHEN r.state = 'done' THEN 1
                 ELSE least(coalesce(t.weight_done / nullif(t.weight, 0), 0), 0.999) END AS share,
@@ -103,11 +109,15 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
        CASE WHEN f.state = 'running' AND f.share > 0
             THEN pg_catalog.make_interval(secs => round(f.seconds * (1 - f.share) / f.share)::double precision) END AS eta,
        f.elapsed,
-       CASE WHEN f.state = 'done' THEN (
+       CASE f.state
+            WHEN 'done' THEN (
                 SELECT CASE count(*) WHEN 0 THEN 'no warnings'
                        ELSE format('%s: SELECT * FROM timescale_migrate.message WHERE run = %s AND level = ''warning'';',
                                    CASE count(*) WHEN 1 THEN '1 warning' ELSE format('%s warnings', count(*)) END, f.run) END
                 FROM timescale_migrate.message_log m WHERE m.run = f.run AND m.level = 'warning')
+            WHEN 'interrupted' THEN format('run %s was interrupted', f.run) || CASE f.kind WHEN 'migrate'
+                THEN format(': migrate_resume(%1$s) continues it, migrate_cleanup(%1$s) removes what it made', f.run) ELSE '' END
+            WHEN 'removed' THEN format('run %s was removed by migrate_cleanup', f.run)
             ELSE coalesce(f.error, (SELECT m.message FROM timescale_migrate.message_log m
                                     WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) END AS message
 FROM f;
@@ -125,6 +135,6 @@ AS $$
     WHERE p.run = coalesce(migrate_status.run, (SELECT max(id) FROM timescale_migrate.run WHERE state = 'running'),
                            (SELECT max(id) FROM timescale_migrate.run))
 $$;
-COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the one at work, else the newest, comparisons and cleanups included';
+COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the active run, else the newest, comparisons and cleanups included';
 
 SET LOCAL search_path TO @extschema@, pg_temp;

@@ -63,6 +63,12 @@ SELECT json_build_object(
     'bucket', (
         SELECT to_json(b) FROM _timescaledb_catalog.continuous_aggs_bucket_function b WHERE b.mat_hypertable_id = m.id),
     'views', json_build_array(a.user_view::int8, a.partial_view::int8, a.direct_view::int8),
+    -- What its query names: [OID of the catalog, OID].
+    'names', (
+        SELECT coalesce(json_agg(DISTINCT jsonb_build_array(x.refclassid::int8, x.refobjid::int8)), '[]'::json)
+        FROM pg_catalog.pg_rewrite w
+        JOIN pg_catalog.pg_depend x ON x.classid = 'pg_catalog.pg_rewrite'::regclass AND x.objid = w.oid
+        WHERE w.ev_class = a.direct_view),
     -- A query may leave columns out of GROUP BY that a primary key determines. It can only be created when that is there, so the two
     -- are created together.
     'constraints', key.oids,

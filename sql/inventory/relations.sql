@@ -41,6 +41,8 @@ SELECT json_build_object(
                    'name', a.attname,
                    'type', format_type(a.atttypid, a.atttypmod),
                    'generated', a.attgenerated <> '',
+                   'collation', (SELECT l.collnamespace::pg_catalog.regnamespace::text || '.' || l.collname FROM pg_catalog.pg_collation l, pg_catalog.pg_type y
+                                 WHERE l.oid = a.attcollation AND y.oid = a.atttypid AND y.typcollation <> l.oid),
                    'binary', EXISTS (SELECT FROM portable p WHERE p.type = a.atttypid)
                ) ORDER BY a.attnum), '[]'::json)
         FROM pg_catalog.pg_attribute a

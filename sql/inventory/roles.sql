@@ -1,12 +1,26 @@
 -- The roles that this database needs: those that own or are granted anything in it, are named by its policies, default privileges,
 -- user mappings or settings, or own one of its jobs; the members of these, which may have their rights only by membership; and every role
 -- that those are members of, with the grantors of these memberships.
--- Run on: source. PostgreSQL 13 and later. :owners stands for an array of the names of the jobs' owners.
+-- Run on: source. PostgreSQL 13 and later. :owners stands for an array of the names of the jobs' owners, :objects for NULL, or where only a part
+-- of the database arrives, for a JSON array of [OID of the catalog, OID]: then what the roles have elsewhere does not count.
 -- Returns: one JSON object per role, by name. Passwords are in role_passwords.sql.
 --
 -- `bootstrap` is the superuser that initdb made; `predefined` are the pg_* roles that every server of that version has. Dependencies on
 -- both are not recorded in pg_shdepend, so owners are read from the catalogs for the first and memberships lead to the second.
-WITH RECURSIVE used(role) AS (
+WITH RECURSIVE object(class, oid) AS (
+    SELECT (o->>0)::oid, (o->>1)::oid FROM json_array_elements(:objects::json) o
+),
+used_by_objects(role) AS (
+    SELECT s.refobjid
+    FROM pg_catalog.pg_shdepend s
+    JOIN pg_catalog.pg_database d ON d.oid = s.dbid AND d.datname = current_database()
+    JOIN object o ON o.class = s.classid AND o.oid = s.objid
+    WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass
+    -- What this one owns is not recorded.
+    UNION SELECT 10
+    UNION SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ANY (:owners)
+),
+used_by_database(role) AS (
     SELECT s.refobjid
     FROM pg_catalog.pg_shdepend s
     JOIN pg_catalog.pg_database d ON d.datname = current_database()
@@ -36,6 +50,10 @@ WITH RECURSIVE used(role) AS (
     UNION SELECT defaclrole FROM pg_catalog.pg_default_acl
     UNION SELECT lomowner FROM pg_catalog.pg_largeobject_metadata
     UNION SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ANY (:owners)
+),
+used(role) AS (
+    SELECT role FROM used_by_database WHERE :objects::json IS NULL
+    UNION SELECT role FROM used_by_objects WHERE :objects::json IS NOT NULL
 ),
 -- Members of predefined roles are those of the whole server.
 entitled(role) AS (

@@ -1,7 +1,7 @@
 -- The jobs of this database whose newest run failed, TimescaleDB's own and policies included.
 -- Run on: target, by migrate_preflight and the coordinator. TimescaleDB 2.19 and later, any edition.
 -- Returns: one JSON array per job: its name, when the run ended, and the error.
-SELECT json_build_array(j.application_name, s.last_finish, coalesce(e.err_message, 'no error is recorded'))::text
+SELECT json_build_array(j.application_name, s.last_finish::timestamptz(0)::text, coalesce(e.err_message, 'no error is recorded'))::text
 FROM _timescaledb_config.bgw_job j
 JOIN _timescaledb_internal.bgw_job_stat s ON s.job_id = j.id
 LEFT JOIN LATERAL (

@@ -56,6 +56,7 @@ SELECT json_build_object(
     'type', i.type,
     'identity', i.identity,
     'class', (SELECT relname FROM pg_catalog.pg_class WHERE oid = o.classid),
+    'class_oid', o.classid::oid::int8,
     'oid', o.oid::int8,
     'table_oid', o.table_oid::int8
 )::text

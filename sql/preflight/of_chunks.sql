@@ -152,10 +152,10 @@ FROM (
     FROM finding o
     GROUP BY o.kind, o.subject, o.what
     UNION ALL
-    SELECT 'default privileges in schema', d.defaclnamespace::regnamespace::text, 'They are not carried: the schema is TimescaleDB''s.'
+    SELECT 'default privileges in schema', d.defaclnamespace::regnamespace::text, 'They are not migrated: the schema belongs to TimescaleDB.'
     FROM pg_catalog.pg_default_acl d JOIN internal_schema s ON s.oid = d.defaclnamespace
     UNION ALL
-    SELECT 'publication', p.pubname::text, format('It does not have the tables of schema %s here: the schema is TimescaleDB''s.', s.oid::regnamespace)
+    SELECT 'publication', p.pubname::text, format('It does not have the tables of schema %s here: the schema belongs to TimescaleDB.', s.oid::regnamespace)
     FROM internal_schema s
     CROSS JOIN pg_catalog.pg_publication p
     -- Publications of schemas exist since PostgreSQL 15.

@@ -11,7 +11,7 @@ SELECT json_build_array(
              (SELECT format('%I.%I', h.schema_name, h.table_name)
               FROM _timescaledb_catalog.hypertable h WHERE h.id = j.hypertable_id),
              format('hypertable %s', j.hypertable_id)),
-    CASE WHEN NOT x.runs THEN x.due END)::text
+    CASE WHEN NOT x.runs THEN x.due::timestamptz(0)::text END)::text
 FROM _timescaledb_config.bgw_job j
 LEFT JOIN _timescaledb_internal.bgw_job_stat s ON s.job_id = j.id
 CROSS JOIN LATERAL (

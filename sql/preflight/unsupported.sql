@@ -4,17 +4,17 @@
 SELECT json_build_array(f.kind, f.subject, f.detail)::text
 FROM (
     SELECT 'subscription' AS kind, s.subname::text AS subject,
-           'The subscription is not carried: two subscribers would share one slot on its publisher.' AS detail
+           'The subscription is not migrated: two subscribers would share one slot on its publisher.' AS detail
     FROM pg_catalog.pg_subscription s
     JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
     UNION ALL
     SELECT 'replication slot', s.slot_name::text,
-           'A logical replication slot belongs to its server and is not carried.'
+           'A logical replication slot belongs to its server and is not migrated.'
     FROM pg_catalog.pg_replication_slots s
     WHERE s.slot_type = 'logical' AND s.database = current_database() AND NOT s.temporary
     UNION ALL
     SELECT 'prepared transaction', x.gid,
-           format('It was prepared by %s at %s and is not carried: what it changed is not visible.', x.owner, x.prepared)
+           format('It was prepared by %s at %s and is not migrated: its changes are not visible.', x.owner, x.prepared)
     FROM pg_catalog.pg_prepared_xacts x
     WHERE x.database = current_database()
     UNION ALL
@@ -25,7 +25,7 @@ FROM (
     WHERE u.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
     UNION ALL
     SELECT 'security label', format('%s on %s', s.provider, coalesce(pg_describe_object(s.classoid, s.objoid, 0), 'what was dropped')),
-           'Labels on roles and databases are not carried.'
+           'Labels on roles and databases are not migrated.'
     FROM pg_catalog.pg_shseclabel s
     WHERE s.classoid <> 'pg_catalog.pg_database'::regclass
        OR s.objoid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())

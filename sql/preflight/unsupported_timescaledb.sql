@@ -57,8 +57,8 @@ FROM (
           SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = h.schema_name AND c.relname = h.table_name)
     UNION ALL
-    SELECT 'child that is no chunk', c.oid::regclass::text,
-           format('It inherits from the hypertable %s without being one of its chunks, so queries on that do not see its rows.', h.name),
+    SELECT 'child table', c.oid::regclass::text,
+           format('It inherits from the hypertable %s without being one of its chunks; queries on the hypertable do not return its rows.', h.name),
            json_build_object('class_oid', 'pg_catalog.pg_class'::regclass::int8, 'oid', c.oid::int8)
     FROM hypertable h
     JOIN pg_catalog.pg_namespace hn ON hn.nspname = h.schema_name
@@ -70,7 +70,7 @@ FROM (
     -- Views by their rule, functions by what they return or read, tables by the type of a column. Views of continuous aggregates read
     -- their hypertables, and chunks inherit from them, as they should.
     SELECT 'dependence on a chunk', coalesce(pg_describe_object(u.classid, u.objid, 0), 'what was dropped'),
-           format('It uses %s, which TimescaleDB makes and names by itself.', string_agg(DISTINCT c.oid::regclass::text, ', ')),
+           format('It uses %s, which TimescaleDB creates and names itself.', string_agg(DISTINCT c.oid::regclass::text, ', ')),
            CASE WHEN u.classid <> 'pg_catalog.pg_class'::regclass OR bool_and(r.relkind IN ('v', 'm', 'f'))
                 THEN json_build_object('class_oid', u.classid::int8, 'oid', u.objid::int8)
                 -- A composite type.
@@ -103,7 +103,7 @@ FROM (
     -- Chunks, jobs and whatever else TimescaleDB numbers have other numbers on another server. Copies of a hypertable's keys on its chunks are
     -- not a user's.
     SELECT 'foreign key to an internal table', format('%I on %s', f.conname, f.conrelid::regclass),
-           format('It references %s, whose rows are TimescaleDB''s to make.', f.confrelid::regclass),
+           format('It references %s, whose rows TimescaleDB creates itself.', f.confrelid::regclass),
            json_build_object('class_oid', 'pg_catalog.pg_constraint'::regclass::int8, 'oid', f.oid::int8)
     FROM pg_catalog.pg_constraint f
     JOIN pg_catalog.pg_class r ON r.oid = f.confrelid

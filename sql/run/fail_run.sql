@@ -3,7 +3,7 @@
 UPDATE timescale_migrate.run_log
 SET state = CASE WHEN $10 AND starts = 1
                   AND (phase IN ('start', 'preflight') OR (kind = 'verify' AND phase = 'snapshot'))
-                  AND NOT EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = $1)
+                  AND NOT EXISTS (SELECT FROM timescale_migrate.has_made h WHERE h.run = $1)
                   AND NOT EXISTS (SELECT FROM timescale_migrate.task_log t WHERE t.run = $1)
                  THEN 'refused' ELSE $2 END,
     ended_at = clock_timestamp(), sqlstate = $3, error = $4,

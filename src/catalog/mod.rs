@@ -1,9 +1,9 @@
 //! Reading a database's inventory, from the source over its connection or from the target
 //! through SPI.
 
-use crate::core::inventory::{
-    Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server, Size, Timescaledb,
-};
+pub mod queries;
+
+use crate::core::inventory::{Cagg, Collation, CompressedChunk, Compression, Hypertable, Inventory, Server, Size};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{session, spi};
@@ -14,6 +14,11 @@ use serde::de::DeserializeOwned;
 pub trait Catalog {
     /// Each row's text, one at a time.
     fn each(&mut self, sql: &str, row: impl FnMut(&str) -> Result<()>) -> Result<()>;
+
+    /// Says which queries are going to be asked, in this order, unless something else is.
+    fn announce(&mut self, _queries: Vec<String>) -> Result<()> {
+        Ok(())
+    }
 
     fn ask<T: DeserializeOwned>(&mut self, sql: &str) -> Result<Vec<T>> {
         let (mut rows, mut kept) = (Vec::new(), Kept::default());
@@ -40,7 +45,7 @@ impl Kept {
         }
         let message = format!("an answer about the objects of a database is larger than {} MB", most >> 20);
         Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
-            .detail("It may take four times maintenance_work_mem in memory.")
+            .detail("It may take at most four times maintenance_work_mem in memory.")
             .hint("Raise maintenance_work_mem for this database if the source does have so many objects."))
     }
 }
@@ -64,11 +69,15 @@ impl Catalog for Connection {
         result.map_err(|error| match error.code {
             SqlState::INTERNAL => {
                 let detail = format!("The source said: {}", error.message);
-                let message = "an object of the source could not be read, maybe as it was dropped meanwhile";
+                let message = "an object of the source could not be read, possibly because it was dropped meanwhile";
                 Error { code: SqlState::SNAPSHOT_GONE, message: message.into(), detail: Some(detail), ..error }
             }
             _ => error,
         })
+    }
+
+    fn announce(&mut self, queries: Vec<String>) -> Result<()> {
+        self.send_ahead(queries).map_err(|error| error.on(Side::Source))
     }
 }
 
@@ -85,17 +94,23 @@ impl Catalog for Local {
 pub fn server(db: &mut impl Catalog) -> Result<Server> {
     db.ask(include_str!("../../sql/inventory/server.sql"))?
         .pop()
-        .ok_or_else(|| Error::protocol("the server did not describe itself"))
+        .ok_or_else(|| Error::protocol("the server did not report its version and settings"))
 }
 
-/// The collations that this database can use, with their versions.
+/// The collations that this database uses, with their versions.
 pub fn collations(db: &mut impl Catalog) -> Result<Vec<Collation>> {
-    db.ask(include_str!("../../sql/inventory/collations.sql"))
+    db.ask(&queries::collations_used())
+}
+
+/// Those of the same names here, as far as there are.
+pub fn collations_here(there: &[Collation]) -> Result<Vec<Collation>> {
+    let names: Vec<&str> = there.iter().map(|collation| collation.name.as_str()).collect();
+    Local.ask(&queries::collations_named(&names))
 }
 
 /// Functions that a call of one of TimescaleDB's, or of this extension's, could take instead.
 pub fn overloads(db: &mut impl Catalog) -> Result<Vec<String>> {
-    db.ask(include_str!("../../sql/inventory/overloads.sql"))
+    db.ask(queries::OVERLOADS)
 }
 
 /// Rows that are read in part here and passed on whole to a function on the target.
@@ -132,67 +147,53 @@ fn compressed_chunks(db: &mut impl Catalog, sql: &str) -> Result<Vec<CompressedC
     Ok(chunks)
 }
 
-/// What several queries begin with.
-const PORTABLE: &str = include_str!("../../sql/inventory/portable_types.sql");
-
 /// Expressions that sum up each value of a row `t` of a relation of this database, which may be too
 /// large to have a text form.
 pub fn value_sums(relation: Oid) -> Result<Vec<String>> {
-    let query = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/run/value_sums.sql"));
-    spi::json_rows(&query, &[relation.into()])
-}
-
-/// What queries about compressed chunks begin with, which depends on the version.
-pub fn settings(timescaledb: &Timescaledb) -> &'static str {
-    match timescaledb.catalog.compression_settings {
-        true => include_str!("../../sql/inventory/compression_settings.sql"),
-        false => include_str!("../../sql/inventory/hypertable_compression.sql"),
-    }
+    spi::json_rows(&queries::portable(include_str!("../../sql/run/value_sums.sql")), &[relation.into()])
 }
 
 /// The tables and chunks, and nothing else of them.
 pub fn tables(db: &mut impl Catalog, server: Server) -> Result<Inventory> {
     let mut inventory = Inventory::new(server);
-    let text = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/relations.sql"));
-    inventory.relations = db.ask(&text)?;
+    inventory.relations = db.ask(&queries::relations())?;
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
-    inventory.hypertables =
-        specs(db, include_str!("../../sql/inventory/hypertables.sql"), |h: &mut Hypertable, spec| {
-            h.spec = spec;
-        })?;
-    let text = format!("WITH RECURSIVE {PORTABLE}{}", include_str!("../../sql/inventory/caggs.sql"));
-    inventory.caggs = specs(db, &text, |c: &mut Cagg, spec| c.spec = spec)?;
-    inventory.chunks = db.ask(include_str!("../../sql/inventory/chunks.sql"))?;
-    inventory.excluded = db.ask(include_str!("../../sql/inventory/excluded.sql"))?;
+    inventory.hypertables = specs(db, queries::HYPERTABLES, |h: &mut Hypertable, spec| {
+        h.spec = spec;
+    })?;
+    inventory.caggs = specs(db, &queries::caggs(), |c: &mut Cagg, spec| c.spec = spec)?;
+    inventory.chunks = db.ask(queries::CHUNKS)?;
+    inventory.excluded = db.ask(queries::EXCLUDED)?;
     if timescaledb.catalog.compress_relid {
-        inventory.excluded.extend(db.ask(include_str!("../../sql/inventory/excluded_compressed.sql"))?);
+        inventory.excluded.extend(db.ask(queries::EXCLUDED_COMPRESSED)?);
     }
     Ok(inventory)
 }
 
 /// Everything that is copied, in one read.
 pub fn read(db: &mut impl Catalog, server: Server) -> Result<Inventory> {
+    db.announce(queries::all(&server))?;
     let mut inventory = tables(db, server)?;
-    let sizes = db.ask::<(u32, u32, i64, i64)>(include_str!("../../sql/inventory/sizes.sql"))?;
+    let sizes = db.ask::<(u32, u32, i64, i64)>(queries::SIZES)?;
     inventory.sizes = sizes.into_iter().map(|(oid, pages, bytes, rows)| (oid, Size { pages, bytes, rows })).collect();
-    inventory.sequences = db.ask(include_str!("../../sql/inventory/sequences.sql"))?;
-    inventory.matviews = db.ask(include_str!("../../sql/inventory/matviews.sql"))?;
-    inventory.foreign_keys = db.ask(include_str!("../../sql/inventory/foreign_keys.sql"))?;
+    inventory.sequences = db.ask(queries::SEQUENCES)?;
+    inventory.matviews = db.ask(queries::MATVIEWS)?;
+    inventory.foreign_keys = db.ask(queries::FOREIGN_KEYS)?;
+    inventory.keys = db.ask(queries::KEYS)?;
     let Some(timescaledb) = &inventory.server.timescaledb else { return Ok(inventory) };
-    let head = settings(timescaledb);
-    let text = format!("{head}{}", include_str!("../../sql/inventory/compression.sql"));
+    let text = queries::compressions(timescaledb);
     inventory.compressions = specs(db, &text, |c: &mut Compression, spec| c.spec = spec)?;
-    let text = format!("{head}, {PORTABLE}{}", include_str!("../../sql/inventory/compressed_chunks.sql"));
-    inventory.compressed_chunks = compressed_chunks(db, &text)?;
-    if !inventory.compressed_chunks.is_empty() {
+    inventory.compressed_chunks = compressed_chunks(db, &queries::compressed_chunks(timescaledb))?;
+    // The source may compress chunks while they are copied.
+    if !inventory.compressions.is_empty() || !inventory.compressed_chunks.is_empty() {
         inventory.collations = collations(db)?;
     }
-    inventory.jobs = db.ask(include_str!("../../sql/inventory/jobs.sql"))?;
+    inventory.jobs = db.ask(queries::JOBS)?;
     if timescaledb.catalog.materialization_ranges {
-        inventory.cagg_ranges = db.ask(include_str!("../../sql/inventory/cagg_ranges.sql"))?;
+        inventory.cagg_ranges = db.ask(queries::CAGG_RANGES)?;
     }
     if timescaledb.catalog.chunk_column_stats {
-        inventory.skipping = db.ask(include_str!("../../sql/inventory/chunk_column_stats.sql"))?;
+        inventory.skipping = db.ask(queries::CHUNK_COLUMN_STATS)?;
     }
     Ok(inventory)
 }

@@ -48,6 +48,11 @@ impl Server {
         self.major() >= 14
     }
 
+    /// There is `date_bin`: since PostgreSQL 14.
+    pub fn bins_times(&self) -> bool {
+        self.major() >= 14
+    }
+
     /// Hypertables with compressed chunks can be given constraints: since TimescaleDB 2.20.
     pub fn constrains_compressed_chunks(&self) -> bool {
         self.timescaledb_since((2, 20, 0))

@@ -2,18 +2,24 @@
 //! table of contents, checksum queries. Never imports pgrx; unit-tested on its own.
 
 pub mod archive;
+pub mod arrival;
 pub mod cagg_state;
 pub mod capabilities;
 pub mod checksum;
+pub mod conversion;
 pub mod feed;
 pub mod inventory;
 pub mod name;
 pub mod options;
+pub mod pattern;
 pub mod plan;
 pub mod progress;
 pub mod retry;
 pub mod scan;
 pub mod scope;
+pub mod selection;
 pub mod settings;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
+pub mod times;

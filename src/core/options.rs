@@ -1,118 +1,16 @@
 //! The options of a run: one set of keys for the call, the job and the stored run.
 
+mod hypertables;
+mod values;
+
+pub use hypertables::*;
+pub use values::*;
+
+use super::pattern::Pattern;
+use super::times::{ALL, Times};
 use crate::error::{Error, Result, SqlState};
 use serde::{Deserialize, Serialize};
-
-/// Option `roles`: what is done about roles that the source's database needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Roles {
-    /// Make the roles that own or are granted something and that the target lacks.
-    #[default]
-    Used,
-    /// Besides, make memberships in which one of the two roles is here already.
-    Merge,
-    /// Make none; a missing one is an error.
-    None,
-}
-
-/// Options `owners`, `privileges` and `tablespaces`: as on the source, or not at all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Keep {
-    #[default]
-    Keep,
-    Drop,
-}
-
-/// Option `verify`, and the argument `level`: how both sides are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Rows counted on both sides.
-    #[default]
-    Count,
-    /// Rows counted and an order-independent checksum of all their values compared.
-    Checksum,
-}
-
-/// What becomes of policies and jobs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Policies {
-    /// As on the source: what is paused there stays paused.
-    #[default]
-    Copy,
-    /// Made, but all paused.
-    Paused,
-    Skip,
-}
-
-/// Option `on_error`: what a failed task does to the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnError {
-    /// The run ends after the tasks in flight.
-    #[default]
-    Stop,
-    /// Everything else is done first; then the run ends as failed, and policies and jobs stay
-    /// unmade.
-    Continue,
-}
-
-/// What becomes of continuous aggregates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Caggs {
-    /// With the rows that they hold on the source.
-    #[default]
-    Copy,
-    /// Empty, and then refreshed from what they read.
-    Recompute,
-    Skip,
-}
-
-/// What becomes of that which the target has no place for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnUnsupported {
-    #[default]
-    Refuse,
-    /// Left out and named, where no row of a table is lost by it.
-    Skip,
-}
-
-/// Log-ins of roles that are no superusers to this database, from the first object that is made to
-/// the last transaction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Connections {
-    /// Nobody sees, changes or runs what is half made.
-    #[default]
-    Refuse,
-    Allow,
-}
-
-/// What too little disk space means. How much is needed is an estimate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Disk {
-    #[default]
-    Check,
-    /// A warning, no error.
-    Ignore,
-}
-
-impl Level {
-    /// None for any other word.
-    pub fn parse(text: &str) -> Option<Level> {
-        match text {
-            "count" => Some(Level::Count),
-            "checksum" => Some(Level::Checksum),
-            _ => None,
-        }
-    }
-}
+use std::collections::BTreeMap;
 
 /// Unknown keys are refused: a misspelt option must not pass as its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,12 +20,25 @@ pub struct Options {
     pub jobs: u16,
     /// Wait for the end of the run and report on the way.
     pub wait: bool,
+    pub mode: Mode,
+    pub into: IntoTables,
     pub roles: Roles,
     pub owners: Keep,
     pub privileges: Keep,
     pub tablespaces: Keep,
     pub policies: Policies,
     pub caggs: Caggs,
+    /// What is made, with what it needs; everything if there is no pattern.
+    pub include: Vec<Pattern>,
+    /// What is not made, nor what depends on it.
+    pub exclude: Vec<Pattern>,
+    /// What is made without its rows.
+    pub exclude_data: Vec<Pattern>,
+    /// By a pattern, or `*` for all hypertables: the rows that arrive of a hypertable, or the buckets of
+    /// a continuous aggregate.
+    pub time_range: BTreeMap<String, Times>,
+    /// By a pattern: tables of the source that become hypertables here.
+    pub hypertables: BTreeMap<String, Box<Form>>,
     pub on_unsupported: OnUnsupported,
     pub disk: Disk,
     pub connections: Connections,
@@ -155,12 +66,19 @@ impl Default for Options {
         Options {
             jobs: 4,
             wait: true,
+            mode: Mode::default(),
+            into: IntoTables::default(),
             roles: Roles::default(),
             owners: Keep::default(),
             privileges: Keep::default(),
             tablespaces: Keep::default(),
             policies: Policies::default(),
             caggs: Caggs::default(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            exclude_data: Vec::new(),
+            time_range: BTreeMap::new(),
+            hypertables: BTreeMap::new(),
             on_unsupported: OnUnsupported::default(),
             disk: Disk::default(),
             connections: Connections::default(),
@@ -188,19 +106,41 @@ fn refused(key: &str, said: &str) -> Error {
     let said = said.split(" at line ").next().unwrap_or(said);
     // Words are quoted so, and numbers; strings are in quotes already.
     let said = said.replace('`', if said.starts_with("invalid") { "" } else { "\"" });
+    if said.starts_with("pattern ") {
+        return invalid(format!("invalid value for option \"{key}\": {said}"))
+            .hint("Write schema.name, with * for any characters and ? for one; capitals and dots need double quotes.");
+    }
+    if said.starts_with("data did not match") {
+        return invalid(format!("invalid value for option \"{key}\""))
+            .hint("Expected a time, an integer, or an interval before now such as \"-1 year\".");
+    }
+    if said.starts_with("interval ") {
+        return invalid(format!("invalid value for option \"{key}\": {said}")).hint(
+            "Expected an interval of whole units such as \"7 days\", of at most 1000 years, or a positive integer for a column of integers.",
+        );
+    }
+    if said.starts_with("order by ") {
+        return invalid(format!("invalid value for option \"{key}\": {said}"))
+            .hint("Expected a column, with desc and nulls first or nulls last if so.");
+    }
     let (wrong, expected) = said.split_once(", expected ").unwrap_or((&said, "a string"));
     let expected = match (key, expected) {
         ("jobs", "u16") => "a whole number from 1 to 1000",
         (_, "u16") => "a whole number from 0 to 65535",
         (_, "u32") => "a whole number of seconds",
         (_, "i64") => "a whole number of bytes",
+        (key, "a sequence") if key.starts_with("hypertables.") => "an array",
+        (_, "a sequence") => "an array of patterns",
         _ => expected,
     };
     let value = wrong.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
     let message = match wrong.strip_prefix("unknown field ") {
         Some(name) => {
             let error = invalid(format!("unknown option {name}"));
-            return match meant(name, expected.trim_start_matches("one of ").split(", ")) {
+            return match meant(
+                name,
+                expected.trim_start_matches("one of ").split(", ").flat_map(|words| words.split(" or ")),
+            ) {
                 Some(option) => error.hint(format!("Perhaps you meant the option {option}.")),
                 None => error.hint(format!("Expected {expected}.")),
             };
@@ -249,6 +189,21 @@ impl Options {
         Options::parse(&serde_json::Value::Object(options).to_string())
     }
 
+    /// Whether all rows of all objects arrive, as far as these options go.
+    pub fn is_whole(&self) -> bool {
+        self.mode != Mode::Schema && !self.is_partial() && self.exclude_data.is_empty() && self.time_range.is_empty()
+    }
+
+    /// Whether some objects of the source are left out because the options say so.
+    pub fn is_partial(&self) -> bool {
+        !self.include.is_empty() || !self.exclude.is_empty()
+    }
+
+    /// Whether policies and jobs arrive paused. Without rows, none is to run.
+    pub fn pauses(&self) -> bool {
+        self.policies == Policies::Paused || self.mode == Mode::Schema
+    }
+
     /// The ranges that the types do not express.
     pub fn check(&self) -> Result<()> {
         if self.jobs == 0 || self.jobs > 1000 {
@@ -260,6 +215,27 @@ impl Options {
             if seconds == Some(0) {
                 return Err(invalid(format!("{name} must be at least 1 second")));
             }
+        }
+        for (key, times) in &self.time_range {
+            if key != ALL {
+                Pattern::try_from(key.clone()).map_err(|why| refused("time_range", &why))?;
+            }
+            if times.from.is_none() && times.to.is_none() {
+                return Err(invalid(format!("option \"time_range\": neither from nor to is given for {key}")));
+            }
+        }
+        for (key, form) in &self.hypertables {
+            Pattern::try_from(key.clone()).map_err(|why| refused("hypertables", &why))?;
+            if let Some(wrong) = form.wrong() {
+                return Err(invalid(format!("option \"hypertables\" of {key}: {wrong}")));
+            }
+        }
+        if !self.hypertables.is_empty() && self.mode == Mode::Data {
+            return Err(invalid("option \"hypertables\" has no effect with \"mode\": \"data\"")
+                .hint("Into a hypertable that is here, the rows of a table come without it."));
+        }
+        if self.into == IntoTables::Any && self.mode != Mode::Data {
+            return Err(invalid("option \"into\" needs \"mode\": \"data\""));
         }
         if self.split_bytes < 0 {
             return Err(invalid(format!("split_bytes must not be negative: {}", self.split_bytes)));
@@ -278,6 +254,9 @@ mod tests {
         assert_eq!((options.jobs, options.wait, options.verify), (4, true, Level::Count));
         let options = Options::parse(r#"{"jobs": 8, "roles": "none", "verify": "checksum"}"#).unwrap();
         assert_eq!((options.jobs, options.roles, options.verify), (8, Roles::None, Level::Checksum));
+        assert!(options.is_whole() && !options.pauses());
+        let options = Options::parse(r#"{"mode": "schema"}"#).unwrap();
+        assert!(!options.is_whole() && options.pauses());
     }
 
     #[test]
@@ -323,6 +302,62 @@ mod tests {
                 "Expected one of \"used\", \"merge\", \"none\".",
             ),
             (r#"{"roles": 3}"#, "invalid value for option \"roles\"", "Expected a string."),
+            (
+                r#"{"include": ["app.*", "reading"]}"#,
+                "invalid value for option \"include[1]\": pattern 'reading' names no schema",
+                "Write schema.name,",
+            ),
+            (
+                r#"{"exclude": "app.*"}"#,
+                "invalid value for option \"exclude\": string \"app.*\"",
+                "Expected an array of patterns.",
+            ),
+            (
+                r#"{"hypertables": {"public.m": {"time": "t", "chunk_interval": "1 fortnight"}}}"#,
+                "invalid value for option \"hypertables.public.m.chunk_interval\": interval \"1 fortnight\" is none",
+                "Expected an interval of whole units",
+            ),
+            (
+                r#"{"hypertables": {"public.m": 7}}"#,
+                "invalid value for option \"hypertables.public.m\": integer 7",
+                "Expected an object such as {\"time\": \"ts\"}.",
+            ),
+            (
+                r#"{"hypertables": {"public.m": {"time": "t", "hash": {"column": "d", "partition": 4}}}}"#,
+                "unknown option \"partition\"",
+                "Perhaps you meant the option \"partitions\".",
+            ),
+            (
+                r#"{"hypertables": {"public.m": {"time": "t", "compress": {"orderby": [" desc"]}}}}"#,
+                "invalid value for option \"hypertables.public.m.compress.orderby[0]\": order by ' desc' names no column",
+                "Expected a column",
+            ),
+            (
+                r#"{"hypertables": {"public.m": {"time": "t", "compress": {"segmentby": "d"}}}}"#,
+                "invalid value for option \"hypertables.public.m.compress.segmentby\": string \"d\"",
+                "Expected an array.",
+            ),
+            (r#"{"hypertables": {"public.m": {}}}"#, "option \"hypertables\" of public.m: time is missing", ""),
+            (
+                r#"{"hypertables": {"public.m": {"time": "t", "hash": {"column": "d"}}}}"#,
+                "option \"hypertables\" of public.m: hash.partitions must be between 1 and 32767, not 0",
+                "",
+            ),
+            (
+                r#"{"hypertables": {"public.m": {"time": "t", "compress": {"segmentby": ["t"], "orderby": ["t"]}}}}"#,
+                "option \"hypertables\" of public.m: compress names a column twice in segmentby and orderby",
+                "",
+            ),
+            (
+                r#"{"hypertables": {"m": {"time": "t"}}}"#,
+                "invalid value for option \"hypertables\": pattern 'm' names no schema",
+                "Write schema.name,",
+            ),
+            (
+                r#"{"mode": "data", "hypertables": {"public.m": {"time": "t"}}}"#,
+                "option \"hypertables\" has no effect with \"mode\": \"data\"",
+                "Into a hypertable",
+            ),
             (r#"{"split_bytes": -1}"#, "split_bytes must not be negative: -1", ""),
             ("[]", "options must be a JSON object", ""),
             ("[8]", "options must be a JSON object", ""),

@@ -30,6 +30,30 @@ pub fn statements(text: &str) -> Option<Vec<&str>> {
     Some(statements)
 }
 
+/// The definition of a unique key or of an index with further columns at the end of its list, which is what the first
+/// parentheses hold. None if it has none.
+pub fn with_columns(definition: &str, columns: &str) -> Option<String> {
+    let bytes = definition.as_bytes();
+    let (mut depth, mut at) = (0, 0);
+    while at < bytes.len() {
+        at = match bytes[at] {
+            b'"' => quoted(bytes, at, false)?,
+            b'\'' => quoted(bytes, at, has_escapes(bytes, at))?,
+            b'(' => {
+                depth += 1;
+                at + 1
+            }
+            b')' if depth == 1 => return Some(format!("{}, {columns}{}", &definition[..at], &definition[at..])),
+            b')' => {
+                depth -= 1;
+                at + 1
+            }
+            _ => at + 1,
+        };
+    }
+    None
+}
+
 /// Of a name or a number, which a dollar may continue.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()

@@ -5,7 +5,8 @@
 //! rows, such as a continuous aggregate. Where a table's rows could not be read, or not be put
 //! anywhere, the run is refused whatever the options say.
 
-use super::archive::{Contents, Entry, Group};
+mod dump;
+
 use super::inventory::{Cagg, Chunk, Excluded, HYPERCORE, Inventory, OSM, PG_CLASS, Server};
 use super::name::{Name, literal};
 use super::options::{Caggs, OnUnsupported, Options, Policies};
@@ -24,8 +25,13 @@ pub struct Left {
 
 impl Left {
     /// Said, and no more.
-    fn told(subject: String, detail: String) -> Left {
+    pub fn told(subject: String, detail: String) -> Left {
         Left { subject, detail, hint: String::new(), refused: false }
+    }
+
+    /// A pattern of this option fits nothing.
+    pub fn is_unused(&self, option: &str) -> bool {
+        self.subject.strip_prefix("option ") == Some(option)
     }
 }
 
@@ -38,23 +44,32 @@ pub struct Found {
     pub object: Option<Excluded>,
 }
 
-const EDITION: &str = "Install TimescaleDB's Community edition here, from its vendor's packages.";
+pub(super) const EDITION: &str = "Install TimescaleDB's Community edition here, from its vendor's packages.";
 
 /// What follows from leaving something of a kind out; None where a row would be lost.
 fn consequence(kind: &str) -> Option<&'static str> {
     match kind {
         "compression" => Some("its rows arrive uncompressed"),
-        "continuous aggregate" => Some("the rows that it has materialized stay behind"),
+        "continuous aggregate" => Some("its materialized rows do not arrive"),
         "job" => Some("it will not run here"),
-        "frozen chunks" => Some("they can be written to here"),
+        "frozen chunks" => Some("the chunks can be written to here"),
+        "table of the user's choice" => Some("its rows and the objects that depend on it do not arrive"),
         // A view, a function, whatever else is no table.
-        "schema" => Some("what needs it stays behind too"),
+        "schema" => Some("objects that depend on it are left out too"),
         _ => None,
     }
 }
 
 fn text(job: &serde_json::Value, field: &str) -> String {
     job[field].as_str().unwrap_or_default().to_string()
+}
+
+/// What a job runs, on what and how often.
+pub fn job_work(job: &serde_json::Value) -> String {
+    let runs = Name::new(text(job, "proc_schema"), text(job, "proc_name")).shown();
+    let on: Option<Name> = serde_json::from_value(job["hypertable"].clone()).ok();
+    let on = on.map_or(String::new(), |name| format!(" on {}", name.shown()));
+    format!("runs {runs}{on} every {}", text(job, "schedule_interval"))
 }
 
 /// A job by its name, with the number that it may have lost by ALTER.
@@ -78,7 +93,8 @@ impl Scope {
     /// have found unsupported.
     pub fn new(inventory: Inventory, found: Vec<Found>, target: &Server, options: &Options) -> Scope {
         let skip = options.on_unsupported == OnUnsupported::Skip;
-        let mut scope = Scope { inventory, left: Vec::new(), skip, gone: HashSet::new() };
+        let gone = inventory.selection.unwanted.clone();
+        let mut scope = Scope { inventory, left: Vec::new(), skip, gone };
         scope.found(found, target);
         if options.policies == Policies::Skip {
             scope.inventory.jobs.clear();
@@ -97,41 +113,16 @@ impl Scope {
         if !target.community() {
             scope.states();
             // TimescaleDB's own are there in every edition.
-            let why = "Jobs and policies exist in the Community edition alone.";
+            let why = "Jobs and policies exist only in the Community edition.";
             scope.jobs(|job| (job["kind"] != "system").then(|| (why.to_string(), EDITION, false)));
         }
         scope
     }
 
-    /// What the schema's dump adds: objects that need something which does not arrive.
-    pub fn schema(&mut self, contents: &Contents) {
-        for stranded in contents.stranded.iter().filter(|s| s.part_of.is_none()) {
-            let (entry, lacks) = (stranded.entry, stranded.lacks);
-            let kind = if entry.desc == "TABLE" { "table" } else { "schema" };
-            let why = format!("It depends on {}, which does not arrive.", lacks.object());
-            let hint = "Drop it on the source, or let it use something else.";
-            self.add(kind, entry.object(), why, hint, self.gone.contains(&(lacks.class_oid, lacks.oid)));
-        }
-        let made: Vec<&Entry> = Group::MADE.iter().flat_map(|group| contents.group(*group)).copied().collect();
-        self.jobs(|job| {
-            let lost = |schema: &str, name: &str| {
-                let (schema, name) = (job[schema].as_str(), job[name].as_str().unwrap_or_default());
-                let named = |entry: &Entry| {
-                    matches!(entry.desc.as_str(), "FUNCTION" | "PROCEDURE")
-                        && entry.namespace.as_deref() == schema
-                        && entry.tag.strip_prefix(name).is_some_and(|rest| rest.starts_with('('))
-                };
-                contents.stranded.iter().any(|s| named(s.entry)) && !made.iter().any(|entry| named(entry))
-            };
-            let lost = lost("proc_schema", "proc_name") || lost("check_schema", "check_name");
-            lost.then(|| ("A function that it calls does not arrive.".to_string(), "", true))
-        });
-    }
-
     /// A continuous aggregate that is made anew, and buckets of it that are not what they were.
     pub fn lost(&mut self, cagg: &Name, first: &str, last: &str) {
         let detail = format!(
-            "Its buckets from {first} to {last} begin where there is no raw chunk. Left out: what dropped chunks gave to them."
+            "Its buckets from {first} to {last} begin where no chunk of the raw data exists. Left out: what dropped chunks contributed."
         );
         let subject = format!("continuous aggregate {}", cagg.shown());
         self.left.push(Left::told(subject, detail));
@@ -170,6 +161,9 @@ impl Scope {
 
     fn found(&mut self, found: Vec<Found>, target: &Server) {
         for Found { kind, subject, detail, mut object } in found {
+            if object.as_ref().is_some_and(|o| !self.inventory.selection.arrives(o.class_oid, o.oid)) {
+                continue;
+            }
             let subject = format!("{kind} {subject}");
             let hint = match kind.as_str() {
                 // There is nothing that could arrive.
@@ -177,14 +171,14 @@ impl Scope {
                     self.left.push(Left::told(subject, detail));
                     continue;
                 }
-                "child that is no chunk" => {
+                "child table" => {
                     let child = object.take();
                     if target.lets_tables_inherit() {
                         self.inventory.children.extend(child);
                         self.left.push(Left::told(subject, detail));
                         continue;
                     }
-                    "ALTER TABLE ... NO INHERIT ... on the source: it then arrives as a table of its own."
+                    "Run ALTER TABLE ... NO INHERIT ... on the source; the table then arrives as an ordinary one."
                 }
                 "dependence on TimescaleDB" => "Drop it on the source, or let it use what both versions have.",
                 "dependence on a chunk" => "Let it use the hypertable or the continuous aggregate.",
@@ -201,29 +195,24 @@ impl Scope {
     }
 
     fn caggs(&mut self, community: bool, unwanted: bool) {
-        let mut gone = HashSet::new();
         for cagg in self.inventory.caggs.clone() {
             let raw = cagg.raw.qualified();
             let hint = format!("CALL cagg_migrate({}); -- on the source", literal(&cagg.qualified().to_string()));
             let shows_bucket = cagg.relation.columns.iter().any(|column| column.name == cagg.time_column);
             let (why, hint, follows) = if unwanted {
-                ("The option caggs says so.".to_string(), "", true)
+                ("The option \"caggs\" is \"skip\".".to_string(), "", true)
             } else if !community {
-                ("Continuous aggregates exist in the Community edition alone.".to_string(), EDITION, false)
-            } else if cagg.raw.cagg && gone.contains(&raw) {
+                ("Continuous aggregates exist only in the Community edition.".to_string(), EDITION, false)
+            } else if !self.has_raw(&cagg) {
                 (format!("It reads {}, which does not arrive.", raw.shown()), "", true)
             } else if !cagg.finalized && !shows_bucket {
                 // Its rows come from its view, chunk by chunk.
-                let why = "It has the format from before TimescaleDB 2.7, and does not show its bucket.";
+                let why = "It has the format from before TimescaleDB 2.7, and its columns do not include the bucket.";
                 (why.to_string(), hint.as_str(), false)
             } else {
                 continue;
             };
-            let name = cagg.qualified();
-            if self.add("continuous aggregate", format!("continuous aggregate {}", name.shown()), why, hint, follows) {
-                self.without(&cagg);
-                gone.insert(name);
-            }
+            self.leave_out(&cagg, why, hint, follows);
         }
     }
 
@@ -233,7 +222,7 @@ impl Scope {
         for job in self.inventory.jobs.iter().filter(|job| job["check_is_gone"] == true) {
             let check = Name::new(text(job, "check_schema"), text(job, "check_name")).shown();
             let detail = format!(
-                "The source no longer has its check function {check}. It arrives, and its configuration is not checked, as there."
+                "The source no longer has its check function {check}. The job arrives; its configuration is not checked, as on the source."
             );
             self.left.push(Left::told(job_subject(job), detail));
         }
@@ -250,11 +239,19 @@ impl Scope {
 
     /// Policies whose procedures this side's version does not have.
     pub fn unknown_policies(&mut self, known: &HashSet<String>) {
-        let hint = "ALTER EXTENSION timescaledb UPDATE; here, to the source's version or a newer one.";
+        let hint = "ALTER EXTENSION timescaledb UPDATE; -- here, to the source's version or a newer one";
         self.jobs(|job| {
             let unknown = job["kind"] == "policy" && !known.contains(&text(job, "proc_name"));
             unknown.then(|| ("The version of TimescaleDB here has no such policy.".to_string(), hint, false))
         });
+    }
+
+    /// Enters a continuous aggregate that does not arrive, and takes it out unless the run is refused.
+    fn leave_out(&mut self, cagg: &Cagg, why: String, hint: &str, follows: bool) {
+        let subject = format!("continuous aggregate {}", cagg.qualified().shown());
+        if self.add("continuous aggregate", subject, why, hint, follows) {
+            self.without(cagg);
+        }
     }
 
     fn without(&mut self, cagg: &Cagg) {
@@ -287,7 +284,7 @@ impl Scope {
             if count > 0 || hypertable.access_method.as_deref() == Some(HYPERCORE) {
                 self.left.push(Left::told(
                     format!("access method {HYPERCORE} of {}", hypertable.known_as().shown()),
-                    format!("{count} of its chunks have it; only TimescaleDB 2.18 to 2.21 know it. Left out."),
+                    format!("{count} of its chunks use it; it exists only in TimescaleDB 2.18 to 2.21. Left out: they arrive as ordinary compressed chunks."),
                 ));
             }
         }
@@ -318,10 +315,7 @@ impl Scope {
     fn jobs(&mut self, reason: impl Fn(&serde_json::Value) -> Option<(String, &'static str, bool)>) {
         for job in std::mem::take(&mut self.inventory.jobs) {
             let left_out = reason(&job).is_some_and(|(why, hint, follows)| {
-                let runs = Name::new(text(&job, "proc_schema"), text(&job, "proc_name")).shown();
-                let on: Option<Name> = serde_json::from_value(job["hypertable"].clone()).ok();
-                let on = on.map_or(String::new(), |name| format!(" on {}", name.shown()));
-                let why = format!("It runs {runs}{on} every {}. {why}", text(&job, "schedule_interval"));
+                let why = format!("It {}. {why}", job_work(&job));
                 self.add("job", job_subject(&job), why, hint, follows)
             });
             if !left_out {

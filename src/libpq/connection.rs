@@ -9,13 +9,14 @@ use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::wait::{self, Event, Interest};
 use libpq_sys::{PGconn, PGresult};
 use pgrx::pg_sys;
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::time::{Duration, Instant};
 
 /// How often a wait comes back by itself, at the latest.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-const IN_CLEAR: &str = "Have the source ask for scram-sha-256, or set sslmode to verify-full; require_auth \"password\" sends it in clear.";
+const IN_CLEAR: &str = "Have the source ask for scram-sha-256, or set sslmode to verify-full; with require_auth \"password\" the password is sent in clear text.";
 
 /// For how long the source may leave this side waiting.
 #[derive(Clone, Copy)]
@@ -32,6 +33,8 @@ pub struct Connection {
     pub(super) raw: *mut PGconn,
     pub(super) params: Params,
     pub(super) patience: Patience,
+    /// How long the source took to answer a statement that takes it hardly any time.
+    pub round_trip: Duration,
     /// How long the present wait has lasted without a byte.
     pub(super) quiet: Duration,
     pub(super) flow: Flow,
@@ -39,6 +42,8 @@ pub struct Connection {
     pub(super) is_swollen: bool,
     /// The second connection itself, of which no third one is asked.
     pub(super) is_probe: bool,
+    /// Queries that were sent before they are asked, in their order.
+    pub(super) ahead: VecDeque<String>,
 }
 
 unsafe extern "C" fn ignore_notice(_: *mut c_void, _: *const PGresult) {}
@@ -85,10 +90,12 @@ impl Connection {
             raw,
             params: params.clone(),
             patience,
+            round_trip: Duration::ZERO,
             quiet,
             flow: Flow::new(),
             is_swollen: false,
             is_probe: false,
+            ahead: VecDeque::new(),
         };
         // Before the first byte is read: by itself libpq writes notices to this server's log.
         // SAFETY: the connection lives; the receiver is a plain function.
@@ -192,6 +199,7 @@ impl Connection {
     }
 
     pub(super) fn send_text(&mut self, text: &CStr) -> Result<()> {
+        self.drop_ahead()?;
         // SAFETY: the text lives through the calls; libpq copies it into its buffer.
         unsafe {
             if libpq_sys::PQsendQuery(self.raw, text.as_ptr()) != 1 {
@@ -295,25 +303,6 @@ impl Connection {
         self.answer().map_err(|e| within(e, sql))
     }
 
-    /// Runs one query, and passes on each row's first column as it comes: the whole answer is in
-    /// memory at no time.
-    pub fn each(&mut self, sql: &str, mut row: impl FnMut(&str) -> Result<()>) -> Result<()> {
-        self.send(sql)?;
-        self.row_by_row();
-        while let Some(result) = self.next_result(Event::SourceQuery).map_err(|e| within(e, sql))? {
-            let taken = match result.status() {
-                ffi::SINGLE_TUPLE => result.first().and_then(|text| row(&text)),
-                ffi::TUPLES_OK => Ok(()),
-                _ => Err(within(result.error(), sql)),
-            };
-            if taken.is_err() {
-                self.finish()?;
-                return taken;
-            }
-        }
-        Ok(())
-    }
-
     /// After a query was sent: each row of the answer is a result.
     pub(super) fn row_by_row(&mut self) {
         self.flow.most = limit::ROW;
@@ -332,6 +321,7 @@ impl Connection {
 
     /// Runs a statement that may fail, and returns its error; a transaction that is open continues.
     pub fn probe(&mut self, sql: &str) -> Result<Option<Error>> {
+        self.drop_ahead()?;
         // SAFETY: an open connection.
         let inside = unsafe { ffi::transaction_status(self.raw) } == ffi::IN_TRANSACTION;
         let (before, after) =

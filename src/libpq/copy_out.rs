@@ -110,9 +110,11 @@ impl Script<'_> {
     /// The row of the next statement that gives one, or none.
     pub fn row(&mut self) -> Result<Rows> {
         match self.next(&[ffi::TUPLES_OK])? {
-            Some(result) if result.size().0 > 1 => Err(Error::protocol("the source gave several rows for one")),
+            Some(result) if result.size().0 > 1 => {
+                Err(Error::protocol("the source sent several rows where one was expected"))
+            }
             Some(result) => result.rows(),
-            None => Err(Error::protocol("the source gave no rows")),
+            None => Err(Error::protocol("the source sent no rows")),
         }
     }
 
@@ -143,11 +145,11 @@ impl CopyOut<'_> {
     /// To be called after everything was read: the number in the source's `COPY n` tag.
     pub fn finish(mut self) -> Result<u64> {
         if !self.0.is_read()? {
-            return Err(Error::protocol("the source sent more than was read"));
+            return Err(Error::protocol("the source sent more data than was expected"));
         }
         let Stream { connection, rows, .. } = self.0.pieces;
         connection.flow.most = limit::SCRIPT;
-        rows.ok_or_else(|| Error::protocol("the source did not say how many rows it sent"))
+        rows.ok_or_else(|| Error::protocol("the source did not report how many rows it sent"))
     }
 }
 

@@ -18,16 +18,16 @@ const MB: u64 = 1 << 20;
 pub(super) struct Most(u64, &'static str);
 
 /// All that a server says before a connection stands.
-pub(super) const GREETING: Most = Most(MB, "before the connection stood");
+pub(super) const GREETING: Most = Most(MB, "before the connection was established");
 /// A small answer, which libpq keeps until its end.
 pub(super) const ANSWER: Most = Most(8 * MB, "in answer to one statement");
 /// The same between the copies of a script: what follows may have come in already, as much as the
 /// kernel holds.
-pub(super) const SCRIPT: Most = Most(64 * MB, "between two copies");
+pub(super) const SCRIPT: Most = Most(64 * MB, "between two COPY commands");
 /// A row of an answer that is taken row by row.
-pub(super) const ROW: Most = Most(32 * MB, "as one row");
+pub(super) const ROW: Most = Most(32 * MB, "in one row");
 /// A row of a COPY, of which no server makes a larger one; and what comes with it.
-pub(super) const COPIED: Most = Most(1025 * MB, "as one row of a COPY");
+pub(super) const COPIED: Most = Most(1025 * MB, "in one row of a COPY");
 
 /// The count of a connection.
 pub(super) struct Flow {
@@ -56,7 +56,7 @@ impl Flow {
         }
         let message = format!("the source sent more than {} MB {what}", most / MB);
         Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
-            .detail("No server of PostgreSQL's sends that much of its own accord.")
+            .detail("No PostgreSQL server sends that much.")
             .on(Side::Source))
     }
 }

@@ -2,6 +2,7 @@
 //! owning type. Non-blocking throughout; waits go through [`crate::pg::wait`].
 #![allow(unsafe_code)]
 
+mod ahead;
 mod connection;
 mod copy_out;
 mod ffi;

@@ -153,7 +153,7 @@ pub fn parse_conninfo(text: &str) -> Result<Params> {
     let malformed = |why: String| {
         let detail = match may_hold_secret(text) && has_word_of(&why, text) {
             // libpq quotes the part that it stopped at, whatever that is.
-            true => "It may hold a password, so what is wrong with it is not repeated here.",
+            true => "The cause is not shown because it may contain a password.",
             false => why.trim(),
         };
         Error::new(SqlState::INVALID_PARAMETER, "malformed connection string").detail(detail)
@@ -175,7 +175,7 @@ pub fn parse_conninfo(text: &str) -> Result<Params> {
         // What libpq takes for a host or a database is shown, and would be part of a password.
         let has_at = |name: &str| params.get(name).is_some_and(|value| value.contains('@'));
         if is_uri && (has_at("host") || has_at("dbname")) {
-            return Err(malformed("There is a \"@\" too many.".into())
+            return Err(malformed("It has one \"@\" too many.".into())
                 .hint("In a user name or password, write \"%40\" for \"@\" and \"%2F\" for \"/\"."));
         }
         Ok(params)
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_malformed_string_is_not_repeated_where_it_may_hold_a_password() {
         let detail = |text| parse_conninfo(text).unwrap_err().detail.unwrap();
-        let hidden = "It may hold a password, so what is wrong with it is not repeated here.";
+        let hidden = "The cause is not shown because it may contain a password.";
         for text in ["host=h password=my own=word", "password=my own word", "postgresql://u:my@[own word"] {
             assert_eq!(detail(text), hidden, "{text}");
         }

@@ -140,6 +140,7 @@ impl Rows {
     /// One cell that is a number.
     pub fn number(&self, row: usize, column: usize) -> Result<i64> {
         let text = self.text(row, column)?;
-        text.parse().map_err(|_| Error::protocol(format!("unexpected answer from the source: \"{text}\" is no number")))
+        text.parse()
+            .map_err(|_| Error::protocol(format!("unexpected answer from the source: \"{text}\" is not a number")))
     }
 }

@@ -14,15 +14,15 @@ impl Connection {
             let seconds = self.patience.silence.as_secs();
             Error::new(SqlState::CONNECTION_FAILURE, format!("the source has sent nothing for {seconds} s"))
                 .detail(detail.to_string())
-                .hint("Raise the option source_timeout if the source only needs longer.")
+                .hint("Raise the option source_timeout if the source just needs more time.")
                 .on(Side::Source)
         };
         if self.is_probe || matches!(event, Event::SourceCopy) {
-            return Err(silent("The statement was given up."));
+            return Err(silent("The statement was abandoned."));
         }
         match self.works() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(silent("The session on the source is not at work.")),
+            Ok(false) => Err(silent("The session on the source is not executing anything.")),
             Err(error) => Err(silent(&format!("A second connection failed: {error}"))),
         }
     }

@@ -137,9 +137,23 @@ impl Connection {
         message(b'Z', into, |into| into.push(status));
     }
 
+    /// The answer to a SET that succeeds.
+    pub fn set(&self) -> Vec<u8> {
+        let mut answer = Vec::new();
+        message(b'C', &mut answer, |into| into.extend(b"SET\0"));
+        self.ready(&mut answer);
+        answer
+    }
+
     /// Runs statements as a simple query, and hands on what the source answers, row by row and
-    /// without keeping any. Returns the source's error, which is handed on as well.
-    pub fn relay(&mut self, sql: &CStr, mut hand_on: impl FnMut(&mut Vec<u8>) -> Result<()>) -> Result<Option<Error>> {
+    /// without keeping any; nothing of the first `answered` statements, which give no rows, unless one
+    /// fails. Returns the source's error, which is handed on as well.
+    pub fn relay(
+        &mut self,
+        sql: &CStr,
+        mut answered: usize,
+        mut hand_on: impl FnMut(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<Option<Error>> {
         self.send_text(sql)?;
         self.row_by_row();
         let (mut messages, mut described, mut error) = (Vec::new(), false, None);
@@ -155,6 +169,7 @@ impl Connection {
                         result.command_complete(&mut messages);
                     }
                 }
+                ffi::COMMAND_OK if answered > 0 => answered -= 1,
                 ffi::COMMAND_OK => result.command_complete(&mut messages),
                 ffi::EMPTY_QUERY => message(b'I', &mut messages, |_| ()),
                 _ if result.is_copy() => return Err(result.error()),

@@ -46,7 +46,10 @@ fn memory(program: &str) -> Result<File> {
     // SAFETY: the name is a constant; the descriptor is a new one, and nobody else's.
     unsafe {
         match libc::memfd_create(c"timescale_migrate".as_ptr(), libc::MFD_CLOEXEC) {
-            -1 => Err(failed(program, format!("has no output: {}", std::io::Error::last_os_error()))),
+            -1 => Err(failed(
+                program,
+                format!("could not be given a file for its output: {}", std::io::Error::last_os_error()),
+            )),
             fd => Ok(File::from_raw_fd(fd)),
         }
     }
@@ -110,7 +113,8 @@ impl Child {
             file.rewind().and_then(|()| file.take(most).read_to_end(&mut bytes)).map(|_| bytes)
         };
         let (file, most) = if status.success() { (&self.output, OUTPUT) } else { (&self.messages, SHOWN) };
-        let bytes = read(file, most).map_err(|e| failed(&self.program, format!("left nothing to be read: {e}")))?;
+        let bytes =
+            read(file, most).map_err(|e| failed(&self.program, format!("wrote output that could not be read: {e}")))?;
         if status.success() {
             return Ok(bytes);
         }

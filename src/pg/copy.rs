@@ -187,7 +187,7 @@ fn set_array(relation: pg_sys::Oid, column: &str, value: &str) -> Result<()> {
         let (name, value) = (text(column), text(value));
         let number = pg_sys::get_attnum(relation, name);
         if number <= 0 {
-            let message = format!("column \"{column}\" with a default for rows from before it does not exist");
+            let message = format!("column \"{column}\", which has a default for older rows, does not exist");
             return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
         }
         let (mut element, mut modifier, mut collation) = (pg_sys::InvalidOid, 0, pg_sys::InvalidOid);
@@ -204,8 +204,7 @@ fn set_array(relation: pg_sys::Oid, column: &str, value: &str) -> Result<()> {
         let shape = array.add(1).cast::<c_int>();
         let one = (*array).ndim == 1 && shape.read() == 1 && shape.add(1).read() == 1;
         if !one || pg_sys::array_contains_nulls(array) {
-            let message =
-                format!("the default of column \"{column}\" for rows from before it is no array of one element");
+            let message = format!("the default of column \"{column}\" for older rows is not an array of one element");
             return Err(Error::new(SqlState::INVALID_PARAMETER, message));
         }
         pg_sys::SetAttrMissing(relation, name, value);
@@ -215,5 +214,8 @@ fn set_array(relation: pg_sys::Oid, column: &str, value: &str) -> Result<()> {
 
 /// The message for a COPY whose two counts differ.
 pub fn count_mismatch(relation: &str, sent: u64, written: u64) -> Error {
-    Error::new(SqlState::DATA_CORRUPTED, format!("source sent {sent} rows of {relation}, but {written} were written"))
+    Error::new(
+        SqlState::DATA_CORRUPTED,
+        format!("the source sent {sent} rows of {relation}, but {written} were written"),
+    )
 }

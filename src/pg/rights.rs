@@ -240,8 +240,8 @@ fn refuse_builtin(function: Oid) {
         let message = format!("function {} would run with a superuser's rights", shown(function));
         catch::throw(
             Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
-                .detail("An ordinary role has written the expression that calls it, or a constraint of a domain in it.")
-                .hint("Change that on the source."),
+                .detail("The expression that calls it, or a domain constraint in it, was written by a role that is not a superuser.")
+                .hint("Change the expression on the source."),
         );
     }
 }
@@ -271,7 +271,10 @@ unsafe extern "C-unwind" fn before_call(
     // SAFETY: a plain read of the user.
     let as_superuser = is_superuser(unsafe { pg_sys::GetUserId() });
     if as_superuser && ordinary(object).is_some() && extension::has_namesake(object) {
-        let message = format!("function {} is none of an extension's, but has the name of one", shown(object));
+        let message = format!(
+            "function {} has the name of an extension's function, but does not belong to the extension",
+            shown(object)
+        );
         catch::throw(
             Error::new(SqlState::DUPLICATE_FUNCTION, message)
                 .detail("A call of the extension's function would run it instead.")

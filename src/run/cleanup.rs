@@ -5,7 +5,8 @@
 //! The run can be continued no more from the first removal on, so its state says so before
 //! that. Each removal is a short transaction: however a cleanup ends, the next one continues.
 
-use super::state;
+use super::{here, messages, state};
+use crate::core::name::Name;
 use crate::core::plan::Phase;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
@@ -22,6 +23,7 @@ pub fn run(run: i64, of: i64) -> Result<()> {
     state::enter(run, Phase::Cleanup)?;
     state::set_removed(of)?;
     each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_jobs($1) j", of)?;
+    empty_adopted(run, of)?;
     chunks(run, of)?;
     // Before them, or two tables that refer to each other could be dropped only together.
     each(run, include_str!("../../sql/run/made_foreign_keys.sql"), of)?;
@@ -38,6 +40,45 @@ pub fn run(run: i64, of: i64) -> Result<()> {
     Err(Error::new(SqlState(*b"2BP01"), format!("{} objects that run {of} made are still in use", left.len()))
         .detail(left.join("\n"))
         .hint("Drop what depends on them, then call migrate_cleanup again."))
+}
+
+/// Empties what the run filled without having made it, all tables at once, as they may refer to each other; where
+/// rows were before, all stay.
+fn empty_adopted(run: i64, of: i64) -> Result<()> {
+    let query = include_str!("../../sql/run/adopted_tables.sql");
+    let found = transaction(|| spi::json_rows::<(Name, bool)>(query, &[of.into()]))?;
+    let (caggs, tables): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, is_cagg)| *is_cagg);
+    if !caggs.is_empty() {
+        each(run, include_str!("../../sql/run/adopted_chunks.sql"), of)?;
+    }
+    // As of new aggregates.
+    caggs.into_iter().try_for_each(|(cagg, _)| removal(run, || here::renew(&[cagg])))?;
+    let tables: Vec<String> = tables.iter().map(|(table, _)| table.to_string()).collect();
+    removal(run, || {
+        overloads::refuse_overloads()?;
+        spi::set_local("session_replication_role", "replica")?;
+        if !tables.is_empty() {
+            spi::execute(&format!("TRUNCATE {}", tables.join(", ")), &[])?;
+        }
+        let kept: Vec<String> = spi::json_rows(
+            "SELECT to_json(relation::pg_catalog.regclass::text)::text FROM timescale_migrate.adopted_log
+             WHERE run = $1 AND (keeps OR NOT empty)",
+            &[of.into()],
+        )?;
+        if !kept.is_empty() {
+            let message = format!("rows that run {of} brought stay in {}", kept.join(", "));
+            messages::warn_here(run, &message)?;
+        }
+        spi::execute("DELETE FROM timescale_migrate.adopted_log WHERE run = $1", &[of.into()]).map(drop)
+    })
+    .map_err(|error| match error.code {
+        // PostgreSQL's own advice would empty the other table, too.
+        SqlState::FEATURE_NOT_SUPPORTED => {
+            let hint = "Drop the foreign key, call migrate_cleanup again, then make the key again.";
+            Error { hint: Some(hint.into()), ..error }
+        }
+        _ => error,
+    })
 }
 
 /// Removes something in a transaction of its own, unless the run is to stop.

@@ -4,7 +4,7 @@ use super::crew::Crew;
 use super::phases::verify;
 use super::prepare::Source;
 use super::spec::RunSpec;
-use super::{state, tasks};
+use super::{here, messages, state, tasks};
 use crate::catalog::{self, Local};
 use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
@@ -13,6 +13,7 @@ use crate::core::plan::{self, Phase, RowStorage, Task, Verify};
 use crate::error::Result;
 use crate::pg::{catch::transaction, session};
 use crate::source::watch::Watch;
+use crate::target::schema;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ struct Relation {
     query: Option<String>,
     root: bool,
     tiered: bool,
+    whole: bool,
     batches: Option<Name>,
     guards: Vec<SourceRelation>,
     size: Size,
@@ -32,12 +34,13 @@ struct Relation {
 /// A table by its name, a chunk by its hypertable's name and its slices.
 type Key = (Name, Option<Slices>);
 
-fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
+/// `whole`: the names of hypertables that have other chunks on the other side. Each is compared as one relation.
+fn relations(inventory: Inventory, whole: &HashSet<Name>) -> BTreeMap<Key, Relation> {
     let names = |columns: &[Column]| columns.iter().map(|c| c.name.clone()).collect::<Arc<[String]>>();
     let mut all = BTreeMap::new();
     let mut read = inventory.of_chunks();
     let compressed = inventory.compressed();
-    for table in inventory.plain_tables() {
+    for table in inventory.filled_tables() {
         let relation = Relation {
             name: table.qualified(),
             columns: names(&table.columns),
@@ -45,6 +48,7 @@ fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
             query: None,
             root: false,
             tiered: false,
+            whole: whole.contains(&table.qualified()),
             batches: None,
             guards: table.guards(),
             size: inventory.size(table.oid),
@@ -62,10 +66,16 @@ fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
             query: None,
             root: false,
             tiered: false,
+            whole: false,
             batches: None,
             guards: Vec::new(),
             size: inventory.size(oid),
         };
+        if whole.contains(&name) {
+            let own = relation(hypertable.qualified(), hypertable.oid);
+            all.insert((name, None), Relation { whole: true, guards: root.guards(), ..own });
+            continue;
+        }
         if hypertable.root_may_have_rows {
             let own = Relation { root: true, guards: root.guards(), ..relation(name.clone(), hypertable.oid) };
             all.insert((name.clone(), None), own);
@@ -74,18 +84,20 @@ fn relations(inventory: Inventory) -> BTreeMap<Key, Relation> {
             let key = (name.clone(), Some(chunk.slices.clone()));
             let own = relation(chunk.qualified(), chunk.oid);
             let guards = read.remove(&chunk.oid).unwrap_or_default();
-            let storage = RowStorage::of(compressed.get(&chunk.oid).copied());
-            let batches = storage.batches(chunk.query.as_deref()).cloned();
-            all.insert(key, Relation { query: chunk.query.clone(), tiered: chunk.osm, batches, guards, ..own });
+            let compressed = compressed.get(&chunk.oid).copied();
+            let batches = RowStorage::of(compressed).batches(chunk.query.as_deref()).cloned();
+            let (query, size) = (chunk.query.clone(), inventory.chunk_size(chunk.oid, compressed));
+            all.insert(key, Relation { query, tiered: chunk.osm, batches, guards, size, ..own });
         }
     }
     all
 }
 
 /// A comparison on its own, of everything that either side holds.
-fn comparisons(source: Inventory, target: Inventory, level: Level) -> Vec<Task> {
-    let hypertables: HashSet<Name> = source.hypertables.iter().map(|h| h.known_as()).collect();
-    let (source, mut target) = (relations(source), relations(target));
+fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, level: Level) -> Vec<Task> {
+    let hypertables = source.hypertables.iter().filter(|h| !source.selection.is_empty(h.oid));
+    let hypertables: HashSet<Name> = hypertables.map(|h| h.known_as()).collect();
+    let (source, mut target) = (relations(source, whole), relations(target, whole));
     let checksum = level == Level::Checksum;
     let mut tasks = Vec::new();
     // Those of tiered chunks come last: their rows are in what no other chunk answers to.
@@ -109,7 +121,7 @@ fn comparisons(source: Inventory, target: Inventory, level: Level) -> Vec<Task> 
             condition: from.condition,
             query: from.query,
             root: from.root,
-            chunk: key.1.is_some(),
+            chunk: key.1.is_some() || from.whole,
             batches: from.batches,
             checksum,
             source_rows: None,
@@ -149,7 +161,16 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
     let mut reader = Source::of_run(&spec.params, options, id)?;
     let (keeper, inventory) = reader.hold(id)?;
     // What the options of a run left out is not looked for.
-    let mut source = transaction(|| reader.scope(inventory))?.inventory;
+    let mut scope = transaction(|| reader.scope(inventory))?;
+    if !options.is_whole() {
+        messages::notice(id, "only what the options select is compared, not the whole source")?;
+    }
+    if options.is_partial() {
+        // Nor what depends on it.
+        let archive = reader.dump()?;
+        schema::settled(&archive, &mut scope);
+    }
+    let mut source = scope.inventory;
     drop(reader);
     if options.caggs == Caggs::Recompute {
         // They hold what the raw rows give, which the source's may not, or no more.
@@ -160,7 +181,8 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
         let server = catalog::server(&mut Local)?;
         catalog::tables(&mut Local, server)
     })?;
-    let tasks = comparisons(source, target, level);
+    let whole = here::other_forms(&source, &target, options);
+    let tasks = comparisons(source, target, &whole, level);
     transaction(|| {
         verify::forget(id)?;
         tasks::add(id, &tasks)
@@ -170,7 +192,9 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
     let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
     crew.work(Phase::Verify)?;
     tasks::failures(id)?;
-    verify::judge(id)?;
+    // First: after an error the workers are terminated, which the server's log has as FATAL.
     crew.dismiss()?;
+    state::set_phase(id, Phase::Verify)?;
+    verify::judge(id)?;
     transaction(|| state::finish(id))
 }

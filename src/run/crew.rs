@@ -110,7 +110,22 @@ impl Crew {
             self.report()?;
             self.look_at_source()?;
             wait::on_latch(LOOK, Event::Workers);
+            // A task that has ended may have been what others wait for.
+            if !phase.ahead().is_empty() {
+                self.wake();
+            }
         }
+    }
+
+    /// Begins a phase of the coordinator's in which no worker may be at work: waits for the tasks that were
+    /// taken beside earlier ones.
+    pub fn pause(&mut self, phase: Phase) -> Result<()> {
+        state::enter(self.run, phase)?;
+        while tasks::any_held(self.run)? {
+            self.look_at_source()?;
+            wait::on_latch(LOOK, Event::Workers);
+        }
+        Ok(())
     }
 
     /// Ends the run by an error, after the tasks in flight; `phase` is where it ended, for who asks

@@ -3,22 +3,22 @@
 use super::crew::{self, Crew};
 use super::migration::Migration;
 use super::phases::{
-    analyze, compression, index, jobs, large_objects, recompute, refresh, rest, schema as schema_phase, sequences,
-    verify,
+    analyze, compression, index, jobs, key_check, large_objects, recompute, refresh, rest, schema as schema_phase,
+    sequences, verify,
 };
 use super::pieces;
 use super::prepare::Source;
 use super::rounds::{self, Snapshots};
 use super::spec::RunSpec;
-use super::{messages, preflight, resume, state, tasks, undo};
-use crate::core::archive::Group;
-use crate::core::options::{Caggs, Level};
+use super::{here, messages, preflight, resume, state, tasks, undo};
+use crate::core::archive::{Archive, Group};
+use crate::core::options::{Caggs, Level, Mode};
 use crate::core::plan::{self, Phase};
 use crate::core::progress;
 use crate::error::Result;
 use crate::pg::{catch::transaction, session};
 use crate::source::{dump, watch::Watch};
-use crate::target::schema::{self, Maker};
+use crate::target::schema::Maker;
 use crate::target::{caggs, hypertables};
 
 /// Makes a run from its beginning, or what is left of it: each step that was done is not done
@@ -31,33 +31,39 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     let mut report = preflight::Report::default();
     transaction(|| source.check(&mut report))?;
     report.refuse()?;
-    let before = source.read()?;
+    let (keeper, inventory) = source.hold(id)?;
+    if begun {
+        // Before the options choose by the names of now.
+        resume::check_names(id, &inventory)?;
+    }
+    let snapshot = keeper.snapshot.clone();
     let settled = state::step_done(id, "schema")?;
     let fresh = !settled && pieces::made(id)?.is_empty();
-    transaction(|| {
-        let scope = source.scope(before)?;
-        preflight::check(&mut report, &mut source.connection, &scope, options, fresh)
+    let (mut scope, adoption) = transaction(|| {
+        let mut scope = source.scope(inventory)?;
+        let adoption = here::adapt(&mut scope, options, Some(id))?;
+        preflight::check(&mut report, &mut source.connection, &scope, options, fresh)?;
+        Ok((scope, adoption))
     })?;
     report.refuse()?;
-    let (keeper, inventory) = source.hold(id)?;
-    let snapshot = keeper.snapshot.clone();
-    let mut scope = transaction(|| source.scope(inventory))?;
-    // What came in between.
-    report.objects(&scope);
-    report.refuse()?;
-    drop(source);
+    let reader = source.release(&scope.inventory);
     state::set_source(id, &scope.inventory, &snapshot)?;
     let mut snapshots = Snapshots::new(id, keeper)?;
     let mut watch = Watch::new(&spec.params, options, id, session::pid());
-    if begun {
-        resume::check_names(id, &scope.inventory)?;
-    }
-    let archive =
-        dump::dump(&spec.params, &scope.inventory.server, Some(&snapshot), options, || crew::look(id, &mut watch))?;
-    let contents = schema::contents(&archive, &scope.inventory);
-    let versions = (&archive.server_version, &archive.dump_version);
-    messages::notice(id, &format!("run {id}: schema of PostgreSQL {} read by pg_dump {}", versions.0, versions.1))?;
-    preflight::check_schema(&mut report, &mut scope, &contents);
+    let archive = match options.mode {
+        Mode::Data => {
+            drop(reader);
+            Archive::default()
+        }
+        Mode::All | Mode::Schema => {
+            let between = || crew::look(id, &mut watch);
+            let archive = dump::dump(&spec.params, &scope.inventory.server, Some(&snapshot), options, reader, between)?;
+            let (server, dump) = (&archive.server_version, &archive.dump_version);
+            messages::notice(id, &format!("run {id}: schema of PostgreSQL {server} read by pg_dump {dump}"))?;
+            archive
+        }
+    };
+    let contents = preflight::check_schema(&mut report, &mut scope, &archive);
     report.refuse()?;
     let digests = contents.digests();
     for change in pieces::changes(id, &digests, settled)? {
@@ -68,9 +74,10 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     }
     let inventory = scope.inventory;
     let maker = transaction(|| Maker::new(&inventory, options))?;
-    let target = transaction(|| maker.target())?;
+    let arrivals = adoption.as_ref().map(|adoption| adoption.arrivals.clone());
+    let target = plan::Target { arrivals, ..transaction(|| maker.target(&inventory))? };
     let (locks, locks_of_a_worker) = (target.server.lock_share(2), target.server.lock_share(options.jobs));
-    let migration = Migration { spec, inventory, maker, contents, digests, locks, locks_of_a_worker };
+    let migration = Migration { spec, inventory, adoption, maker, contents, digests, locks, locks_of_a_worker };
 
     let mut tasks = migration.tasks(&target)?;
     snapshots.give(&mut tasks);
@@ -108,9 +115,12 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     large_objects::carry(&migration, snapshots.newest()?)?;
     // Nothing is written to hypertables any more, and what follows may read the aggregates.
     let recomputes = options.caggs == Caggs::Recompute;
-    if !recomputes {
-        transaction(|| caggs::set_state(&migration.inventory, later.as_ref()))?;
-    }
+    transaction(|| {
+        if !recomputes {
+            caggs::set_state(&migration.inventory, later.as_ref())?;
+        }
+        migration.adoption.as_ref().map_or(Ok(()), |adoption| here::renew(&adoption.renewed))
+    })?;
     drop(later);
     // A comparison that will ask the source needs the snapshots until then; nothing else does.
     let first = snapshots.first;
@@ -122,22 +132,27 @@ pub fn run(spec: &RunSpec) -> Result<()> {
 
     // The indexes of chunks are placed by them.
     transaction(|| hypertables::attach_tablespaces(&migration.inventory, &migration.maker))?;
-    for (group, phase) in [(Group::Index, Phase::Index), (Group::Constraint, Phase::Constraint)] {
-        index::make_roots(&migration, group, phase)?;
-        crew.work(phase)?;
+    index::make_roots(&migration, Group::Constraint, Phase::Constraint)?;
+    index::make_roots(&migration, Group::Index, Phase::Index)?;
+    crew.work(Phase::Index)?;
+    crew.work(Phase::Constraint)?;
+    if migration.has(Group::Attach) {
+        crew.pause(Phase::Attach)?;
+        migration.make(Phase::Attach, Group::Attach)?;
     }
-    migration.make(Phase::Attach, Group::Attach)?;
     crew.work(Phase::HypertableKey)?;
     compression::begin(&migration, &target.server)?;
     crew.work(Phase::Compression)?;
+    analyze::add_tasks(id, migration.locks_of_a_worker)?;
+    verify::add_tasks(id, checksum, first, !asks)?;
     crew.work(Phase::ForeignKey)?;
+    key_check::all(&migration)?;
+    crew.pause(Phase::Rest)?;
     if recomputes {
         recompute::all(id, &mut crew, &plan::recompute::levels(&migration.inventory))?;
     }
     rest::make(&migration)?;
     refresh::all(&migration)?;
-    analyze::add_tasks(id, migration.locks_of_a_worker)?;
-    verify::add_tasks(id, checksum, first)?;
     crew.work(Phase::Analyze)?;
     crew.work(Phase::Verify)?;
     drop(snapshots);

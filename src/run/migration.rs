@@ -1,5 +1,6 @@
 //! A migration at work: what its phases have in common.
 
+use super::here::Adoption;
 use super::pieces::{self, Piece};
 use super::spec::RunSpec;
 use super::state;
@@ -8,13 +9,15 @@ use crate::core::inventory::Inventory;
 use crate::core::options::Options;
 use crate::core::plan::{self, Phase, Task, analyze};
 use crate::error::Result;
-use crate::target::schema::Maker;
+use crate::target::schema::{self, Maker};
 
 /// What the phases of a migration share.
 pub struct Migration<'a> {
     pub spec: &'a RunSpec,
     /// What arrives.
     pub inventory: Inventory,
+    /// What is done with a schema that is here already; none if it is made.
+    pub adoption: Option<Adoption>,
     pub maker: Maker,
     pub contents: Contents<'a>,
     pub digests: Digests,
@@ -38,11 +41,10 @@ impl Migration<'_> {
     /// The tasks that are known before anything is copied.
     pub fn tasks(&self, target: &plan::Target) -> Result<Vec<Task>> {
         let mut tasks = plan::copies(&self.inventory, target, self.options());
-        for (group, phase) in [(Group::Index, Phase::Index), (Group::Constraint, Phase::Constraint)] {
-            tasks.extend(self.maker.tasks(&self.contents, group, phase));
-        }
+        tasks.extend(self.maker.tasks(&self.contents, &self.inventory));
         tasks.extend(self.maker.foreign_keys(&self.contents, &self.inventory, target)?);
-        tasks.extend(analyze::tasks(&self.inventory, target, self.options().jobs));
+        let extended = schema::extended(&self.contents);
+        tasks.extend(analyze::tasks(&self.inventory, target, self.options().jobs, &extended));
         Ok(tasks)
     }
 
@@ -54,9 +56,14 @@ impl Migration<'_> {
         })
     }
 
+    /// Whether there is anything in a group.
+    pub fn has(&self, group: Group) -> bool {
+        !self.contents.group(group).is_empty()
+    }
+
     /// A phase that makes a group of entries, one after the other; none if there are no entries.
     pub fn make(&self, phase: Phase, group: Group) -> Result<()> {
-        if self.contents.group(group).is_empty() {
+        if !self.has(group) {
             return Ok(());
         }
         state::enter(self.run(), phase)?;

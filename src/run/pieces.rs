@@ -137,9 +137,11 @@ pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
     let mut changes = BTreeMap::new();
     for (name, digest) in &then {
         match now.get(name) {
-            None => changes.insert(name, "is gone on the source since the run began; the schema here stays as it is"),
+            None => {
+                changes.insert(name, "was dropped on the source since the run began; the schema here is not changed")
+            }
             Some(other) if other != digest => {
-                changes.insert(name, "has changed on the source since the run began; the schema here stays as it is")
+                changes.insert(name, "has changed on the source since the run began; the schema here is not changed")
             }
             Some(_) => None,
         };

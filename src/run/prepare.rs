@@ -2,23 +2,24 @@
 //! that server is, what of its database arrives here, and its schema.
 
 use super::preflight::{self, Report};
-use super::{scope, state};
+use super::{here, scope, state};
 use crate::catalog;
 use crate::core::archive::Archive;
 use crate::core::inventory::{Inventory, Server};
-use crate::core::options::Options;
+use crate::core::options::{Mode, Options};
 use crate::core::scope::Scope;
 use crate::error::{Result, SqlState};
 use crate::libpq::{Connection, Params};
 use crate::source::snapshot::{self, Keeper};
 use crate::source::{dump, session};
-use crate::target::schema;
 
 /// A source that has described itself.
 pub struct Source<'a> {
     params: &'a Params,
     options: &'a Options,
     pub connection: Connection,
+    /// One that is open besides, for whatever needs a session next.
+    second: Option<Connection>,
     pub server: Server,
 }
 
@@ -27,7 +28,7 @@ impl<'a> Source<'a> {
     pub fn open(params: &'a Params, options: &'a Options, name: &str) -> Result<Source<'a>> {
         let mut connection = session::open(params, name, options)?;
         let server = catalog::server(&mut connection)?;
-        Ok(Source { params, options, connection, server })
+        Ok(Source { params, options, connection, second: None, server })
     }
 
     /// The reading session of a run.
@@ -37,7 +38,9 @@ impl<'a> Source<'a> {
 
     /// What has to be right before the catalog is read.
     pub fn check(&mut self, report: &mut Report) -> Result<()> {
-        preflight::check_servers(report, &mut self.connection, self.params, &self.server, self.options)
+        let checked = preflight::check_servers(report, &mut self.connection, self.params, &self.server, self.options);
+        self.second = Some(checked?);
+        Ok(())
     }
 
     /// What the database holds now.
@@ -47,7 +50,11 @@ impl<'a> Source<'a> {
 
     /// Takes a snapshot; this session reads under it from now on.
     pub fn hold(&mut self, run: i64) -> Result<(Keeper, Inventory)> {
-        snapshot::hold(&mut self.connection, self.params, run, self.options, &self.server)
+        let keeper = match self.second.take() {
+            Some(connection) => connection,
+            None => session::open(self.params, "timescale_migrate keeper", self.options)?,
+        };
+        snapshot::hold(&mut self.connection, keeper, run, &self.server)
     }
 
     /// What of an inventory arrives here.
@@ -56,8 +63,15 @@ impl<'a> Source<'a> {
     }
 
     /// The schema as it is now.
-    pub fn dump(&self) -> Result<Archive> {
-        dump::dump(self.params, &self.server, None, self.options, || Ok(()))
+    pub fn dump(&mut self) -> Result<Archive> {
+        dump::dump(self.params, &self.server, None, self.options, self.second.take(), || Ok(()))
+    }
+
+    /// The reading session, when nothing more is read with it; none if it is not worth keeping: a server keeps
+    /// some 40 kB in a session's memory for each table that it was asked for.
+    pub fn release(self, inventory: &Inventory) -> Option<Connection> {
+        const FEW: usize = 1000;
+        (inventory.relations.len() + inventory.chunks.len() <= FEW).then_some(self.connection)
     }
 }
 
@@ -86,13 +100,16 @@ pub fn preflight(params: &Params, options: &Options, report: &mut Report) -> Res
         read => read?,
     };
     let mut scope = source.scope(inventory)?;
+    here::adapt(&mut scope, options, None)?;
     preflight::check(report, &mut source.connection, &scope, options, true)?;
     // pg_dump may stumble over the same.
     if report.has_errors() {
         return Ok(false);
     }
+    if options.mode == Mode::Data {
+        return Ok(true);
+    }
     let archive = source.dump()?;
-    let contents = schema::contents(&archive, &scope.inventory);
-    preflight::check_schema(report, &mut scope, &contents);
+    preflight::check_schema(report, &mut scope, &archive);
     Ok(true)
 }

@@ -1,18 +1,20 @@
 //! The plan of a run as rows, in the order of execution; nothing is changed.
 
-use crate::core::archive::Group;
+use crate::core::archive::{Archive, Group};
 use crate::core::inventory::Server;
-use crate::core::options::{Caggs, Keep, Level, Options, Policies, Roles};
+use crate::core::options::{Caggs, Keep, Level, Options, Roles};
 use crate::core::plan::analyze;
 use crate::core::plan::recompute;
 use crate::core::plan::{self, Phase, Task, Work};
-use crate::core::scope::Left;
+use crate::core::progress::counted;
+use crate::core::scope::{self, Left};
 use crate::error::Result;
 use crate::libpq::Params;
-use crate::run::preflight;
 use crate::run::prepare::Source;
+use crate::run::{here, preflight};
 use crate::target::schema::{self, Maker};
 use crate::target::{database, jobs, roles};
+use std::collections::HashSet;
 
 /// A row of `migrate_plan`.
 pub struct Step {
@@ -69,27 +71,32 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     preflight::versions(&source.server)?.refuse()?;
     let inventory = source.read()?;
     let mut scope = source.scope(inventory)?;
-    let archive = source.dump()?;
-    let contents = schema::contents(&archive, &scope.inventory);
-    scope.schema(&contents);
+    let arrivals = here::adapt(&mut scope, options, None)?.map(|adoption| adoption.arrivals);
+    let archive = if arrivals.is_some() { Archive::default() } else { source.dump()? };
+    let contents = schema::settled(&archive, &mut scope);
     let inventory = scope.inventory;
     let maker = Maker::new(&inventory, options)?;
     let mut steps: Vec<Step> = scope.left.into_iter().map(left).collect();
 
-    for role in roles::needed(&mut source.connection, &inventory.jobs, options)? {
+    let makes = arrivals.is_none();
+    let needed = if makes { roles::needed(&mut source.connection, &inventory, options)? } else { Vec::new() };
+    for role in needed {
         let name = format!("ROLE {}", role.name);
         if options.roles != Roles::None && !role.here {
-            steps.push(step(Phase::Schema, name.clone(), "CREATE ROLE", "missing here"));
+            steps.push(step(Phase::Schema, name.clone(), "CREATE ROLE", role.missing(options)));
         }
         let noted = role.notices(options).into_iter();
         steps.extend(noted.map(|notice| step(Phase::Schema, name.clone(), "", notice.detail)));
     }
     let made = |group: Group| contents.group(group).iter().filter(|entry| maker.wants(entry));
     steps.extend(made(Group::PreData).map(|entry| step(Phase::Schema, entry.object(), "pg_dump", "")));
-    for hypertable in inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
+    for hypertable in inventory.hypertables.iter().filter(|h| makes && h.cagg.is_none()) {
         let chunks = inventory.chunks_of(hypertable).count();
         let dimensions: Vec<&str> = hypertable.dimensions.iter().map(|d| d.column.as_str()).collect();
-        let note = format!("{chunks} chunks by {}", dimensions.join(", "));
+        let note = match hypertable.is_converted() {
+            true => format!("a table on the source; by {}", dimensions.join(", ")),
+            false => format!("{chunks} chunks by {}", dimensions.join(", ")),
+        };
         steps.push(step(
             Phase::Schema,
             format!("HYPERTABLE {}", hypertable.qualified().shown()),
@@ -98,13 +105,17 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         ));
     }
     let recompute = options.caggs == Caggs::Recompute;
-    for cagg in &inventory.caggs {
+    for cagg in inventory.caggs.iter().filter(|_| makes) {
         let object = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
-        let then = if recompute { "it is refreshed here" } else { "its rows are copied" };
-        steps.push(step(Phase::Schema, object, "CREATE MATERIALIZED VIEW", format!("WITH NO DATA; {then}")));
+        let note = match inventory.selection.is_empty(cagg.relation.oid) {
+            true => "WITH NO DATA",
+            false if recompute => "WITH NO DATA; it is refreshed here",
+            false => "WITH NO DATA; its rows are copied",
+        };
+        steps.push(step(Phase::Schema, object, "CREATE MATERIALIZED VIEW", note));
     }
     steps.extend(made(Group::OnProvided).map(|entry| step(Phase::Schema, entry.object(), "pg_dump", "")));
-    let here = maker.target()?;
+    let here = plan::Target { arrivals, ..maker.target(&inventory)? };
     let mut copies = plan::copies(&inventory, &here, options);
     copies.sort_by_key(|task| (task.phase == Phase::Tiered, -task.bytes));
     let compressions: Vec<Step> = copies
@@ -117,26 +128,42 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
             _ => None,
         })
         .collect();
+    let packed = inventory.hypertables.iter().filter_map(|hypertable| {
+        let note = format!("chunks older than {}", hypertable.compress_after.as_ref()?);
+        Some(step(Phase::Compression, hypertable.qualified().shown(), "compress_chunk", note))
+    });
+    let packed: Vec<Step> = packed.filter(|_| !inventory.selection.no_rows).collect();
     let from_task = |task| from_task(task, &inventory.server, options);
     steps.extend(copies.into_iter().map(from_task));
     if !inventory.sequences.is_empty() {
-        steps.push(step(Phase::Sequences, format!("{} sequences", inventory.sequences.len()), "setval", ""));
+        steps.push(step(Phase::Sequences, counted(inventory.sequences.len(), "sequence"), "setval", ""));
     }
-    let large_objects = database::read(&mut source.connection)?.large_objects;
-    if large_objects.count > 0 {
-        let mut row = step(Phase::LargeObjects, format!("{} large objects", large_objects.count), "COPY binary", "");
+    let database = database::read(&mut source.connection)?;
+    let large_objects = &database.large_objects;
+    let whole = inventory.selection.only.is_none() && makes;
+    if large_objects.count > 0 && inventory.selection.has_large_objects() {
+        let count = counted(large_objects.count as usize, "large object");
+        let mut row = step(Phase::LargeObjects, count, "COPY binary", "");
         row.bytes = Some(large_objects.bytes);
         steps.push(row);
     }
-    for (group, phase) in [(Group::Index, Phase::Index), (Group::Constraint, Phase::Constraint)] {
-        steps.extend(made(group).map(|entry| step(phase, entry.object(), "SQL", "")));
-    }
-    steps.extend(plan::cagg_indexes(&inventory).into_iter().map(|(index, _)| step(Phase::Index, index, "SQL", "")));
+    let (indexes, constraints): (Vec<_>, Vec<_>) =
+        maker.tasks(&contents, &inventory).into_iter().partition(|task| task.phase == Phase::Index);
+    let roots = |group: Group, phase: Phase| {
+        let roots = maker.hypertable_indexes(&contents, group).into_iter();
+        roots.map(move |(entry, ..)| step(phase, entry.object(), "SQL", ""))
+    };
+    steps.extend(indexes.into_iter().map(from_task));
+    steps.extend(roots(Group::Index, Phase::Index));
+    let own = plan::cagg_indexes(&inventory).into_iter().chain(plan::default_indexes(&inventory, &[]));
+    steps.extend(own.map(|(index, ..)| step(Phase::Index, index, "SQL", "")));
+    steps.extend(constraints.into_iter().map(from_task));
+    steps.extend(roots(Group::Constraint, Phase::Constraint));
     steps.extend(made(Group::Attach).map(|entry| step(Phase::Attach, entry.object(), "SQL", "")));
     let keys = maker.foreign_keys(&contents, &inventory, &here)?;
     let (early, late): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.phase == Phase::HypertableKey);
     steps.extend(early.into_iter().map(from_task));
-    steps.extend(compressions);
+    steps.extend(compressions.into_iter().chain(packed));
     steps.extend(late.into_iter().map(from_task));
     if recompute {
         for (level, tasks) in (1..).zip(recompute::levels(&inventory)) {
@@ -150,30 +177,33 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     }
     steps.extend(made(Group::Rest).map(|entry| step(Phase::Rest, entry.object(), "SQL", "")));
     steps.extend(
-        schema::refreshes(&contents, &inventory)
+        schema::refreshes(&contents, &inventory, !makes)
             .into_iter()
             .map(|(name, _)| step(Phase::Refresh, name.shown(), "REFRESH MATERIALIZED VIEW", "")),
     );
     steps.extend(
-        analyze::tasks(&inventory, &here, options.jobs)
+        analyze::tasks(&inventory, &here, options.jobs, &HashSet::new())
             .into_iter()
             .map(|task| step(Phase::Analyze, task.object, "ANALYZE", "")),
     );
-    steps.push(step(
-        Phase::Verify,
-        "every table and chunk",
-        match options.verify {
+    if !inventory.selection.no_rows {
+        let method = match options.verify {
             Level::Count => "count",
             Level::Checksum => "checksum",
-        },
-        "",
-    ));
+        };
+        steps.push(step(Phase::Verify, "every table and chunk", method, ""));
+    }
     steps.extend(made(Group::Publication).map(|entry| step(Phase::Publications, entry.object(), "SQL", "")));
+    let kept = database.kept(options);
+    if !kept.is_empty() && whole {
+        steps.push(step(Phase::Jobs, "DATABASE", "ALTER DATABASE", kept.join("; ")));
+    }
     for job in &inventory.jobs {
         let name = job["application_name"].as_str().unwrap_or_default();
         let changes_hands = options.owners == Keep::Drop && jobs::changes_hands(job);
-        let paused = options.policies == Policies::Paused || changes_hands || job["scheduled"] == false;
-        steps.push(step(Phase::Jobs, format!("JOB {name}"), "create_job", if paused { "paused" } else { "" }));
+        let paused = options.pauses() || changes_hands || job["scheduled"] == false;
+        let note = format!("{}{}", scope::job_work(job), if paused { "; paused" } else { "" });
+        steps.push(step(Phase::Jobs, format!("JOB {name}"), "create_job", note));
     }
     steps.extend(made(Group::Last).map(|entry| step(Phase::Jobs, entry.object(), "SQL", "")));
     Ok(steps)

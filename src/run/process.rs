@@ -9,6 +9,7 @@ use crate::pg::{catch, session, spi};
 use crate::source::guard::{self, Hold, Reads};
 use crate::source::session as source_session;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Settings of every process of a run, each with its reason.
 const SETTINGS: [(&str, &str); 21] = [
@@ -51,7 +52,10 @@ const NEWER_SETTINGS: &[(&str, &str)] =
 
 /// Applies them to this session.
 pub fn settings() -> Result<()> {
-    catch::transaction(|| SETTINGS.iter().chain(NEWER_SETTINGS).try_for_each(|(name, value)| spi::set(name, value)))
+    catch::transaction(|| {
+        SETTINGS.iter().chain(NEWER_SETTINGS).try_for_each(|(name, value)| spi::set(name, value))?;
+        spi::execute(source_session::ALL_ROWS, &[]).map(drop)
+    })
 }
 
 /// What a worker has while it works: its orders, and its session on the source.
@@ -79,6 +83,16 @@ impl Context {
             }
         };
         Ok(self.source.insert(connection))
+    }
+
+    /// Connects before the first task, which will tell the error if that fails.
+    pub fn connect(&mut self) {
+        self.source().is_err().then(|| self.drop_source());
+    }
+
+    /// How long the source takes to answer at least; nothing if there is no connection.
+    pub fn round_trip(&self) -> Duration {
+        self.source.as_ref().map_or(Duration::ZERO, |source| source.round_trip)
     }
 
     /// The next task makes a new connection.

@@ -79,7 +79,7 @@ pub fn apply(run: i64, again: Again) -> Result<Vec<String>> {
 /// What cannot be made up for: the schema is here already.
 pub fn refused(run: i64, Unfit(message): Unfit) -> Error {
     Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(format!(
-        "Undo that on the source and call migrate_resume({run}) again; or migrate_cleanup({run}), then migrate_from."
+        "Undo that on the source and call migrate_resume({run}) again; or call migrate_cleanup({run}), then migrate_from."
     ))
 }
 

@@ -11,13 +11,15 @@ use super::crew::Crew;
 use super::prepare::Source;
 use super::{messages, resume, state, tasks, undo};
 use crate::core::inventory::Inventory;
+use crate::core::name::Name;
 use crate::core::options::Options;
 use crate::core::plan::again::{self, Again};
 use crate::core::plan::{self, Phase, SnapshotId, Task, Work};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Params;
-use crate::pg::catch::transaction;
+use crate::pg::{catch::transaction, spi};
 use crate::source::snapshot::Keeper;
+use std::collections::HashMap;
 
 /// Rounds in a row after which no less is left.
 const PATIENCE: usize = 20;
@@ -95,7 +97,7 @@ pub fn copy(
             .on(Side::Source));
         }
         let message = format!(
-            "{} has changed on the source since the snapshot{}: read under a later one",
+            "{} has changed on the source since the snapshot{}: copied under a later one",
             postponed[0],
             match postponed.len() - 1 {
                 0 => String::new(),
@@ -125,12 +127,32 @@ fn plan_again(
     let run = snapshots.run;
     let mut source = Source::of_run(params, options, run)?;
     let (keeper, inventory) = source.hold(run)?;
+    let names: HashMap<u32, Name> = again::names(&inventory).collect();
     let inventory = transaction(|| source.scope(inventory))?.inventory;
     drop(source);
+    let known = transaction(|| resume::known(run))?;
+    again::check_chosen(&known, names, &inventory).map_err(|unfit| resume::refused(run, unfit))?;
+    if let Some(arrivals) = &target.arrivals {
+        let hypertables = inventory.hypertables.iter().filter(|h| h.cagg.is_none()).map(|h| (h.oid, h.qualified()));
+        let tables = inventory.filled_tables().map(|table| (table.oid, table.qualified())).chain(hypertables);
+        transaction(|| refuse_swapped(run, tables.filter(|(oid, _)| !arrivals.contains_key(oid))))?;
+    }
     snapshots.add(keeper, checksum)?;
     let mut planned = plan::copies(&inventory, target, options);
     snapshots.give(&mut planned);
-    let known = transaction(|| resume::known(run))?;
     let again = again::round(known, planned, &inventory).map_err(|unfit| resume::refused(run, unfit))?;
     Ok((again, inventory))
+}
+
+/// Into a schema that is here, what becomes of a table was decided by the first snapshot.
+fn refuse_swapped(run: i64, mut new: impl Iterator<Item = (u32, Name)>) -> Result<()> {
+    new.try_for_each(|(_, name)| {
+        let query = "SELECT EXISTS (SELECT FROM timescale_migrate.task_log WHERE run = $1 AND phase = 'copy' AND tables[1] = $2)";
+        if spi::value::<bool>(query, &[run.into(), name.to_string().into()])? != Some(true) {
+            return Ok(());
+        }
+        let message = format!("another table of the source has taken the name of {} since the run began", name.shown());
+        Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+            .hint(format!("Call migrate_cleanup({run}), then migrate_from again.")))
+    })
 }

@@ -124,7 +124,7 @@ pub fn set_source(run: i64, inventory: &Inventory, snapshot: &str) -> Result<()>
                 "the source is not the database that the run began with",
             )
             .hint(format!(
-                "migrate_resume({run}) with the first source, or migrate_cleanup({run}) and migrate_from."
+                "Call migrate_resume({run}) with the source that the run began with; or call migrate_cleanup({run}), then migrate_from."
             )));
         }
         spi::execute(
@@ -368,7 +368,7 @@ pub fn require_done(run: i64) -> Result<()> {
             ("is not done", format!("SELECT * FROM migrate_resume({run}); makes policies and jobs at its end."))
         }
         Some(("migrate", _)) => ("was removed", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
-        _ => ("is no migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
+        _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
     };
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {why}")).hint(hint))
 }
@@ -381,10 +381,10 @@ fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
     )?;
     let (refused, hint) = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
         Some(("migrate", state)) if states.contains(&state) => return Ok(found),
-        Some(("migrate", "running")) => ("is running", format!("migrate_cancel({run}) stops it.")),
-        Some(("migrate", "removed")) => ("was removed", "migrate_from begins a new one.".to_string()),
+        Some(("migrate", "running")) => ("is running", format!("SELECT migrate_cancel({run}); stops it.")),
+        Some(("migrate", "removed")) => ("was removed", "Begin a new one with migrate_from.".to_string()),
         Some(("migrate", _)) => ("is done", "To begin again, migrate into another database.".to_string()),
-        _ => ("is no migration", "timescale_migrate.run lists all runs.".to_string()),
+        _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
     };
     let message = format!("run {run} {refused} and cannot be {what}");
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(hint))

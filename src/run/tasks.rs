@@ -42,6 +42,8 @@ pub struct Claim {
     pub id: i32,
     pub object: String,
     pub work: Work,
+    /// It may be taken together with others.
+    pub is_small: bool,
 }
 
 /// Where a worker looks for its next task: behind the one before, phase by phase. Dead rows of
@@ -78,7 +80,17 @@ pub fn claim(run: i64, now: Phase, phase: Phase, most: usize, places: &mut Place
     let place = places.0.entry(phase).or_insert(FIRST);
     let next = |(size, id): Order, most: i64| {
         transaction(|| {
-            let arguments = [run.into(), phase.name().into(), size.into(), id.into(), now.name().into(), most.into()];
+            let arguments = [
+                run.into(),
+                phase.name().into(),
+                size.into(),
+                id.into(),
+                now.name().into(),
+                most.into(),
+                names(now.passed()).into(),
+                names(phase.waits_for()).into(),
+                phase.excludes_others().into(),
+            ];
             spi::json_rows::<Order>(include_str!("../../sql/run/next_tasks.sql"), &arguments)
         })
     };
@@ -101,7 +113,7 @@ pub fn claim(run: i64, now: Phase, phase: Phase, most: usize, places: &mut Place
         let claims = transaction(|| {
             let mut claims = spi::json_rows::<Claim>(
                 include_str!("../../sql/run/claim_tasks.sql"),
-                &[ids.clone().into(), run.into(), now.name().into()],
+                &[ids.clone().into(), run.into(), now.name().into(), TOGETHER.into()],
             )?;
             claims.sort_by_key(|claim| ids.iter().position(|id| *id == claim.id));
             let lost = ids.iter().filter(|id| !claims.iter().any(|claim| claim.id == **id));
@@ -112,6 +124,17 @@ pub fn claim(run: i64, now: Phase, phase: Phase, most: usize, places: &mut Place
             return Ok(claims);
         }
     }
+}
+
+fn names(phases: &[Phase]) -> Vec<String> {
+    phases.iter().map(|phase| phase.name().to_string()).collect()
+}
+
+/// Whether any worker holds a task of the run.
+pub fn any_held(run: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM timescale_migrate.holder h JOIN timescale_migrate.task_log t ON t.id = h.id
+               WHERE NOT h.is_run AND t.run = $1)";
+    Ok(transaction(|| spi::value(sql, &[run.into()]))?.unwrap_or(false))
 }
 
 /// Lets go of tasks that were claimed, whatever became of them.
@@ -152,7 +175,7 @@ pub fn all_done(tasks: &[(i32, Outcome)]) -> Result<()> {
     let rows: Vec<Row> = tasks.iter().map(|(id, outcome)| Row { id: *id, outcome }).collect();
     match spi::execute(include_str!("../../sql/run/finish_tasks.sql"), &[spi::json(&rows)?])? {
         touched if touched == tasks.len() => Ok(()),
-        _ => Err(Error::internal(format!("task {first} was ended by somebody else"))),
+        _ => Err(Error::internal(format!("task {first} was ended by another process"))),
     }
 }
 
@@ -205,6 +228,13 @@ pub fn failed(id: i32, error: &Error) -> Result<()> {
         )
         .map(drop)
     })
+}
+
+/// Whether the task of a phase for an object has failed, in the current transaction.
+pub fn has_failed(run: i64, phase: Phase, object: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM timescale_migrate.task_log
+               WHERE run = $1 AND state = 'failed' AND phase = $2 AND object = $3)";
+    Ok(spi::value(sql, &[run.into(), phase.name().into(), object.into()])?.unwrap_or(false))
 }
 
 /// A task that failed.

@@ -3,7 +3,7 @@
 use super::phases::{foreign_key, tiered};
 use crate::core::inventory::SourceRelation;
 use crate::core::plan::{CopyTask, Destination, Work};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::target::{copy, overloads};
 use pgrx::pg_sys::Oid;
@@ -21,18 +21,24 @@ pub struct Brought {
 
 /// None if nothing is here.
 pub fn brought(copies: &[i32]) -> Result<Option<Brought>> {
-    let found = spi::json_rows::<(Work, u32, i64, Option<u32>, Option<String>)>(
-        include_str!("../../sql/run/brought.sql"),
-        &[copies.to_vec().into()],
-    )?
-    .pop();
-    match found {
-        Some((Work::Copy(work), relation, rows, batches, checksum)) => {
-            Ok(Some(Brought { work, relation: relation.into(), rows, batches: batches.map(Oid::from_u32), checksum }))
-        }
-        Some(_) => Err(Error::internal("not a copy task")),
-        None => Ok(None),
+    all_brought(&[copies]).map(|mut found| found.pop().flatten())
+}
+
+/// The same of several relations, of each of which these are the copy tasks.
+pub fn all_brought(relations: &[&[i32]]) -> Result<Vec<Option<Brought>>> {
+    let numbered =
+        relations.iter().enumerate().flat_map(|(number, copies)| copies.iter().map(move |id| (*id, number as i32)));
+    let (ids, numbers): (Vec<i32>, Vec<i32>) = numbered.unzip();
+    let mut all: Vec<Option<Brought>> = relations.iter().map(|_| None).collect();
+    let query = include_str!("../../sql/run/brought.sql");
+    let found =
+        spi::json_rows::<(usize, Work, u32, i64, Option<u32>, Option<String>)>(query, &[ids.into(), numbers.into()])?;
+    for (number, work, relation, rows, batches, checksum) in found {
+        let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
+        let batches = batches.map(Oid::from_u32);
+        all[number] = Some(Brought { work, relation: relation.into(), rows, batches, checksum });
     }
+    Ok(all)
 }
 
 /// Gives copy tasks other relations to lock when their rows are compared.
@@ -55,6 +61,9 @@ pub fn set_guards(copies: &[i32], guards: &[SourceRelation]) -> Result<()> {
 /// current transaction.
 pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
     if let Some(Brought { work, relation, batches, .. }) = brought(&copies)? {
+        if work.is_shared() {
+            return Err(cannot_be_taken_back(run, &work));
+        }
         foreign_key::undo(run, work.destination.table())?;
         match work.destination {
             Destination::Table(_) => empty(run, &work)?,
@@ -72,7 +81,34 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
          WHERE run = $1 AND phase = 'compression' AND copies && $2",
         &[run.into(), copies.clone().into()],
     )?;
+    // Those of chunks that TimescaleDB has made.
+    spi::execute(
+        "DELETE FROM timescale_migrate.task_log a USING timescale_migrate.task_log c
+         WHERE a.run = $1 AND a.phase = 'compression' AND a.copies IS NULL
+           AND c.id = ANY ($2) AND c.destination = 'routed' AND a.tables = c.tables",
+        &[run.into(), copies.clone().into()],
+    )?;
+    // Of other rows: chunks that are copied again get a task of their own.
+    spi::execute(
+        "UPDATE timescale_migrate.task_log a SET state = 'pending', ended_at = NULL
+         FROM timescale_migrate.task_log c
+         WHERE a.run = $1 AND a.phase = 'analyze' AND a.state = 'done' AND a.copies IS NULL
+           AND a.tables = c.tables AND c.id = ANY ($2)",
+        &[run.into(), copies.clone().into()],
+    )?;
     delete(copies)
+}
+
+/// Its rows are among others.
+fn cannot_be_taken_back(run: i64, work: &CopyTask) -> Error {
+    let (source, table) = (work.source.name.shown(), work.destination.table().shown());
+    let message =
+        format!("{source} has changed on the source since it was copied into {table}, and cannot be copied again");
+    Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+        .detail(format!("{table} holds other rows as well, which cannot be told from these."))
+        .hint(format!(
+            "Call migrate_cleanup({run}), empty the table if rows are left in it, then call migrate_from again."
+        ))
 }
 
 /// Takes the rows of a table back that are here.
@@ -103,11 +139,12 @@ pub fn drop_unused(run: i64) -> Result<()> {
     Ok(())
 }
 
-/// Whether a table has no rows of its own, nor will have any while this transaction lasts.
-fn is_to_stay_empty(table: Oid) -> Result<bool> {
-    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[table.into()])?.unwrap_or_default();
+/// Whether a chunk has no rows, compressed ones included, nor will have any while this transaction lasts.
+fn is_to_stay_empty(chunk: Oid) -> Result<bool> {
+    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[chunk.into()])?.unwrap_or_default();
     spi::execute(&format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"), &[])?;
-    is_empty(table)
+    // ONLY would leave the compressed ones out.
+    Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM {name})"), &[])?.unwrap_or(false))
 }
 
 /// Whether a table has no rows of its own.

@@ -38,6 +38,7 @@ pub fn main(handle: u32) {
 /// How many small tasks a worker takes at once: more of them as long as that is quick, so that little
 /// is done again after an error, and others see how far a run is.
 struct Pace {
+    /// None: a task is done alone, as after an error.
     now: usize,
     most: usize,
 }
@@ -45,12 +46,15 @@ struct Pace {
 impl Pace {
     const QUICK: Duration = Duration::from_millis(250);
     const SLOW: Duration = Duration::from_secs(1);
+    /// What is done alone waits for the source as often. More tasks at once make none of that longer.
+    const ROUND_TRIPS: u32 = 3;
 
-    fn after(&mut self, spent: Duration, failed: bool) {
+    fn after(&mut self, spent: Duration, round_trip: Duration, failed: bool) {
+        let spent = spent.saturating_sub(round_trip * Self::ROUND_TRIPS);
         self.now = match spent {
-            _ if failed => 1,
-            _ if spent < Self::QUICK => (self.now * 2).min(self.most),
-            _ if spent > Self::SLOW => (self.now / 2).max(1),
+            _ if failed => 0,
+            _ if spent < Self::QUICK => (self.now * 2).clamp(1, self.most),
+            _ if spent > Self::SLOW => self.now / 2,
             _ => self.now,
         };
     }
@@ -60,31 +64,39 @@ fn work(context: &mut Context) -> Result<()> {
     process::settings()?;
     let (run, coordinator) = (context.spec.run, context.spec.coordinator);
     let mut pace = Pace { now: 1, most: context.spec.together };
-    let (mut places, mut busy, mut relations) = (Places::default(), false, 0);
+    let (mut places, mut last, mut relations, mut connected) = (Places::default(), None, 0, false);
     while let Some(phase) = tasks::open_phase(run)? {
         // When all rows are here, no session of the source is kept idle through what follows.
-        if !phase.reads_source() {
+        if !phase.reads_source() && phase > Phase::Copy {
             context.drop_source();
         }
-        let most = |phase: Phase| if phase.shares_transactions() { pace.now } else { 1 };
-        let mut claims = tasks::claim(run, phase, phase, most(phase), &mut places)?;
-        if let (true, Some(beside)) = (claims.is_empty(), phase.beside()) {
-            claims = tasks::claim(run, phase, beside, most(beside), &mut places)?;
+        let most = |phase: Phase| if phase.shares_transactions() { pace.now.max(1) } else { 1 };
+        let (mut of, mut claims) = (phase, tasks::claim(run, phase, phase, most(phase), &mut places)?);
+        for ahead in phase.ahead() {
+            if claims.is_empty() {
+                (of, claims) = (*ahead, tasks::claim(run, phase, *ahead, most(*ahead), &mut places)?);
+            }
         }
+        // What this worker has just done may have been the phase's last task, or what others wait for.
+        let now = (!claims.is_empty()).then_some(of);
+        if last.is_some() && (now != last || of != phase) {
+            session::wake(coordinator);
+        }
+        last = now;
         if claims.is_empty() {
-            // It may have been the phase's last task.
-            if std::mem::take(&mut busy) {
-                session::wake(coordinator);
+            if phase < Phase::Copy && !connected {
+                context.connect();
+                connected = true;
+                continue;
             }
             wait::on_latch(LOOK, Event::Task);
             continue;
         }
-        busy = true;
         let begun = Instant::now();
-        let result = perform_all(context, phase, &claims);
+        let result = perform_all(context, phase, &claims, pace.now == 0);
         tasks::release(&claims)?;
         context.drop_swollen_source();
-        pace.after(begun.elapsed(), !result?);
+        pace.after(begun.elapsed(), context.round_trip(), !result?);
         relations += claims.iter().map(|claim| claim.work.relations()).sum::<usize>();
         if relations >= MOST_REMEMBERED {
             session::forget_relations()?;
@@ -97,8 +109,12 @@ fn work(context: &mut Context) -> Result<()> {
 /// Performs tasks: those that can share a transaction in one, unless there is an error, the others one
 /// by one. What is not begun within a second, or when the run has left this phase, is left to whoever
 /// takes it next. Returns whether what was to share a transaction did.
-fn perform_all(context: &mut Context, phase: Phase, claims: &[Claim]) -> Result<bool> {
+fn perform_all(context: &mut Context, phase: Phase, claims: &[Claim], alone: bool) -> Result<bool> {
     let shared = match claims {
+        // One small table, too, takes one message this way. A chunk would keep others of its hypertable from being made.
+        [Claim { work: Work::Copy(copy), is_small: true, .. }] if !alone && copy.place().is_none() => {
+            copy::together(context, claims)
+        }
         [] | [_] => Ok(Vec::new()),
         [Claim { work: Work::Copy(_), .. }, ..] => copy::together(context, claims),
         _ => verify::together(context.spec.run, claims),
@@ -156,9 +172,10 @@ fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
 fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
     match &claim.work {
         Work::Copy(work) => copy::perform(context, claim.id, work),
-        Work::Sql(work) => statements(claim, work),
+        Work::Sql(work) => statements(context.spec.run, claim, work),
         Work::ForeignKey(key) => foreign_key::perform(context, claim, key),
         Work::Attach(work) => compression::perform(claim, work),
+        Work::Compress(work) => compression::compress_chunk(claim, work),
         Work::Recompute(work) => recompute::perform(claim, work),
         Work::Recheck(work) => recheck::perform(context, claim.id, work),
         Work::Verify(work) => verify::perform(context, claim, work),
@@ -166,8 +183,14 @@ fn perform(context: &mut Context, claim: &Claim) -> Result<()> {
     }
 }
 
-fn statements(claim: &Claim, work: &Sql) -> Result<()> {
+fn statements(run: i64, claim: &Claim, work: &Sql) -> Result<()> {
     catch::transaction(|| {
+        if work.upon_index && tasks::has_failed(run, Phase::Index, &claim.object)? {
+            let message = format!("{} cannot be made without its index", claim.object);
+            return Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+                .detail("The task that builds it has failed.")
+                .hint(format!("Fix its cause, then call migrate_resume({run}), which makes both.")));
+        }
         for statement in &work.statements {
             schema::execute(&claim.object, statement, work.author.as_deref())?;
         }

@@ -14,19 +14,26 @@ use crate::pg::wait::Event;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Dumps the schema, over a session of this process. `between` is called between any two queries of
-/// pg_dump; an error of it ends the dump. Fails with `72000` if a table is gone that the snapshot
-/// shows: under a later one there is none.
+/// Dumps the schema, over a session of this process: `open`, whose transaction ends, or a new one. `between` is called
+/// between any two queries of pg_dump; an error of it ends the dump. Fails with `72000` if a table is gone
+/// that the snapshot shows: under a later one there is none.
 pub fn dump(
     params: &Params,
     server: &Server,
     snapshot: Option<&str>,
     options: &Options,
+    mut open: Option<Connection>,
     mut between: impl FnMut() -> Result<()>,
 ) -> Result<Archive> {
     let (begun, mut first) = (Instant::now(), Vec::new());
     loop {
-        let mut source = source_session::open(params, &session_name(), options)?;
+        let mut source = match open.take() {
+            Some(mut source) => {
+                source.query(&format!("COMMIT; SET application_name = '{}'", session_name()))?;
+                source
+            }
+            None => source_session::open(params, &session_name(), options)?,
+        };
         let error = match attempt(&mut source, server, snapshot, &first, &mut between) {
             Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => error,
             // It may be what was to be locked first.

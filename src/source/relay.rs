@@ -65,7 +65,8 @@ impl Relay {
     }
 
     /// Serves the program until it is done, which keeps what it is answered: of that, so much and no more. Each
-    /// query is sent as `translate` has it, and `between` is called before it. Returns the last error of the source.
+    /// query is sent as `translate` has it, and `between` is called before it. Its many SETs are answered at
+    /// once, and sent together with the next query. Returns the last error of the source.
     pub fn serve(
         &self,
         child: &mut Child,
@@ -78,14 +79,22 @@ impl Relay {
         // The start-up packet; on such a socket libpq asks for no encryption before.
         client.packet()?;
         client.write(&source.greeting())?;
-        let (mut last, mut sent) = (None, 0);
+        let (mut last, mut sent, mut settings) = (None, 0, Vec::new());
         while let Some((kind, mut body)) = client.message()? {
             match kind {
                 b'Q' => {
                     between()?;
                     body.pop();
-                    let query = CString::new(translate(body)).map_err(|e| Error::internal(e.to_string()))?;
-                    let error = source.relay(&query, |messages| {
+                    if body.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"set ")) {
+                        settings.push(body);
+                        client.write(&source.set())?;
+                        continue;
+                    }
+                    let answered = settings.len();
+                    settings.push(translate(body));
+                    let text = std::mem::take(&mut settings).join(&b";\n"[..]);
+                    let query = CString::new(text).map_err(|e| Error::internal(e.to_string()))?;
+                    let error = source.relay(&query, answered, |messages| {
                         sent += messages.len();
                         if sent > LARGEST {
                             return Err(too_large());

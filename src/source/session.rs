@@ -5,7 +5,7 @@ use crate::core::name::literal;
 use crate::core::options::Options;
 use crate::error::Result;
 use crate::libpq::{Connection, Params, Patience};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Each setting with its reason. The first number is the oldest server that knows it.
 const SETTINGS: [(i32, &str, &str); 18] = [
@@ -40,6 +40,11 @@ const SETTINGS: [(i32, &str, &str); 18] = [
     (0, "jit", "off"),
 ];
 
+/// Lets TimescaleDB leave out no rows, which it may do by default: those in tiered storage, and compressed ones. Not every
+/// version has each setting.
+pub const ALL_ROWS: &str = "SELECT pg_catalog.set_config(name, 'on', false) FROM pg_catalog.pg_settings WHERE name IN (
+    'timescaledb.enable_tiered_reads', 'timescaledb.enable_transparent_decompression', 'timescaledb.enable_columnarscan');";
+
 /// Keeps relations of these kinds from being read, but for the system's own, where the source knows that
 /// setting: minor releases since August 2024 do (CVE-2024-7348).
 pub fn restrict(kinds: &str, local: bool) -> String {
@@ -65,13 +70,11 @@ pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection
         }
     }
     sql.push_str(&format!("SET lock_timeout = '{}s';", options.lock_timeout));
-    // What TimescaleDB may leave out by default: rows in tiered storage, and compressed ones.
-    sql.push_str(
-        "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('timescaledb.enable_tiered_reads',
-             'timescaledb.enable_transparent_decompression', 'timescaledb.enable_columnarscan');",
-    );
+    sql.push_str(ALL_ROWS);
     // The inventory reads views of TimescaleDB.
     sql.push_str(&restrict("", false));
+    let sent = Instant::now();
     connection.query(&sql)?;
+    connection.round_trip = sent.elapsed();
     Ok(connection)
 }

@@ -9,12 +9,10 @@
 //! the keeper stays as long as there are rows to read.
 
 use super::guard::{self, Reads};
-use super::session;
 use crate::catalog::{self, Catalog};
 use crate::core::inventory::{Inventory, Server};
-use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::{Connection, Params};
+use crate::libpq::Connection;
 use serde::{Deserialize, Serialize};
 
 /// `position.sql`: where the source is in its history.
@@ -57,16 +55,9 @@ pub fn reader_name(run: i64) -> String {
 
 /// Takes a snapshot, and reads with `reader` what there is under it; the reader continues to see
 /// that.
-pub fn hold(
-    reader: &mut Connection,
-    params: &Params,
-    run: i64,
-    options: &Options,
-    server: &Server,
-) -> Result<(Keeper, Inventory)> {
-    let mut keeper = session::open(params, &format!("timescale_migrate run {run} keeper"), options)?;
+pub fn hold(reader: &mut Connection, mut keeper: Connection, run: i64, server: &Server) -> Result<(Keeper, Inventory)> {
     for _ in 0..5 {
-        match attempt(&mut keeper, reader, &reader_name(run), server) {
+        match attempt(&mut keeper, reader, run, server) {
             Ok((snapshot, horizon, position, inventory)) => {
                 return Ok((Keeper { connection: keeper, snapshot, horizon, position }, inventory));
             }
@@ -85,24 +76,27 @@ pub fn hold(
 fn attempt(
     keeper: &mut Connection,
     reader: &mut Connection,
-    name: &str,
+    run: i64,
     server: &Server,
 ) -> Result<(String, u64, Position, Inventory)> {
-    keeper.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    let answer = keeper.query(
-        "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())",
-    )?;
+    let answer = keeper.query(&format!(
+        "SET application_name = 'timescale_migrate run {run} keeper'; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+         SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())",
+    ))?;
     let (snapshot, horizon) = (answer.text(0, 0)?.to_string(), answer.number(0, 1)? as u64);
     // After the snapshot: all that it shows is at or before this position.
     let position = position(keeper)?;
-    guard::begin(reader, &snapshot, name, Reads::Any, &[], 0)?;
+    guard::begin(reader, &snapshot, &reader_name(run), Reads::Any, &[], 0)?;
     Ok((snapshot, horizon, position, catalog::read(reader, server.clone())?))
 }
 
+/// Asks where the source is.
+pub(super) const POSITION: &str = include_str!("../../sql/source/position.sql");
+
 /// Where the source is now.
-pub fn position(source: &mut Connection) -> Result<Position> {
+pub(super) fn position(source: &mut Connection) -> Result<Position> {
     source
-        .ask(include_str!("../../sql/source/position.sql"))?
+        .ask(POSITION)?
         .pop()
-        .ok_or_else(|| Error::protocol("the source did not say where it is in its history"))
+        .ok_or_else(|| Error::protocol("the source did not report its position in the write-ahead log"))
 }

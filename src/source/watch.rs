@@ -6,7 +6,7 @@ use super::snapshot::{self, Position};
 use crate::catalog::Catalog;
 use crate::core::name::literal;
 use crate::core::options::Options;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::libpq::{Connection, Params};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -28,7 +28,10 @@ pub struct Watch {
     /// Patterns of the `application_name` of the run's sessions.
     names: String,
     connection: Option<Connection>,
-    looked: Instant,
+    /// When it last asked.
+    asked: Instant,
+    /// The answer is to be taken.
+    is_asked: bool,
     waiting: HashMap<Pair, Instant>,
 }
 
@@ -43,56 +46,89 @@ impl Watch {
             run,
             names: format!("ARRAY[{names}]"),
             connection: None,
-            looked: Instant::now(),
+            asked: Instant::now(),
+            is_asked: false,
             waiting: HashMap::new(),
         }
     }
 
-    /// Looks, if it is time to; returns what was done, and where the source is in its history. An
-    /// error costs this look alone: the source may have no session free for it.
+    /// Asks the source, if it is time to, and takes its answer when that has come: over a long link there is other
+    /// work to do meanwhile. Returns what was done, and where the source is in its history. An error
+    /// costs this look alone: the source may have no session free for it.
     pub fn look(&mut self) -> Option<(Vec<String>, Position)> {
-        if self.looked.elapsed() < LOOK {
-            return None;
-        }
-        let found = self.try_to_look();
+        let found = match self.is_asked {
+            true => self.answer(),
+            false if self.asked.elapsed() < LOOK => return None,
+            false => self.ask().map(|()| None),
+        };
         if found.is_err() {
-            self.connection = None;
+            (self.connection, self.is_asked) = (None, false);
         }
-        self.looked = Instant::now();
-        found.ok()
+        found.ok().flatten()
     }
 
-    fn try_to_look(&mut self) -> Result<(Vec<String>, Position)> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => {
-                let name = format!("timescale_migrate run {} watch", self.run);
-                none.insert(session::open(&self.params, &name, &self.options)?)
-            }
-        };
-        let sql =
-            include_str!("../../sql/source/waiting.sql").replace("ANY (:names)", &format!("ANY ({})", self.names));
-        let found: Vec<(i32, i32, String)> = connection.ask(&sql)?;
+    fn ask(&mut self) -> Result<()> {
+        self.asked = Instant::now();
+        let queries = vec![self.query(), snapshot::POSITION.to_owned()];
+        self.connection()?.announce(queries)?;
+        (self.asked, self.is_asked) = (Instant::now(), true);
+        Ok(())
+    }
+
+    /// None if it has not come yet.
+    fn answer(&mut self) -> Result<Option<(Vec<String>, Position)>> {
+        let (query, asked) = (self.query(), self.asked);
+        if !self.connection()?.is_answered()? {
+            let patience = Duration::from_secs(self.options.source_timeout.into());
+            return if asked.elapsed() < patience {
+                Ok(None)
+            } else {
+                Err(Error::protocol("the source does not answer"))
+            };
+        }
+        self.is_asked = false;
+        let found: Vec<(i32, i32, String)> = self.connection()?.ask(&query)?;
+        let position = snapshot::position(self.connection()?)?;
         let before = std::mem::take(&mut self.waiting);
         let mut messages = Vec::new();
         for (waits, holds, relation) in found {
             let since = before.get(&(waits, holds)).copied().unwrap_or_else(Instant::now);
             self.waiting.insert((waits, holds), since);
             if since.elapsed() >= PATIENCE {
-                // Only a statement can be cancelled.
-                connection.query(&format!(
-                    "SELECT CASE a.state WHEN 'active' THEN pg_catalog.pg_cancel_backend(a.pid)
-                                 ELSE pg_catalog.pg_terminate_backend(a.pid) END
-                     FROM pg_catalog.pg_stat_activity a
-                     WHERE a.pid = {holds} AND a.application_name LIKE ANY ({})",
-                    self.names
-                ))?;
+                self.release(holds)?;
                 messages.push(format!(
-                    "process {waits} of the source waited for {relation}: the run let go of it, and reads it again later"
+                    "process {waits} of the source waited for {relation}: the run released its lock on it, and will read it again later"
                 ));
             }
         }
-        let position = snapshot::position(connection)?;
-        Ok((messages, position))
+        Ok(Some((messages, position)))
+    }
+
+    /// Ends what a process of the run does.
+    fn release(&mut self, process: i32) -> Result<()> {
+        // Only a statement can be cancelled.
+        let sql = format!(
+            "SELECT CASE a.state WHEN 'active' THEN pg_catalog.pg_cancel_backend(a.pid)
+                         ELSE pg_catalog.pg_terminate_backend(a.pid) END
+             FROM pg_catalog.pg_stat_activity a
+             WHERE a.pid = {process} AND a.application_name LIKE ANY ({})",
+            self.names
+        );
+        self.connection()?.query(&sql).map(drop)
+    }
+
+    fn query(&self) -> String {
+        include_str!("../../sql/source/waiting.sql").replace("ANY (:names)", &format!("ANY ({})", self.names))
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let name = format!("timescale_migrate run {} watch", self.run);
+                session::open(&self.params, &name, &self.options)?
+            }
+        };
+        Ok(self.connection.insert(connection))
     }
 }

@@ -58,6 +58,12 @@ pub fn root(run: i64, name: &Name, cagg: bool) -> Result<Oid> {
     spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
 }
 
+/// Locks a hypertable as making a chunk of it does, until the transaction's end.
+pub fn lock_root(hypertable: Oid) -> Result<()> {
+    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[hypertable.into()])?.unwrap_or_default();
+    spi::execute(&format!("LOCK TABLE ONLY {name} IN SHARE UPDATE EXCLUSIVE MODE"), &[]).map(drop)
+}
+
 /// A chunk that is to be made.
 #[derive(Serialize)]
 pub struct Wanted<'a> {

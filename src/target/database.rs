@@ -65,12 +65,56 @@ pub struct LargeObjects {
     pub readable: bool,
 }
 
+impl Database {
+    /// What [`make`] gives to this database.
+    pub fn kept(&self, options: &Options) -> Vec<String> {
+        let mut kept = Vec::new();
+        if options.owners == Keep::Keep {
+            kept.push(format!("owner {}", self.owner));
+        }
+        if options.privileges == Keep::Keep && self.acl.is_some() {
+            kept.push("privileges".to_string());
+        }
+        if self.comment.is_some() {
+            kept.push("comment".to_string());
+        }
+        if self.connection_limit != -1 {
+            kept.push(format!("connection limit {}", self.connection_limit));
+        }
+        for group in &self.settings {
+            let carried =
+                group.settings.iter().filter(|setting| !is_restoring(setting) && !refuses_writes(group, setting));
+            let names: Vec<&str> = carried.map(|setting| settings::name(setting)).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let of = group.role.as_ref().map_or(String::new(), |role| format!(" of role {role}"));
+            kept.push(format!("{} {}{of}", if names.len() == 1 { "setting" } else { "settings" }, names.join(", ")));
+        }
+        kept
+    }
+}
+
+/// Left behind by an unfinished restore, it would switch TimescaleDB off here.
+fn is_restoring(setting: &str) -> bool {
+    setting.starts_with("timescaledb.restoring=")
+}
+
+/// It keeps writers from the source while it is migrated, and would from its successor.
+fn refuses_writes(group: &Settings, setting: &str) -> bool {
+    let on = setting.strip_prefix("default_transaction_read_only=");
+    group.role.is_none() && on.is_some_and(|on| !["off", "false", "no", "0"].contains(&on))
+}
+
+/// What [`read`] asks.
+pub const QUERY: &str = include_str!("../../sql/inventory/database.sql");
+
 /// What belongs to the database itself.
 pub fn read(source: &mut impl Catalog) -> Result<Database> {
     source
-        .ask(include_str!("../../sql/inventory/database.sql"))?
+        .ask(QUERY)?
         .pop()
-        .ok_or_else(|| Error::internal("the source did not describe its database").on(Side::Source))
+        .ok_or_else(|| Error::internal("the source did not report the properties of its database").on(Side::Source))
 }
 
 /// How this database and its schemas are now.
@@ -154,7 +198,7 @@ pub fn refuse_sessions() -> Result<()> {
     if found.is_empty() {
         return Ok(());
     }
-    let message = format!("roles that are no superusers are connected to this database: {}", found.join(", "));
+    let message = format!("roles that are not superusers are connected to this database: {}", found.join(", "));
     Err(Error::new(SqlState::OBJECT_IN_USE, message).hint(
         "End their sessions with pg_terminate_backend(), or set the option \"connections\": \"allow\" for a new run.",
     ))
@@ -242,12 +286,12 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
     let mut warnings = Vec::new();
     if let Some(Before { database: before, .. }) = closed {
         let owner = format!("ALTER {object} OWNER TO {}", quoted(&before.owner));
-        attempt(&owner, &mut warnings, "the database stays the caller's")?;
+        attempt(&owner, &mut warnings, "the database keeps the caller as its owner")?;
         limit_connections(&object, before.connection_limit)?;
     }
     if options.owners == Keep::Keep {
         let statement = format!("ALTER {object} OWNER TO {}", quoted(&database.owner));
-        attempt(&statement, &mut warnings, "the database's owner stays another")?;
+        attempt(&statement, &mut warnings, "the database does not get the source's owner")?;
     }
     if database.comment.is_some() {
         comment(&object, database.comment.as_deref())?;
@@ -263,13 +307,10 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
     for group in &database.settings {
         for setting in &group.settings {
             let name = settings::name(setting);
-            // Left behind by an unfinished restore, it would switch TimescaleDB off here.
-            if setting.starts_with("timescaledb.restoring=") {
+            if is_restoring(setting) {
                 continue;
             }
-            // It keeps writers from the source while it is migrated, and would from its successor.
-            let read_only = setting.strip_prefix("default_transaction_read_only=");
-            if group.role.is_none() && read_only.is_some_and(|on| !["off", "false", "no", "0"].contains(&on)) {
+            if refuses_writes(group, setting) {
                 warnings.push(format!("setting {name} of the database was left out: it would refuse writes here"));
                 continue;
             }

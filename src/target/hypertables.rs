@@ -11,9 +11,11 @@ use crate::pg::spi;
 use pgrx::pg_sys::Oid;
 
 /// Makes a hypertable out of an empty table.
-pub fn make(hypertable: &Hypertable) -> Result<()> {
+pub fn make(hypertable: &Hypertable, maker: &Maker) -> Result<()> {
     refuse_overloads()?;
-    call("create_hypertable", &hypertable.qualified(), &hypertable.spec)
+    call("create_hypertable", &hypertable.qualified(), &hypertable.spec)?;
+    // Its chunks are in the tablespace that the table is in on the source.
+    if hypertable.is_converted() { attach(hypertable, maker) } else { Ok(()) }
 }
 
 /// An expression for a hypertable here.
@@ -39,19 +41,18 @@ pub fn enable_chunk_skipping(inventory: &Inventory) -> Result<()> {
 /// Attaches the tablespaces that hypertables spread their future chunks over, as far as they
 /// exist here.
 pub fn attach_tablespaces(inventory: &Inventory, maker: &Maker) -> Result<()> {
-    for hypertable in &inventory.hypertables {
-        let kept: Vec<String> = hypertable.tablespaces.iter().filter(|t| maker.has_tablespace(t)).cloned().collect();
-        if !kept.is_empty() {
-            spi::execute(
-                &format!(
-                    "SELECT timescale_migrate.attach_tablespaces({}, $1::pg_catalog.name[])",
-                    expression(hypertable)
-                ),
-                &[kept.into()],
-            )?;
-        }
+    inventory.hypertables.iter().try_for_each(|hypertable| attach(hypertable, maker))
+}
+
+/// The same of one.
+fn attach(hypertable: &Hypertable, maker: &Maker) -> Result<()> {
+    let kept: Vec<String> = hypertable.tablespaces.iter().filter(|t| maker.has_tablespace(t)).cloned().collect();
+    if kept.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let root = expression(hypertable);
+    let attach = format!("SELECT timescale_migrate.attach_tablespaces({root}, $1::pg_catalog.name[])");
+    spi::execute(&attach, &[kept.into()]).map(drop)
 }
 
 /// Gives a chunk its own triggers, or those of its hypertable in the same state; returns what could not

@@ -3,7 +3,6 @@
 use super::context::making;
 use super::schema::Maker;
 use crate::core::inventory::Inventory;
-use crate::core::options::Policies;
 use crate::error::Result;
 use crate::pg::catch::subtransaction;
 use crate::pg::{session, spi};
@@ -17,7 +16,7 @@ pub fn changes_hands(job: &serde_json::Value) -> bool {
 /// needs something which is not here is left out, with a warning: no reason to end here. Of
 /// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
 /// invalidation. Restarting it would end the jobs that are running, as one that waits for this run.
-pub fn make(run: i64, inventory: &Inventory, maker: &Maker, policies: Policies) -> Result<Vec<String>> {
+pub fn make(run: i64, inventory: &Inventory, maker: &Maker, pauses: bool) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     if inventory.jobs.is_empty() {
         return Ok(warnings);
@@ -29,7 +28,7 @@ pub fn make(run: i64, inventory: &Inventory, maker: &Maker, policies: Policies) 
         }
         let name = job["application_name"].as_str().unwrap_or_default();
         let held_back = !maker.owners && changes_hands(job);
-        let paused = policies == Policies::Paused || held_back;
+        let paused = pauses || held_back;
         let starts_later = paused && !held_back && job["scheduled"] == true && job["kind"] != "system";
         let arguments = [spi::json(&spec)?, paused.into()];
         let make = || {
@@ -60,6 +59,16 @@ pub fn start(run: i64) -> Result<Vec<(i32, String)>> {
         tell_scheduler()?;
     }
     Ok(started)
+}
+
+/// The same of all runs that brought a schema alone.
+pub fn start_of_schema() -> Result<()> {
+    let runs = "SELECT DISTINCT p.run::text FROM timescale_migrate.paused_log p
+        JOIN timescale_migrate.run_log r ON r.id = p.run WHERE r.state = 'done' AND r.options->>'mode' = 'schema'";
+    for run in spi::json_rows::<i64>(runs, &[])? {
+        start(run)?;
+    }
+    Ok(())
 }
 
 fn tell_scheduler() -> Result<()> {

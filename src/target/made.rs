@@ -45,7 +45,7 @@ pub fn database_before(run: i64) -> Result<Option<Before>> {
 /// or another that was given up.
 pub fn reopen(run: i64) -> Result<()> {
     transaction(|| {
-        let made = "SELECT EXISTS (SELECT FROM timescale_migrate.made_log WHERE run = $1) OR EXISTS (
+        let made = "SELECT EXISTS (SELECT FROM timescale_migrate.has_made WHERE run = $1) OR EXISTS (
             SELECT FROM timescale_migrate.run_log
             WHERE id <> $1 AND state NOT IN ('done', 'removed') AND database_before IS NOT NULL)";
         let Some(before) = database_before(run)? else { return Ok(()) };

@@ -11,7 +11,7 @@ pub fn refuse_overloads() -> Result<()> {
     if found.is_empty() {
         return Ok(());
     }
-    let message = format!("functions beside those of an extension, by the same name: {}", found.join(", "));
+    let message = format!("functions have the names of extensions' functions: {}", found.join(", "));
     Err(Error::new(SqlState::DUPLICATE_FUNCTION, message)
         .detail("A call of the extension's function could run one of them as a superuser.")
         .hint("Drop or rename them."))

@@ -6,6 +6,7 @@ mod differences;
 
 use super::context;
 use crate::catalog::{Catalog, Local};
+use crate::core::inventory::Inventory;
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options, Roles};
 use crate::core::settings;
@@ -98,13 +99,23 @@ struct Password {
     password: String,
 }
 
-/// The roles that the source's database and these jobs of it need under these options: those that
+/// What [`needed`] asks the source.
+pub fn query(inventory: &Inventory) -> String {
+    let owners: Vec<String> = inventory.jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
+    let only = inventory.selection.only.as_ref();
+    let objects = only.map_or("NULL".to_string(), |only| literal(&serde_json::json!(only).to_string()));
+    include_str!("../../sql/inventory/roles.sql")
+        .replace("(:owners)", &format!("(ARRAY[{}]::name[])", owners.join(", ")))
+        .replace(":objects::json", &format!("{objects}::json"))
+}
+
+/// What [`passwords`] asks.
+pub const PASSWORDS: &str = include_str!("../../sql/inventory/role_passwords.sql");
+
+/// The roles that what arrives of the source's database needs under these options: those that
 /// this server lacks, and of those here the ones that gain something, differ or may log in.
-pub fn needed(source: &mut impl Catalog, jobs: &[serde_json::Value], options: &Options) -> Result<Vec<Role>> {
-    let owners: Vec<String> = jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
-    let sql = include_str!("../../sql/inventory/roles.sql")
-        .replace("(:owners)", &format!("(ARRAY[{}]::name[])", owners.join(", ")));
-    let mut roles: Vec<Role> = source.ask(&sql)?;
+pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Options) -> Result<Vec<Role>> {
+    let mut roles: Vec<Role> = source.ask(&query(inventory))?;
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
     roles.retain(|role| (all || role.named) && !role.predefined);
     let here: HashMap<String, Present> =
@@ -131,7 +142,7 @@ pub fn passwords(source: &mut impl Catalog, superuser: bool) -> Result<HashMap<S
     if !superuser {
         return Ok(HashMap::new());
     }
-    let rows: Vec<Password> = source.ask(include_str!("../../sql/inventory/role_passwords.sql"))?;
+    let rows: Vec<Password> = source.ask(PASSWORDS)?;
     Ok(rows.into_iter().map(|row| (row.name, row.password)).collect())
 }
 
@@ -157,7 +168,11 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>, options: &Optio
         }
         for membership in role.member_of.iter().filter(|of| of.is_made(options)) {
             let statement = membership.grant(&name);
-            attempt(&statement, &mut warnings, &format!("role {} is no member of {}", role.name, membership.role))?;
+            attempt(
+                &statement,
+                &mut warnings,
+                &format!("role {} was not made a member of {}", role.name, membership.role),
+            )?;
         }
         for setting in &role.settings {
             if let Some(statement) = settings::statement(&format!("ROLE {name}"), setting) {
@@ -219,7 +234,7 @@ impl Role {
         let mut notice = |detail: String, hint: String| notices.push(Notice { detail, hint });
         if self.gains {
             notice(
-                "is here already, and gets what the role of that name owns or is granted on the source".into(),
+                "exists here already, and gets what the role of that name owns or is granted on the source".into(),
                 same.clone(),
             );
         }
@@ -229,7 +244,7 @@ impl Role {
         }
         for of in self.member_of.iter().filter(|of| of.were_here > 0 || options.roles == Roles::None) {
             let grant = format!("{};", of.grant(&name));
-            let which = if of.were_here == 2 { "both are" } else { "one of the two is" };
+            let which = if of.were_here == 2 { "both roles exist" } else { "one of the two roles exists" };
             match of.is_made(options) {
                 true if of.changes => notice(
                     format!("its membership in {} gets the options that it has on the source", of.role),
@@ -266,6 +281,17 @@ impl Role {
             }
         }
         notices
+    }
+
+    /// What the role is made with, besides its attributes.
+    pub fn missing(&self, options: &Options) -> String {
+        let list = |what: &str, names: Vec<&str>| match names.as_slice() {
+            [] => String::new(),
+            names => format!("; {what} {}", names.join(", ")),
+        };
+        let groups = self.member_of.iter().filter(|of| of.is_made(options)).map(|of| of.role.as_str()).collect();
+        let settings = self.settings.iter().map(|setting| settings::name(setting)).collect();
+        format!("missing here{}{}", list("member of", groups), list("sets", settings))
     }
 
     pub fn create(&self, password: Option<&String>) -> String {

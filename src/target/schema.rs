@@ -3,18 +3,22 @@
 
 mod tasks;
 
+pub use tasks::extended;
+
 use super::context::{describe, making};
 use crate::catalog::{self, Local};
 use crate::core::archive::{self, Archive, Contents, Entry, Filter, Group};
-use crate::core::inventory::{HYPERCORE, Inventory, OSM, PG_CLASS, PG_CONSTRAINT};
-use crate::core::name::{Name, literal, quoted};
+use crate::core::inventory::{HYPERCORE, Inventory, OSM, Object, PG_CLASS, PG_CONSTRAINT};
+use crate::core::name::{Name, column_list, literal, quoted};
 use crate::core::options::{Keep, Options};
 use crate::core::plan;
-use crate::error::{Result, SqlState};
+use crate::core::scan;
+use crate::core::scope::Scope;
+use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::subtransaction;
 use crate::pg::rights::{self, Author};
 use crate::pg::{secret, spi};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// How entries are run on this target.
 pub struct Maker {
@@ -26,13 +30,16 @@ pub struct Maker {
     schemas: HashSet<String>,
     /// Hypertables, which take no ONLY.
     hypertables: HashSet<(String, String)>,
+    /// Unique keys and indexes that get further columns.
+    extended: HashMap<Object, Vec<String>>,
 }
 
 /// What is not made from the dump: TimescaleDB's own, chunks, tiered storage, and this extension.
 pub fn filter(inventory: &Inventory) -> Filter {
     let own = ["timescaledb".to_string(), OSM.to_string(), "timescale_migrate".to_string()];
     Filter {
-        objects: inventory.excluded.iter().map(|e| (e.class_oid, e.oid)).collect(),
+        objects: inventory.own().into_iter().chain(inventory.selection.unwanted.iter().copied()).collect(),
+        only: inventory.selection.only.clone(),
         provided: inventory
             .caggs
             .iter()
@@ -47,9 +54,15 @@ pub fn filter(inventory: &Inventory) -> Filter {
     }
 }
 
-/// What is made of the archive, by group.
-pub fn contents<'a>(archive: &'a Archive, inventory: &Inventory) -> Contents<'a> {
-    archive::contents(archive, &filter(inventory))
+/// What is made of the archive, by group; the scope then knows what is left out.
+pub fn settled<'a>(archive: &'a Archive, scope: &mut Scope) -> Contents<'a> {
+    loop {
+        let contents = archive::contents(archive, &filter(&scope.inventory));
+        if !scope.follow(&contents) {
+            scope.schema(&contents);
+            return contents;
+        }
+    }
 }
 
 impl Maker {
@@ -67,14 +80,15 @@ impl Maker {
             tablespaces,
             schemas: names("SELECT to_json(nspname)::text FROM pg_catalog.pg_namespace")?,
             hypertables: inventory.hypertables.iter().map(|h| (h.schema.clone(), h.name.clone())).collect(),
+            extended: inventory.extended.clone(),
         })
     }
 
     /// What the plan has to know of this side.
-    pub fn target(&self) -> Result<plan::Target> {
+    pub fn target(&self, inventory: &Inventory) -> Result<plan::Target> {
         let server = catalog::server(&mut Local)?;
-        let collations = catalog::collations(&mut Local)?;
-        Ok(plan::Target { server, collations, tablespaces: self.tablespaces.clone() })
+        let collations = catalog::collations_here(&inventory.collations)?;
+        Ok(plan::Target { server, collations, tablespaces: self.tablespaces.clone(), arrivals: None })
     }
 
     /// Whether what the source has in this tablespace is put into one of the same name.
@@ -177,7 +191,13 @@ impl Maker {
     /// current transaction.
     pub fn make_on_root(&self, entry: &Entry) -> Result<()> {
         spi::set_local("timescaledb.restoring", "on")?;
-        let statements = self.statements_with(entry, entry.portable_definition().into_owned());
+        let definition = entry.portable_definition();
+        let definition = match self.extended.get(&(entry.class_oid, entry.oid)) {
+            None => definition.into_owned(),
+            Some(columns) => scan::with_columns(&definition, &column_list(columns))
+                .ok_or_else(|| Error::internal(format!("{} has no columns", entry.object())))?,
+        };
+        let statements = self.statements_with(entry, definition);
         statements.iter().try_for_each(|statement| self.run(entry, statement))
     }
 
@@ -200,14 +220,19 @@ pub fn execute(object: &str, statement: &str, author: Option<&str>) -> Result<()
 }
 
 /// Refreshes the materialized views that hold data on the source; the dump's order of their
-/// definitions is one of dependency.
-pub fn refreshes(contents: &Contents, inventory: &Inventory) -> Vec<(Name, String)> {
+/// definitions is one of dependency. Where the schema `is_here`, nothing was dumped, and the order is that of creation.
+pub fn refreshes(contents: &Contents, inventory: &Inventory, is_here: bool) -> Vec<(Name, String)> {
+    let refresh = |name: Name| (name.clone(), format!("REFRESH MATERIALIZED VIEW {name}"));
+    if is_here {
+        let populated = inventory.matviews.iter().filter(|m| m.populated);
+        return populated.map(|m| refresh(Name::new(&m.schema, &m.name))).collect();
+    }
     let populated: HashSet<u32> = inventory.matviews.iter().filter(|m| m.populated).map(|m| m.oid).collect();
     [Group::PreData, Group::OnProvided, Group::Rest]
         .iter()
         .flat_map(|group| contents.group(*group))
         .filter(|entry| entry.desc == "MATERIALIZED VIEW" && populated.contains(&entry.oid))
         .filter_map(|entry| Some(Name::new(entry.namespace.clone()?, entry.tag.clone())))
-        .map(|name| (name.clone(), format!("REFRESH MATERIALIZED VIEW {name}")))
+        .map(refresh)
         .collect()
 }

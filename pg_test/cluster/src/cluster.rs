@@ -1,6 +1,6 @@
 //! A throw-away database cluster and its server.
 
-use crate::edition::{Edition, has_library, major, postgres_15};
+use crate::edition::{Edition, has_library, major};
 use crate::poll;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,8 +11,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Superuser `postgres`; its password, which only connections by TCP are asked for.
@@ -274,45 +274,6 @@ impl Drop for Stopped {
     fn drop(&mut self) {
         signal("CONT", &self.0);
     }
-}
-
-/// A server that all tests share: started by the first that asks for it.
-fn shared(name: &'static str, start: impl FnOnce() -> Cluster) -> Arc<Cluster> {
-    let mut servers = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    servers.entry(name).or_insert_with(|| Arc::new(start())).clone()
-}
-static SHARED: Mutex<BTreeMap<&str, Arc<Cluster>>> = Mutex::new(BTreeMap::new());
-
-pub fn shared_source(edition: Edition) -> Arc<Cluster> {
-    match edition {
-        Edition::Apache => shared("Apache source", || of_edition(edition, &[])),
-        Edition::Community => shared("Community source", || of_edition(edition, &[])),
-        Edition::Next => shared("Next source", || of_edition(edition, &[])),
-        Edition::Previous => shared("Previous source", || of_edition(edition, &[])),
-    }
-}
-
-pub fn shared_target(edition: Edition) -> Arc<Cluster> {
-    match edition {
-        Edition::Apache => shared("Apache target", || of_edition(edition, &[])),
-        Edition::Community => shared("Community target", || of_edition(edition, &[])),
-        Edition::Next => shared("Next target", || of_edition(edition, &[])),
-        Edition::Previous => panic!("a source only"),
-    }
-}
-
-pub fn shared_postgres_15() -> Arc<Cluster> {
-    let bindir = postgres_15().expect("no PostgreSQL 15");
-    shared("PostgreSQL 15", || Cluster::start(&bindir, &[("shared_preload_libraries", "")]))
-}
-
-pub fn shared_servers() -> Vec<Arc<Cluster>> {
-    SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).values().cloned().collect()
-}
-
-/// Stops the shared servers.
-pub fn stop_shared() {
-    SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
 }
 
 /// A server of its own of an edition.

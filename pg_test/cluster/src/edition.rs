@@ -1,7 +1,9 @@
 //! Which PostgreSQL installations the tests run on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 /// The edition of TimescaleDB that a server runs, and the installation that it is in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -159,9 +161,15 @@ fn pg_config(variable: &str, default: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from)
 }
 
+/// An installation stays as it is while tests run, and each test asks for several of them.
 fn ask(pg_config: &Path, what: &str) -> Option<String> {
-    let output = Command::new(pg_config).arg(what).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    static ANSWERS: Mutex<BTreeMap<(PathBuf, String), Option<String>>> = Mutex::new(BTreeMap::new());
+    let mut answers = ANSWERS.lock().unwrap();
+    let answer = answers.entry((pg_config.to_owned(), what.to_owned())).or_insert_with(|| {
+        let output = Command::new(pg_config).arg(what).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    });
+    answer.clone()
 }
 
 /// "PostgreSQL 17.6 (Debian ...)" to 17; "PostgreSQL 18beta1" to 18.

@@ -6,20 +6,21 @@
 mod cluster;
 mod db;
 mod edition;
+pub mod link;
 mod memory;
 mod pair;
 pub mod proxy;
 mod same;
+mod shared;
 pub mod suite;
 
-pub use cluster::{
-    Cluster, PASSWORD, Stopped, of_edition, of_edition_on_small_disk, shared_source, shared_target, signal,
-};
+pub use cluster::{Cluster, PASSWORD, Stopped, of_edition, of_edition_on_small_disk, signal};
 pub use db::{Db, describe, quote};
 pub use edition::{Edition, Versions};
 pub use memory::Watch;
 pub use pair::Pair;
 pub use same::{assert_same, assert_same_but, assert_same_rows, differences};
+pub use shared::{shared_source, shared_target};
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,8 @@
 //! A source and a target database for one test.
 
-use crate::cluster::{PASSWORD, shared_postgres_15, shared_source, shared_target};
+use crate::cluster::PASSWORD;
 use crate::db::rows;
+use crate::shared::{shared_postgres_15, shared_source, shared_target};
 use crate::{Cluster, Db, Edition, Versions, poll};
 use postgres::SimpleQueryRow;
 use std::sync::Arc;
@@ -77,6 +78,12 @@ impl Pair {
 
     /// The same where the source is reached at another port than its own, through a proxy.
     pub fn server_at(source: &Db, target: Db, port: u16) -> Db {
+        Pair::prepare(source, &target, port);
+        target
+    }
+
+    /// Gives a database the extension, and server `old`, which is reached at this port.
+    pub fn prepare(source: &Db, target: &Db, port: u16) {
         target.sql("CREATE EXTENSION timescale_migrate");
         target.sql(&format!(
             "CREATE SERVER old FOREIGN DATA WRAPPER timescale_migrate
@@ -87,7 +94,6 @@ impl Pair {
             source.name.replace('\'', "''"),
             PASSWORD.replace('\'', "''"),
         ));
-        target
     }
 
     /// Migrates; the summary row.

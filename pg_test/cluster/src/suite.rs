@@ -1,7 +1,8 @@
 //! Runs the tests, one trial for each edition of each, and stops the servers after the last.
 
-use crate::cluster::{logged_deadlocks, shared_servers, stop_shared};
+use crate::cluster::logged_deadlocks;
 use crate::edition::{Edition, Versions, postgres_15};
+use crate::shared::{shared_servers, stop_shared};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::any::Any;
 use std::cell::RefCell;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// What a test needs to run.
 #[derive(Clone, Copy, PartialEq)]
@@ -108,9 +110,7 @@ impl Test {
                         }
                         _ => edition.lacks(),
                     };
-                    Trial::ignorable_test(name.clone(), move || guarded(|| run(edition)))
-                        .with_kind(edition.name())
-                        .with_ignored_flag(lack.is_some_and(count))
+                    measured(name.clone(), edition, move || run(edition)).with_ignored_flag(lack.is_some_and(count))
                 };
                 editions.iter().map(trial).collect()
             }
@@ -120,13 +120,35 @@ impl Test {
                     let older = if versions.from == Edition::Previous { " on an older PostgreSQL" } else { "" };
                     let newer = if versions.to == Edition::Next { " on a newer PostgreSQL" } else { "" };
                     let name = format!("{name}, {}{older} to {}{newer}", versions.source, versions.target);
-                    Trial::ignorable_test(name, move || guarded(|| run(versions)))
-                        .with_kind(versions.to.name())
+                    measured(name, versions.to, move || run(versions))
                         .with_ignored_flag(versions.lacks().is_some_and(count))
                 };
                 versions.iter().map(trial).collect()
             }
         }
+    }
+}
+
+fn measured(name: String, edition: Edition, test: impl FnOnce() + Send + 'static) -> Trial {
+    let told = name.clone();
+    let run = move || {
+        let began = Instant::now();
+        let end = guarded(test);
+        TIMES.lock().unwrap().push((began.elapsed(), told));
+        end
+    };
+    Trial::ignorable_test(name, run).with_kind(edition.name())
+}
+
+/// How long each test took.
+static TIMES: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+
+fn print_slowest() {
+    let mut times = TIMES.lock().unwrap();
+    times.sort();
+    println!("the slowest of {} tests:", times.len());
+    for (time, name) in times.iter().rev().take(20) {
+        println!("{:5.1} s  {name}", time.as_secs_f64());
     }
 }
 
@@ -207,6 +229,7 @@ pub fn main(modules: &[(&str, &'static [Test])]) -> ExitCode {
     }));
     let conclusion = libtest_mimic::run(&arguments, trials);
     stop_shared();
+    print_slowest();
     for (lack, count) in &*LEFT_OUT.lock().unwrap() {
         println!("{count} tests left out: {lack}");
     }

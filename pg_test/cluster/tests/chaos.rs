@@ -9,10 +9,16 @@
 mod faults;
 mod living;
 
+// The extension's own list. The extension cannot be a dependency: it is a library for a server.
+#[path = "../../../src/core/plan/phase.rs"]
+#[allow(dead_code, unused_imports)]
+mod phase;
+
 use cluster::proxy::Proxy;
 use cluster::suite::Test;
 use cluster::{Db, Edition, Pair, Versions, differences, of_edition, of_edition_on_small_disk, poll};
-use faults::{FAULTS, Under};
+use faults::{FAULTS, Now, Under};
+use phase::{PHASES, Phase};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -35,14 +41,9 @@ const PAIRS: [Versions; 3] = [
 /// Of one round.
 const MOST_FAULTS: u64 = 6;
 
-const PHASES: &[&str] = &[
-    "start", "preflight", "schema", "recheck", "copy", "sequences", "index", "constraint", "attach", "hypertable_key",
-    "compression", "foreign_key", "rest", "refresh", "analyze", "verify", "jobs",
-];
-
-/// Where a phase stands; one that is in no order, like that of stopping, before all others.
-fn place(phase: &str) -> Option<usize> {
-    PHASES.iter().position(|other| *other == phase)
+/// Where a phase stands in a migration; none for one that is in no order, like that of stopping.
+fn place(phase: &str) -> Option<Phase> {
+    Phase::parse(phase).filter(|phase| *phase < Phase::Stopping)
 }
 
 /// The choices of a test, all from one seed.
@@ -72,7 +73,7 @@ impl Random {
 enum Moment {
     After(Duration),
     /// This phase or a later one is reached.
-    Phase(&'static str),
+    Phase(Phase),
     /// So many tasks are done.
     Tasks(u64),
 }
@@ -81,7 +82,7 @@ impl Moment {
     fn random(random: &mut Random) -> Moment {
         match random.below(3) {
             0 => Moment::After(Duration::from_millis(random.below(1500))),
-            1 => Moment::Phase(random.of(PHASES)),
+            1 => Moment::Phase(random.of(&PHASES[..Phase::Stopping as usize]).0),
             _ => Moment::Tasks(random.below(120)),
         }
     }
@@ -89,12 +90,14 @@ impl Moment {
     /// Waits for it; false if the run ends before it comes.
     fn comes(&self, under: &mut Under) -> bool {
         let start = Instant::now();
+        // A source that changes all the time may take a run many rounds, each of which moves it.
+        let (mut last, mut moved) = (Now::default(), start);
         loop {
             let ended = under.caller_ended();
             let now = under.observe();
             let here = match self {
                 Moment::After(delay) => start.elapsed() >= *delay,
-                Moment::Phase(phase) => place(&now.phase) >= place(phase),
+                Moment::Phase(phase) => place(&now.phase) >= Some(*phase),
                 Moment::Tasks(done) => now.tasks_done >= *done,
             };
             if now.state == "running" && here {
@@ -103,7 +106,10 @@ impl Moment {
             if now.state != "running" && !now.state.is_empty() && ended {
                 return false;
             }
-            assert!(start.elapsed() < Duration::from_secs(120), "the run neither goes on nor ends: {now:?}");
+            assert!(moved.elapsed() < Duration::from_secs(120), "the run neither goes on nor ends: {now:?}");
+            if now != last {
+                (last, moved) = (now, Instant::now());
+            }
             std::thread::sleep(Duration::from_millis(3));
         }
     }
@@ -164,14 +170,16 @@ fn between(from: Edition, to: Edition, versions: [&str; 2], seed: u64, rounds: R
     let mut pair = Pair { target: empty(&source, first), source };
     let mut tally = Tally::default();
     for number in rounds {
+        let start = Instant::now();
         // Each round has choices of its own, whatever the moments of the one before were.
         let mut random = Random(seed.wrapping_add(number << 32));
         let found = match living && number % 2 == 0 {
             true => round_with_living_source(&pair, &proxy, &mut random, &mut tally),
             false => round(&pair, &proxy, &mut random, &mut tally, None),
         };
-        if !found.is_empty() {
-            println!("chaos: round {number}: {}", found.join("\n"));
+        match found.is_empty() {
+            true => println!("chaos: round {number} ended in {} s", start.elapsed().as_secs()),
+            false => println!("chaos: round {number}: {}", found.join("\n")),
         }
         tally.differences.extend(found.iter().map(|text| format!("round {number}: {text}")));
         pair.target = empty(&pair.source, number + 1);
@@ -254,7 +262,10 @@ fn round(
             // The source itself got in its way, and the run makes no further attempt.
             _ if living && retries == 0 && end.contains("72000") => tally.resumes += 1,
             // No fault, no failure: it has to come to its end by itself.
-            _ if struck == before && !resting => return vec![format!("{end} without a fault, after {history:?}")],
+            _ if struck == before && !resting => {
+                let error = under.error_of_caller();
+                return vec![format!("{end} without a fault, after {history:?}: {error}")];
+            }
             _ if end.contains("XX000") => return vec![format!("an internal error: {end}, after {history:?}")],
             _ => tally.resumes += 1,
         }

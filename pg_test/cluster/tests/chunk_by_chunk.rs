@@ -172,6 +172,7 @@ fn stopped(edition: Edition) {
          INSERT INTO h SELECT n, n FROM generate_series(1, 999) n; CREATE INDEX slow ON h (public.placed(n)); CREATE INDEX fast ON h (n)",
     );
     pair.source.sql(&slowly("PERFORM pg_sleep(0.005);"));
+    pair.wait_for_older_transactions();
     let run = pair.start(", jobs => 2");
     let done = "FROM timescale_migrate.task WHERE phase = 'index' AND state = 'done'";
     cluster::poll("some chunks to have their index", || pair.target.is("SELECT count(*) FILTER (WHERE state = 'done') BETWEEN 1 AND count(*) - 2 FROM timescale_migrate.task WHERE phase = 'index'"));

@@ -176,6 +176,6 @@ fn refused(edition: Edition) {
     refuses(&run, &format!("run {run} is done and cannot be removed"), "55000");
     pair.target.value("SELECT count(*) FROM migrate_verify('old')");
     let verify = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
-    refuses(&verify, &format!("run {verify} is no migration and cannot be removed"), "55000");
+    refuses(&verify, &format!("run {verify} is not a migration and cannot be removed"), "55000");
     assert_same(&pair);
 }

@@ -74,11 +74,13 @@ fn until_done(edition: Edition) {
     fill(&pair);
     assert_eq!(
         pair.preflight("access"),
-        ["ok | this database | takes no log-ins but those of superusers until the run is done or removed"]
+        ["ok | this database | lets only superusers connect until the run is done or removed"]
     );
     let stays = log_in(&pair, "landlord", &pair.target.name).unwrap();
-    let refused = format!("error | {}_landlord | is connected to this database (1), into which only superusers", pair.target.name);
+    let refused = format!("error | {}_landlord | is connected to this database (1), to which only superusers", pair.target.name);
     assert!(pair.preflight("access")[0].starts_with(&refused), "{:?}", pair.preflight("access"));
+    let error = pair.target.refuses("SELECT * FROM migrate_from('old')", &["cannot migrate: access: "]);
+    assert_eq!(error.code().code(), "55006");
     drop(stays);
     poll("the session to end", || pair.preflight("access")[0].starts_with("ok"));
     let run = pair.start(", jobs => 2");
@@ -102,6 +104,8 @@ fn until_resumed(edition: Edition) {
     pair.wait_for_state(&run, "interrupted");
     pair.wait_for_silence();
     assert_closed(&pair);
+    let message = format!("run {run} was interrupted: migrate_resume({run}) continues it, migrate_cleanup({run}) removes what it made");
+    assert_eq!(pair.target.value("SELECT message FROM migrate_status()"), message);
     slow::hurry(&pair);
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
     assert_open(&pair);
@@ -115,6 +119,8 @@ fn until_removed(edition: Edition) {
     assert_closed(&pair);
     pair.target.sql(&format!("SELECT migrate_cleanup({run})"));
     assert_eq!(door(&pair), before);
+    let message = format!("SELECT message FROM migrate_status({run})");
+    assert_eq!(pair.target.value(&message), format!("run {run} was removed by migrate_cleanup"));
     log_in(&pair, "landlord", &pair.target.name).unwrap();
 }
 
@@ -157,7 +163,7 @@ fn open(edition: Edition) {
          REVOKE EXECUTE ON FUNCTION app.who() FROM PUBLIC",
     );
     let options = r#"{"connections": "allow"}"#;
-    assert!(pair.preflight_with("access", options)[0].starts_with("ok | this database | takes log-ins during the run"));
+    assert!(pair.preflight_with("access", options)[0].starts_with("ok | this database | lets ordinary roles connect during the run"));
     let run = pair.start(&format!(", jobs => 2, options => '{options}'"));
     slow::wait_for_the_middle(&pair);
     let mut guest = log_in(&pair, "owner", &pair.target.name).unwrap();

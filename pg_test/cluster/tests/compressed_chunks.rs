@@ -56,6 +56,8 @@ pub fn migrate(pair: &Pair, versions: Versions, as_rows: &[(&str, &str)]) {
         assert_eq!(pair.source.value(made), pair.target.value(made));
     }
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));
+    // The figures of its progress are computed from these.
+    assert!(pair.target.is("SELECT every(estimated_rows > 0 AND estimated_bytes > 0) FROM timescale_migrate.task WHERE phase = 'verify' AND rows > 0"));
 }
 
 /// What both sides still have in common after both have written and compressed: which rows a
@@ -229,7 +231,7 @@ fn every_type(versions: Versions) {
          INSERT INTO every_type (t) SELECT timestamptz '2024-01-02 UTC' + i * INTERVAL '1 minute' FROM generate_series(0, 200) i;
          INSERT INTO every_type (t, f8, f4, i8) VALUES ('2024-01-01 00:01 UTC', '-0', 'NaN', -9223372036854775808), ('2024-01-01 00:02 UTC', 'Infinity', '-Infinity', 1e18);
          SELECT count(compress_chunk(c)) FROM show_chunks('every_type') c;
-         -- Their binary form holds numbers of this server.
+         -- Their binary form contains OIDs of this server.
          CREATE TYPE pair AS (a int, b text);
          CREATE TABLE composite (t timestamptz NOT NULL, v pair, r regtype, moods \"Odd types\".\"Mood\"[]);
          SELECT create_hypertable('composite', 't', chunk_time_interval => INTERVAL '1 day');

@@ -102,8 +102,13 @@ fn authentication(edition: Edition) {
     let row = failed("fe_sendauth: no password supplied")
         + " | Give the user mapping a password, or the mapping or the connection string a passfile.";
     assert_eq!(pair.preflight("connection"), [format!("error | 127.0.0.1 | {row}")]);
+    pair.target.sql("DROP USER MAPPING FOR CURRENT_USER SERVER old");
+    pair.target.refuses(
+        "SELECT * FROM migrate_from('old')",
+        &["no password supplied", "There is no user mapping", "CREATE USER MAPPING FOR CURRENT_USER SERVER"],
+    );
     pair.source.sql("CREATE ROLE connect_group PASSWORD 'x'");
-    pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_group', ADD password 'x')");
+    pair.target.sql("CREATE USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (user 'connect_group', password 'x')");
     cannot_connect(&pair, "old", &failed("FATAL:  role \"connect_group\" is not permitted to log in"));
     pair.source.sql("DROP ROLE connect_group");
 }
@@ -143,6 +148,9 @@ fn passfile(edition: Edition) {
     reach(&pair, &format!("SET passfile '{}'", file.display()));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     refused("is ignored because others than its owner have access to it");
+    // As one that another user owns.
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
+    refused("cannot be read by this server: Permission denied");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let line = "127.0.0.1:*:connect_passfile:connect_passfile:only there\n";
     std::fs::write(&file, line.replace("127.0.0.1", "elsewhere")).unwrap();
@@ -162,7 +170,7 @@ fn clear_password(edition: Edition) {
     pair.source.sql("SELECT pg_reload_conf()");
     let refused = "SELECT status || ' ' || detail || ' ' || hint FROM migrate_preflight('old') WHERE topic = 'connection'";
     cluster::poll("the rule to be read", || pair.target.value(refused).contains("server requested a cleartext password"));
-    assert!(pair.target.value(refused).contains("require_auth \"password\" sends it in clear"));
+    assert!(pair.target.value(refused).contains("require_auth \"password\" the password is sent in clear"));
     pair.target.refuses("SELECT * FROM migrate_from('old')", &["cleartext password", "scram-sha-256"]);
     reach(&pair, "ADD require_auth 'password'");
     pair.source.sql("CREATE TABLE t (n int)");
@@ -178,8 +186,14 @@ fn encryption(edition: Edition) {
         "connection to server at \"127.0.0.1\", port {port} failed: server does not support SSL, but SSL was required"
     );
     cannot_connect(&pair, "old", &detail);
-    reach(&pair, "SET sslmode 'strict'");
-    cannot_connect(&pair, "old", "invalid sslmode value: \"strict\"");
+    let string = format!("host=127.0.0.1 port={port} dbname=connect_encryption user=postgres sslmode=strict");
+    cannot_connect(&pair, &string, "invalid sslmode value: \"strict\"");
+    // Of a server, it is found before it is stored.
+    pair.target.refuses_with(
+        "ALTER SERVER old OPTIONS (SET sslmode 'strict')",
+        "ERROR: invalid value for option \"sslmode\": \"strict\" (SQLSTATE 22023)\n\
+         HINT: Expected one of disable, allow, prefer, require, verify-ca, verify-full.",
+    );
 }
 
 /// All sessions of a run present it, that of pg_dump too.

@@ -180,7 +180,7 @@ fn violated(edition: Edition) {
     assert!(pair.target.is("SELECT every(same) FROM migrate_verify('old')"));
 }
 
-/// Holds the run in the phase of indexes while the test has the lock.
+/// Keeps the build of an index upon it waiting while the test has the lock.
 const HELD: &str = "CREATE FUNCTION held(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN n; END'";
 
@@ -190,7 +190,7 @@ fn violated_here(edition: Edition) {
     pair.source.sql(
         "CREATE TABLE parent (n int PRIMARY KEY); INSERT INTO parent VALUES (1), (2);
          CREATE TABLE child (n int CONSTRAINT to_parent REFERENCES parent); INSERT INTO child VALUES (1), (2);
-         CREATE TABLE other (n int); INSERT INTO other VALUES (1); CREATE INDEX ON other (public.held(n))",
+         CREATE INDEX ON child (public.held(n))",
     );
     let mut holder = pair.target.connect();
     holder.batch_execute("SELECT pg_advisory_lock(77)").unwrap();
@@ -205,7 +205,7 @@ fn violated_here(edition: Edition) {
         pair.target.value(&error),
         format!(
             "23503 | FK CONSTRAINT public.child to_parent | Key (n)=(2) is not present in table \"parent\". | \
-             No row of the source violates it now. migrate_resume({run}) copies what was written to since, and makes the key then."
+             No row of the source violates it now. migrate_resume({run}) copies what has changed since, and then adds the key."
         )
     );
     assert_eq!(pair.target.value("SELECT count(*) FROM pg_constraint WHERE conname = 'to_parent'"), "0");

@@ -119,7 +119,7 @@ fn own_functions(edition: Edition) {
         "CREATE VIEW n.v AS SELECT '{1}'::n.d[] AS a".into(),
     ]);
     let refused = "would run with a superuser's rights";
-    let error = pair.target.refuses("SELECT * FROM migrate_from('old')", &["VIEW n.v", "function pg_catalog.ts_rewrite(", refused, "Change that on the source."]);
+    let error = pair.target.refuses("SELECT * FROM migrate_from('old')", &["VIEW n.v", "function pg_catalog.ts_rewrite(", refused, "Change the expression on the source."]);
     assert_eq!(error.code().code(), "42501");
     pair.target.rows("SELECT * FROM migrate_cleanup(1)");
     // What depends on nothing but the moment is called, and rows are checked with the rights of their table's owner.

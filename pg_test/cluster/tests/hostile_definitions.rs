@@ -138,7 +138,7 @@ fn functions_of_the_target(edition: Edition) {
     pair.target.refuses("SELECT * FROM migrate_from('old')", &["Drop or rename them."]);
     assert_eq!(
         pair.target.value("SELECT error FROM timescale_migrate.run ORDER BY id DESC LIMIT 1"),
-        "functions beside those of an extension, by the same name: public.set_chunk_time_interval(regclass, bigint)"
+        "functions have the names of extensions' functions: public.set_chunk_time_interval(regclass, bigint)"
     );
     is_ordinary(&pair, "hostile_target");
 }

@@ -156,7 +156,7 @@ fn replaced(edition: Edition) {
         pair.target.value(&format!("SELECT concat_ws(' | ', state, error, detail, hint) FROM timescale_migrate.run WHERE id = {run}")),
         format!(
             "failed | relation n.t is not the one that run {run} made | Another relation has taken its name. | \
-             Rename that one. If the first is gone: migrate_cleanup({run}), then migrate_from."
+             Rename the other relation. If the run's own is gone, call migrate_cleanup({run}), then migrate_from."
         )
     );
     assert_eq!(pair.target.value("SELECT count(*) FROM n.t"), "0");
@@ -232,7 +232,7 @@ fn needs_more(edition: Edition) {
          CREATE TABLE n.t (a int CHECK (n.helped())); INSERT INTO n.t VALUES (1)",
     );
     pair.source.sql(&format!("REVOKE USAGE ON SCHEMA other FROM {role}"));
-    let error = pair.target.refuses("SELECT * FROM migrate_from('old')", &["permission denied for schema other", "for rows with those of the table's owner"]);
+    let error = pair.target.refuses("SELECT * FROM migrate_from('old')", &["permission denied for schema other", "with the rights of the table's owner when rows are written"]);
     assert_eq!(error.code().code(), "42501");
     pair.target.sql(&format!("GRANT USAGE ON SCHEMA other TO {role}"));
     pair.target.rows("SELECT * FROM migrate_resume(1)");

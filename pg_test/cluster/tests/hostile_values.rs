@@ -14,10 +14,10 @@ const ROW: u8 = b'D';
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const COMPRESSED: &[Case] = &[
-    (r#""value" : "{7}""#, r#""value" : "{}""#, "22023", "is no array of one element"),
-    (r#""value" : "{7}""#, r#""value" : "{NULL}""#, "22023", "is no array of one element"),
-    (r#""value" : "{7}""#, r#""value" : "{7,8}""#, "22023", "is no array of one element"),
-    (r#""value" : "{7}""#, r#""value" : "[2:2]={7}""#, "22023", "is no array of one element"),
+    (r#""value" : "{7}""#, r#""value" : "{}""#, "22023", "is not an array of one element"),
+    (r#""value" : "{7}""#, r#""value" : "{NULL}""#, "22023", "is not an array of one element"),
+    (r#""value" : "{7}""#, r#""value" : "{7,8}""#, "22023", "is not an array of one element"),
+    (r#""value" : "{7}""#, r#""value" : "[2:2]={7}""#, "22023", "is not an array of one element"),
     (r#""value" : "{7}""#, r#""value" : "7""#, "22P02", "malformed array literal"),
     (r#""column" : "added""#, r#""column" : "ctid""#, "42703", "column \"ctid\""),
     (r#""column" : "added""#, r#""column" : "none""#, "42703", "column \"none\""),

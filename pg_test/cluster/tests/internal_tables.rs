@@ -72,7 +72,7 @@ fn own_chunks(versions: Versions) {
     ] {
         pair.source.sql(&change.replace("%s", &chunk(&pair.source, n)));
     }
-    assert_eq!(pair.preflight("objects"), ["ok | all objects | can travel"]);
+    assert_eq!(pair.preflight("objects"), ["ok | all objects | can be migrated"]);
     pair.migrate();
     // Since 2.29 compressed rows are beside their chunk.
     let beside = ["rows of archive.", "rows seen in archive.", "schema Odd name_compressed", "schema _hyper_", "sparse indexes of "];
@@ -136,7 +136,7 @@ fn triggers(versions: Versions) {
         let states = "SELECT count(DISTINCT tgenabled) FROM pg_trigger WHERE tgname = 'other'";
         assert_eq!(pair.source.value(states), "2");
     }
-    assert_eq!(pair.preflight("objects"), ["ok | all objects | can travel"]);
+    assert_eq!(pair.preflight("objects"), ["ok | all objects | can be migrated"]);
     let mut gate = pair.target.connect();
     gate.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
     let run = pair.start("");
@@ -235,7 +235,7 @@ fn materialization_hypertables(versions: Versions) {
          ALTER TABLE {table} REPLICA IDENTITY FULL; ALTER TABLE {table} SET (fillfactor = 80, toast.autovacuum_enabled = false)",
         table.split('.').next().unwrap()
     ));
-    assert_eq!(pair.preflight("objects"), ["ok | all objects | can travel"]);
+    assert_eq!(pair.preflight("objects"), ["ok | all objects | can be migrated"]);
     pair.migrate();
     assert_same(&pair);
     let [here, there] = [&pair.source, &pair.target].map(|db| {

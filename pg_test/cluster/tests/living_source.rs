@@ -204,7 +204,7 @@ fn merging(versions: Versions) {
     pair.wait_for_end(&run);
     pair.is_done(&run);
     pair.wait_for_silence();
-    assert!(pair.messages().contains("read under a later one"), "{}", pair.messages());
+    assert!(pair.messages().contains("copied under a later one"), "{}", pair.messages());
     assert_rows(&pair, "SELECT concat_ws(' ', count(*), count(DISTINCT (t, device))) FROM busy");
     // Six were copied before.
     assert_eq!(pair.target.value("SELECT count(*) FROM show_chunks('busy')"), "9");

@@ -58,7 +58,7 @@ const TEXT: &[Case] = &[
     ("a column is missing", |m| row(m, |r| r.retain(|b| *b != b'\t')), "22P04", "missing data for column"),
     ("a column too many", |m| row(m, |r| insert(r, 0, b"1\t")), "22P04", "extra data after last expected column"),
     ("an escape that is no character", |m| row(m, |r| insert(r, 0, b"\\xff")), "22021", "invalid byte sequence"),
-    ("an end in the middle", |m| row(m, |r| *r = b"\\.\n".to_vec()), "08P01", "sent more than was read"),
+    ("an end in the middle", |m| row(m, |r| *r = b"\\.\n".to_vec()), "08P01", "sent more data than was expected"),
 ];
 
 const BINARY: &[Case] = &[
@@ -73,7 +73,7 @@ const BINARY: &[Case] = &[
     ("an error in the middle", |m| instead(m, DATA, &error("no disk")), "58030", "source: no disk"),
     ("an error at the end", |m| instead(m, DONE, &error("no end")), "58030", "source: no end"),
     ("another count", |m| instead(m, COMPLETE, &frame(COMPLETE, b"COPY 99\0")), "XX001", "source sent 99 rows of"),
-    ("no count", |m| instead(m, COMPLETE, &frame(COMPLETE, b"COPY\0")), "08P01", "did not say how many rows"),
+    ("no count", |m| instead(m, COMPLETE, &frame(COMPLETE, b"COPY\0")), "08P01", "did not report how many rows"),
     ("no COPY", |m| instead(m, OUT, &frame(COMPLETE, b"SELECT 0\0")), "08P01", "did not start the COPY"),
     ("a COPY the other way", |m| instead(m, OUT, &frame(IN, m.body)), "08P01", "a COPY that was not asked for"),
     ("a COPY after it", |m| instead(m, COMPLETE, &frame(IN, &[0; 3])), "08P01", "a COPY that was not asked for"),

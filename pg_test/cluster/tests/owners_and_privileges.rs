@@ -136,12 +136,12 @@ fn namesake(edition: Edition) {
     };
     let less = "-- before the run, if it is to have less";
     let alice = format!(
-        "warning | namesake_alice | is here already, and gets what the role of that name owns or is granted on the source | {same}"
+        "warning | namesake_alice | exists here already, and gets what the role of that name owns or is granted on the source | {same}"
     );
     let rows = [
         alice.clone(),
-        format!("warning | namesake_alice | does not become a member of namesake_dba, as one of the two is here already | {}", merge("namesake_alice", "namesake_dba")),
-        format!("warning | namesake_bob | does not become a member of namesake_group, as one of the two is here already | {}", merge("namesake_bob", "namesake_group")),
+        format!("warning | namesake_alice | does not become a member of namesake_dba, as one of the two roles exists here already | {}", merge("namesake_alice", "namesake_dba")),
+        format!("warning | namesake_bob | does not become a member of namesake_group, as one of the two roles exists here already | {}", merge("namesake_bob", "namesake_group")),
         format!("warning | namesake_bob | is made with membership in pg_write_all_data, which reaches beyond this database | CREATE ROLE \"namesake_bob\" LOGIN; {less}"),
         format!("warning | namesake_dba | is made with SUPERUSER, which reaches beyond this database | CREATE ROLE \"namesake_dba\"; {less}"),
         "warning | namesake_group | has SUPERUSER here, and NOSUPERUSER on the source | ALTER ROLE \"namesake_group\" WITH NOSUPERUSER;".to_string(),
@@ -149,9 +149,9 @@ fn namesake(edition: Edition) {
     ];
     assert_eq!(pair.preflight("roles"), rows);
     let asked = pair.preflight_with("roles", r#"{"roles": "merge"}"#);
-    assert!(asked[1].contains("namesake_alice | becomes a member of namesake_dba, and one of the two is here already"), "{asked:?}");
+    assert!(asked[1].contains("namesake_alice | becomes a member of namesake_dba, and one of the two roles exists here already"), "{asked:?}");
     let plan = pair.target.value("SELECT string_agg(concat_ws(' ', object, method, note), E'\\n') FROM migrate_plan('old') WHERE object LIKE 'ROLE %'");
-    assert!(plan.contains("ROLE namesake_alice  is here already, and gets"), "{plan}");
+    assert!(plan.contains("ROLE namesake_alice  exists here already, and gets"), "{plan}");
     assert!(plan.contains("ROLE namesake_dba CREATE ROLE missing here"), "{plan}");
     pair.migrate();
     let member = |role: &str, of: &str| pair.target.is(&format!("SELECT pg_has_role('{role}', '{of}', 'MEMBER')"));
@@ -188,7 +188,7 @@ fn existing_differ(edition: Edition) {
     );
     let found = told(&pair, "roles_differ");
     let lines: Vec<String> = found.iter().map(|(detail, hint)| format!("{detail} | {hint}")).collect();
-    let same = "is here already, and gets what the role of that name owns or is granted on the source | \
+    let same = "exists here already, and gets what the role of that name owns or is granted on the source | \
                 ALTER ROLE \"roles_differ_readers\" RENAME TO \"roles_differ_readers here\"; -- before the run, if it is not the same role";
     assert_eq!(
         lines,
@@ -203,7 +203,7 @@ fn existing_differ(edition: Edition) {
              ALTER ROLE \"roles_differ_reader\" SET \"statement_timeout\" = '5s';",
             "roles_differ_reader: has the setting work_mem here, and not on the source | ALTER ROLE \"roles_differ_reader\" RESET work_mem;",
             "roles_differ_reader: is a member of pg_monitor here, and not on the source | REVOKE \"pg_monitor\" FROM \"roles_differ_reader\";",
-            "roles_differ_reader: does not become a member of roles_differ_readers, as both are here already | \
+            "roles_differ_reader: does not become a member of roles_differ_readers, as both roles exist here already | \
              GRANT \"roles_differ_readers\" TO \"roles_differ_reader\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"",
             "roles_differ_reader: keeps the password that it has here, which may differ from the source's: the two are stored differently | \
              In psql: \\password \"roles_differ_reader\"",
@@ -271,13 +271,15 @@ fn more_rights(edition: Edition) {
         "GRANT CREATE ON SCHEMA public TO more_rights_owner",
         "SET ROLE more_rights_owner; SELECT add_job('act', '2 days', initial_start => '2100-01-01 UTC')",
     ]);
-    let options = r#"{"owners": "drop"}"#;
+    let options = r#"{"owners": "drop", "policies": "paused"}"#;
     let rows = pair.preflight_with("owners", options);
     assert_eq!(rows.len(), 2, "{rows:?}");
-    let function = "warning | public.who() | is SECURITY DEFINER and more_rights_owner's: here it runs with the caller's rights";
+    assert_eq!(rows, pair.preflight_with("owners", r#"{"owners": "drop"}"#));
+    let function = "warning | public.who() | is SECURITY DEFINER and owned by more_rights_owner on the source; here the caller owns it";
     assert!(rows[0].starts_with(function), "{rows:?}");
-    assert!(rows[1].contains("is more_rights_owner's: here it would run with the caller's rights, and arrives paused"), "{rows:?}");
+    assert!(rows[1].contains("is owned by more_rights_owner on the source; here it would run with the caller's rights, and arrives paused"), "{rows:?}");
     pair.migrate_with(&format!("'{options}'"));
+    pair.target.sql("SELECT * FROM migrate_start_jobs(1)");
     let scheduled = "SELECT string_agg(schedule_interval || ' ' || scheduled, ', ' ORDER BY schedule_interval)
         FROM _timescaledb_config.bgw_job WHERE proc_name = 'act'";
     assert_eq!(pair.target.value(scheduled), "1 day true, 2 days false");

@@ -154,6 +154,11 @@ fn nothing_runs_before(versions: Versions) {
 fn paused_and_skipped(versions: Versions) {
     let pair = Pair::of("jobs_paused", versions);
     make(&pair);
+    let planned = "SELECT string_agg(note, E'\\n') FROM migrate_plan('old', '{\"policies\": \"paused\"}') WHERE object LIKE 'JOB %'";
+    let planned = pair.target.value(planned);
+    for note in ["runs \"Job Schema\".act_too every 1 mon; paused", " on public.\"Kept\" every "] {
+        assert!(planned.contains(note), "{planned}");
+    }
     pair.migrate_with(r#"'{"policies": "paused"}', jobs => 2"#);
     assert!(pair.target.is("SELECT count(*) = 8 AND every(NOT scheduled) FROM _timescaledb_config.bgw_job WHERE id >= 1000"));
     let fields = "SELECT string_agg((to_jsonb(j) - '{id,application_name,hypertable_id,config,owner,scheduled,proc_schema,check_schema}'::text[])::text, ' ' ORDER BY j.initial_start)

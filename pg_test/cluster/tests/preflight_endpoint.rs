@@ -39,7 +39,7 @@ fn name_of(cluster: &Cluster) -> String {
 fn one_server(edition: Edition) {
     let pair = Pair::plain("endpoint_one", edition);
     let server = name_of(&pair.source.cluster);
-    assert_eq!(pair.preflight("endpoint"), [format!("ok | {server} | two connections reached this one server")]);
+    assert_eq!(pair.preflight("endpoint"), [format!("ok | {server} | two connections reached the same server")]);
 }
 
 fn load_balancer(edition: Edition) {
@@ -50,12 +50,12 @@ fn load_balancer(edition: Edition) {
     let hint = "Name one server, without a load balancer: all sessions of a run must share one snapshot.";
     assert_eq!(
         pair.preflight("endpoint"),
-        [format!("error | {first} | another connection reached another server: {second} | {hint}")]
+        [format!("error | {first} | a second connection reached a different server: {second} | {hint}")]
     );
     pair.target.refuses_with(
         "SELECT * FROM migrate_from('old')",
         &format!(
-            "ERROR: cannot migrate: endpoint: {first}: another connection reached another server: {second} (SQLSTATE 22023)\nHINT: {hint}"
+            "ERROR: cannot migrate: endpoint: {first}: a second connection reached a different server: {second} (SQLSTATE 22023)\nHINT: {hint}"
         ),
     );
     assert_eq!(pair.target.value("SELECT to_regclass('t') IS NULL"), "t");
@@ -77,13 +77,13 @@ fn own_sessions(edition: Edition) {
     let server = name_of(&pair.source.cluster);
     reach_by(&pair, Front::keep_sessions_apart(pair.source.cluster.port));
     let expected = format!(
-        "warning | {server} | a connection pooler answers in the server's place; it must keep sessions apart and have room for all of them | \
+        "warning | {server} | connections go through a pooler, which must keep sessions apart and have room for all of them | \
          Connect to the server itself if that is possible."
     );
     assert_eq!(pair.preflight("endpoint"), [expected]);
     // A warning is no obstacle.
     pair.migrate();
-    assert!(pair.messages().contains("a connection pooler answers"), "{}", pair.messages());
+    assert!(pair.messages().contains("connections go through a pooler"), "{}", pair.messages());
     assert_same(&pair);
 }
 

@@ -61,13 +61,13 @@ fn collations(edition: Edition) {
     assert_eq!(
         pair.preflight("collation"),
         [
-            "warning | collation pg_catalog.\"de-x-icu\" | its version on the source is no longer the one that indexes there were built \
-             with; they may have let duplicates in | REINDEX DATABASE \"preflight_collations\"; \
+            "warning | collation pg_catalog.\"de-x-icu\" | its version on the source has changed since indexes there were built; \
+             unique ones may have let duplicates in | REINDEX DATABASE \"preflight_collations\"; \
              ALTER COLLATION pg_catalog.\"de-x-icu\" REFRESH VERSION; -- on the source, in this order"
                 .to_string(),
             format!(
-                "warning | collation pg_catalog.\"de-x-icu\" | sorts by icu de ({version}) on the source and by icu sv ({other}) here: \
-                 text is in another order"
+                "warning | collation pg_catalog.\"de-x-icu\" | is icu de ({version}) on the source and icu sv ({other}) here: \
+                 text may sort differently"
             ),
         ]
     );
@@ -121,8 +121,8 @@ fn passwords(edition: Edition) {
     assert_eq!(
         pair.preflight("roles"),
         [
-            "warning | preflight_reader | will be made without a password: only a superuser of the source may read it | \
-             Connect to the source as a superuser, or afterwards in psql: \\password \"preflight_reader\"",
+            "warning | preflight_reader | will be made without a password: only a superuser may read passwords on the source | \
+             Connect to the source as a superuser, or set it afterwards in psql: \\password \"preflight_reader\"",
             "ok | preflight_group, preflight_reader | will be made",
         ]
     );
@@ -132,7 +132,7 @@ fn passwords(edition: Edition) {
     assert_eq!((pair.source.is(password), pair.target.is(password)), (false, true));
     // Now that they are here, they might be somebody else's.
     let again = pair.preflight("roles");
-    assert!(again.len() == 3 && again[0].starts_with("warning | preflight_group | is here already, and gets"), "{again:?}");
+    assert!(again.len() == 3 && again[0].starts_with("warning | preflight_group | exists here already, and gets"), "{again:?}");
     assert!(again[2].starts_with("warning | preflight_reader | may log in, and has no password here"), "{again:?}");
     pair.target.sql("DROP OWNED BY preflight_reader, preflight_group; DROP ROLE preflight_reader, preflight_group");
 }
@@ -271,9 +271,9 @@ fn not_carried(edition: Edition) {
     let expected = [
         "warning | invalid index public.broken | pg_dump leaves invalid indexes out, so the target will not have it.",
         "warning | prepared transaction open | It was prepared by postgres at",
-        "warning | replication slot followed | A logical replication slot belongs to its server and is not carried.",
-        "warning | security label selinux on role postgres | Labels on roles and databases are not carried.",
-        "warning | subscription follows | The subscription is not carried: two subscribers would share one slot on its publisher.",
+        "warning | replication slot followed | A logical replication slot belongs to its server and is not migrated.",
+        "warning | security label selinux on role postgres | Labels on roles and databases are not migrated.",
+        "warning | subscription follows | The subscription is not migrated: two subscribers would share one slot on its publisher.",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -298,7 +298,7 @@ fn hashes(edition: Edition) {
          SELECT add_dimension('h', by_hash('m', 4)); SELECT add_dimension('h', by_hash('d', 4))",
     );
     let refused = |subject: &str, type_name: &str, hint: &str| {
-        format!("error | {subject} | is partitioned by the hash of m, which for type {type_name} differs between servers | {hint}")
+        format!("error | {subject} | is partitioned by the hash of m, and hashes of type {type_name} differ between servers | {hint}")
     };
     let hint = "Partition it by something else on the source, for instance by the value's text.";
     let parted = refused("partitioned table public.parted", "public.moods", hint);
@@ -329,7 +329,7 @@ fn chunks_of_their_own(edition: Edition) {
     let own = |count: u8, what: &str| {
         format!("warning | chunks of public.h | {count} of them have {what} of their own. Those that are made here have the hypertable's.")
     };
-    let default = "warning | default privileges in schema _timescaledb_internal | They are not carried: the schema is TimescaleDB's.";
+    let default = "warning | default privileges in schema _timescaledb_internal | They are not migrated: the schema belongs to TimescaleDB.";
     let expected =
         [own(1, "a place in a publication"), own(1, "an index"), own(1, "extended statistics"), own(2, "privileges"), default.into()];
     assert_eq!(pair.preflight("objects"), expected);

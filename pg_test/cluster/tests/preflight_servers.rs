@@ -74,20 +74,20 @@ fn database_order(edition: Edition) {
     german.sql("CREATE TABLE t (word text PRIMARY KEY); INSERT INTO t VALUES ('b'), ('A')");
     let version = german.value("SELECT datcollversion FROM pg_database WHERE datname = current_database()");
     from(&pair, "preflight_german");
-    let letters = "warning | database preflight_german | tells letters by C on the source and by C.UTF-8 here: \
-                   upper(), lower() and patterns may differ";
+    let letters = "warning | database preflight_german | has LC_CTYPE C on the source and C.UTF-8 here: \
+                   upper(), lower() and pattern matching may give other results";
     let order = format!(
-        "warning | database preflight_german | sorts by icu de ({version}) on the source and by libc C.UTF-8 (code points) here: \
-         text is in another order"
+        "warning | database preflight_german | is icu de ({version}) on the source and libc C.UTF-8 (code points) here: \
+         text may sort differently"
     );
     assert_eq!(pair.preflight("collation"), [letters, &order]);
     german.sql("UPDATE pg_database SET datcollversion = '1' WHERE datname = current_database()");
-    let old = "warning | database preflight_german | its version on the source is no longer the one that indexes there were built \
-               with; they may have let duplicates in | REINDEX DATABASE \"preflight_german\"; \
+    let old = "warning | database preflight_german | its version on the source has changed since indexes there were built; \
+               unique ones may have let duplicates in | REINDEX DATABASE \"preflight_german\"; \
                ALTER DATABASE \"preflight_german\" REFRESH COLLATION VERSION; -- on the source, in this order";
     assert_eq!(pair.preflight("collation"), [letters, old, &order]);
     pair.migrate();
-    assert!(pair.messages().contains("text is in another order"), "{}", pair.messages());
+    assert!(pair.messages().contains("text may sort differently"), "{}", pair.messages());
     assert_eq!(pair.target.value("SELECT string_agg(word, ' ' ORDER BY word) FROM t"), "A b");
 }
 
@@ -131,7 +131,7 @@ fn timescaledb(edition: Edition) {
 fn newer(versions: Versions) {
     let newer = Pair::of("preflight_newer", versions);
     newer.source.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
-    let why = "the source's version is newer than the one here (2.19.3), which may not know all of it";
+    let why = "the source's version is newer than the one here (2.19.3), which may not support all that it stores";
     let hint = "ALTER EXTENSION timescaledb UPDATE; -- here, in a new session, once version 2.29.2 or a newer one is installed";
     assert_eq!(newer.preflight("timescaledb"), [format!("error | 2.29.2 | {why} | {hint}")]);
     assert_eq!(newer.preflight("edition"), ["ok | Community | to Community"]);

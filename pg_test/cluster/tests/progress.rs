@@ -25,6 +25,8 @@ fn preflight_and_plan(edition: Edition) {
          INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '9 hours', n FROM generate_series(1, 90) n;
          CREATE TABLE p (n int PRIMARY KEY); INSERT INTO p SELECT generate_series(1, 500); CREATE MATERIALIZED VIEW m AS TABLE p; ANALYZE",
     );
+    let database = format!("ALTER DATABASE {}", pair.source.name);
+    pair.source.sql(&format!("{database} SET array_nulls = off; {database} SET default_transaction_read_only = on"));
     let everything = "SELECT count(*) || ' ' || (SELECT count(*) FROM pg_stat_user_tables) FROM pg_class";
     let before = (pair.source.value(everything), pair.target.value(everything));
     assert_eq!(pair.target.value("SELECT count(*) FROM migrate_preflight('old') WHERE status = 'error'"), "0");
@@ -35,6 +37,8 @@ fn preflight_and_plan(edition: Edition) {
         let planned = format!("SELECT count(*) > 0 FROM migrate_plan('old') WHERE object LIKE '%{object}%'");
         assert!(pair.target.is(&planned), "{object} is planned");
     }
+    let note = "SELECT note FROM migrate_plan('old') WHERE method = 'ALTER DATABASE'";
+    assert_eq!(pair.target.value(note), "owner postgres; setting array_nulls");
     assert!(pair.target.is("SELECT sum(rows) BETWEEN 590 AND 1200 FROM migrate_plan('old') WHERE rows > 0"));
     assert_eq!(before, (pair.source.value(everything), pair.target.value(everything)));
     assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run"), "0");

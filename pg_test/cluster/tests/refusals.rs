@@ -24,12 +24,12 @@ const MIGRATE: &str = "SELECT * FROM migrate_from('old')";
 fn target_has_objects(edition: Edition) {
     let pair = Pair::plain("refuse_objects", edition);
     pair.source.sql(
-        "CREATE SCHEMA app; CREATE TABLE app.orders (n int); CREATE VIEW app.seen AS SELECT 1; CREATE SEQUENCE app.fresh;
+        "CREATE SCHEMA app; CREATE TABLE app.orders (n int PRIMARY KEY); CREATE VIEW app.seen AS SELECT 1; CREATE SEQUENCE app.fresh;
          CREATE FUNCTION app.f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE app.kind AS ENUM ('a');
          INSERT INTO app.orders VALUES (1); SELECT lo_from_bytea(4714, 'x')",
     );
     pair.target.sql(
-        "CREATE SCHEMA app; CREATE TABLE app.orders (n int); CREATE VIEW app.seen AS SELECT 2; CREATE TABLE app.own (n int);
+        "CREATE SCHEMA app; CREATE TABLE app.orders (n int PRIMARY KEY); CREATE VIEW app.seen AS SELECT 2; CREATE TABLE app.own (n int);
          CREATE FUNCTION app.f(int) RETURNS int LANGUAGE sql AS 'SELECT 2'; CREATE TYPE app.kind AS ENUM ('b')",
     );
     pair.target.refuses_with(
@@ -62,7 +62,7 @@ fn second_run(edition: Edition) {
     pair.target.refuses_with("SELECT * FROM migrate_verify('old')", &busy);
     pair.target.refuses_with(
         &format!("SELECT * FROM migrate_resume({run})"),
-        &format!("ERROR: run {run} is running and cannot be resumed (SQLSTATE 55000)\nHINT: migrate_cancel({run}) stops it."),
+        &format!("ERROR: run {run} is running and cannot be resumed (SQLSTATE 55000)\nHINT: SELECT migrate_cancel({run}); stops it."),
     );
     assert_eq!(pair.state(&run), "running");
     assert_eq!(pair.target.value("SELECT run FROM migrate_status()"), run, "not what was refused");
@@ -85,7 +85,7 @@ fn finished(edition: Edition) {
         );
     };
     refused(0, "is done", "To begin again, migrate into another database.");
-    refused(1, "is no migration", "timescale_migrate.run lists all runs.");
+    refused(1, "is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.");
 }
 
 fn into_itself(edition: Edition) {
@@ -94,7 +94,7 @@ fn into_itself(edition: Edition) {
     pair.target.sql(&format!("ALTER SERVER old OPTIONS (SET port '{port}'); CREATE TABLE t (n int)"));
     pair.target.refuses_with(
         MIGRATE,
-        "ERROR: cannot migrate: source: refuse_itself: the source is this very database (SQLSTATE 22023)\n\
+        "ERROR: cannot migrate: source: refuse_itself: the source is this database itself (SQLSTATE 22023)\n\
          HINT: Name another database as the source.",
     );
     // Another database of the same server is a source like any other.

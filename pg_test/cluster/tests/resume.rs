@@ -166,7 +166,7 @@ fn refused(edition: Edition) {
     refuses(&run, &format!("run {run} is done and cannot be resumed"), "55000");
     pair.target.value("SELECT count(*) FROM migrate_verify('old')");
     let verify = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
-    refuses(&verify, &format!("run {verify} is no migration and cannot be resumed"), "55000");
+    refuses(&verify, &format!("run {verify} is not a migration and cannot be resumed"), "55000");
     assert_same(&pair);
 
     // Not while another one is at it, and the run is then as resumable as before.
@@ -223,6 +223,7 @@ fn late_failure(edition: Edition) {
         "CREATE INDEX late_index ON slow_too (n); ALTER TABLE slow_too ADD CONSTRAINT late_constraint UNIQUE (n);
          CREATE TABLE child (n int REFERENCES slow_too (n)); INSERT INTO child VALUES (1)",
     );
+    pair.wait_for_older_transactions();
     let run = pair.start(", jobs => 2");
     slow::wait_for_the_middle(&pair);
     pair.target.sql("CREATE TABLE late_index (); CREATE TABLE late_constraint ()");

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     Test::community("frozen chunks are written to after they were frozen here", frozen_change),
     Test::apache("chunks come and go in between", chunks_change),
     Test::apache("the schema has changed on the source", changed_schema),
+    Test::apache("what an option chose has another name", chosen),
 ];
 
 /// Where what holds compressed rows has another name each time, and where it has the same.
@@ -224,6 +225,7 @@ fn frozen_change(edition: Edition) {
         "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
          CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION refuse()",
     );
+    pair.wait_for_older_transactions();
     let run = pair.start("");
     pair.wait_for_state(&run, "failed");
     pair.wait_for_silence();
@@ -267,8 +269,8 @@ fn chunks_change(edition: Edition) {
     resume(&pair, &run);
     let messages = pair.messages();
     for expected in [
-        format!("{} is no longer on the source: its copy is dropped", done.0),
-        format!("{open} is no longer on the source: it is left out"),
+        format!("{} no longer exists on the source: its copy here is removed", done.0),
+        format!("{open} no longer exists on the source: it is left out"),
     ] {
         assert!(messages.contains(&expected), "no \"{expected}\":\n{messages}");
     }
@@ -306,4 +308,31 @@ fn changed_schema(edition: Edition) {
         assert!(messages.contains(&format!("{what} on the source since the run began")), "no {what}:\n{messages}");
     }
     assert_same(&pair);
+}
+
+/// An option that names a table chooses by the names of the run's beginning.
+fn chosen(edition: Edition) {
+    let pair = Pair::plain("resume_chosen", edition);
+    pair.source.sql(
+        "CREATE TABLE a (n int); INSERT INTO a VALUES (1); CREATE TABLE b (n int); INSERT INTO b VALUES (2); CREATE SCHEMA other;
+         CREATE INDEX ON a (n)",
+    );
+    pair.target.sql(
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
+         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION refuse()",
+    );
+    let run = pair.start(r#", options => '{"include": ["public.*"]}'"#);
+    pair.wait_for_state(&run, "failed");
+    pair.wait_for_silence();
+    for (change, back, message) in [
+        ("ALTER TABLE b SET SCHEMA other", "ALTER TABLE other.b SET SCHEMA public", "public.b was renamed to other.b"),
+        ("ALTER TABLE b RENAME TO c", "ALTER TABLE c RENAME TO b", "public.b was renamed to public.c"),
+    ] {
+        pair.source.sql(change);
+        pair.target.refuses(&format!("SELECT * FROM migrate_resume({run})"), &[message]);
+        pair.source.sql(back);
+    }
+    pair.target.sql("DROP EVENT TRIGGER refuse; DROP FUNCTION refuse");
+    resume(&pair, &run);
+    assert!(pair.target.is("SELECT n = 2 FROM b"));
 }

@@ -17,8 +17,9 @@ pub const CRAWL: &str = "CREATE FUNCTION crawl() RETURNS int LANGUAGE plpgsql AS
     CREATE MATERIALIZED VIEW late AS SELECT crawl()";
 const FAST: &str = "CREATE OR REPLACE FUNCTION crawl() RETURNS int LANGUAGE sql AS 'SELECT 1'";
 
-/// Starts a run, and ends it at that point.
+/// Starts a run, and ends it at that point. What was written before it is older than all that it copies under.
 pub fn stopped(pair: &Pair, options: &str) -> String {
+    pair.wait_for_older_transactions();
     let run = pair.start(&format!(", options => '{options}'"));
     cluster::poll("the run to refresh its view", || pair.target.is("SELECT phase = 'refresh' FROM migrate_status()"));
     assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
@@ -46,7 +47,6 @@ fn all_at_once(edition: Edition) {
     );
     pair.source.sql("SELECT lo_from_bytea(4711, 'left'), lo_from_bytea(4712, 'changed'), lo_from_bytea(4713, 'gone')");
     pair.source.sql(CRAWL);
-    pair.wait_for_older_transactions();
     let run = stopped(&pair, r#"{"split_bytes": 100000}"#);
     let copied = |object: &str| {
         pair.target.value(&format!("SELECT string_agg(started_at::text, ' ') FROM timescale_migrate.task WHERE phase = 'copy' AND object = '{object}'"))
@@ -73,7 +73,6 @@ fn read_meanwhile(edition: Edition) {
     let pair = Pair::plain("resume_late_read", edition);
     pair.source.sql("CREATE UNLOGGED TABLE fleeting (n int); INSERT INTO fleeting SELECT generate_series(1, 100)");
     pair.source.sql(CRAWL);
-    pair.wait_for_older_transactions();
     let run = stopped(&pair, "{}");
     let mut reader = pair.target.connect();
     reader.batch_execute("BEGIN; LOCK TABLE fleeting IN ACCESS SHARE MODE").unwrap();
@@ -128,7 +127,7 @@ fn compressed_further(edition: Edition) {
     crate::slow::hurry(&pair);
     pair.wait_for_state(&run, "done");
     pair.wait_for_silence();
-    assert!(pair.messages().contains("has changed on the source since the snapshot: read under a later one"), "{}", pair.messages());
+    assert!(pair.messages().contains("has changed on the source since the snapshot: copied under a later one"), "{}", pair.messages());
     assert_eq!(pair.target.value("SELECT count(*) FROM packed"), "200");
     assert_same_but(&pair, &["batches of ", "compressed ", "status of ", "rows of _timescaledb", "sparse "]);
 }

@@ -169,7 +169,7 @@ fn stopped_keeper(edition: Edition) {
     pair.wait_for_state(&run, "done");
     assert_said(
         &pair,
-        &["the source has sent nothing for 2 s (The session on the source is not at work.); trying again"],
+        &["the source has sent nothing for 2 s (The session on the source is not executing anything.); trying again"],
     );
     drop(stopped);
     wait_for_success(&pair, &run);
@@ -217,8 +217,9 @@ fn lost_before_comparing(edition: Edition) {
         ))
     });
     holder.batch_execute("SELECT pg_advisory_unlock(1)").unwrap();
-    poll("the comparisons to fail", || {
-        pair.target.is("SELECT count(*) = 2 FROM timescale_migrate.task WHERE phase = 'verify' AND state = 'failed'")
+    // How many do depends on who has taken them by then: after the first failure none is begun.
+    poll("a comparison to fail", || {
+        pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE phase = 'verify' AND state = 'failed'")
     });
     holder.batch_execute("SELECT pg_advisory_unlock(2)").unwrap();
     wait_for_success(&pair, &run);
@@ -242,14 +243,15 @@ fn on_error(edition: Edition) {
     pair.wait_for_state(&run, "failed");
     pair.wait_for_silence();
     let failed = "SELECT string_agg(phase || ' ' || object, ', ' ORDER BY id) FROM timescale_migrate.task WHERE state <> 'done'";
-    assert_eq!(pair.target.value(failed), "index INDEX public.late_index, constraint CONSTRAINT public.slow_too late_constraint");
+    assert_eq!(pair.target.value(failed), "index INDEX public.late_index, index CONSTRAINT public.slow_too late_constraint, constraint CONSTRAINT public.slow_too late_constraint");
     assert!(pair.target.is("SELECT count(*) = 1 FROM pg_class WHERE relname = 'other_index'"));
     assert!(pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE phase = 'verify' AND state = 'done'"));
     let error = format!("SELECT concat_ws(E'\\n', sqlstate, error, detail) FROM timescale_migrate.run WHERE id = {run}");
     assert_eq!(
         pair.target.value(&error),
-        "55000\n2 tasks failed\nindex: INDEX public.late_index: relation \"late_index\" already exists\n\
-         constraint: CONSTRAINT public.slow_too late_constraint: relation \"late_constraint\" already exists"
+        "55000\n3 tasks failed\nindex: INDEX public.late_index: relation \"late_index\" already exists\n\
+         index: CONSTRAINT public.slow_too late_constraint: relation \"late_constraint\" already exists\n\
+         constraint: CONSTRAINT public.slow_too late_constraint: CONSTRAINT public.slow_too late_constraint cannot be made without its index"
     );
     pair.target.sql("DROP TABLE late_index; DROP TABLE late_constraint");
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));

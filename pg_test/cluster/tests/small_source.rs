@@ -53,7 +53,7 @@ fn truncated(edition: Edition) {
     pair.wait_for_state(&run, "done");
     pair.wait_for_silence();
     let messages = pair.messages();
-    let changed = format!("{truncated} of public.many has changed on the source since the snapshot: read under a later one");
+    let changed = format!("{truncated} of public.many has changed on the source since the snapshot: copied under a later one");
     let gone = format!("{dropped} was dropped on the source since the snapshot: it is left out");
     for message in [changed, gone] {
         assert!(messages.contains(&message), "no \"{message}\":\n{messages}");

@@ -103,7 +103,10 @@ fn schema(edition: Edition) {
     );
     let held = hold(pair.target.connect(), "SELECT pg_advisory_xact_lock(4711)");
     let run = start(&pair);
-    wait_for_phase(&pair, "schema");
+    // The keeper's session has been asked for roles and settings by then.
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+                                WHERE l.locktype = 'advisory' AND l.objid = 4711 AND NOT l.granted)";
+    poll("the schema to be made", || pair.target.is(waits));
     end(&pair, KEEPER, "state = 'idle in transaction'");
     drop(held);
     pair.target.sql("DROP EVENT TRIGGER wait; DROP FUNCTION wait");

@@ -68,7 +68,7 @@ fn gone(versions: Versions) {
     let job = |id: &str| format!("job User-Defined Action [{id}]: ");
     let expected = [
         (format!("job Astray [{astray}]: "), "The source no longer has its hypertable 4711. Left out: it will not run here."),
-        (job(&checked), "The source no longer has its check function \"Old place\".checks. It arrives, and its configuration is not checked, as there."),
+        (job(&checked), "The source no longer has its check function \"Old place\".checks. The job arrives; its configuration is not checked, as on the source."),
         (job(&moved), "The source no longer has its function or procedure \"Old place\".goes. Left out: it will not run here."),
         (job(&ownerless), "The source no longer has its owner, role 4711. Left out: it will not run here."),
     ];

@@ -36,7 +36,7 @@ fn in_both(versions: Versions) {
     let pair = Pair::of("upon_in_both", versions);
     pair.source.sql(COMMON);
     pair.source.sql(OLD);
-    assert_eq!(pair.preflight("objects"), ["ok | all objects | can travel"]);
+    assert_eq!(pair.preflight("objects"), ["ok | all objects | can be migrated"]);
     pair.migrate();
     assert_same(&pair);
 }
@@ -44,7 +44,7 @@ fn in_both(versions: Versions) {
 fn lacking(versions: Versions) {
     let pair = Pair::of("upon_lacking", versions);
     pair.source.sql(COMMON);
-    assert_eq!(pair.preflight("objects"), ["ok | all objects | can travel"]);
+    assert_eq!(pair.preflight("objects"), ["ok | all objects | can be migrated"]);
     pair.source.sql(OLD);
     let hint = "Drop it on the source, or let it use what both versions have. Or leave it out: \"on_unsupported\": \"skip\".";
     let found = [
@@ -73,9 +73,9 @@ fn lacking(versions: Versions) {
     let skip = r#"{"on_unsupported": "skip"}"#;
     let mut preflight = pair.preflight_with("objects", skip);
     preflight.sort();
-    assert_eq!(preflight, said("warning", " Left out: what needs it stays behind too."));
+    assert_eq!(preflight, said("warning", " Left out: objects that depend on it are left out too."));
     let schema = pair.preflight_with("schema", skip);
-    assert_eq!(schema, ["warning | VIEW old.upon | It depends on VIEW old.tables, which does not arrive. Left out: what needs it stays behind too."]);
+    assert_eq!(schema, ["warning | VIEW old.upon | It depends on VIEW old.tables, which does not arrive. Left out: objects that depend on it are left out too."]);
     pair.migrate_with(&format!("options => '{skip}'"));
     // As it would be without them.
     pair.source.sql("DROP VIEW old.upon, old.tables, old.finalized, old.monthly; DROP FUNCTION old.names");
@@ -93,8 +93,8 @@ const CHILD: &str = "CREATE TABLE h (t timestamptz NOT NULL, n int CHECK (n >= 0
 fn child(versions: Versions) {
     let pair = Pair::of("upon_child", versions);
     pair.source.sql(CHILD);
-    let expected = "warning | child that is no chunk public.old_h | It inherits from the hypertable public.h without being one of its chunks, \
-                    so queries on that do not see its rows.";
+    let expected = "warning | child table public.old_h | It inherits from the hypertable public.h without being one of its chunks; \
+                    queries on the hypertable do not return its rows.";
     assert_eq!(pair.preflight("objects"), [expected]);
     pair.migrate();
     assert_same(&pair);
@@ -105,8 +105,9 @@ fn child(versions: Versions) {
 fn child_refused(versions: Versions) {
     let pair = Pair::of("upon_child_refused", versions);
     pair.source.sql(CHILD);
-    let expected = "error | child that is no chunk public.old_h | It inherits from the hypertable public.h without being one of its chunks, \
-                    so queries on that do not see its rows. | ALTER TABLE ... NO INHERIT ... on the source: it then arrives as a table of its own.";
+    let expected = "error | child table public.old_h | It inherits from the hypertable public.h without being one of its chunks; \
+                    queries on the hypertable do not return its rows. | \
+                    Run ALTER TABLE ... NO INHERIT ... on the source; the table then arrives as an ordinary one.";
     assert_eq!(pair.preflight("objects"), [expected]);
     pair.target.refuses("SELECT * FROM migrate_from('old', options => '{\"on_unsupported\": \"skip\"}')", &["old_h", "NO INHERIT"]);
     assert_eq!(pair.target.value("SELECT count(*) FROM pg_class WHERE relname IN ('h', 'old_h')"), "0");

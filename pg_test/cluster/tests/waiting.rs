@@ -106,7 +106,7 @@ fn beside(edition: Edition) {
     assert_eq!(
         pair.target.value(errors),
         format!(
-            "target | run {run} | is at work in this database, which has one run at a time | \
+            "target | run {run} | is active in this database, which can have only one run at a time | \
              SELECT * FROM migrate_wait({run}); waits for its end, SELECT migrate_cancel({run}); stops it."
         )
     );

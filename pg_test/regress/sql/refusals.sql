@@ -12,6 +12,8 @@ CREATE SERVER s FOREIGN DATA WRAPPER timescale_migrate
 CREATE SERVER s2 FOREIGN DATA WRAPPER timescale_migrate OPTIONS (client_encoding 'LATIN1');
 CREATE SERVER s2 FOREIGN DATA WRAPPER timescale_migrate OPTIONS (replication 'database');
 CREATE SERVER s2 FOREIGN DATA WRAPPER timescale_migrate OPTIONS (options '-c role=other');
+CREATE SERVER s2 FOREIGN DATA WRAPPER timescale_migrate OPTIONS (port 'abc');
+CREATE SERVER s2 FOREIGN DATA WRAPPER timescale_migrate OPTIONS (sslmode 'verify_full');
 CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (host 'db2');
 \set VERBOSITY default
 CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (user 'app', password 'secret');
@@ -31,6 +33,7 @@ SELECT * FROM migrate_verify('');
 SELECT * FROM migrate_from(NULL);
 SELECT * FROM migrate_preflight(NULL);
 SELECT * FROM migrate_plan(NULL);
+SELECT * FROM migrate_suggest(NULL);
 SELECT * FROM migrate_verify(NULL::text);
 SELECT * FROM migrate_from('=');
 SELECT * FROM migrate_from('host 127.0.0.1 port=1');

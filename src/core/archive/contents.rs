@@ -13,6 +13,8 @@ pub struct Filter {
     /// Objects by catalog and OID in the source: chunks, TimescaleDB's own triggers, and whatever
     /// else is made in another way. What is part of one goes with it.
     pub objects: HashSet<(u32, u32)>,
+    /// If given, nothing else is made than these and what is part of them.
+    pub only: Option<HashSet<(u32, u32)>>,
     /// Objects by catalog and OID that are made in another way once the rest of `PreData` is
     /// there, namely continuous aggregates. What needs them is made after that.
     pub provided: HashSet<(u32, u32)>,
@@ -29,6 +31,8 @@ pub struct Filter {
 pub struct Contents<'a> {
     groups: [Vec<&'a Entry>; Group::Skip as usize + 1],
     names: HashMap<i32, String>,
+    /// By the dump id of an entry that is excluded with another one.
+    wholes: HashMap<i32, &'a Entry>,
     pub excluded: Vec<Excluded<'a>>,
     pub stranded: Vec<Stranded<'a>>,
 }
@@ -47,6 +51,8 @@ pub struct Excluded<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why<'a> {
     Object,
+    /// It is none of the only objects that are to be made, and no part of one.
+    NotAmong,
     Provided,
     Extension,
     /// It is one of the schemas, or is in one without being named or part of what is: an object
@@ -97,6 +103,11 @@ impl<'a> Contents<'a> {
         self.made().map(digest).collect()
     }
 
+    /// What an excluded entry is a part of, and is excluded with; any other entry itself.
+    pub fn whole(&self, entry: &'a Entry) -> &'a Entry {
+        self.wholes.get(&entry.dump_id).map_or(entry, |whole| self.whole(whole))
+    }
+
     fn made(&self) -> impl Iterator<Item = &&'a Entry> {
         Group::MADE.iter().flat_map(|group| self.group(*group))
     }
@@ -120,10 +131,18 @@ pub fn contents<'a>(archive: &'a Archive, filter: &Filter) -> Contents<'a> {
     let excluded = excluded(entries, &graph, &groups, filter);
     let lacking = lacking(entries, &graph, &groups, &excluded);
 
-    let mut contents =
-        Contents { groups: Default::default(), names: HashMap::new(), excluded: Vec::new(), stranded: Vec::new() };
+    let mut contents = Contents {
+        groups: Default::default(),
+        names: HashMap::new(),
+        wholes: HashMap::new(),
+        excluded: Vec::new(),
+        stranded: Vec::new(),
+    };
     for (position, entry) in entries.iter().enumerate() {
         if let Some(why) = excluded[position] {
+            if let Why::PartOf(whole) = why {
+                contents.wholes.insert(entry.dump_id, whole);
+            }
             contents.excluded.push(Excluded { entry, why });
         } else if let Some(lacks) = lacking[position] {
             let mut wholes =
@@ -170,8 +189,16 @@ fn excluded<'a>(entries: &'a [Entry], graph: &Graph, groups: &[Group], filter: &
     let mut excluded: Vec<Option<Why>> = vec![None; entries.len()];
     // Schemas come second: a chunk and its indexes are not just things in TimescaleDB's schema.
     let rounds: [fn(&Filter, &Entry) -> Option<Why<'static>>; 2] = [Filter::names_object, Filter::names_schema];
+    if let Some(only) = &filter.only {
+        for (position, entry) in entries.iter().enumerate() {
+            let is_part = || graph.needs(position).iter().any(|&whole| graph.is_part(position, whole));
+            if groups[position] != Group::Skip && !only.contains(&(entry.class_oid, entry.oid)) && !is_part() {
+                excluded[position] = Some(Why::NotAmong);
+            }
+        }
+    }
     for names in rounds {
-        let mut found = Vec::new();
+        let mut found: Vec<usize> = (0..entries.len()).filter(|&at| excluded[at] == Some(Why::NotAmong)).collect();
         for (position, entry) in entries.iter().enumerate() {
             if excluded[position].is_none() && groups[position] != Group::Skip {
                 excluded[position] = names(filter, entry);
@@ -227,7 +254,7 @@ fn is_there_already(entry: &Entry, why: Why) -> bool {
     match why {
         Why::Extension | Why::Provided => true,
         Why::Schema => entry.desc == "SCHEMA",
-        Why::Object | Why::PartOf(_) => false,
+        Why::Object | Why::NotAmong | Why::PartOf(_) => false,
     }
 }
 

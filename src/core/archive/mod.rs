@@ -28,7 +28,7 @@ pub use group::Group;
 pub use reader::ArchiveError;
 
 /// An archive's header and table of contents; the data blocks that may follow are not read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Archive {
     /// Version of the server that was dumped.
     pub server_version: String,

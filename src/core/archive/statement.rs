@@ -8,6 +8,13 @@ use crate::core::name::{Name, quoted};
 use crate::core::scan;
 
 impl Entry {
+    /// Whether it is a function or procedure of this name, whatever its arguments are.
+    pub fn is_routine(&self, schema: &str, name: &str) -> bool {
+        matches!(self.desc.as_str(), "FUNCTION" | "PROCEDURE")
+            && self.namespace.as_deref() == Some(schema)
+            && self.tag.strip_prefix(name).is_some_and(|rest| rest.starts_with('('))
+    }
+
     /// For messages: `TABLE public.flights`, `FK CONSTRAINT public.flights flights_carrier_fkey`,
     /// `COMMENT ON COLUMN public.flights.carrier`.
     pub fn object(&self) -> String {

@@ -2,12 +2,20 @@
 //! and, where the two are compared, for the target.
 
 mod compressed;
+mod keys;
+mod schema;
+mod selection;
 mod server;
+mod time_range;
 
 #[cfg(test)]
 pub use compressed::Unportable;
 pub use compressed::{Collation, CompressedChunk, CompressedColumn, Compression, Layout, Spec};
+pub use keys::Key;
+pub use schema::{ForeignKey, Matview, Sequence};
+pub use selection::{Object, Selection};
 pub use server::{Server, Timescaledb};
+pub use time_range::TimeRange;
 
 use super::name::Name;
 use super::progress::counted;
@@ -21,6 +29,9 @@ pub struct Column {
     #[serde(rename = "type")]
     pub type_name: String,
     pub generated: bool,
+    /// If it is not its type's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
     /// Its binary form means the same on every server.
     pub binary: bool,
 }
@@ -68,6 +79,14 @@ pub struct Size {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dimension {
     pub column: String,
+    #[serde(default)]
+    partitioning_func_schema: Option<String>,
+    #[serde(default)]
+    pub partitioning_func: Option<String>,
+    #[serde(default)]
+    integer_now_func_schema: Option<String>,
+    #[serde(default)]
+    integer_now_func: Option<String>,
 }
 
 /// `hypertables.sql`. The whole object, as JSON, is what `timescale_migrate.create_hypertable`
@@ -84,18 +103,56 @@ pub struct Hypertable {
     pub access_method: Option<String>,
     pub tablespaces: Vec<String>,
     pub dimensions: Vec<Dimension>,
+    /// The ordinary tables of the source whose rows it gets, by OID, if it is none there.
+    #[serde(skip)]
+    pub tables: Vec<u32>,
+    /// Indexes that it gets besides those of the source, by their columns.
+    #[serde(skip)]
+    pub indexes: Vec<Vec<String>>,
+    /// Its chunks that are older than this interval are compressed as well.
+    #[serde(skip)]
+    pub compress_after: Option<String>,
     #[serde(skip)]
     pub spec: serde_json::Value,
 }
 
 impl Hypertable {
+    /// One that the source does not have, of a table there.
+    pub fn new(id: i32, oid: u32, name: &Name, tablespaces: Vec<String>, spec: serde_json::Value) -> Hypertable {
+        let column = |dimension: &serde_json::Value| Dimension {
+            column: dimension["column"].as_str().unwrap_or_default().to_string(),
+            partitioning_func_schema: None,
+            partitioning_func: None,
+            integer_now_func_schema: None,
+            integer_now_func: None,
+        };
+        Hypertable {
+            id,
+            oid,
+            schema: name.schema.clone(),
+            name: name.name.clone(),
+            cagg: None,
+            root_may_have_rows: false,
+            access_method: None,
+            tablespaces,
+            dimensions: spec["dimensions"].as_array().into_iter().flatten().map(column).collect(),
+            tables: vec![oid],
+            indexes: Vec::new(),
+            compress_after: None,
+            spec,
+        }
+    }
+
+    /// Whether it is an ordinary table on the source.
+    pub fn is_converted(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
     /// With its schema.
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
-}
 
-impl Hypertable {
     /// The name by which it is the same on both sides: its own, or its continuous aggregate's.
     pub fn known_as(&self) -> Name {
         self.cagg.clone().unwrap_or_else(|| self.qualified())
@@ -116,6 +173,12 @@ pub struct Cagg {
     pub time_column: String,
     /// Primary keys without which its query has no meaning; made with it.
     pub constraints: Vec<u32>,
+    /// Its own view and the internal ones.
+    #[serde(default)]
+    pub views: Vec<u32>,
+    /// What its query names.
+    #[serde(default)]
+    pub names: Vec<Object>,
     /// Its materialization hypertable, with the columns.
     pub relation: Relation,
     pub raw: Raw,
@@ -175,6 +238,9 @@ pub struct Chunk {
     pub osm: bool,
     /// What gives its rows where they are not the chunk's own, as for old continuous aggregates.
     pub query: Option<String>,
+    /// `query` gives only some of its rows.
+    #[serde(skip)]
+    pub cut: bool,
     pub creation_time: Option<String>,
     pub tablespace: Option<String>,
     /// Properties that its hypertable does not have.
@@ -187,33 +253,6 @@ impl Chunk {
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
-}
-
-/// `sequences.sql`, `matviews.sql`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Sequence {
-    pub oid: u32,
-    pub schema: String,
-    pub name: String,
-}
-
-/// `matviews.sql`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Matview {
-    pub oid: u32,
-    pub populated: bool,
-}
-
-/// `foreign_keys.sql`
-#[derive(Clone, Debug, Deserialize)]
-pub struct ForeignKey {
-    pub oid: u32,
-    pub name: String,
-    pub validated: bool,
-    pub table: Name,
-    pub references: Name,
-    /// Whether the one and the other are.
-    pub partitioned: [bool; 2],
 }
 
 /// An object by its catalog and OID; those of `excluded.sql` the schema must be made without.
@@ -241,9 +280,14 @@ pub struct Inventory {
     pub sequences: Vec<Sequence>,
     pub matviews: Vec<Matview>,
     pub foreign_keys: Vec<ForeignKey>,
+    pub keys: Vec<Key>,
+    /// Unique keys and indexes that get further columns here.
+    pub extended: HashMap<Object, Vec<String>>,
     /// Tables that inherit from a hypertable without being its chunks.
     pub children: Vec<Excluded>,
     pub excluded: Vec<Excluded>,
+    /// What of all that is asked for.
+    pub selection: Selection,
     /// By OID.
     pub sizes: HashMap<u32, Size>,
 }
@@ -257,8 +301,12 @@ pub const OSM: &str = "timescaledb_osm";
 pub const HYPERCORE: &str = "hypercore";
 /// OID of the catalog `pg_class`, fixed in every PostgreSQL (catalog/pg_class.h).
 pub const PG_CLASS: u32 = 1259;
+/// The same of `pg_proc`.
+pub const PG_PROC: u32 = 1255;
 /// The same of `pg_constraint`.
 pub const PG_CONSTRAINT: u32 = 2606;
+/// The same of `pg_extension`.
+pub const PG_EXTENSION: u32 = 3079;
 
 impl Inventory {
     /// Of a server of which nothing more is known yet.
@@ -278,8 +326,11 @@ impl Inventory {
             sequences: Vec::new(),
             matviews: Vec::new(),
             foreign_keys: Vec::new(),
+            keys: Vec::new(),
+            extended: HashMap::new(),
             children: Vec::new(),
             excluded: Vec::new(),
+            selection: Selection::default(),
             sizes: HashMap::new(),
         }
     }
@@ -293,6 +344,11 @@ impl Inventory {
             .chain(self.excluded.iter().filter(|e| e.class_oid == PG_CLASS).map(|e| e.oid))
             .collect();
         self.relations.iter().filter(move |r| !left_out.contains(&r.oid))
+    }
+
+    /// Those of them whose rows are copied.
+    pub fn filled_tables(&self) -> impl Iterator<Item = &Relation> {
+        self.plain_tables().filter(|table| !self.selection.is_empty(table.oid))
     }
 
     /// How much it is, for people: what they have made, and the chunks of both kinds of hypertables.
@@ -318,6 +374,17 @@ impl Inventory {
     /// Of a table by its OID; nothing if it is empty, or unknown.
     pub fn size(&self, oid: u32) -> Size {
         self.sizes.get(&oid).copied().unwrap_or_default()
+    }
+
+    /// Of a chunk with its compressed rows.
+    pub fn chunk_size(&self, oid: u32, compressed: Option<&CompressedChunk>) -> Size {
+        let mut size = self.size(oid);
+        if let Some(chunk) = compressed {
+            let relation = chunk.relation.as_ref().map_or(0, |relation| self.size(relation.oid).bytes);
+            size.bytes = size.bytes.saturating_add(relation);
+            size.rows = size.rows.saturating_add(chunk.rows.unwrap_or(0));
+        }
+        size
     }
 
     /// The chunks of a hypertable, tiered ones included.

@@ -77,14 +77,30 @@ pub struct Unfit(pub String);
 /// What has another name on the source by now. The schema here has the old one, and would get
 /// another relation by the new one.
 pub fn check_names(known: &[Known], inventory: &Inventory) -> Result<(), Unfit> {
+    check(known, &names(inventory).collect())
+}
+
+/// What an option has chosen by its name, and chooses no more because it has another one by now. `names` are those of
+/// all that is on the source.
+pub fn check_chosen(known: &[Known], mut names: HashMap<u32, Name>, chosen: &Inventory) -> Result<(), Unfit> {
+    for (oid, _) in self::names(chosen) {
+        names.remove(&oid);
+    }
+    check(known, &names)
+}
+
+/// The tables of an inventory by their OIDs, with the names that users know them by.
+pub fn names(inventory: &Inventory) -> impl Iterator<Item = (u32, Name)> {
     let tables = inventory.plain_tables().map(|table| (table.oid, table.qualified()));
-    let hypertables = inventory.hypertables.iter().map(|hypertable| (hypertable.oid, hypertable.known_as()));
-    let now: HashMap<u32, Name> = tables.chain(hypertables).collect();
+    tables.chain(inventory.hypertables.iter().map(|hypertable| (hypertable.oid, hypertable.known_as())))
+}
+
+fn check(known: &[Known], now: &HashMap<u32, Name>) -> Result<(), Unfit> {
     for task in known {
-        let (oid, before) = match &task.work.destination {
-            Destination::Table(name) => (task.work.source.oid, name),
-            Destination::Chunk { root, hypertable, .. } => (*root, hypertable),
-            Destination::Routed { .. } => continue,
+        let (oid, before) = match (task.work.place(), &task.work.destination) {
+            (Some((root, _)), to) => (root, to.table()),
+            (None, Destination::Routed { buckets: None, .. }) => continue,
+            (None, to) => (task.work.source.oid, to.table()),
         };
         if let Some(name) = now.get(&oid).filter(|name| *name != before) {
             let (before, name) = (before.shown(), name.shown());
@@ -117,12 +133,12 @@ pub fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> 
     for gone in known.into_values() {
         let done = gone.iter().all(|task| task.done);
         // Else this side would hold rows that the source has dropped, as its retention does.
-        if done && matches!(gone[0].work.destination, Destination::Chunk { .. }) {
+        if done && gone[0].work.place().is_some() {
             again.add.push(recheck(&gone, Doubt::Gone, 0, Vec::new()));
             continue;
         }
         let fate = if done { "its rows stay here" } else { "it is left out" };
-        again.warnings.push(format!("{} is no longer on the source: {fate}", gone[0].work.source.name.shown()));
+        again.warnings.push(format!("{} no longer exists on the source: {fate}", gone[0].work.source.name.shown()));
         match done {
             true => again.forget.extend(gone.iter().map(|task| task.id)),
             false => again.replace(&gone),
@@ -140,7 +156,8 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
         if let Some(before) = take(&mut known, &planned, oid) {
             check_columns(&before[0].work, copy_of(&tasks[0]))?;
             // The schema here is that of the run's first snapshot.
-            if let Destination::Table(_) = before[0].work.destination {
+            let destination = &before[0].work.destination;
+            if matches!(destination, Destination::Table(_)) || destination.is_converted() {
                 tasks.iter_mut().for_each(|task| copy_mut(task).destination = before[0].work.destination.clone());
             }
             again.replace(&before);
@@ -148,7 +165,7 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
         again.add.extend(tasks);
     }
     for (_, gone) in known.into_iter().filter(|(oid, _)| affected.contains(oid)) {
-        if !matches!(gone[0].work.destination, Destination::Chunk { .. }) {
+        if gone[0].work.place().is_none() {
             let name = gone[0].work.source.name.shown();
             again.warnings.push(format!("{name} was dropped on the source since the snapshot: it stays empty here"));
         }
@@ -193,9 +210,9 @@ fn take(known: &mut BTreeMap<u32, Vec<Known>>, planned: &BTreeMap<u32, Vec<Task>
     if let Some(tasks) = known.remove(&oid) {
         return Some(tasks);
     }
-    let place = &copy_of(planned[&oid].first()?).destination;
+    let new = copy_of(planned[&oid].first()?);
     let same = |(other, tasks): (&u32, &Vec<Known>)| {
-        (!planned.contains_key(other) && place.replaces(&tasks[0].work.destination)).then_some(*other)
+        (!planned.contains_key(other) && new.replaces(&tasks[0].work)).then_some(*other)
     };
     let other = known.iter().find_map(same)?;
     known.remove(&other)
@@ -213,7 +230,7 @@ fn check_columns(before: &CopyTask, now: &CopyTask) -> Result<(), Unfit> {
 
 fn doubt(before: &CopyTask, now: &CopyTask, snapshots: &[Snapshot], last: &Snapshot) -> Doubt {
     let read = |copy: &CopyTask| copy.source.guards.iter().map(|guard| guard.oid).collect::<Vec<_>>();
-    let same = before.recipe.same_kind(&now.recipe) && place(before) == place(now) && read(before) == read(now);
+    let same = before.recipe.same_kind(&now.recipe) && before.place() == now.place() && read(before) == read(now);
     match snapshots.iter().find(|snapshot| snapshot.id == before.snapshot) {
         _ if !same => Doubt::Changed,
         Some(snapshot) if snapshot.may_be_lost(last) => Doubt::Lost,
@@ -227,14 +244,6 @@ fn recheck(known: &[Known], doubt: Doubt, horizon: u64, again: Vec<Task>) -> Tas
     let copies = known.iter().map(|task| task.id).collect();
     let work = Work::Recheck(Recheck { copies, doubt, horizon, again });
     task(Phase::Recheck, known[0].object.clone(), 0, bytes, work)
-}
-
-/// A chunk: its hypertable's OID, and its slices.
-fn place(copy: &CopyTask) -> Option<(u32, &Slices)> {
-    match &copy.destination {
-        Destination::Chunk { root, slices, .. } => Some((*root, slices)),
-        _ => None,
-    }
 }
 
 fn overlap(a: &Slices, b: &Slices) -> bool {
@@ -255,7 +264,7 @@ fn affected(
         .iter()
         .map(|(oid, tasks)| (oid, &tasks[0].work))
         .chain(planned.iter().map(|(oid, tasks)| (oid, copy_of(&tasks[0]))))
-        .filter_map(|(oid, copy)| place(copy).map(|(root, slices)| (*oid, root, slices)))
+        .filter_map(|(oid, copy)| copy.place().map(|(root, slices)| (*oid, root, slices)))
         .collect();
     let mut affected: BTreeSet<u32> =
         known.iter().filter(|(_, tasks)| tasks.iter().any(|task| task.postponed)).map(|(oid, _)| *oid).collect();

@@ -3,7 +3,9 @@
 //! the root with its statistics over all chunks.
 
 use super::{Phase, Target, Task, hypertable, sql};
+use crate::core::arrival::Way;
 use crate::core::inventory::{Chunk, Hypertable, Inventory, Server};
+use std::collections::HashSet;
 
 /// What ANALYZE reads at most of whatever it is given, with the default statistics target.
 const SAMPLE: i64 = 30_000 * 8192;
@@ -26,11 +28,15 @@ pub fn whole(chunks: i64, server: &Server, jobs: u16) -> Whole {
     }
 }
 
-/// A task for every table and for every hypertable's root.
-pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16) -> Vec<Task> {
-    let tables = inventory.plain_tables().map(|table| {
+/// A task for every table and for every hypertable's root. Those in `extended`, by their OIDs, get extended statistics, which have to
+/// be there.
+pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16, extended: &HashSet<u32>) -> Vec<Task> {
+    let early = |task: Task, oid: u32, phase: Phase| if extended.contains(&oid) { task } else { task.beside(phase) };
+    let way = |oid| target.arrivals.as_ref().map(|arrivals| arrivals.get(&oid).map(|arrival| arrival.way));
+    let tables = inventory.plain_tables().filter(|table| way(table.oid) != Some(None)).map(|table| {
         let name = table.qualified();
-        sql(Phase::Analyze, name.shown(), inventory.size(table.oid).bytes, vec![format!("ANALYZE {name}")])
+        let statement = format!("ANALYZE {name}");
+        early(sql(Phase::Analyze, name, inventory.size(table.oid).bytes, statement), table.oid, Phase::Index)
     });
     let root = |root: &Hypertable| {
         let whole = whole(inventory.chunks_of(root).count() as i64, &target.server, jobs);
@@ -38,11 +44,16 @@ pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16) -> Vec<Task> {
             return None;
         }
         let (name, alone) = (root.known_as(), whole == Whole::Alone);
-        let statement =
-            format!("SELECT timescale_migrate.analyze_root({}, {alone})", hypertable(&name, root.cagg.is_some()));
         let add = |sum: i64, chunk: &Chunk| sum.saturating_add(inventory.size(chunk.oid).bytes);
         let bytes = inventory.chunks_of(root).fold(0, add).min(SAMPLE);
-        Some(sql(Phase::Analyze, name.shown(), bytes, vec![statement]))
+        let statement = match way(root.oid) {
+            _ if root.is_converted() => format!("ANALYZE {name}"),
+            Some(None) => return None,
+            // Its chunks are not those of the source.
+            Some(Some(Way::Routed | Way::Flat)) => format!("ANALYZE {name}"),
+            _ => format!("SELECT timescale_migrate.analyze_root({}, {alone})", hypertable(&name, root.cagg.is_some())),
+        };
+        Some(early(sql(Phase::Analyze, name, bytes, statement), root.oid, Phase::ForeignKey))
     };
     tables.chain(inventory.hypertables.iter().filter_map(root)).collect()
 }

@@ -28,7 +28,12 @@ impl Compressed {
 
     /// Whether all of them mean the same in binary form on every server.
     pub fn binary(&self) -> bool {
-        self.copied().all(|column| column.binary)
+        self.text_column().is_none()
+    }
+
+    /// The first of them that does not.
+    pub fn text_column(&self) -> Option<&str> {
+        self.copied().find(|column| !column.binary).map(|column| column.name.as_str())
     }
 
     /// The source refuses a plain COPY from a frozen chunk's relations.

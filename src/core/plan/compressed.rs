@@ -36,30 +36,30 @@ pub fn frozen(target: &Target) -> Recipe {
 fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> Result<Compressed, String> {
     let (from, to) = (&source.server, &target.server);
     if chunk.access_method.as_deref() == Some(HYPERCORE) {
-        return Err("the hypercore access method keeps them in another way".to_string());
+        return Err("the source stores it with the access method hypercore".to_string());
     }
-    let relation = chunk.relation.as_ref().ok_or("its compressed relation is unknown")?;
+    let relation = chunk.relation.as_ref().ok_or("its compressed relation was not found")?;
     let layout = &chunk.spec.layout;
     if let Some(column) = layout.unportable.first() {
         return Err(format!(
-            "column {} has type {}, whose binary form holds numbers of this server",
+            "column {} has type {}, whose binary form contains OIDs of the source",
             column.column, column.type_name
         ));
     }
     let named = |kind: &str| layout.columns.iter().find(|c| c.kind == kind);
     if let Some(column) = named("unknown") {
-        return Err(format!("metadata column {} is unknown", column.name));
+        return Err(format!("metadata column {} is of an unknown kind", column.name));
     }
     if layout.has_uuid && from.compresses_uuid() && !to.compresses_uuid() {
-        return Err("the target has no algorithm for uuid".to_string());
+        return Err("the target has no compression algorithm for uuid".to_string());
     }
     if from.encoding != to.encoding {
-        return Err("text inside is in another encoding".to_string());
+        return Err("the encodings of the two databases differ".to_string());
     }
     // NULL says the same as such a block, but for columns with a default from later.
     let null_blocks = from.has_null_blocks() && !to.receives_null_blocks();
     if null_blocks && !layout.missing.is_empty() {
-        return Err("the target cannot read columns that are all NULL".to_string());
+        return Err("the target cannot read how the source stores columns that are all NULL".to_string());
     }
     // Batches and their metadata are ordered by these.
     let alike = |name: &String| {
@@ -67,7 +67,7 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
         of(&source.collations).is_some_and(|c| of(&target.collations).as_ref() == Some(&c))
     };
     if let Some(name) = layout.collations.iter().find(|name| !alike(name)) {
-        return Err(format!("collation {name} may sort otherwise here"));
+        return Err(format!("collation {name} may sort differently here"));
     }
     // What a bloom filter holds depends on how TimescaleDB was built. Queries do without it, and
     // without first and last values.

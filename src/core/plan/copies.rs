@@ -1,14 +1,18 @@
 //! The copy tasks of everything that an inventory lists.
 
-use super::compressed;
-use super::{CopyTask, Destination, Filter, Phase, Recipe, RowStorage, Task, Work, task};
-use crate::core::inventory::{Collation, Inventory, Server, Size};
+use super::{Buckets, CopyTask, Destination, Filter, Phase, Recipe, RowStorage, Task, Work, task};
+use super::{adopted, compressed};
+use crate::core::arrival::{Arrivals, Way};
+use crate::core::inventory::{Collation, Inventory, Relation, Server, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
 use std::collections::{HashMap, HashSet};
 
 /// Of one table. Whatever size the source says it has, the tasks for it fit into memory.
 const MOST_PARTS: i64 = 100_000;
+
+/// In bytes, of a table that becomes a hypertable.
+const LEAST_SHARE: i64 = 16 << 20;
 
 /// The parts of a table: page ranges of about `split` bytes each, by the table's whole size.
 /// Its TOAST counts, so that a small heap with large values is split too.
@@ -39,31 +43,28 @@ pub struct Target {
     pub collations: Vec<Collation>,
     /// Tablespaces that are kept and exist here; what is in others goes to the default.
     pub tablespaces: HashSet<String>,
+    /// What becomes of each table in a schema that is here already.
+    pub arrivals: Option<Arrivals>,
 }
 
 /// The copy tasks of everything that the inventory lists. Chunks go to their tablespace where
 /// it is among `tablespaces`, those that are kept and exist here.
 pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<Task> {
     let mut tasks = Vec::new();
-    for table in inventory.plain_tables() {
-        let name = table.qualified();
-        let mut copy = CopyTask::new(table.oid, name.clone(), Destination::Table(name.clone()), &table.columns);
-        copy.source.guards = table.guards();
-        let size = inventory.size(table.oid);
-        let parts = parts(size, split(&inventory.server, options));
-        if let Some(condition) = &table.condition {
-            copy = copy.only(Filter::Condition(condition.clone()));
-        }
-        if parts.len() == 1 || copy.filter != Filter::All || copy.columns.is_empty() {
-            tasks.push(task(Phase::Copy, name.shown(), size.rows, size.bytes, Work::Copy(copy)));
-            continue;
-        }
-        let count = parts.len() as i64;
-        for (i, pages) in parts.into_iter().enumerate() {
-            let object = format!("{} part {} of {count}", name.shown(), i + 1);
-            let part = copy.clone().only(Filter::Pages(pages.0, pages.1));
-            tasks.push(task(Phase::Copy, object, size.rows / count, size.bytes / count, Work::Copy(part)));
-        }
+    for table in inventory.filled_tables() {
+        // What cannot be taken back comes in one transaction.
+        let arrival = target.arrivals.as_ref().and_then(|arrivals| arrivals.get(&table.oid));
+        let is_whole = arrival.is_some_and(|arrival| arrival.keeps || arrival.way != Way::Table);
+        tasks.extend(of_table(table, Destination::Table(table.qualified()), is_whole, inventory, options));
+    }
+    for hypertable in inventory.hypertables.iter().filter(|h| !inventory.selection.is_empty(h.oid)) {
+        let tables = inventory.relations.iter().filter(|table| hypertable.tables.contains(&table.oid));
+        tasks.extend(tables.flat_map(|table| {
+            let tablespace = hypertable.tablespaces.iter().find(|name| target.tablespaces.contains(*name));
+            let buckets = Some(Buckets::of(hypertable, &inventory.server, tablespace));
+            let destination = Destination::Routed { hypertable: hypertable.qualified(), cagg: false, buckets };
+            of_table(table, destination, false, inventory, options)
+        }));
     }
     let compressed = inventory.compressed();
     let read = inventory.of_chunks();
@@ -81,6 +82,9 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         of_root.skipping = inventory.skipping.iter().any(|s| s.hypertable_id == hypertable.id);
         if hypertable.root_may_have_rows {
             let mut copy = of_root.clone();
+            if let Some(filter) = inventory.selection.filters.get(&hypertable.oid) {
+                copy = copy.only(Filter::Condition(filter.clone()));
+            }
             copy.source.root = true;
             copy.source.guards = root.guards();
             let object = format!("{} (its own rows)", name.shown());
@@ -89,7 +93,8 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
         }
         for chunk in inventory.chunks_of(hypertable) {
             if chunk.osm {
-                let destination = Destination::Routed { hypertable: name.clone(), cagg: hypertable.cagg.is_some() };
+                let (hypertable, cagg) = (name.clone(), hypertable.cagg.is_some());
+                let destination = Destination::Routed { hypertable, cagg, buckets: None };
                 let mut copy = CopyTask { destination, ..of_root.clone() };
                 (copy.source.oid, copy.source.name) = (chunk.oid, chunk.qualified());
                 copy.recipe = Recipe::Queried { reason: "in tiered storage on the source".to_string() };
@@ -110,15 +115,14 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             let mut copy = CopyTask { destination, ..of_root.clone() };
             (copy.source.oid, copy.source.name) = (chunk.oid, chunk.qualified());
             copy.source.guards = read[&chunk.oid].clone();
-            let Size { mut rows, mut bytes, .. } = inventory.size(chunk.oid);
-            copy.source.storage = RowStorage::of(compressed.get(&chunk.oid).copied());
-            match (compressed.get(&chunk.oid), &chunk.query) {
-                (Some(chunk), None) => {
-                    copy.recipe = compressed::form(chunk, inventory, target);
-                    bytes = bytes.saturating_add(chunk.relation.as_ref().map_or(0, |r| inventory.size(r.oid).bytes));
-                    rows = rows.saturating_add(chunk.rows.unwrap_or(0));
-                }
+            let packed = compressed.get(&chunk.oid).copied();
+            copy.source.storage = RowStorage::of(packed);
+            let packed = packed.filter(|_| chunk.query.is_none());
+            let Size { rows, bytes, .. } = inventory.chunk_size(chunk.oid, packed);
+            match (packed, &chunk.query) {
+                (Some(chunk), _) => copy.recipe = compressed::form(chunk, inventory, target),
                 (None, None) if chunk.frozen => copy.recipe = compressed::frozen(target),
+                _ if chunk.cut => copy.recipe = Recipe::Queried { reason: "only rows in the time range".to_string() },
                 _ => {}
             }
             copy.source.query = chunk.query.clone();
@@ -130,7 +134,41 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             tasks.push(task(Phase::Copy, object, rows, bytes, Work::Copy(copy)));
         }
     }
+    target.arrivals.iter().for_each(|arrivals| adopted::redirect(&mut tasks, arrivals));
     tasks
+}
+
+/// The copy tasks of one table: several if it is large, unless it is to come as a whole.
+fn of_table(
+    table: &Relation,
+    destination: Destination,
+    is_whole: bool,
+    inventory: &Inventory,
+    options: &Options,
+) -> Vec<Task> {
+    let name = table.qualified();
+    let mut copy = CopyTask::new(table.oid, name.clone(), destination, &table.columns);
+    copy.source.guards = table.guards();
+    // No task empties a hypertable: there are none in it but its own rows.
+    copy.owns_relation = !copy.destination.is_converted();
+    let size = inventory.size(table.oid);
+    let split = split(&inventory.server, options);
+    // All workers are to have a share of a large table, and each few chunks at a time.
+    let share = (size.bytes / (4 * i64::from(options.jobs))).max(LEAST_SHARE);
+    let parts = parts(size, if copy.destination.is_converted() { split.min(share) } else { split });
+    if let Some(condition) = &table.condition {
+        copy = copy.only(Filter::Condition(condition.clone()));
+    }
+    if is_whole || parts.len() == 1 || copy.filter != Filter::All || copy.columns.is_empty() {
+        return vec![task(Phase::Copy, name.shown(), size.rows, size.bytes, Work::Copy(copy))];
+    }
+    let count = parts.len() as i64;
+    let part = |(i, pages): (usize, (i64, Option<i64>))| {
+        let object = format!("{} part {} of {count}", name.shown(), i + 1);
+        let part = copy.clone().only(Filter::Pages(pages.0, pages.1));
+        task(Phase::Copy, object, size.rows / count, size.bytes / count, Work::Copy(part))
+    };
+    parts.into_iter().enumerate().map(part).collect()
 }
 
 /// Which hypertables need compression enabled before their rows come: those of which a chunk is

@@ -1,6 +1,7 @@
 //! A relation's rows on their way: from where, to where, in which form.
 
 use super::batches::Compressed;
+use super::{Adopted, Buckets};
 use crate::core::checksum;
 use crate::core::inventory::{Column, CompressedChunk, HYPERCORE, Slices, SourceRelation, Spec};
 use crate::core::name::{Name, column_list};
@@ -30,8 +31,14 @@ pub enum Destination {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         own: Option<serde_json::Value>,
     },
-    /// Chunks of this hypertable that TimescaleDB finds or makes, row by row.
-    Routed { hypertable: Name, cagg: bool },
+    /// Chunks of this hypertable that TimescaleDB finds or makes, row by row. `buckets`: the hypertable is made of the table
+    /// that the rows come from, and holds no others.
+    Routed {
+        hypertable: Name,
+        cagg: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        buckets: Option<Buckets>,
+    },
 }
 
 impl Destination {
@@ -52,24 +59,16 @@ impl Destination {
         }
     }
 
+    /// Whether a hypertable is made of the table.
+    pub fn is_converted(&self) -> bool {
+        matches!(self, Destination::Routed { buckets: Some(_), .. })
+    }
+
     /// Properties of a chunk that its hypertable does not have.
     pub fn own(&self) -> Option<&serde_json::Value> {
         match self {
             Destination::Chunk { own, .. } => own.as_ref(),
             Destination::Table(_) | Destination::Routed { .. } => None,
-        }
-    }
-
-    /// Whether a relation that is made there replaces one that was there: of the same name, or a
-    /// chunk of the same hypertable and range.
-    pub fn replaces(&self, other: &Destination) -> bool {
-        match (self, other) {
-            (Destination::Table(name), Destination::Table(other)) => name == other,
-            (
-                Destination::Chunk { hypertable, slices, .. },
-                Destination::Chunk { hypertable: other, slices: others, .. },
-            ) => hypertable == other && slices == others,
-            _ => false,
         }
     }
 }
@@ -197,7 +196,10 @@ pub struct CopyTask {
     pub columns: Arc<[String]>,
     /// Their types, so that a resume notices others.
     pub types: Arc<str>,
-    pub binary: bool,
+    /// The first column, with its type, whose binary form may differ between servers: rows with one travel
+    /// as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_column: Option<String>,
     /// Ranges of columns that chunks are skipped by.
     #[serde(default)]
     pub ranges: Vec<serde_json::Value>,
@@ -207,6 +209,9 @@ pub struct CopyTask {
     /// The snapshot that it is read under.
     #[serde(default)]
     pub snapshot: SnapshotId,
+    /// The relation here is not the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
 }
 
 impl CopyTask {
@@ -220,12 +225,13 @@ impl CopyTask {
             recipe: Recipe::Rows,
             filter: Filter::All,
             owns_relation: true,
-            binary: sent.iter().all(|c| c.binary),
+            text_column: sent.iter().find(|c| !c.binary).map(|c| format!("{} ({})", c.name, c.type_name)),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
             types: sent.iter().map(|c| c.type_name.as_str()).collect::<Vec<_>>().join(",").into(),
             ranges: Vec::new(),
             skipping: false,
             snapshot: 0,
+            adopted: None,
         }
     }
 
@@ -304,7 +310,7 @@ impl CopyTask {
     /// The statement for the source. `COPY table TO` reads the table's own rows, never those
     /// of children, like ONLY.
     pub fn statement(&self) -> String {
-        let format = if self.binary { "binary" } else { "text" };
+        let format = if self.binary() { "binary" } else { "text" };
         let columns = column_list(&self.columns);
         if let Some(query) = &self.source.query {
             return format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT {format})", checksum::result(query));
@@ -325,6 +331,17 @@ impl CopyTask {
         format!("COPY {from} TO STDOUT (FORMAT {format})")
     }
 
+    /// The statement for those of the rows that fulfil a condition as well.
+    pub fn statement_of(&self, condition: &str) -> String {
+        let (columns, name) = (column_list(&self.columns), &self.source.name);
+        let rows = match self.filtered() {
+            Some(filter) => format!("{filter} AND {condition}"),
+            None => format!("WHERE {condition}"),
+        };
+        let format = if self.binary() { "binary" } else { "text" };
+        format!("COPY (SELECT {columns} FROM ONLY {name} {rows}) TO STDOUT (FORMAT {format})")
+    }
+
     /// All statements for the source, in their order: of compressed rows their number and their
     /// batches come last.
     pub fn statements(&self) -> Vec<String> {
@@ -335,6 +352,11 @@ impl CopyTask {
             }
             _ => vec![self.statement()],
         }
+    }
+
+    /// Whether its rows travel in binary form.
+    pub fn binary(&self) -> bool {
+        self.text_column.is_none()
     }
 
     /// Whether it can share its transactions with other tasks: nothing is looked at between its
@@ -350,15 +372,14 @@ impl CopyTask {
 
     /// How the rows travel, as users see it in the column `method`.
     pub fn method(&self) -> String {
-        let format = if self.binary { "binary" } else { "text" };
+        let format = if self.binary() { "binary" } else { "text" };
         match (&self.recipe, &self.filter) {
+            _ if self.destination.is_converted() => format!("COPY {format}, into its chunks"),
+            _ if matches!(self.destination, Destination::Routed { .. }) => format!("COPY {format}, INSERT"),
             (Recipe::Compressed(compressed), _) if compressed.binary() => "COPY binary, compressed".to_string(),
             (Recipe::Compressed(_), _) => "COPY text, compressed".to_string(),
             (Recipe::Recompressed { .. }, _) => format!("COPY {format}, compressed again"),
             (Recipe::Frozen, _) => format!("COPY {format}, frozen again"),
-            (Recipe::Queried { .. }, _) if matches!(self.destination, Destination::Routed { .. }) => {
-                format!("COPY {format}, INSERT")
-            }
             (Recipe::Queried { .. }, _) => format!("COPY {format} of a query"),
             (Recipe::Rows, Filter::Pages(..)) => format!("COPY {format}, part of a large table"),
             (Recipe::Rows, _) => format!("COPY {format}"),
@@ -367,11 +388,13 @@ impl CopyTask {
 
     /// Why the fastest way was not taken; empty if it was.
     pub fn note(&self) -> String {
-        match &self.recipe {
-            Recipe::Recompressed { reason, .. } | Recipe::Queried { reason } => reason.clone(),
-            Recipe::Compressed(compressed) if compressed.binary() => String::new(),
-            Recipe::Rows | Recipe::Frozen if self.binary => String::new(),
-            _ => "text, because a column's binary form differs between servers".to_string(),
-        }
+        let column = match &self.recipe {
+            Recipe::Recompressed { reason, .. } | Recipe::Queried { reason } => return reason.clone(),
+            Recipe::Compressed(compressed) => compressed.text_column(),
+            Recipe::Rows | Recipe::Frozen => self.text_column.as_deref(),
+        };
+        column.map_or(String::new(), |column| {
+            format!("text, because the binary form of column {column} may differ between servers")
+        })
     }
 }

@@ -1,16 +1,21 @@
 //! The plan of a run: every task that a worker can take, by phase. Pure: from the inventory
 //! and the options alone.
 
+mod adopted;
 pub mod again;
 pub mod analyze;
 mod batches;
+mod buckets;
 pub mod compressed;
 mod copies;
 mod copy;
+pub mod keys;
 mod phase;
 pub mod recompute;
 
+pub use adopted::Adopted;
 pub use batches::Compressed;
+pub use buckets::Buckets;
 pub use copies::{Target, compressed_early, copies, unsplit};
 pub use copy::{CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId};
 pub use phase::Phase;
@@ -29,7 +34,18 @@ pub struct Task {
     /// Estimates of the source, for the order, the progress and the ETA.
     pub rows: i64,
     pub bytes: i64,
+    /// The earliest phase beside which it may be taken, once no open task of an earlier phase is about its tables; none if
+    /// only in its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Phase>,
     pub work: Work,
+}
+
+impl Task {
+    /// Lets it be taken beside this phase and those that follow.
+    pub fn beside(self, phase: Phase) -> Task {
+        Task { beside: Some(phase), ..self }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +58,7 @@ pub enum Work {
     Sql(Sql),
     ForeignKey(ForeignKey),
     Attach(Attach),
+    Compress(Compress),
     Recompute(Recompute),
     Recheck(Recheck),
     Verify(Verify),
@@ -98,6 +115,12 @@ impl Work {
             Work::Recheck(recheck) => of(&recheck.copies),
             Work::VerifyCopied(verify) => of(&verify.copies),
             Work::Sql(sql) if !sql.copies.is_empty() => of(&sql.copies),
+            Work::Sql(sql) if !sql.tables.is_empty() => {
+                Columns { tables: Some(sql.tables.iter().map(Name::to_string).collect()), ..Columns::default() }
+            }
+            Work::Compress(compress) => {
+                Columns { tables: Some(vec![compress.hypertable.to_string()]), ..Columns::default() }
+            }
             Work::Sql(_) | Work::Recompute(_) | Work::Verify(_) => Columns::default(),
         }
     }
@@ -108,6 +131,7 @@ impl Work {
             Work::Copy(copy) => copy.method(),
             Work::Sql(_) | Work::ForeignKey(_) => "SQL".to_string(),
             Work::Attach(attach) => attach.method().to_string(),
+            Work::Compress(_) => "compress_chunk".to_string(),
             Work::Recompute(_) => "refresh_continuous_aggregate".to_string(),
             Work::Recheck(_) => "count".to_string(),
             Work::Verify(Verify { checksum: true, .. }) | Work::VerifyCopied(VerifyCopied { checksum: true, .. }) => {
@@ -119,12 +143,18 @@ impl Work {
 }
 
 /// Statements for the target, in one transaction.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sql {
     pub statements: Vec<String>,
+    /// What it is about, unless `copies` tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<Name>,
     /// How many chunks a batch works on.
     #[serde(default)]
     pub chunks: usize,
+    /// What it makes needs the index that another task of the same object builds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upon_index: bool,
     /// The copy tasks that brought them, where the work is about these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<i32>,
@@ -164,6 +194,14 @@ impl Attach {
             _ => "compress",
         }
     }
+}
+
+/// A chunk that TimescaleDB has made for rows of a table, to be compressed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Compress {
+    /// Its OID here.
+    pub chunk: u32,
+    pub hypertable: Name,
 }
 
 /// A refresh of a continuous aggregate over its whole range.
@@ -264,12 +302,13 @@ impl Verify {
 
 /// `rows` and `bytes` are estimates.
 pub fn task(phase: Phase, object: String, rows: i64, bytes: i64, work: Work) -> Task {
-    Task { phase, object, rows, bytes, work }
+    Task { phase, object, rows, bytes, beside: None, work }
 }
 
-/// One statement as a task.
-pub fn sql(phase: Phase, object: String, bytes: i64, statements: Vec<String>) -> Task {
-    task(phase, object, 0, bytes, Work::Sql(Sql { statements, chunks: 0, copies: Vec::new(), author: None }))
+/// One statement about a table as a task.
+pub fn sql(phase: Phase, table: Name, bytes: i64, statement: String) -> Task {
+    let object = table.shown();
+    task(phase, object, 0, bytes, Work::Sql(Sql { statements: vec![statement], tables: vec![table], ..Sql::default() }))
 }
 
 /// An expression for a hypertable here by the name it is known as: with `cagg` that of the
@@ -285,8 +324,8 @@ pub fn hypertable(name: &Name, cagg: bool) -> String {
 }
 
 /// The indexes of continuous aggregates, each with the expression that makes it on the root and
-/// is its OID.
-pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String)> {
+/// is its OID, and with the aggregate.
+pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String, Name)> {
     let indexes = inventory.caggs.iter().flat_map(|cagg| {
         cagg.indexes.iter().map(|spec| {
             let made = format!(
@@ -297,8 +336,26 @@ pub fn cagg_indexes(inventory: &Inventory) -> Vec<(String, String)> {
                 literal(&spec.to_string())
             );
             let name = spec.get("name").and_then(|name| name.as_str()).unwrap_or_default();
-            (format!("INDEX {name} of {}", cagg.qualified().shown()), made)
+            (format!("INDEX {name} of {}", cagg.qualified().shown()), made, cagg.qualified())
         })
+    });
+    indexes.collect()
+}
+
+/// The indexes that hypertables get besides those of the source, in the same form. `taken` are the names of those.
+pub fn default_indexes(inventory: &Inventory, taken: &[Name]) -> Vec<(String, String, Name)> {
+    let array = |names: &mut dyn Iterator<Item = &String>| {
+        format!("ARRAY[{}]::name[]", names.map(|name| literal(name)).collect::<Vec<_>>().join(", "))
+    };
+    let indexes = inventory.hypertables.iter().flat_map(|root| {
+        let name = root.known_as();
+        let taken = array(&mut taken.iter().filter(|taken| taken.schema == name.schema).map(|taken| &taken.name));
+        let index = move |columns: &Vec<String>| {
+            let (root, list) = (hypertable(&name, false), array(&mut columns.iter()));
+            let made = format!("timescale_migrate.create_default_index({root}, {list}, {taken})");
+            (format!("INDEX ({}) of {}", columns.join(", "), name.shown()), made, name.clone())
+        };
+        root.indexes.iter().map(index)
     });
     indexes.collect()
 }

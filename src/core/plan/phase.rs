@@ -13,8 +13,7 @@ pub enum By {
     WorkersFromSource,
 }
 
-/// A phase begins when the one before it has no open task left, unless [`Phase::beside`] says
-/// otherwise.
+/// A run is in the first phase that has open tasks. Workers without a task of it look [`Phase::ahead`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -82,6 +81,17 @@ pub const PHASES: [(Phase, &str, By, &str); 25] = {
     ]
 };
 
+/// What workers do when all rows have arrived, in its order.
+const AFTER_ROWS: [Phase; 7] = [
+    Phase::Index,
+    Phase::Constraint,
+    Phase::HypertableKey,
+    Phase::Compression,
+    Phase::ForeignKey,
+    Phase::Analyze,
+    Phase::Verify,
+];
+
 impl Phase {
     /// As in the column `phase` of views and messages.
     pub fn name(self) -> &'static str {
@@ -103,10 +113,29 @@ impl Phase {
         matches!(self, Phase::Copy | Phase::Verify)
     }
 
-    /// The phase whose tasks workers take when none is left of this one: comparisons need not wait
-    /// for the last statistics.
-    pub fn beside(self) -> Option<Phase> {
-        (self == Phase::Analyze).then_some(Phase::Verify)
+    /// The later phases of which workers take tasks when none is left of this one: those that may
+    /// be taken [beside](super::Task::beside) it, and whose tables no open task of an earlier phase is about.
+    pub fn ahead(self) -> &'static [Phase] {
+        let place = AFTER_ROWS.iter().position(|phase| *phase == self);
+        place.map_or(&[], |place| &AFTER_ROWS[place + 1..])
+    }
+
+    /// It and those before it beside which tasks of later ones may be taken.
+    pub fn passed(self) -> &'static [Phase] {
+        let place = AFTER_ROWS.iter().position(|phase| *phase == self);
+        place.map_or(&[], |place| &AFTER_ROWS[..=place])
+    }
+
+    /// The phases whose open tasks hold back those of this phase that are about the same tables, because
+    /// of what they make or lock. A comparison only reads, and may be taken when all rows are where they belong.
+    pub fn waits_for(self) -> &'static [Phase] {
+        let place = AFTER_ROWS.iter().position(|phase| *phase == self && self != Phase::Verify);
+        place.map_or(&[], |place| &AFTER_ROWS[..place])
+    }
+
+    /// Whether a task of it locks its tables against others like it, for as long as it takes.
+    pub fn excludes_others(self) -> bool {
+        matches!(self, Phase::HypertableKey | Phase::ForeignKey)
     }
 }
 
@@ -120,6 +149,19 @@ mod tests {
             assert_eq!(*phase as usize, place);
             assert_eq!(serde_json::to_value(phase).unwrap(), *name);
             assert_eq!(Phase::parse(name), Some(*phase));
+        }
+    }
+
+    #[test]
+    fn what_is_looked_ahead_at_waits_for_what_is_before() {
+        for (place, phase) in AFTER_ROWS.iter().enumerate() {
+            assert!(phase.ahead().iter().all(|ahead| ahead > phase && ahead.passed().contains(phase)));
+            assert!(*phase == Phase::Verify || phase.waits_for() == &AFTER_ROWS[..place]);
+        }
+        // Rows that a comparison counts must not move any more.
+        assert!(Phase::ForeignKey.ahead().contains(&Phase::Verify) && Phase::Compression < Phase::ForeignKey);
+        for phase in [Phase::Copy, Phase::Attach, Phase::Recompute, Phase::Rest, Phase::Stopping] {
+            assert!(phase.ahead().is_empty() && phase.passed().is_empty() && phase.waits_for().is_empty());
         }
     }
 

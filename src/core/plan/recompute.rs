@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub fn levels(inventory: &Inventory) -> Vec<Vec<Task>> {
     let mut levels: Vec<Vec<Task>> = Vec::new();
     let mut level_of = HashMap::new();
-    for cagg in &inventory.caggs {
+    for cagg in inventory.caggs.iter().filter(|cagg| !inventory.selection.is_empty(cagg.relation.oid)) {
         let below = cagg.raw.cagg.then(|| level_of.get(&cagg.raw.qualified())).flatten();
         let level = below.map_or(0, |level| level + 1);
         let name = cagg.qualified();

@@ -2,7 +2,7 @@
 
 use crate::core::inventory::{Column, Inventory, SourceRelation};
 use crate::core::name::Name;
-use crate::core::plan::again::{Again, Known, Snapshot, Unfit, resume, round};
+use crate::core::plan::again::{Again, Known, Snapshot, Unfit, check_chosen, resume, round};
 use crate::core::plan::{CopyTask, Destination, Doubt, Filter, Phase, Recipe, Task, Work, task};
 use serde_json::json;
 
@@ -112,7 +112,7 @@ fn what_was_made_anew_takes_the_place_of_the_old() {
     // Another table is none of its business.
     let again = resume(vec![done(1, table(10))], planned(vec![table(90)]), &snapshots(|_| ())).unwrap();
     assert_eq!(outcome(&again), (vec![90], vec![]));
-    assert_eq!(again.warnings, ["s.r10 is no longer on the source: its rows stay here"]);
+    assert_eq!(again.warnings, ["s.r10 no longer exists on the source: its rows stay here"]);
 }
 
 #[test]
@@ -220,4 +220,13 @@ fn aggregates_are_read_no_earlier_than_their_rows() {
     assert_eq!(outcome(&again).0, [20, 31, 32, 40, 41]);
     let again = round(known, planned(all()), &inventory(json!([]))).unwrap();
     assert_eq!(outcome(&again).0, [20]);
+}
+
+#[test]
+fn what_was_chosen_by_another_name_is_refused() {
+    let known = [done(1, table(77))];
+    let check = |name: &str| check_chosen(&known, [(77, Name::new("s", name))].into(), &inventory(json!([])));
+    assert!(check("r77").is_ok());
+    let Err(Unfit(message)) = check("other") else { panic!("not refused") };
+    assert_eq!(message, "s.r77 was renamed to s.other on the source since the run began");
 }

@@ -36,18 +36,18 @@ fn as_they_are_or_again() {
         (
             "hypercore",
             |s, _| chunk(s).access_method = Some("hypercore".into()),
-            "again, late: the hypercore access method keeps them in another way",
+            "again, late: the source stores it with the access method hypercore",
         ),
-        ("unknown relation", |s, _| chunk(s).relation = None, "again, late: its compressed relation is unknown"),
+        ("unknown relation", |s, _| chunk(s).relation = None, "again, late: its compressed relation was not found"),
         (
             "numbers in its binary form",
             |s, _| layout(s).unportable.push(Unportable { column: "k".into(), type_name: "app.kind".into() }),
-            "again, late: column k has type app.kind, whose binary form holds numbers of this server",
+            "again, late: column k has type app.kind, whose binary form contains OIDs of the source",
         ),
         (
             "unknown metadata",
             |s, _| layout(s).columns[1].kind = "unknown".into(),
-            "again, late: metadata column _b is unknown",
+            "again, late: metadata column _b is of an unknown kind",
         ),
         (
             "first and last, before 2.28",
@@ -71,7 +71,7 @@ fn as_they_are_or_again() {
                 between(s, t, "2.22.0", "2.21.0");
                 layout(s).has_uuid = true
             },
-            "again: the target has no algorithm for uuid",
+            "again: the target has no compression algorithm for uuid",
         ),
         (
             "uuid from where it is unknown",
@@ -84,7 +84,7 @@ fn as_they_are_or_again() {
         (
             "another encoding",
             |s, _| s.server.encoding = "LATIN1".into(),
-            "again, late: text inside is in another encoding",
+            "again, late: the encodings of the two databases differ",
         ),
         (
             "blocks of NULL, to 2.20.0",
@@ -95,7 +95,7 @@ fn as_they_are_or_again() {
         (
             "another version of a collation",
             |_, t| t.collations[0].version = Some("2".into()),
-            "again, late: collation c may sort otherwise here",
+            "again, late: collation c may sort differently here",
         ),
         (
             "a collation of unknown version",
@@ -103,7 +103,7 @@ fn as_they_are_or_again() {
                 s.collations[0].version = None;
                 t.collations[0].version = None
             },
-            "again, late: collation c may sort otherwise here",
+            "again, late: collation c may sort differently here",
         ),
     ];
     for (name, change, expected) in cases {
@@ -133,7 +133,7 @@ fn columns_with_a_default_from_later() {
     // Without such a default, NULL says the same as a block that stands for it.
     for (from, to, expected) in [
         ("2.18.2", "2.20.0", "compressed without _b"),
-        ("2.19.0", "2.20.0", "again: the target cannot read columns that are all NULL"),
+        ("2.19.0", "2.20.0", "again: the target cannot read how the source stores columns that are all NULL"),
         ("2.19.0", "2.20.1", "compressed without _b"),
     ] {
         let (mut source, mut target) = read(HYPERTABLE);

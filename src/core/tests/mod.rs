@@ -2,10 +2,13 @@
 //! fuzzing begins with, changed for each case.
 
 mod again;
+mod arrival;
 mod compression;
+mod conversion;
 mod copies;
 mod scan;
 mod scope;
+mod selection;
 mod statements;
 
 use super::inventory::{Cagg, Compression, Hypertable, Inventory, Server, Size};
@@ -25,7 +28,8 @@ fn row<T: DeserializeOwned>(json: &str) -> T {
 fn read(document: &str) -> (Inventory, Target) {
     let mut lines = document.lines();
     let server: Server = row(lines.next().expect("a server"));
-    let mut target = Target { server: server.clone(), collations: Vec::new(), tablespaces: Default::default() };
+    let mut target =
+        Target { server: server.clone(), collations: Vec::new(), tablespaces: Default::default(), arrivals: None };
     let mut source = Inventory::new(server);
     for (kind, json) in lines.map(|line| line.split_at(1)) {
         match kind {

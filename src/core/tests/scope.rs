@@ -45,13 +45,13 @@ fn what_the_source_holds_that_has_no_place() {
             "dependence on a chunk",
             object(),
             "!dependence on a chunk x: Why. (Let it use the hypertable or the continuous aggregate. Or leave it out: \"on_unsupported\": \"skip\".)",
-            "dependence on a chunk x: Why. Left out: what needs it stays behind too.",
+            "dependence on a chunk x: Why. Left out: objects that depend on it are left out too.",
         ),
         (
             "object in an internal schema",
             object(),
             "!object in an internal schema x: Why. (Move it with ALTER ... SET SCHEMA. Or leave it out: \"on_unsupported\": \"skip\".)",
-            "object in an internal schema x: Why. Left out: what needs it stays behind too.",
+            "object in an internal schema x: Why. Left out: objects that depend on it are left out too.",
         ),
         // A table, which the query gives no object for.
         (
@@ -86,7 +86,7 @@ fn continuous_aggregates() {
     assert_eq!((told(&recomputed.left), arrives(&recomputed)), (vec![], (1, 0, 1)));
 
     let skipped = scope(CAGG, r#"{"caggs": "skip"}"#, Vec::new(), with_policy);
-    let chosen = "continuous aggregate public.daily: The option caggs says so. Left out: the rows that it has materialized stay behind.";
+    let chosen = "continuous aggregate public.daily: The option \"caggs\" is \"skip\". Left out: its materialized rows do not arrive.";
     assert_eq!((told(&skipped.left), arrives(&skipped)), (vec![chosen.to_string(), job_of_it.to_string()], (0, 0, 0)));
     assert!(skipped.inventory.hypertables.is_empty());
     assert!(skipped.inventory.excluded.contains(&Excluded { class_oid: 1259, oid: 12 }));
@@ -126,7 +126,7 @@ fn where_the_target_has_no_community_edition() {
             format!("!compression of public.m: Compression is enabled; 1 of its chunks are compressed. ({hint})"),
             format!("!frozen chunks of public.m: There are 1 of them. ({hint})"),
             format!(
-                "!job Job [1000]: It runs public.p every 1 day. Jobs and policies exist in the Community edition alone. ({hint})"
+                "!job Job [1000]: It runs public.p every 1 day. Jobs and policies exist only in the Community edition. ({hint})"
             ),
         ]
     );
@@ -135,8 +135,8 @@ fn where_the_target_has_no_community_edition() {
         told(&skipped.left),
         [
             "compression of public.m: Compression is enabled; 1 of its chunks are compressed. Left out: its rows arrive uncompressed.",
-            "frozen chunks of public.m: There are 1 of them. Left out: they can be written to here.",
-            "job Job [1000]: It runs public.p every 1 day. Jobs and policies exist in the Community edition alone. Left out: it will not run here.",
+            "frozen chunks of public.m: There are 1 of them. Left out: the chunks can be written to here.",
+            "job Job [1000]: It runs public.p every 1 day. Jobs and policies exist only in the Community edition. Left out: it will not run here.",
         ]
     );
     assert_eq!(skipped.inventory.jobs.len(), 1);
@@ -147,9 +147,11 @@ fn where_the_target_has_no_community_edition() {
         apache(source, target);
         source.compressions.clear();
     });
-    assert!(told(&cagg.left)[0].starts_with(
-        "!continuous aggregate public.daily: Continuous aggregates exist in the Community edition alone."
-    ));
+    assert!(
+        told(&cagg.left)[0].starts_with(
+            "!continuous aggregate public.daily: Continuous aggregates exist only in the Community edition."
+        )
+    );
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn said_and_no_more() {
     assert_eq!(
         told(&hypercore.left),
         [
-            "access method hypercore of public.m: 1 of its chunks have it; only TimescaleDB 2.18 to 2.21 know it. Left out."
+            "access method hypercore of public.m: 1 of its chunks use it; it exists only in TimescaleDB 2.18 to 2.21. Left out: they arrive as ordinary compressed chunks."
         ]
     );
 
@@ -190,7 +192,7 @@ fn said_and_no_more() {
     assert_eq!(
         told(&scope.left),
         [
-            "continuous aggregate public.daily: Its buckets from 2024-01-01 to 2024-02-01 begin where there is no raw chunk. Left out: what dropped chunks gave to them.",
+            "continuous aggregate public.daily: Its buckets from 2024-01-01 to 2024-02-01 begin where no chunk of the raw data exists. Left out: what dropped chunks contributed.",
             "tiered chunk i.c6 of public.m: Its rows are in tiered storage. They arrive in ordinary chunks.",
             // A table's rows, so that no option helps.
             "!tiered chunk i.c6 of public.m: Its rows in tiered storage cannot be read: no such bucket. (Make it readable, or untier it on the source.)",

@@ -57,7 +57,11 @@ fn of_a_relations_own_rows() {
     type Change = fn(&mut CopyTask);
     let cases: [(&str, Change, String); 11] = [
         ("a table", |_| {}, format!(r#"COPY "public"."t" ({columns}) TO STDOUT (FORMAT binary)"#)),
-        ("in text", |c| c.binary = false, format!(r#"COPY "public"."t" ({columns}) TO STDOUT (FORMAT text)"#)),
+        (
+            "in text",
+            |c| c.text_column = Some("x (t)".into()),
+            format!(r#"COPY "public"."t" ({columns}) TO STDOUT (FORMAT text)"#),
+        ),
         ("without columns", |c| c.columns = [].into(), r#"COPY "public"."t" TO STDOUT (FORMAT binary)"#.to_string()),
         (
             "an extension's",

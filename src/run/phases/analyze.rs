@@ -14,8 +14,8 @@ pub fn add_tasks(run: i64, locks: i64) -> Result<()> {
         let task = |(object, copies, bytes): (String, Vec<i32>, i64)| {
             let ids: Vec<String> = copies.iter().map(i32::to_string).collect();
             let statement = format!("SELECT timescale_migrate.analyze_chunks('{{{}}}')", ids.join(","));
-            let work = Sql { statements: vec![statement], chunks: copies.len(), copies, author: None };
-            plan::task(Phase::Analyze, object, 0, bytes, Work::Sql(work))
+            let work = Sql { statements: vec![statement], chunks: copies.len(), copies, ..Sql::default() };
+            plan::task(Phase::Analyze, object, 0, bytes, Work::Sql(work)).beside(Phase::ForeignKey)
         };
         tasks::add(run, &batches.into_iter().map(task).collect::<Vec<_>>())
     })

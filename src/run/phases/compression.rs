@@ -1,8 +1,8 @@
 //! Compressed and frozen chunks, after indexes and constraints: what a copy task
 //! brought becomes a compressed chunk of its hypertable, or is frozen.
 
-use crate::core::inventory::{FROZEN, Server, Spec};
-use crate::core::plan::{self, Attach, CopyTask, Phase, Recipe, Work};
+use crate::core::inventory::{FROZEN, Hypertable, Server, Spec};
+use crate::core::plan::{self, Attach, Compress, CopyTask, Phase, Recipe, Work};
 use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, copy, spi};
 use crate::run::migration::Migration;
@@ -13,7 +13,25 @@ use pgrx::pg_sys::Oid;
 /// Enables compression where it was not needed before, and adds the tasks.
 pub fn begin(migration: &Migration, target: &Server) -> Result<()> {
     transaction(|| compression::enable(&migration.inventory, |_| true))?;
-    add_tasks(migration.run(), target)
+    add_tasks(migration.run(), target)?;
+    let hypertables = migration.inventory.hypertables.iter();
+    hypertables.filter(|h| h.is_converted()).try_for_each(|hypertable| add_chunks(migration.run(), hypertable))
+}
+
+/// Adds a task for every chunk of a hypertable that a table has become, if it is old enough.
+fn add_chunks(run: i64, hypertable: &Hypertable) -> Result<()> {
+    let Some(after) = &hypertable.compress_after else { return Ok(()) };
+    let name = hypertable.qualified();
+    transaction(|| {
+        let query = include_str!("../../../sql/run/chunks_to_compress.sql");
+        let arguments = [run.into(), name.to_string().into(), after.clone().into()];
+        let chunks = spi::json_rows::<(u32, String, i64)>(query, &arguments)?;
+        let task = |(chunk, object, bytes)| {
+            let work = Work::Compress(Compress { chunk, hypertable: name.clone() });
+            plan::task(Phase::Compression, object, 0, bytes, work)
+        };
+        tasks::add(run, &chunks.into_iter().map(task).collect::<Vec<_>>())
+    })
 }
 
 /// Adds a task for every chunk that is still to be compressed or frozen.
@@ -63,6 +81,18 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
         }
         set_ranges(relation, &work)?;
         tasks::done(claim.id, Outcome { relation: Some(relation), ..Outcome::default() })
+    })
+}
+
+/// Compresses a chunk of a hypertable that a table has become, as TimescaleDB's policy would.
+pub fn compress_chunk(claim: &Claim, work: &Compress) -> Result<()> {
+    transaction(|| {
+        overloads::refuse_overloads()?;
+        // Compressed, and nothing else.
+        let spec = serde_json::json!({"status": 1});
+        let chunk = Oid::from_u32(work.chunk);
+        spi::execute("SELECT timescale_migrate.compress_rows($1, $2)", &[chunk.into(), spi::json(&spec)?])?;
+        tasks::done(claim.id, Outcome::default())
     })
 }
 

@@ -1,11 +1,12 @@
 //! Copy tasks: a relation's rows from the source into one relation here, counted on both sides,
 //! committed together with the task's `done`.
 
-use super::{compression, tiered, verify};
+use super::spread::{self, Spread};
+use super::{compression, verify};
 use crate::core::inventory::SourceRelation;
 use crate::core::name::Name;
 use crate::core::options::Level;
-use crate::core::plan::{CopyTask, Destination, Recipe};
+use crate::core::plan::{CopyTask, Destination, Recipe, RowStorage};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Script;
 use crate::pg::copy::Options;
@@ -28,17 +29,21 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
         Hold::Gone if is_dropped(context, work)? => return leave_out(run, id, work),
         Hold::Gone | Hold::Changed => return tasks::postpone(id),
     }
-    let relation = transaction(|| targets(run, &[work]))?[0];
+    let relation = transaction(|| Goals::find(run, &[work])?.targets(run, &[work]))?[0];
+    let spread = match &work.destination {
+        Destination::Routed { buckets: Some(buckets), .. } => spread::prepare(context, work, relation, buckets)?,
+        _ => Spread::Routed,
+    };
     let mut changed = false;
     let copied = transaction(|| {
         let source = context.source()?;
         let filled = Filled::begin(&[relation], sums)?.remove(0);
-        let sql = work.statements().join("; ");
+        let sql = spread.statements(work).join("; ");
         let mut script = source.script(&sql)?;
         filled.set_triggers(work, false)?;
         let mut outcome = match work.destination {
             Destination::Routed { .. } => {
-                let (rows, bytes) = tiered::rows(&mut script, work, run, relation, &filled.name)?;
+                let (rows, bytes) = spread.rows(&mut script, work, run, relation, &filled.name)?;
                 outcome(relation, rows, bytes)
             }
             Destination::Table(_) | Destination::Chunk { .. } => receive(&mut script, work, relation)?,
@@ -59,7 +64,7 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             return Err(guard::changed(&work.source.name));
         }
         if sums {
-            outcome.source_checksum = verify::source_checksum(context, work, &filled.columns, outcome.rows)?;
+            outcome.source_checksum = verify::source_checksum(context, work, filled.columns(work), outcome.rows)?;
         }
         if let Recipe::Recompressed { spec, late: false, .. } = &work.recipe {
             compression::compress(relation, spec)?;
@@ -74,7 +79,7 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             context.drop_source();
             tasks::postpone(id)
         }
-        copied => copied.map_err(|error| too_large(error, work.binary)),
+        copied => copied.map_err(|error| too_large(error, work.binary())),
     }
 }
 
@@ -96,8 +101,9 @@ fn too_large(error: Error, binary: bool) -> Error {
 
 /// Copies small relations that are read under one snapshot, in one transaction on either side; returns
 /// the tasks that are done. The transaction on the source takes one message, its locks and checks
-/// included, and begins when the relations here are ready. After any error no task is done: which
-/// one it is about is found out by doing them one by one.
+/// included. It begins when nothing has to be waited for here any more, and is under way while chunks are made, unless
+/// their columns have to be known for it. After any error no task is done: which one it is about is found out by doing
+/// them one by one.
 pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
     let (run, sums) = (context.spec.run, context.spec.options.verify == Level::Checksum);
     let copies = claims.iter().filter_map(|claim| Some((claim.id, claim.work.copy()?)));
@@ -109,14 +115,22 @@ pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
     let mut statements = vec![context.opening(tasks[0].0, snapshot, &guards)?];
     let source = context.source()?;
     transaction(|| {
-        let relations = Filled::begin(&targets(run, &works)?, sums)?;
-        for (work, filled) in works.iter().zip(&relations) {
+        let goals = Goals::find(run, &works)?;
+        goals.lock()?;
+        let mut relations = Vec::new();
+        if sums {
+            relations = Filled::begin(&goals.targets(run, &works)?, sums)?;
+        }
+        for (number, work) in works.iter().enumerate() {
             statements.extend(work.statements());
-            statements.extend(sums.then(|| verify::source_query(work, &filled.columns)));
+            statements.extend(relations.get(number).map(|filled| verify::source_query(work, filled.columns(work))));
         }
         statements.push(guard::closing(&guards));
         let sql = statements.join("; ");
         let mut script = source.script(&sql)?;
+        if !sums {
+            relations = Filled::begin(&goals.targets(run, &works)?, sums)?;
+        }
         guard::opened(&mut script)?;
         let mut outcomes = Vec::new();
         for ((id, work), filled) in tasks.iter().zip(relations) {
@@ -138,10 +152,10 @@ pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
 /// Whether a chunk that is gone was dropped, as retention does, and its rows are not in another
 /// one by now.
 fn is_dropped(context: &mut Context, work: &CopyTask) -> Result<bool> {
-    match &work.destination {
-        Destination::Table(_) => Ok(false),
-        Destination::Chunk { root, slices, .. } => Ok(!guard::is_covered(context.source()?, *root, slices)?),
-        Destination::Routed { .. } => Ok(true),
+    match work.place() {
+        Some((root, slices)) => Ok(!guard::is_covered(context.source()?, root, slices)?),
+        // A tiered chunk.
+        None => Ok(work.source.storage == RowStorage::External),
     }
 }
 
@@ -176,6 +190,11 @@ impl Filled {
             true => Ok(found),
             false => Err(Error::internal("a relation is gone")),
         }
+    }
+
+    /// Those that are compared with the source's: of a table that the run did not make, what was copied.
+    fn columns<'a>(&'a self, work: &'a CopyTask) -> &'a [String] {
+        if work.adopted.is_some() { &work.columns } else { &self.columns }
     }
 
     /// TimescaleDB refuses to alter the triggers of a hypertable's root alone, or of a chunk, unless it
@@ -233,35 +252,59 @@ fn rows(source: &mut Script, work: &CopyTask, relation: Oid) -> Result<(u64, u64
     // can be doubled, and into new storage the rows can be written frozen, which saves their
     // rewriting by a later VACUUM.
     let fresh = work.owns_relation && copy::clear(relation)?;
-    let options = Options { columns: &work.columns, binary: work.binary, freeze: fresh };
+    let options = Options { columns: &work.columns, binary: work.binary(), freeze: fresh };
     copy::stream(source, relation, &options, &work.source.name.shown())
 }
 
-/// The relations to fill, in the order of the tasks. Chunks are made here, which locks their hypertable
-/// until the transaction ends: a copy that takes long is not in the same.
-fn targets(run: i64, works: &[&CopyTask]) -> Result<Vec<Oid>> {
-    let mut found = vec![Oid::INVALID; works.len()];
-    let mut chunks = BTreeMap::<(&Name, bool), Vec<usize>>::new();
-    for (place, work) in works.iter().enumerate() {
-        match &work.destination {
-            Destination::Table(name) => found[place] = copy::own(run, name)?,
-            Destination::Routed { hypertable, cagg } => found[place] = copy::root(run, hypertable, *cagg)?,
-            Destination::Chunk { hypertable, cagg, .. } => chunks.entry((hypertable, *cagg)).or_default().push(place),
-        }
-    }
-    for ((hypertable, cagg), places) in chunks {
-        let wanted: Vec<copy::Wanted> = places.iter().filter_map(|place| wanted(&works[*place].destination)).collect();
-        for (place, chunk) in places.iter().zip(copy::chunks(copy::root(run, hypertable, cagg)?, &wanted)?) {
-            found[*place] = chunk;
-            if let Some(own) = works[*place].destination.own() {
-                let set = "SELECT timescale_migrate.set_chunk_own($1, $2)";
-                if let Some(lost) = spi::value::<String>(set, &[chunk.into(), spi::json(own)?])? {
-                    messages::warn_here(run, &lost)?;
+/// Where the rows of tasks go.
+struct Goals {
+    /// The relations, in the order of the tasks; none yet for chunks that are to be made.
+    found: Vec<Oid>,
+    /// The hypertables of these, always in the same order, each with the numbers of its tasks.
+    roots: Vec<(Oid, Vec<usize>)>,
+}
+
+impl Goals {
+    fn find(run: i64, works: &[&CopyTask]) -> Result<Goals> {
+        let mut found = vec![Oid::INVALID; works.len()];
+        let mut chunks = BTreeMap::<(&Name, bool), Vec<usize>>::new();
+        for (number, work) in works.iter().enumerate() {
+            match &work.destination {
+                Destination::Table(name) => found[number] = copy::own(run, name)?,
+                Destination::Routed { hypertable, cagg, .. } => found[number] = copy::root(run, hypertable, *cagg)?,
+                Destination::Chunk { hypertable, cagg, .. } => {
+                    chunks.entry((hypertable, *cagg)).or_default().push(number)
                 }
             }
         }
+        let root = |((name, cagg), numbers): ((&Name, bool), _)| Ok((copy::root(run, name, cagg)?, numbers));
+        Ok(Goals { found, roots: chunks.into_iter().map(root).collect::<Result<_>>()? })
     }
-    Ok(found)
+
+    /// Waits until no other transaction makes chunks of these hypertables.
+    fn lock(&self) -> Result<()> {
+        self.roots.iter().try_for_each(|(root, _)| copy::lock_root(*root))
+    }
+
+    /// The relations to fill, in the order of the tasks. Chunks are made here, which locks their hypertable
+    /// until the transaction ends: a copy that takes long is not in the same.
+    fn targets(&self, run: i64, works: &[&CopyTask]) -> Result<Vec<Oid>> {
+        let mut found = self.found.clone();
+        for (root, numbers) in &self.roots {
+            let wanted: Vec<copy::Wanted> =
+                numbers.iter().filter_map(|number| wanted(&works[*number].destination)).collect();
+            for (number, chunk) in numbers.iter().zip(copy::chunks(*root, &wanted)?) {
+                found[*number] = chunk;
+                if let Some(own) = works[*number].destination.own() {
+                    let set = "SELECT timescale_migrate.set_chunk_own($1, $2)";
+                    if let Some(lost) = spi::value::<String>(set, &[chunk.into(), spi::json(own)?])? {
+                        messages::warn_here(run, &lost)?;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The chunk that is to be made, if it is one.

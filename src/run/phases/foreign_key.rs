@@ -46,7 +46,7 @@ pub fn perform(context: &mut Context, claim: &Claim, key: &ForeignKey) -> Result
         Ok(Some(found)) => found,
         Ok(None) => {
             let hint = format!(
-                "No row of the source violates it now. migrate_resume({run}) copies what was written to since, and makes the key then."
+                "No row of the source violates it now. migrate_resume({run}) copies what has changed since, and then adds the key."
             );
             return Err(violated.hint(hint));
         }
@@ -83,7 +83,7 @@ fn check_copies(run: i64, claim: &Claim, key: &ForeignKey) -> Result<()> {
         let Some(first) = missing.first() else { return Ok(()) };
         let message = format!("{} cannot be made without the rows of {first}", claim.object);
         Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
-            .detail("The task that brings them has failed.")
+            .detail("The task that copies them has failed.")
             .hint(format!("Fix its cause, then call migrate_resume({run}), which makes the key as well.")))
     })
 }

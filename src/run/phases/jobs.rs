@@ -1,7 +1,7 @@
 //! The end of a migration: the database's own settings, policies, jobs and event triggers.
 
 use crate::core::archive::Group;
-use crate::core::options::Connections;
+use crate::core::options::{Connections, Policies};
 use crate::core::plan::Phase;
 use crate::error::Result;
 use crate::pg::catch::transaction;
@@ -16,15 +16,24 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
     state::enter(run, Phase::Jobs)?;
     transaction(|| {
         let before = made::database_before(run)?.filter(|_| options.connections == Connections::Refuse);
-        for warning in database::make(database, before.as_ref(), options)? {
-            messages::warn_here(run, &warning)?;
+        if migration.inventory.selection.only.is_some() || migration.adoption.is_some() {
+            // A part of a database changes nothing about the database that it comes into.
+            before.as_ref().map_or(Ok(()), database::open)?;
+        } else {
+            for warning in database::make(database, before.as_ref(), options)? {
+                messages::warn_here(run, &warning)?;
+            }
         }
         if let Some(notice) = database::hidden_functions()? {
             messages::notice_here(run, &format!("run {run}: {notice}"))?;
         }
         compression::enable_late(&migration.inventory)?;
-        for warning in jobs::make(run, &migration.inventory, &migration.maker, options.policies)? {
+        for warning in jobs::make(run, &migration.inventory, &migration.maker, options.pauses())? {
             messages::warn_here(run, &warning)?;
+        }
+        // Other parts may be still to come.
+        if migration.adoption.is_some() && options.policies == Policies::Copy && options.is_whole() {
+            jobs::start_of_schema()?;
         }
         for entry in migration.contents.group(Group::Last) {
             if let Some(warning) = migration.maker.make(entry, &migration.contents)? {

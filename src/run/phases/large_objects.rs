@@ -11,6 +11,9 @@ use crate::target::{large_objects, made};
 /// All of them, in place of those that an earlier start has brought: whether the source has
 /// written to one since, nothing tells.
 pub fn carry(migration: &Migration, keeper: &mut Keeper) -> Result<()> {
+    if !migration.inventory.selection.has_large_objects() {
+        return Ok(());
+    }
     let (run, source) = (migration.run(), &mut keeper.connection);
     state::enter(run, Phase::LargeObjects)?;
     while transaction(|| large_objects::remove(run, migration.locks))? > 0 {

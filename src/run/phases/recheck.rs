@@ -21,7 +21,9 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     let name = again.map_or(&brought.work.source.name, |again| &again.source.name).shown();
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
     let other = match (recheck.doubt, again) {
-        (Doubt::Gone, _) | (_, None) => Some(format!("{name} is no longer on the source: its copy is dropped")),
+        (Doubt::Gone, _) | (_, None) => {
+            Some(format!("{name} no longer exists on the source: its copy here is removed"))
+        }
         (Doubt::Changed, _) => changed,
         (Doubt::Lost, _) => Some(format!(
             "the source may have lost rows of {name} that were copied, in a crash or fail-over: it is copied again"

@@ -11,7 +11,8 @@ use crate::target::{roles, schema};
 /// Refreshes those that hold data on the source, one after the other. One that fails is a warning:
 /// it may read what only its users reach, such as another server.
 pub fn all(migration: &Migration) -> Result<()> {
-    let refreshes = schema::refreshes(&migration.contents, &migration.inventory);
+    let is_here = migration.adoption.is_some();
+    let refreshes = schema::refreshes(&migration.contents, &migration.inventory, is_here);
     if !refreshes.is_empty() {
         state::enter(migration.run(), Phase::Refresh)?;
     }

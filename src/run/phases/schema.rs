@@ -2,13 +2,13 @@
 
 use crate::core::archive::Group;
 use crate::core::name::Name;
-use crate::core::options::{Connections, Roles};
+use crate::core::options::{Connections, Options, Roles};
 use crate::core::plan::Phase;
 use crate::error::Result;
 use crate::pg::catch::transaction;
 use crate::run::migration::Migration;
 use crate::run::pieces::{self, Piece};
-use crate::run::{messages, state};
+use crate::run::{here, messages, state};
 use crate::source::snapshot::Keeper;
 use crate::target::database::{self, Database};
 use crate::target::{caggs, compression, hypertables, made, roles};
@@ -18,37 +18,30 @@ use std::collections::HashSet;
 /// database itself is, for the run's end.
 pub fn make(migration: &Migration, keeper: &mut Keeper, early: &HashSet<Name>) -> Result<Database> {
     let (id, options) = (migration.run(), migration.options());
-    state::enter(id, Phase::Schema)?;
-    // By itself: what else is made in the same transaction could not be cancelled meanwhile.
-    transaction(|| {
-        made::keep_database(id)?;
-        if options.connections == Connections::Allow {
-            return Ok(());
-        }
-        let until = "superusers alone may log in to this database until the run is done or removed";
-        messages::notice_here(id, &format!("run {id}: {until}"))?;
-        database::close()
-    })?;
-    if options.connections == Connections::Refuse {
-        transaction(database::refuse_sessions)?;
+    close(id, options)?;
+    let database = database::read(&mut keeper.connection)?;
+    if let Some(adoption) = &migration.adoption {
+        // Also what is new on the source since an earlier start.
+        transaction(|| here::adopt(id, &adoption.arrivals))?;
+        state::step(id, Phase::Schema.name(), || Ok(()))?;
+        return Ok(database);
     }
     let mut all = Vec::new();
     if options.roles != Roles::None {
-        let roles = transaction(|| roles::needed(&mut keeper.connection, &migration.inventory.jobs, options))?;
+        let roles = transaction(|| roles::needed(&mut keeper.connection, &migration.inventory, options))?;
         let passwords = roles::passwords(&mut keeper.connection, migration.inventory.server.superuser)?;
         all.push(Piece::new(None, move || roles::make(&roles, &passwords, options)));
     }
     all.extend(migration.entries(Group::PreData));
     for root in migration.inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
         let name = format!("HYPERTABLE {}", root.qualified().shown());
-        all.push(Piece::new(name, || hypertables::make(root).map(|()| Vec::new())));
+        all.push(Piece::new(name, || hypertables::make(root, &migration.maker).map(|()| Vec::new())));
     }
     for cagg in &migration.inventory.caggs {
         let name = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
         all.push(Piece::new(name, || caggs::make(cagg, &migration.maker).map(|()| Vec::new())));
     }
     all.extend(migration.entries(Group::OnProvided));
-    let database = database::read(&mut keeper.connection)?;
     all.push(Piece::new(None, move || {
         compression::enable(&migration.inventory, |name| early.contains(name))?;
         hypertables::enable_chunk_skipping(&migration.inventory)?;
@@ -56,4 +49,23 @@ pub fn make(migration: &Migration, keeper: &mut Keeper, early: &HashSet<Name>) -
     }));
     migration.make_pieces(Phase::Schema.name(), all, || pieces::settle(id, &migration.digests))?;
     Ok(database)
+}
+
+/// From here on only superusers see what is made, unless the options say otherwise.
+fn close(id: i64, options: &Options) -> Result<()> {
+    state::enter(id, Phase::Schema)?;
+    // By itself: what else is made in the same transaction could not be cancelled meanwhile.
+    transaction(|| {
+        made::keep_database(id)?;
+        if options.connections == Connections::Allow {
+            return Ok(());
+        }
+        let until = "only superusers may connect to this database until the run is done or removed";
+        messages::notice_here(id, &format!("run {id}: {until}"))?;
+        database::close()
+    })?;
+    if options.connections == Connections::Refuse {
+        transaction(database::refuse_sessions)?;
+    }
+    Ok(())
 }

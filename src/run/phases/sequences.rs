@@ -4,6 +4,7 @@
 use crate::catalog::Catalog;
 use crate::core::inventory::Sequence;
 use crate::core::name::Name;
+use crate::core::options::Mode;
 use crate::core::plan::Phase;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
@@ -40,12 +41,14 @@ pub fn carry(migration: &Migration) -> Result<()> {
         for sequence in batch {
             let name = Name::new(&sequence.schema, &sequence.name);
             let Some((last, called)) = values.get(&sequence.oid) else {
-                let message = format!("sequence {} was dropped on the source: it has no value here", name.shown());
+                let message = format!("sequence {} was dropped on the source: its value is not set here", name.shown());
                 messages::warn(run, &message)?;
                 continue;
             };
-            let arguments = [name.to_string().into(), (*last).into(), (*called).into()];
-            transaction(|| spi::execute("SELECT pg_catalog.setval($1::pg_catalog.regclass, $2, $3)", &arguments))
+            // Rows that others have may hold its values.
+            let ahead = options.mode == Mode::Data;
+            let arguments = [name.to_string().into(), (*last).into(), (*called).into(), ahead.into()];
+            transaction(|| spi::execute(include_str!("../../../sql/run/set_sequence.sql"), &arguments))
                 .map_err(|e: Error| e.about(format!("sequence {}", name.shown())))?;
         }
     }
@@ -59,6 +62,9 @@ fn read(source: &mut Connection, batch: &[Sequence]) -> Result<HashMap<u32, Valu
     for _ in 0..5 {
         let missing = batch.iter().map(|s| s.oid).filter(|oid| !values.contains_key(oid));
         let list: Vec<String> = missing.map(|oid| oid.to_string()).collect();
+        if list.is_empty() {
+            return Ok(values);
+        }
         let found: Vec<(String, String)> = source.ask(&format!(
             "SELECT json_build_array(n.nspname, c.relname)::text FROM pg_catalog.pg_class c
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

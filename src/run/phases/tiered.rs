@@ -1,6 +1,6 @@
-//! The rows of a tiered chunk. Where they belong is not known beforehand, so TimescaleDB finds
-//! or makes the chunk of each: by INSERT into the hypertable, as its owner, from a temporary table, as COPY
-//! inside this process fills the relation that it is given and no other.
+//! The rows of a tiered chunk, of a table that is a hypertable here, or for other chunks than the source's. Where they
+//! belong is not known beforehand, so TimescaleDB finds or makes the chunk of each: by INSERT into the hypertable, as its
+//! owner, from a temporary table, as COPY inside this process fills the relation that it is given and no other.
 
 use super::compression;
 use crate::core::name::column_list;
@@ -22,7 +22,7 @@ pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertabl
         ),
         &[],
     )?;
-    let options = copy::Options { columns: &work.columns, binary: work.binary, freeze: false };
+    let options = copy::Options { columns: &work.columns, binary: work.binary(), freeze: false };
     let name = work.source.name.shown();
     let (sent, bytes) = stream(source, spi::relation_oid(TEMPORARY)?, &options, &name)?;
     let insert =
@@ -33,7 +33,10 @@ pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertabl
     if inserted != sent {
         return Err(copy::count_mismatch(&name, sent, inserted));
     }
-    for (chunk, name) in chunks(run, root)? {
+    // What the run did not make, or several tasks fill, is analyzed as a whole.
+    let shared = work.adopted.is_some() || work.destination.is_converted();
+    let own = if shared { Vec::new() } else { chunks(run, root)? };
+    for (chunk, name) in own {
         spi::execute(&format!("ANALYZE {name}"), &[])?;
         compression::set_ranges(chunk.into(), work)?;
     }

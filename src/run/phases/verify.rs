@@ -19,15 +19,17 @@ use serde::Serialize;
 
 /// Adds a comparison for every relation that the run has copied, under the run's own snapshot
 /// or, where a count is enough, against the rows that the source said it sent. `snapshot` is the
-/// first of this start.
-pub fn add_tasks(run: i64, checksum: bool, snapshot: SnapshotId) -> Result<()> {
+/// first of this start. `early`: workers may take them beside foreign keys,
+/// else beside statistics.
+pub fn add_tasks(run: i64, checksum: bool, snapshot: SnapshotId, early: bool) -> Result<()> {
     transaction(|| {
         forget(run)?;
         let query = include_str!("../../../sql/run/copied_relations.sql");
         let copied = spi::json_rows::<(String, Vec<i32>, i64, i64)>(query, &[run.into()])?;
         let task = |(object, copies, rows, bytes)| {
             let work = VerifyCopied { copies, checksum, snapshot };
-            plan::task(Phase::Verify, object, rows, bytes, Work::VerifyCopied(work))
+            let beside = if early { Phase::ForeignKey } else { Phase::Analyze };
+            plan::task(Phase::Verify, object, rows, bytes, Work::VerifyCopied(work)).beside(beside)
         };
         tasks::add(run, &copied.into_iter().map(task).collect::<Vec<_>>())
     })
@@ -98,9 +100,6 @@ pub fn judge(run: i64) -> Result<()> {
         different.truncate(SHOWN);
         different.push(format!("and {} more", count - SHOWN));
     }
-    for line in &different {
-        messages::warn(run, &format!("not the same: {line}"))?;
-    }
     Err(Error::new(
         SqlState::DATA_CORRUPTED,
         format!("source and target differ in {}", progress::counted(count, "place")),
@@ -144,43 +143,81 @@ fn answer(source: &mut Connection, work: &Verify) -> Result<Option<Sums>> {
 
 /// Compares what copy tasks have brought.
 pub fn perform_copied(context: &mut Context, claim: &Claim, work: &VerifyCopied) -> Result<()> {
-    match transaction(|| of_copies(context.spec.run, work))? {
+    match transaction(|| of_copies(context.spec.run, &[work]))?.pop().flatten() {
         Some(comparison) => perform(context, claim, &comparison),
         None => Err(Error::internal("a copy task is gone")),
     }
 }
 
-fn of_copies(run: i64, work: &VerifyCopied) -> Result<Option<Verify>> {
-    let Some(Brought { work: copy, relation, rows, checksum, .. }) = undo::brought(&work.copies)? else {
-        return Ok(None);
+/// The comparison that each of these is; none where nothing was copied.
+fn of_copies(run: i64, works: &[&VerifyCopied]) -> Result<Vec<Option<Verify>>> {
+    let copies: Vec<&[i32]> = works.iter().map(|work| &*work.copies).collect();
+    let all = undo::all_brought(&copies)?;
+    // A hypertable that is made of a table is read by its own name.
+    let routed = |copy: &CopyTask| matches!(copy.destination, Destination::Routed { buckets: None, .. });
+    let (relations, routed): (Vec<Oid>, Vec<bool>) =
+        all.iter().flatten().map(|found| (found.relation, routed(&found.work))).unzip();
+    let arguments = [run.into(), relations.into(), routed.into()];
+    let mut filled = spi::json_rows(include_str!("../../../sql/run/filled_relations.sql"), &arguments)?.into_iter();
+    let comparison = |(brought, work): (Option<Brought>, &&VerifyCopied)| {
+        let Some(Brought { work: copy, relation, rows, checksum, .. }) = brought else { return Ok(None) };
+        let (targets, columns): (Vec<Name>, Vec<String>) =
+            filled.next().ok_or_else(|| Error::internal("a relation is gone"))?;
+        let source_checksum = checksum.filter(|_| work.checksum);
+        if copy.adopted.is_some() {
+            return of_adopted(work, copy, relation, rows, source_checksum).map(Some);
+        }
+        Ok(Some(Verify {
+            targets,
+            // Of all the tasks.
+            condition: copy.condition().map(str::to_string),
+            checksum: work.checksum,
+            source_rows: Some(rows),
+            source_checksum,
+            snapshot: copy.snapshot.max(work.snapshot),
+            ..Verify::of(copy, columns)
+        }))
     };
-    let routed = matches!(copy.destination, Destination::Routed { .. });
-    let (targets, columns): (Vec<Name>, Vec<String>) = spi::json_rows(
-        include_str!("../../../sql/run/filled_relations.sql"),
-        &[run.into(), relation.into(), routed.into()],
-    )?
-    .pop()
-    .ok_or_else(|| Error::internal("a relation is gone"))?;
-    Ok(Some(Verify {
-        targets,
-        // Of all the tasks.
-        condition: copy.condition().map(str::to_string),
-        checksum: work.checksum,
+    all.into_iter().zip(works).map(comparison).collect()
+}
+
+/// A table that the run did not make, or a chunk in one: by the columns that were copied. Where several chunks have
+/// come into it, the source is not asked again, and their rows and checksums are added up.
+fn of_adopted(
+    work: &VerifyCopied,
+    copy: CopyTask,
+    relation: Oid,
+    rows: i64,
+    checksum: Option<String>,
+) -> Result<Verify> {
+    let query = "SELECT json_build_object('schema', n.nspname, 'name', c.relname)::text
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1";
+    let columns = copy.columns.to_vec();
+    let (condition, whole) = (copy.condition().map(str::to_string), copy.is_shared());
+    let verify = Verify::of(copy, columns);
+    Ok(Verify {
+        source: verify.source.filter(|_| !whole),
+        targets: spi::json_rows(query, &[relation.into()])?,
+        condition,
+        root: verify.root && !whole,
+        // All rows, also those in chunks.
+        chunk: verify.chunk || whole,
+        checksum: work.checksum && (!whole || checksum.is_some()),
         source_rows: Some(rows),
-        source_checksum: checksum.filter(|_| work.checksum),
-        snapshot: copy.snapshot.max(work.snapshot),
-        ..Verify::of(copy, columns)
-    }))
+        source_checksum: checksum,
+        snapshot: verify.snapshot.max(work.snapshot),
+        ..verify
+    })
 }
 
 /// Compares one relation and records the result.
 pub fn perform(context: &mut Context, claim: &Claim, work: &Verify) -> Result<()> {
-    match compare(context, claim, work, &usual(work)) {
+    match compare(context, claim, work, usual(work)) {
         // What was noted of the source is the usual sum.
         Err(error) if work.checksum && work.source_checksum.is_none() && checksum::is_too_large(&error) => {
             context.drop_source();
             let sum = transaction(|| value_sums(work))?;
-            compare(context, claim, work, &sum).map_err(checksum::failed)
+            compare(context, claim, work, sum).map_err(checksum::failed)
         }
         Err(error) if work.checksum => Err(checksum::failed(error)),
         result => result,
@@ -203,13 +240,17 @@ fn value_sums(work: &Verify) -> Result<Sum> {
 pub fn together(run: i64, claims: &[Claim]) -> Result<Vec<i32>> {
     transaction(|| {
         restrict()?;
-        let mut compared = Vec::new();
-        for claim in claims {
-            let Work::VerifyCopied(copied) = &claim.work else { continue };
-            let Some(work) = of_copies(run, copied)?.filter(is_known) else { continue };
-            let own = own(&work, &usual(&work))?;
-            compared.push(Compared::new(claim, &work, None, own));
-        }
+        let copied = claims.iter().filter_map(|claim| match &claim.work {
+            Work::VerifyCopied(copied) => Some((claim, copied)),
+            _ => None,
+        });
+        let (claims, copied): (Vec<&Claim>, Vec<&VerifyCopied>) = copied.unzip();
+        let works = claims.iter().zip(of_copies(run, &copied)?);
+        let works = works.filter_map(|(claim, work)| Some((*claim, work.filter(is_known)?)));
+        let (claims, works): (Vec<&Claim>, Vec<Verify>) = works.unzip();
+        let own = own(&works.iter().map(|work| (work, usual(work))).collect::<Vec<_>>())?;
+        let all = claims.iter().zip(&works).zip(own);
+        let compared: Vec<_> = all.map(|((claim, work), own)| Compared::new(claim, work, None, own)).collect();
         enter(run, &compared)?;
         Ok(compared.iter().map(|compared| compared.task).collect())
     })
@@ -228,41 +269,56 @@ fn restrict() -> Result<()> {
     spi::execute(&source_session::restrict("view, foreign-table", true), &[]).map(drop)
 }
 
-/// What is here, and the relation if it is one; none if there is no such relation.
-fn own(work: &Verify, sum: &Sum) -> Result<Option<(Sums, Option<Oid>)>> {
+/// What is here of one relation, and that relation if it is one.
+type Own = (Sums, Option<Oid>);
+
+/// Of each comparison what is here; none if there is no such relation.
+fn own(works: &[(&Verify, Sum)]) -> Result<Vec<Option<Own>>> {
+    let mut own: Vec<Option<Own>> = works.iter().map(|_| None).collect();
+    // The own rows of hypertables are read by themselves: TimescaleDB is off meanwhile.
+    for root in [false, true] {
+        let of = works.iter().enumerate().filter(|(_, (work, _))| work.root == root);
+        let queries: Vec<String> = of.filter_map(|(number, (work, sum))| own_query(number, work, sum)).collect();
+        if queries.is_empty() {
+            continue;
+        }
+        let restoring = |value| if root { spi::set_local("timescaledb.restoring", value) } else { Ok(()) };
+        restoring("on")?;
+        let found = spi::json_rows::<(usize, i64, Option<String>, Option<u32>)>(&queries.join(" UNION ALL "), &[])?;
+        restoring("off")?;
+        for (number, rows, checksum, relation) in found {
+            own[number] = Some(((rows, checksum), relation.map(Oid::from_u32)));
+        }
+    }
+    Ok(own)
+}
+
+fn own_query(number: usize, work: &Verify, sum: &Sum) -> Option<String> {
     let (rows, relation) = match work.targets.as_slice() {
-        [] => return Ok(None),
+        [] => return None,
         [name] => (rows_of(work, name), format!("pg_catalog.to_regclass({})", literal(&name.to_string()))),
         chunks => (checksum::chunks(chunks, &work.columns), "NULL".to_string()),
     };
-    let restoring = |value| if work.root { spi::set_local("timescaledb.restoring", value) } else { Ok(()) };
-    restoring("on")?;
-    let found = spi::json_rows::<(i64, Option<String>, Option<u32>)>(
-        &format!(
-            "SELECT json_build_array(q.c, q.s, {relation}::pg_catalog.oid::bigint)::text FROM ({}) AS q(c, s)",
-            checksum::query(&rows, sum)
-        ),
-        &[],
-    )?
-    .pop();
-    restoring("off")?;
-    Ok(found.map(|(rows, checksum, relation)| ((rows, checksum), relation.map(Oid::from_u32))))
+    let query = checksum::query(&rows, sum);
+    Some(format!(
+        "SELECT json_build_array({number}, q.c, q.s, {relation}::pg_catalog.oid::bigint)::text FROM ({query}) AS q(c, s)"
+    ))
 }
 
 /// One comparison: the source counts while this server does.
-fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Result<()> {
+fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: Sum) -> Result<()> {
     let run = context.spec.run;
     let mut hold = None;
     if !is_known(work) {
         let held = context.begin(claim.id, work.snapshot, Reads::of(&work.guards, &work.query), &work.guards)?;
         if held == Hold::Held {
-            ask(context.source()?, work, sum)?;
+            ask(context.source()?, work, &sum)?;
         }
         hold = Some(held);
     }
     let own = transaction(|| {
         restrict()?;
-        own(work, sum)
+        Ok(own(&[(work, sum)])?.pop().flatten())
     });
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
@@ -307,7 +363,7 @@ struct Compared {
 
 impl Compared {
     /// With what the source has answered, else with what is known of it.
-    fn new(claim: &Claim, work: &Verify, answer: Option<Sums>, own: Option<(Sums, Option<Oid>)>) -> Compared {
+    fn new(claim: &Claim, work: &Verify, answer: Option<Sums>, own: Option<Own>) -> Compared {
         let valued = answer.is_some() || work.source_checksum.is_some();
         let theirs = answer.or(work.source_rows.map(|rows| (rows, work.source_checksum.clone())));
         let (own, relation) = own.map_or((None, None), |(own, relation)| (Some(own), relation));

@@ -8,20 +8,21 @@ use crate::target::database;
 
 pub(super) fn access(report: &mut Report, options: &Options) -> Result<()> {
     if options.connections == Connections::Allow {
-        let detail = "takes log-ins during the run: owners of what is made may change it, and members of PUBLIC use it, before all of it is here";
+        let detail =
+            "lets ordinary roles connect during the run; they may use and change objects that are not complete yet";
         report.add("access", Status::Ok, "this database", detail, "");
         return Ok(());
     }
     for (role, count) in database::sessions()? {
         let detail =
-            format!("is connected to this database ({count}), into which only superusers may log in during the run");
+            format!("is connected to this database ({count}), to which only superusers may connect during the run");
         let hint = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = {};",
             literal(&role)
         );
         report.add("access", Status::Error, role, detail, hint);
     }
-    let detail = "takes no log-ins but those of superusers until the run is done or removed";
+    let detail = "lets only superusers connect until the run is done or removed";
     report.settle("access", "this database", detail);
     Ok(())
 }

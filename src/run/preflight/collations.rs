@@ -1,7 +1,7 @@
 //! Checks of how text is sorted on both sides.
 
-use super::{Report, Status};
-use crate::catalog::{self, Catalog, Local};
+use super::{Report, Status, queries};
+use crate::catalog::{self, Catalog};
 use crate::core::inventory::{Collation, Server};
 use crate::core::name::quoted;
 use crate::error::Result;
@@ -26,14 +26,15 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
             Status::Warning,
             format!("database {}", server.database),
             format!(
-                "tells letters by {} on the source and by {} here: upper(), lower() and patterns may differ",
+                "has LC_CTYPE {} on the source and {} here: upper(), lower() and pattern matching may give other results",
                 server.ctype, target.ctype
             ),
             "",
         );
     }
-    let used: Vec<Used> = source.ask(include_str!("../../../sql/preflight/collations_used.sql"))?;
-    let (there, here) = (catalog::collations(source)?, catalog::collations(&mut Local)?);
+    let used: Vec<Used> = source.ask(queries::COLLATIONS_USED)?;
+    let there = catalog::collations(source)?;
+    let here = catalog::collations_here(&there)?;
     let of = |list: &[Collation], name: &str| list.iter().find(|c| c.name == name).cloned();
     for used in used {
         let subject = match &used.user {
@@ -50,7 +51,7 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
                 "collation",
                 Status::Warning,
                 subject.clone(),
-                "its version on the source is no longer the one that indexes there were built with; they may have let duplicates in",
+                "its version on the source has changed since indexes there were built; unique ones may have let duplicates in",
                 format!("{reindex} {database}; {refresh}; -- on the source, in this order"),
             );
         }
@@ -74,7 +75,7 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
                 "collation",
                 Status::Warning,
                 subject,
-                format!("sorts by {} on the source and by {} here: text is in another order", original, copy),
+                format!("is {} on the source and {} here: text may sort differently", original, copy),
                 "",
             );
         }

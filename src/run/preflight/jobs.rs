@@ -4,14 +4,14 @@ use super::{Report, Status};
 use crate::catalog::{Catalog, Local};
 use crate::core::inventory::Timescaledb;
 use crate::error::Result;
-use crate::libpq::Connection;
+
+/// A policy, what it is on, and when it is due unless it runs.
+pub(super) type Policy = (String, String, Option<String>);
 
 /// Policies that may change chunks between the snapshot and their copy.
-pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb: &Timescaledb) -> Result<()> {
-    let rows: Vec<(String, String, Option<String>)> =
-        source.ask(include_str!("../../../sql/preflight/policies.sql"))?;
+pub(super) fn policies(report: &mut Report, found: Vec<Policy>, timescaledb: &Timescaledb) {
     let schema = &timescaledb.functions_schema;
-    for (name, relation, due) in rows {
+    for (name, relation, due) in found {
         let when = due.map_or("is running".to_string(), |due| format!("is due at {due}"));
         report.add(
             "jobs",
@@ -24,7 +24,6 @@ pub(super) fn policies(report: &mut Report, source: &mut Connection, timescaledb
         );
     }
     report.settle("jobs", "policies of the source", "none runs or is due within the hour");
-    Ok(())
 }
 
 /// Jobs of this database whose newest run failed: what ends them may end every job that arrives.
@@ -40,6 +39,6 @@ pub(super) fn failed(report: &mut Report) -> Result<()> {
             "Jobs that arrive may fail likewise. SELECT * FROM timescaledb_information.job_errors; shows every failure.",
         );
     }
-    report.settle("scheduler", "jobs of this database", "the newest run of none has failed");
+    report.settle("scheduler", "jobs of this database", "none has failed in its latest run");
     Ok(())
 }

@@ -6,20 +6,21 @@ mod collations;
 mod endpoint;
 mod jobs;
 mod objects;
+mod queries;
 mod room;
 mod servers;
 
-use crate::catalog::{self, Local};
-use crate::core::archive::{Contents, Why};
+use crate::catalog::{self, Catalog, Local};
+use crate::core::archive::{Archive, Contents, Why};
 use crate::core::inventory::Server;
 use crate::core::name::quoted;
-use crate::core::options::Options;
+use crate::core::options::{Mode, Options};
 use crate::core::progress::counted;
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{Connection, Params};
 use crate::run::state;
-use crate::target::database;
+use crate::target::{database, schema};
 
 /// Of a refusal's detail.
 const MOST_LINES: usize = 20;
@@ -76,8 +77,12 @@ impl Report {
     }
 
     /// Objects of the source that cannot be migrated. An object that an earlier reading has reported is not repeated.
-    pub fn objects(&mut self, scope: &Scope) {
-        self.left("objects", &scope.left);
+    pub fn objects(&mut self, scope: &Scope, fresh: bool) {
+        // A table that this option named was dropped on the source since the run began, or renamed, which is refused elsewhere.
+        // A pattern of another option might then let more come, or less, than was asked for.
+        let refused = |left: &Left| left.refused && (fresh || !left.is_unused("hypertables"));
+        let left = scope.left.iter().map(|left| Left { refused: refused(left), ..left.clone() });
+        self.left("objects", &left.collect::<Vec<_>>());
     }
 
     fn left(&mut self, topic: &'static str, left: &[Left]) {
@@ -107,7 +112,7 @@ impl Report {
         let found = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
         let (status, answer) = if errors > 0 { (Status::Error, "is refused") } else { (Status::Ok, "may begin") };
         let hint = if partly {
-            "Some checks could not be made because of the errors: correct these and call it again."
+            "Some checks could not be made because of the errors: correct them and call migrate_preflight again."
         } else {
             ""
         };
@@ -141,6 +146,7 @@ impl Report {
             "source" | "endpoint" => SqlState::INVALID_PARAMETER,
             "workers" | "locks" => SqlState::INSUFFICIENT_RESOURCES,
             "connections" => SqlState::TOO_MANY_CONNECTIONS,
+            "access" => SqlState::OBJECT_IN_USE,
             "disk" => SqlState::DISK_FULL,
             "wraparound" => SqlState::NOT_IN_PREREQUISITE_STATE,
             _ => SqlState::FEATURE_NOT_SUPPORTED,
@@ -178,32 +184,35 @@ pub fn unreachable(report: &mut Report, params: &Params, error: Error) {
 
 /// The row for a run that is at work here: what it makes is in nobody's way but a second run's.
 pub fn beside(report: &mut Report, run: i64) {
-    let detail = "is at work in this database, which has one run at a time";
+    let detail = "is active in this database, which can have only one run at a time";
     report.add("target", Status::Error, format!("run {run}"), detail, state::beside(run));
 }
 
 /// What has to be right before the source's catalog is read, and what may get in the way of that.
-/// The connection is in no transaction.
+/// The connection is in no transaction. Returns a second one.
 pub fn check_servers(
     report: &mut Report,
     source: &mut Connection,
     params: &Params,
     server: &Server,
     options: &Options,
-) -> Result<()> {
+) -> Result<Connection> {
     let target = catalog::server(&mut Local)?;
+    let known = server.timescaledb.as_ref().filter(|t| t.is_known_source());
+    source.announce(queries::of_servers(known.is_some()))?;
     servers::servers(report, server, &target);
     servers::timescaledb(report, server, &target);
     endpoint::connections(report, source, options)?;
-    endpoint::endpoint(report, source, params, options)?;
-    if let Some(timescaledb) = server.timescaledb.as_ref().filter(|t| t.is_known_source()) {
-        jobs::policies(report, source, timescaledb)?;
+    let policies = known.map(|_| source.ask(queries::POLICIES)).transpose()?;
+    let second = endpoint::endpoint(report, source, params, options)?;
+    if let (Some(timescaledb), Some(policies)) = (known, policies) {
+        jobs::policies(report, policies, timescaledb);
     }
     // In the other edition none can run.
     if target.community() {
         jobs::failed(report)?;
     }
-    Ok(())
+    Ok(second)
 }
 
 /// The row for a table that could not be read because somebody else has locked it.
@@ -224,18 +233,22 @@ pub fn check(
     fresh: bool,
 ) -> Result<()> {
     let inventory = &scope.inventory;
+    source.announce(queries::all(scope, options, fresh))?;
     let target = catalog::server(&mut Local)?;
     collations::collations(report, source, &inventory.server, &target)?;
     objects::rights(report, source, &inventory.server)?;
     objects::not_carried(report, source, &inventory.server)?;
     objects::hashes(report, source, &inventory.server)?;
-    report.objects(scope);
+    report.objects(scope, fresh);
     objects::overloads(report, source)?;
-    objects::needed_roles(report, source, inventory, options)?;
-    objects::change_hands(report, source, inventory, options)?;
-    objects::extensions(report, source)?;
+    let makes = options.mode != Mode::Data;
+    if makes {
+        objects::needed_roles(report, source, inventory, options)?;
+        objects::change_hands(report, source, inventory, options)?;
+        objects::extensions(report, source, inventory)?;
+    }
     let database = database::read(source)?;
-    if database.large_objects.count > 0 && !database.large_objects.readable {
+    if inventory.selection.has_large_objects() && database.large_objects.count > 0 && !database.large_objects.readable {
         report.add(
             "rights",
             Status::Error,
@@ -250,26 +263,28 @@ pub fn check(
             ),
         );
     }
-    objects::tablespaces(report, &database, options)?;
-    objects::foreign_keys(report, inventory);
-    objects::event_triggers(report, source)?;
+    if makes {
+        objects::tablespaces(report, &database, options)?;
+        objects::foreign_keys(report, inventory);
+        objects::event_triggers(report, source)?;
+    }
     if fresh {
-        objects::collisions(report, source, inventory)?;
+        objects::collisions(report, source, inventory, makes)?;
     }
     access::access(report, options)?;
-    room::disk(report, source, options, fresh)?;
+    room::disk(report, source, inventory, options, fresh)?;
     room::locks(report, inventory, &target, options);
     room::wraparound(report, source)?;
     servers::workers(report, &target, options)?;
     report.settle("rights", inventory.server.user.clone(), "may read everything that is copied");
-    report.settle("objects", "all objects", "can travel");
+    report.settle("objects", "all objects", "can be migrated");
     Ok(())
 }
 
 /// What the schema's dump adds: objects that need something which is left out.
-pub fn check_schema(report: &mut Report, scope: &mut Scope, contents: &Contents) {
+pub fn check_schema<'a>(report: &mut Report, scope: &mut Scope, archive: &'a Archive) -> Contents<'a> {
     let known = scope.left.len();
-    scope.schema(contents);
+    let contents = schema::settled(archive, scope);
     report.left("schema", &scope.left[known..]);
     for excluded in contents.excluded.iter().filter(|e| e.why == Why::Schema && !e.entry.is_annotation()) {
         report.add(
@@ -280,5 +295,6 @@ pub fn check_schema(report: &mut Report, scope: &mut Scope, contents: &Contents)
             "Move it to another schema on the source.",
         );
     }
-    report.settle("schema", "schema dump", "can be made here");
+    report.settle("schema", "schema", "can be created here");
+    contents
 }

@@ -1,10 +1,10 @@
 //! Checks of what is to be carried: whether it can be read, made here, and named as it is.
 
-use super::{Report, Status};
+use super::{Report, Status, queries};
 use crate::catalog::{self, Catalog, Local};
-use crate::core::inventory::{Inventory, OSM, PG_CONSTRAINT, Server};
+use crate::core::inventory::{Inventory, OSM, PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Server};
 use crate::core::name::{literal, quoted};
-use crate::core::options::{Keep, Options, Policies, Roles};
+use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 /// `extensions.sql`
 #[derive(Deserialize)]
 struct Extension {
+    oid: u32,
     name: String,
     version: String,
 }
@@ -26,14 +27,16 @@ struct Object {
     identity: String,
     #[serde(rename = "type")]
     type_name: String,
+    class_oid: u32,
     oid: u32,
     table_oid: Option<u32>,
 }
 
 impl Object {
     /// The statement that drops it, as a hint.
-    fn drop(&self) -> String {
+    fn drop(&self, is_cagg: bool) -> String {
         let kind = match self.type_name.as_str() {
+            "view" if is_cagg => "MATERIALIZED VIEW".to_string(),
             "composite type" => "TYPE".to_string(),
             "statistics object" => "STATISTICS".to_string(),
             "foreign-data wrapper" => "FOREIGN DATA WRAPPER".to_string(),
@@ -52,7 +55,7 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
     if server.superuser {
         return Ok(());
     }
-    let text = include_str!("../../../sql/preflight/unreadable.sql");
+    let text = queries::UNREADABLE;
     for (subject, detail, statement) in source.ask::<(String, String, String)>(text)? {
         let hint = format!("{statement}; -- on the source, or connect as another role");
         report.add("rights", Status::Error, subject, detail, hint);
@@ -62,12 +65,9 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
 
 /// What of PostgreSQL stays behind.
 pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
-    let mut found: Vec<(String, String, String)> =
-        source.ask(include_str!("../../../sql/preflight/unsupported.sql"))?;
+    let mut found: Vec<(String, String, String)> = source.ask(queries::UNSUPPORTED)?;
     if let Some(timescaledb) = &server.timescaledb {
-        let text =
-            format!("{}{}", catalog::settings(timescaledb), include_str!("../../../sql/preflight/of_chunks.sql"));
-        found.extend(source.ask::<(String, String, String)>(&text)?);
+        found.extend(source.ask::<(String, String, String)>(&queries::of_chunks(timescaledb))?);
     }
     for (kind, subject, detail) in found {
         report.add("objects", Status::Warning, format!("{kind} {subject}"), detail, "");
@@ -77,18 +77,15 @@ pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: 
 
 /// Rows that would belong to another partition or chunk here, because a value's hash differs.
 pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
-    let head = include_str!("../../../sql/preflight/hashed_types.sql");
-    let mut queries = vec![include_str!("../../../sql/preflight/hash_partitions.sql")];
-    if server.timescaledb.is_some() {
-        queries.push(include_str!("../../../sql/preflight/hash_dimensions.sql"));
-    }
-    for query in queries {
-        for (subject, column, type_name) in source.ask::<(String, String, String)>(&format!("{head}{query}"))? {
+    for query in queries::hashes(server) {
+        for (subject, column, type_name) in source.ask::<(String, String, String)>(&query)? {
             report.add(
                 "objects",
                 Status::Error,
                 subject,
-                format!("is partitioned by the hash of {column}, which for type {type_name} differs between servers"),
+                format!(
+                    "is partitioned by the hash of {column}, and hashes of type {type_name} differ between servers"
+                ),
                 "Partition it by something else on the source, for instance by the value's text.",
             );
         }
@@ -116,7 +113,7 @@ pub(super) fn needed_roles(
     options: &Options,
 ) -> Result<()> {
     let server = &inventory.server;
-    let mut missing = roles::needed(source, &inventory.jobs, options)?;
+    let mut missing = roles::needed(source, inventory, options)?;
     let there = roles::passwords(source, server.superuser)?;
     let there = server.superuser.then_some(&there);
     let here = roles::passwords_here()?;
@@ -135,8 +132,8 @@ pub(super) fn needed_roles(
             "roles",
             Status::Warning,
             unknown.join(", "),
-            "will be made without a password: only a superuser of the source may read it",
-            format!("Connect to the source as a superuser, or afterwards in psql: {}", commands.join(" ")),
+            "will be made without a password: only a superuser may read passwords on the source",
+            format!("Connect to the source as a superuser, or set it afterwards in psql: {}", commands.join(" ")),
         );
     }
     if options.roles == Roles::None {
@@ -162,9 +159,9 @@ pub(super) fn change_hands(
     if options.owners == Keep::Keep {
         return Ok(());
     }
-    for (function, owner) in source.ask::<(String, String)>(include_str!("../../../sql/preflight/definers.sql"))? {
+    for (function, owner) in source.ask::<(String, String)>(queries::DEFINERS)? {
         let detail = format!(
-            "is SECURITY DEFINER and {owner}'s: here it runs with the caller's rights, for whoever may execute it"
+            "is SECURITY DEFINER and owned by {owner} on the source; here the caller owns it, and it runs with the caller's rights for whoever may execute it"
         );
         let hint = format!(
             "ALTER ROUTINE {function} OWNER TO {}; -- after the run, or REVOKE EXECUTE on it FROM PUBLIC",
@@ -172,32 +169,38 @@ pub(super) fn change_hands(
         );
         report.add("owners", Status::Warning, function, detail, hint);
     }
-    let copied = options.policies == Policies::Copy;
-    for job in inventory.jobs.iter().filter(|job| copied && job["scheduled"] == true && jobs::changes_hands(job)) {
+    // If all arrive paused, `migrate_start_jobs` leaves these so.
+    for job in inventory.jobs.iter().filter(|job| job["scheduled"] == true && jobs::changes_hands(job)) {
         let name = job["application_name"].as_str().unwrap_or_default();
         let owner = job["owner"].as_str().unwrap_or_default();
-        let detail = format!("is {owner}'s: here it would run with the caller's rights, and arrives paused");
+        let detail = format!(
+            "is owned by {owner} on the source; here it would run with the caller's rights, and arrives paused"
+        );
         let hint = format!(
             "SELECT alter_job(id, scheduled => true, timezone => timezone) FROM _timescaledb_config.bgw_job WHERE application_name = {}; -- after the run",
             literal(name)
         );
         report.add("owners", Status::Warning, format!("job {name}"), detail, hint);
     }
-    report.settle("owners", "the caller", "owns all, and runs nothing for others by it");
+    report.settle(
+        "owners",
+        "the caller",
+        "will own all objects; none of them runs with the caller's rights for other roles",
+    );
     Ok(())
 }
 
-pub(super) fn extensions(report: &mut Report, source: &mut Connection) -> Result<()> {
+pub(super) fn extensions(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
     let available: HashMap<String, String> = spi::json_rows(
         "SELECT json_build_array(name, default_version)::text FROM pg_catalog.pg_available_extensions",
         &[],
     )?
     .into_iter()
     .collect();
-    let here: Vec<Extension> = Local.ask(include_str!("../../../sql/preflight/extensions.sql"))?;
-    for extension in source.ask::<Extension>(include_str!("../../../sql/preflight/extensions.sql"))? {
-        // Its own checks are of more than versions.
-        if extension.name == "timescaledb" {
+    let here: Vec<Extension> = Local.ask(queries::EXTENSIONS)?;
+    for extension in source.ask::<Extension>(queries::EXTENSIONS)? {
+        // TimescaleDB's own checks are of more than versions.
+        if extension.name == "timescaledb" || !inventory.selection.arrives(PG_EXTENSION, extension.oid) {
             continue;
         }
         if extension.name == OSM {
@@ -247,34 +250,73 @@ pub(super) fn tablespaces(report: &mut Report, database: &database::Database, op
     Ok(())
 }
 
-/// What the target already has under a name that is to be made.
-pub(super) fn collisions(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
-    let text = include_str!("../../../sql/preflight/objects.sql");
-    let here: HashSet<(String, String)> =
-        Local.ask::<Object>(text)?.into_iter().map(|o| (o.kind, o.identity)).collect();
-    let unfinished = spi::value::<i64>(
+/// How to go on with the newest migration here, if it made something and did not reach its end.
+fn unfinished() -> Result<Option<String>> {
+    let run = spi::value::<i64>(
         "SELECT max(id) FROM timescale_migrate.run r WHERE kind = 'migrate' AND state IN ('failed', 'cancelled', 'interrupted')
-             AND EXISTS (SELECT FROM timescale_migrate.made_log m WHERE m.run = r.id)",
+             AND id IN (SELECT h.run FROM timescale_migrate.has_made h)",
         &[],
     )?;
-    let unfinished = unfinished.map(|run| {
+    Ok(run.map(|run| {
         format!("Run {run} was not finished: SELECT * FROM migrate_resume({run}); continues it, SELECT migrate_cleanup({run}); removes what it made.")
-    });
+    }))
+}
+
+/// What finished runs made here, and which.
+fn made_here() -> Result<HashMap<(u32, u32), i64>> {
+    let text = "SELECT json_build_array(m.classid::int8, m.objid::int8, m.run)::text
+         FROM timescale_migrate.made_log m JOIN timescale_migrate.run r ON r.id = m.run AND r.state = 'done'";
+    let made = spi::json_rows::<(u32, u32, i64)>(text, &[])?;
+    Ok(made.into_iter().map(|(class_oid, oid, run)| ((class_oid, oid), run)).collect())
+}
+
+/// What the target already has under a name that is to be made; if no schema is made, only large objects are.
+pub(super) fn collisions(
+    report: &mut Report,
+    source: &mut Connection,
+    inventory: &Inventory,
+    makes: bool,
+) -> Result<()> {
+    let text = queries::OBJECTS;
+    let here: HashMap<(String, String), (u32, u32)> =
+        Local.ask::<Object>(text)?.into_iter().map(|o| ((o.kind, o.identity), (o.class_oid, o.oid))).collect();
     let excluded: HashSet<u32> = inventory.excluded.iter().map(|e| e.oid).collect();
+    let arrives = |object: &Object| {
+        let selection = &inventory.selection;
+        let left_out = |oid: &u32| excluded.contains(oid);
+        (makes || object.type_name == "large object")
+            && !left_out(&object.oid)
+            && match &object.table_oid {
+                Some(table) => selection.arrives(PG_CLASS, *table) && !left_out(table),
+                None => selection.arrives(object.class_oid, object.oid),
+            }
+    };
+    let mut taken: Vec<(Object, (u32, u32))> = Vec::new();
     for object in source.ask::<Object>(text)? {
-        let left_out = excluded.contains(&object.oid) || object.table_oid.is_some_and(|t| excluded.contains(&t));
+        let name = (object.kind.clone(), object.identity.clone());
         // A schema may be here already.
-        if !left_out && object.kind != "schema" && here.contains(&(object.kind.clone(), object.identity.clone())) {
-            report.add(
-                "target",
-                Status::Error,
-                format!("{} {}", object.type_name, object.identity),
-                "already exists here",
-                unfinished.clone().unwrap_or_else(|| object.drop()),
-            );
+        if let Some(local) = here.get(&name).filter(|_| object.kind != "schema" && arrives(&object)) {
+            taken.push((object, *local));
         }
     }
-    if !inventory.hypertables.is_empty() {
+    // An index goes with its table.
+    let tables: HashSet<u32> = taken.iter().map(|(object, _)| object.oid).collect();
+    taken.retain(|(object, _)| object.table_oid.is_none_or(|table| !tables.contains(&table)));
+    let made_here = if taken.is_empty() { HashMap::new() } else { made_here()? };
+    let unfinished = unfinished()?;
+    let caggs: HashSet<u32> = inventory.caggs.iter().map(|cagg| cagg.oid).collect();
+    for (object, local) in taken {
+        let hint = match (&unfinished, made_here.get(&local)) {
+            (Some(unfinished), _) => unfinished.clone(),
+            (None, Some(run)) => {
+                format!("Run {run} made it: leave it out by the option exclude, or migrate into another database.")
+            }
+            (None, None) => object.drop(caggs.contains(&object.oid)),
+        };
+        let subject = format!("{} {}", object.type_name, object.identity);
+        report.add("target", Status::Error, subject, "already exists here", hint);
+    }
+    if makes && !inventory.hypertables.is_empty() {
         let everything = "SELECT to_json(pubname)::text FROM pg_catalog.pg_publication WHERE puballtables";
         for publication in spi::json_rows::<String>(everything, &[])? {
             report.add(
@@ -310,7 +352,7 @@ pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
 }
 
 pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Result<()> {
-    let text = include_str!("../../../sql/preflight/event_triggers.sql");
+    let text = queries::EVENT_TRIGGERS;
     for (name, event) in Local.ask::<(String, String)>(text)? {
         let hint = format!("ALTER EVENT TRIGGER {} DISABLE; -- until the run has ended", quoted(&name));
         let detail = format!("fires here on {event}, also for what the run makes");

@@ -1,6 +1,6 @@
 //! Checks of what may run out: disk space, locks, transaction ids.
 
-use super::{Report, Status};
+use super::{Report, Status, queries};
 use crate::catalog::{Catalog, Local};
 use crate::core::inventory::{Inventory, Server};
 use crate::core::options::{Disk, Keep, Options};
@@ -9,7 +9,7 @@ use crate::core::progress::size;
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::{disk, spi};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// A tablespace's name; none is the database's own.
@@ -18,8 +18,20 @@ type Place = Option<String>;
 /// The distance from 2^31 at which the server itself begins to warn (varsup.c).
 const IDS_LEFT: i64 = 40_000_000;
 
-pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Options, fresh: bool) -> Result<()> {
-    let text = include_str!("../../../sql/preflight/space.sql");
+const SPACE: &str = include_str!("../../../sql/preflight/space.sql");
+
+/// How much space the source's relations take.
+pub(super) fn query(inventory: &Inventory, options: &Options) -> String {
+    if options.is_whole() { SPACE.to_string() } else { space_of(inventory) }
+}
+
+pub(super) fn disk(
+    report: &mut Report,
+    source: &mut Connection,
+    inventory: &Inventory,
+    options: &Options,
+    fresh: bool,
+) -> Result<()> {
     let paths: HashMap<Place, String> =
         spi::json_rows(include_str!("../../../sql/preflight/tablespaces.sql"), &[])?.into_iter().collect();
     let place = |name: Place| match options.tablespaces {
@@ -31,9 +43,12 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
         let sum = needed.entry(place).or_default();
         *sum = sum.saturating_add(bytes);
     };
-    source.ask::<(Place, i64)>(text)?.into_iter().for_each(|(name, bytes)| add(place(name), bytes));
+    source
+        .ask::<(Place, i64)>(&query(inventory, options))?
+        .into_iter()
+        .for_each(|(name, bytes)| add(place(name), bytes));
     if !fresh {
-        Local.ask::<(Place, i64)>(text)?.into_iter().for_each(|(name, bytes)| add(name, -bytes));
+        Local.ask::<(Place, i64)>(SPACE)?.into_iter().for_each(|(name, bytes)| add(name, -bytes));
     }
     // Tablespaces may share a file system.
     let mut systems: BTreeMap<u64, (&str, u64, u64)> = BTreeMap::new();
@@ -57,7 +72,7 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
         };
         let hint = match status {
             Status::Error => {
-                "Make room, or set the option \"disk\": \"ignore\": bloat stays behind, and a file system may compress."
+                "Make room, or set the option \"disk\": \"ignore\": less is needed if tables are bloated on the source, or if the file system compresses."
             }
             Status::Warning => "Make room, or watch the run; after a full disk it can be resumed.",
             Status::Ok => "",
@@ -65,6 +80,18 @@ pub(super) fn disk(report: &mut Report, source: &mut Connection, options: &Optio
         report.add("disk", status, path, format!("about {} are needed, {} are free", size(bytes), size(free)), hint);
     }
     Ok(())
+}
+
+/// As `space.sql`, of the relations whose rows are copied.
+fn space_of(inventory: &Inventory) -> String {
+    let chunks = inventory.of_chunks();
+    let converted = inventory.hypertables.iter().filter(|root| !inventory.selection.is_empty(root.oid));
+    let converted = converted.flat_map(|root| root.tables.iter().copied());
+    let tables = inventory.filled_tables().map(|table| table.oid).chain(converted);
+    let oids: BTreeSet<u32> = tables.chain(chunks.values().flatten().map(|relation| relation.oid)).collect();
+    // In order: this is asked by the text that was sent ahead.
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    include_str!("../../../sql/preflight/space_of.sql").replace(":oids::", &format!("'{{{}}}'::", oids.join(",")))
 }
 
 /// On the source pg_dump locks all tables that are no chunks at once, and all else is locked one by
@@ -109,7 +136,7 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
 
 /// A run's snapshot keeps VACUUM from freezing; near the wrap-around a server stops.
 pub(super) fn wraparound(report: &mut Report, source: &mut Connection) -> Result<()> {
-    let text = include_str!("../../../sql/preflight/transaction_ids.sql");
+    let text = queries::TRANSACTION_IDS;
     for (side, rows) in [("source", source.ask(text)?), ("target", Local.ask(text)?)] {
         for (kind, database, age, forced) in rows as Vec<(String, String, i64, i64)> {
             let left = (1 << 31) - age;
@@ -123,10 +150,10 @@ pub(super) fn wraparound(report: &mut Report, source: &mut Connection) -> Result
                 status,
                 format!("database {database} on the {side}"),
                 format!(
-                    "its oldest {kind} is {age} behind the newest, and the server stops before that is {}",
+                    "the age of its oldest {kind} is {age}, and the server refuses commands before it reaches {}",
                     1i64 << 31
                 ),
-                "VACUUM (FREEZE); -- in that database, before the run: under its snapshot it cannot be done",
+                "VACUUM (FREEZE); -- in that database, before the run, whose snapshot prevents it",
             );
         }
     }

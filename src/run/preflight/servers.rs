@@ -25,7 +25,7 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
             "source",
             Status::Error,
             source.database.clone(),
-            "the source is this very database",
+            "the source is this database itself",
             "Name another database as the source.",
         );
     }
@@ -118,7 +118,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
                     "timescaledb",
                     Status::Error,
                     from.version.clone(),
-                    format!("the source's version is newer than the one here ({}), which may not know all of it", to.version),
+                    format!("the source's version is newer than the one here ({}), which may not support all that it stores", to.version),
                     format!(
                         "ALTER EXTENSION timescaledb UPDATE; -- here, in a new session, once version {a}.{b}.{c} or a newer one is installed",
                     ),

@@ -2,57 +2,79 @@
 
 use super::Maker;
 use crate::core::archive::{Contents, Entry, Group};
-use crate::core::inventory::{ForeignKey, Inventory};
+use crate::core::inventory::{ForeignKey, Inventory, Key};
 use crate::core::name::{Name, literal};
-use crate::core::plan::{self, Phase, Task};
+use crate::core::plan::{self, Phase, Task, keys};
+use crate::core::scan;
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
 impl Maker {
     /// The entries of a group that make an index of a hypertable, by itself or for a constraint,
-    /// each with the index's name.
-    pub fn hypertable_indexes<'p>(&self, contents: &Contents<'p>, group: Group) -> Vec<(&'p Entry, Name)> {
-        let made = [Group::PreData, Group::OnProvided].into_iter().flat_map(|group| contents.group(group));
-        let hypertables: HashMap<i32, &str> = made
-            .filter(|entry| entry.desc == "TABLE")
-            .filter(|entry| entry.namespace.clone().is_some_and(|s| self.hypertables.contains(&(s, entry.tag.clone()))))
-            .map(|entry| (entry.dump_id, entry.tag.as_str()))
-            .collect();
+    /// each with the hypertable's name and the index's.
+    pub fn hypertable_indexes<'p>(&self, contents: &Contents<'p>, group: Group) -> Vec<(&'p Entry, Name, Name)> {
+        let tables = tables(contents);
+        let is_hypertable = |table: &Name| self.hypertables.contains(&(table.schema.clone(), table.name.clone()));
         let index = |entry: &&'p Entry| {
-            let table = entry.dependencies.iter().find_map(|id| hypertables.get(id))?;
+            let mut names = entry.dependencies.iter().filter_map(|id| tables.get(id).and_then(|table| name_of(table)));
+            let table = names.find(is_hypertable)?;
             let name = match entry.desc.as_str() {
                 "INDEX" => entry.tag.as_str(),
                 // The other constraint of this kind, since PostgreSQL 18, has no index.
                 "CONSTRAINT" if !entry.definition.contains(" NOT NULL ") => {
-                    entry.tag.strip_prefix(table)?.strip_prefix(' ')?
+                    entry.tag.strip_prefix(table.name.as_str())?.strip_prefix(' ')?
                 }
                 _ => return None,
             };
-            Some((*entry, Name::new(entry.namespace.clone()?, name)))
+            let name = Name::new(entry.namespace.clone()?, name);
+            Some((*entry, table, name))
         };
         contents.group(group).iter().filter_map(index).collect()
     }
 
-    /// A group's entries as tasks for the workers, but for the indexes of hypertables.
-    pub fn tasks(&self, contents: &Contents, group: Group, phase: Phase) -> Vec<Task> {
-        let others: HashSet<i32> =
-            self.hypertable_indexes(contents, group).iter().map(|(entry, _)| entry.dump_id).collect();
-        let wanted = contents.group(group).iter().filter(|entry| self.wants(entry) && !others.contains(&entry.dump_id));
-        let statements =
-            |entry: &Entry| lock_for(entry, contents).into_iter().chain(self.statements(entry, contents)).collect();
-        let work = |entry: &Entry| plan::Sql {
-            statements: statements(entry),
-            chunks: 0,
-            copies: Vec::new(),
-            author: self.author(entry).map(str::to_string),
-        };
-        wanted.map(|entry| plan::task(phase, entry.object(), 0, 0, plan::Work::Sql(work(entry)))).collect()
+    /// Indexes and constraints as tasks for the workers, but for the indexes of hypertables.
+    ///
+    /// Indexes of one table are built at the same time: they keep out nothing but writing. A statement that keeps out
+    /// all else is of the phase of constraints, which for a table begins when its indexes are there.
+    pub fn tasks(&self, contents: &Contents, inventory: &Inventory) -> Vec<Task> {
+        let tables = tables(contents);
+        let keys: HashMap<u32, &Key> = inventory.keys.iter().map(|key| (key.oid, key)).collect();
+        let plain: HashSet<u32> = inventory.relations.iter().map(|relation| relation.oid).collect();
+        let mut tasks = Vec::new();
+        for (group, own_phase) in [(Group::Index, Phase::Index), (Group::Constraint, Phase::Constraint)] {
+            let others: HashSet<i32> =
+                self.hypertable_indexes(contents, group).iter().map(|(entry, ..)| entry.dump_id).collect();
+            let is_wanted = |entry: &&&Entry| self.wants(entry) && !others.contains(&entry.dump_id);
+            for entry in contents.group(group).iter().filter(is_wanted) {
+                let table = entry.dependencies.iter().find_map(|id| tables.get(id));
+                let add = |phase: Phase, statements: Vec<String>, upon_index: bool| {
+                    let author = self.author(entry).map(str::to_string);
+                    let tables = table.and_then(|table| name_of(table)).into_iter().collect();
+                    let bytes = table.map_or(0, |table| inventory.size(table.oid).bytes);
+                    let work = plan::Sql { statements, tables, upon_index, author, ..plan::Sql::default() };
+                    let task = plan::task(phase, entry.object(), 0, bytes, plan::Work::Sql(work));
+                    // A partitioned table's statement may lock its partitions.
+                    let early = table.is_some_and(|table| plain.contains(&table.oid));
+                    if early { task.beside(Phase::Index) } else { task }
+                };
+                match steps(entry, keys.get(&entry.oid).copied()) {
+                    Some((index, mark)) => {
+                        tasks.push(add(Phase::Index, self.statements_with(entry, index), false));
+                        tasks.push(add(Phase::Constraint, self.statements_with(entry, mark), true));
+                    }
+                    None => tasks.push(add(own_phase, self.statements(entry, contents), false)),
+                }
+            }
+        }
+        tasks
     }
 
     /// The foreign keys as tasks for the workers.
     pub fn foreign_keys(&self, contents: &Contents, inventory: &Inventory, target: &plan::Target) -> Result<Vec<Task>> {
         let known: HashMap<u32, &ForeignKey> = inventory.foreign_keys.iter().map(|k| (k.oid, k)).collect();
         let is_hypertable = |name: &Name| self.hypertables.contains(&(name.schema.clone(), name.name.clone()));
+        let sizes: HashMap<Name, i64> =
+            inventory.tables().map(|table| (table.qualified(), inventory.size(table.oid).bytes)).collect();
         // As in every key's own queries: of a table without partitions, not the rows of its children.
         let read = |name: &Name, partitioned: bool| match partitioned || is_hypertable(name) {
             true => name.to_string(),
@@ -73,27 +95,55 @@ impl Maker {
                 references: key.references.clone(),
                 read: [read(&key.table, key.partitioned[0]), read(&key.references, key.partitioned[1])],
             };
-            Ok(plan::task(phase, entry.object(), 0, 0, plan::Work::ForeignKey(work)))
+            // Compression is enabled, and indexes of partitions are attached, before there are compressed chunks.
+            let simple =
+                !key.partitioned.contains(&true) && ![&key.table, &key.references].into_iter().any(is_hypertable);
+            let beside = if simple { Phase::Index } else { Phase::Compression };
+            let bytes = sizes.get(&key.table).copied().unwrap_or(0);
+            let task = plan::task(phase, entry.object(), 0, bytes, plan::Work::ForeignKey(work));
+            Ok(if phase == Phase::ForeignKey { task.beside(beside) } else { task })
         };
         contents.group(Group::ForeignKey).iter().filter(|entry| self.wants(entry)).map(task).collect()
     }
 }
 
-/// A table is marked by an index of it after that is made, which takes a stronger lock than making it. Two
-/// workers that make indexes of one table must not both wait for that: they take it first.
-fn lock_for(entry: &Entry, contents: &Contents) -> Option<String> {
-    if entry.desc != "INDEX" || !entry.definition.contains("\nALTER TABLE ") {
-        return None;
-    }
-    let name = table_of(entry, contents)?;
-    Some(format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"))
+/// The tables of a dump by their entries' dump ids.
+fn tables<'p>(contents: &Contents<'p>) -> HashMap<i32, &'p Entry> {
+    let made = [Group::PreData, Group::OnProvided].into_iter().flat_map(|group| contents.group(group));
+    made.filter(|entry| entry.desc == "TABLE").map(|entry| (entry.dump_id, *entry)).collect()
+}
+
+fn name_of(table: &Entry) -> Option<Name> {
+    Some(Name::new(table.namespace.clone()?, table.tag.clone()))
+}
+
+/// The tables, by their OIDs on the source, that get extended statistics, or an index, in `rest`: ANALYZE has to come after.
+pub fn extended(contents: &Contents) -> HashSet<u32> {
+    let tables = tables(contents);
+    let late = contents.group(Group::Rest).iter().filter(|entry| matches!(entry.desc.as_str(), "STATISTICS" | "INDEX"));
+    late.flat_map(|entry| &entry.dependencies).filter_map(|id| Some(tables.get(id)?.oid)).collect()
+}
+
+/// What builds an index without keeping out other builds, and what follows it under a stronger lock: the constraint that
+/// takes it over, or what marks the table by it, for CLUSTER or as replica identity.
+fn steps(entry: &Entry, key: Option<&Key>) -> Option<(String, String)> {
+    let statements = scan::statements(&entry.definition)?;
+    let is_mark = |statement: &&str| statement.trim_start().starts_with("ALTER TABLE ");
+    let mark = match (entry.desc.as_str(), key) {
+        ("CONSTRAINT", Some(key)) => {
+            return Some((keys::index(key), keys::constraint(key) + &statements[1..].concat()));
+        }
+        ("INDEX", _) => statements.iter().position(is_mark).filter(|at| *at > 0)?,
+        _ => return None,
+    };
+    Some((statements[..mark].concat(), statements[mark..].concat()))
 }
 
 /// The table that an index or a constraint is of.
 fn table_of(entry: &Entry, contents: &Contents) -> Option<Name> {
     let made = [Group::PreData, Group::OnProvided].into_iter().flat_map(|group| contents.group(group));
     let table = made.into_iter().find(|table| table.desc == "TABLE" && entry.dependencies.contains(&table.dump_id))?;
-    Some(Name::new(table.namespace.clone()?, table.tag.clone()))
+    name_of(table)
 }
 
 /// The statements for a CHECK constraint of a table with rows. They are checked with the rights of the table's owner, as

@@ -3,6 +3,7 @@
 use cluster::proxy::{Mode, Proxy};
 use cluster::{Cluster, Pair, poll, signal};
 use postgres::{Client, NoTls, SimpleQueryMessage};
+use std::io::Read;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ pub const FAULTS: &[Fault] = &[
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is seen of the run.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Now {
     /// Empty while nothing can be seen.
     pub state: String,
@@ -66,12 +67,21 @@ impl Under<'_> {
         let mut psql = pair.target.cluster.program("psql");
         psql.args(["--no-psqlrc", "--dbname", &pair.target.name]);
         psql.args(["--command", &format!("SELECT * FROM {call} jobs => {jobs}, wait => true)")]);
-        psql.env("PGAPPNAME", "chaos caller").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Errors alone, so that the pipe that nobody reads meanwhile is large enough.
+        psql.env("PGAPPNAME", "chaos caller").env("PGOPTIONS", "-c client_min_messages=error");
+        psql.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         Under { pair, proxy, caller: psql.spawn().expect("cannot run psql"), observer: None }
     }
 
     pub fn caller_ended(&mut self) -> bool {
         self.caller.try_wait().unwrap().is_some()
+    }
+
+    /// What the call failed with, after its end.
+    pub fn error_of_caller(&mut self) -> String {
+        let mut text = String::new();
+        self.caller.stderr.take().map(|mut pipe| pipe.read_to_string(&mut text));
+        text
     }
 
     pub fn observe(&mut self) -> Now {

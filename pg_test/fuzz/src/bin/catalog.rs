@@ -3,13 +3,13 @@
 #![no_main]
 
 use fuzz::core::inventory::{
-    Cagg, Chunk, Collation, CompressedChunk, Compression, Excluded, Hypertable, Inventory, Relation, Server, Size,
+    Cagg, Chunk, Collation, CompressedChunk, Compression, Excluded, Hypertable, Inventory, Key, Relation, Server, Size,
     Skipping,
 };
 use fuzz::core::name::Name;
 use fuzz::core::options::Options;
-use fuzz::core::plan::analyze;
 use fuzz::core::plan::{self, CopyTask, Destination, Target, Task, Work};
+use fuzz::core::plan::{analyze, keys};
 use fuzz::core::{checksum, settings};
 use fuzz::sql::{self, Token, literal, name};
 use fuzz::within;
@@ -17,6 +17,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::HashSet;
 
 fuzz_target!(init: DOCUMENTS.iter().for_each(|good| assert!(read(good).is_some(), "cannot be read: {good}")), |bytes: &[u8]| {
     // Either text as it is, or what is to be changed in good text.
@@ -127,7 +128,8 @@ fn read(text: &str) -> Option<(Inventory, Target)> {
     }
     let (first, rest) = text.split_once('\n')?;
     let server: Server = row(first)?;
-    let mut target = Target { server: server.clone(), collations: Vec::new(), tablespaces: Default::default() };
+    let mut target =
+        Target { server: server.clone(), collations: Vec::new(), tablespaces: Default::default(), arrivals: None };
     let mut source = Inventory::new(server);
     for line in rest.lines() {
         let (kind, json) = line.split_at_checked(1)?;
@@ -145,6 +147,7 @@ fn read(text: &str) -> Option<(Inventory, Target)> {
                 let (oid, pages, bytes, rows) = row(json)?;
                 source.sizes.insert(oid, Size { pages, bytes, rows });
             }
+            "u" => source.keys.push(row::<Key>(json)?),
             "x" => source.excluded.push(row::<Excluded>(json)?),
             "t" => target.server = row(json)?,
             "g" => is_setting(json),
@@ -170,8 +173,12 @@ fn planned(source: &Inventory, target: &Target, options: &Options) {
     }
     plan::compressed_early(&tasks);
     let mut all = tasks;
-    all.extend(analyze::tasks(source, target, options.jobs));
-    plan::cagg_indexes(source).iter().take(50).for_each(|(_, made)| is_quoted(made));
+    all.extend(analyze::tasks(source, target, options.jobs, &HashSet::new()));
+    plan::cagg_indexes(source).iter().take(50).for_each(|(_, made, _)| is_quoted(made));
+    for key in source.keys.iter().take(50) {
+        is_quoted(&keys::index(key));
+        is_quoted(&keys::constraint(key));
+    }
     // Of many the first ones: they are alike.
     for task in all.iter().take(50) {
         is_stored(task);
@@ -234,7 +241,7 @@ fn is_statement(copy: &CopyTask) {
         return;
     }
     let list = vec!["?"; copy.columns.len()].join(", ");
-    let form = if copy.binary { "binary" } else { "text" };
+    let form = if copy.binary() { "binary" } else { "text" };
     let tokens = sql::tokens(&copy.statement());
     let mut expected: Vec<Token> = copy.columns.iter().map(|column| name(column)).collect();
     let text = match (&copy.filter, &copy.recipe) {

@@ -53,7 +53,10 @@ fn options_of(text: &str) {
                 let hint = error.hint.unwrap_or_default();
                 let list =
                     hint.strip_prefix("Valid options: ").map(|list| list.trim_end_matches('.')).unwrap_or_default();
-                let valid: Vec<String> = list.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect();
+                // Of those whose values are looked at, sslmode alone cannot be 1.
+                let of = |name: &str| if name == "sslmode" { "prefer" } else { "1" };
+                let names = list.split(", ").filter(|name| !name.is_empty());
+                let valid: Vec<String> = names.map(|name| format!("{name}={}", of(name))).collect();
                 assert!(validate(&valid, catalog).is_ok(), "{valid:?}");
             }
             Ok(()) => {

@@ -1,0 +1,86 @@
+-- What decides whether tables of the source can become hypertables here.
+-- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB. :tables: is an array of OIDs.
+-- Returns: one JSON object per table.
+SELECT json_build_object(
+    'oid', c.oid::int8,
+    'owner', pg_get_userbyid(c.relowner),
+    'of_superuser', EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner AND r.rolsuper),
+    'tablespace', (SELECT s.spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace),
+    'unlogged', c.relpersistence = 'u',
+    'typed', c.reloftype <> 0,
+    'row_security', c.relrowsecurity,
+    'inherits', EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)),
+    'rules', (
+        SELECT coalesce(json_agg(r.rulename ORDER BY r.rulename), '[]')
+        FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid),
+    -- Row triggers with transition tables, and those that fire for DELETE.
+    'transition_triggers', (
+        SELECT coalesce(json_agg(json_build_array(t.tgname, t.tgtype & 1 <> 0, t.tgtype & 8 <> 0) ORDER BY t.tgname), '[]')
+        FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND (t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)),
+    'no_inherit_checks', (
+        SELECT coalesce(json_agg(k.conname ORDER BY k.conname), '[]')
+        FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'n') AND k.connoinherit),
+    'referenced_by', (
+        SELECT coalesce(json_agg(json_build_object(
+                   'name', k.conname,
+                   'key', k.conindid::int8,
+                   'table', json_build_object('schema', n.nspname, 'name', r.relname)) ORDER BY k.oid), '[]')
+        FROM pg_catalog.pg_constraint k
+        JOIN pg_catalog.pg_class r ON r.oid = k.conrelid
+        JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+        WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0),
+    'columns', (
+        SELECT coalesce(json_agg(json_build_object(
+                   'name', a.attname,
+                   'type', format_type(a.atttypid, NULL),
+                   'not_null', a.attnotnull,
+                   'generated', a.attgenerated <> '',
+                   'deterministic', coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), true),
+                   'hashable', sorts.hash,
+                   'sortable', sorts.btree) ORDER BY a.attnum), '[]')
+        FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+        -- Of a domain that is the type beneath it.
+        CROSS JOIN LATERAL (
+            WITH RECURSIVE base(oid, typtype, typcategory, typbasetype) AS (
+                SELECT y.oid, y.typtype, y.typcategory, y.typbasetype
+                UNION ALL
+                SELECT t.oid, t.typtype, t.typcategory, t.typbasetype
+                FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype
+                WHERE b.typtype = 'd')
+            SELECT coalesce(bool_or(m.amname = 'hash'), false) AS hash, coalesce(bool_or(m.amname = 'btree'), false) AS btree
+            FROM base b
+            JOIN pg_catalog.pg_opclass o ON o.opcdefault AND (
+                o.opcintype = b.oid
+                OR b.typtype = 'e' AND o.opcintype = 'pg_catalog.anyenum'::regtype
+                OR b.typtype = 'r' AND o.opcintype = 'pg_catalog.anyrange'::regtype
+                OR b.typcategory = 'A' AND o.opcintype = 'pg_catalog.anyarray'::regtype
+                OR b.typtype <> 'd' AND EXISTS (
+                    SELECT FROM pg_catalog.pg_cast g
+                    WHERE g.castsource = b.oid AND g.casttarget = o.opcintype AND g.castmethod = 'b' AND g.castcontext = 'i'))
+            JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
+            WHERE b.typtype <> 'd'
+        ) sorts
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    -- All indexes; an expression is a column without a name.
+    'indexes', (
+        SELECT coalesce(json_agg(json_build_object(
+                   'oid', x.indexrelid::int8,
+                   'name', i.relname,
+                   'constraint', (SELECT k.oid::int8 FROM pg_catalog.pg_constraint k
+                                  WHERE k.conindid = x.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x')),
+                   'unique', x.indisunique,
+                   'exclusion', x.indisexclusion,
+                   'columns', (
+                       SELECT json_agg(a.attname ORDER BY u.number)
+                       FROM unnest(x.indkey) WITH ORDINALITY u(attnum, number)
+                       LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
+                       WHERE u.number <= x.indnkeyatts)) ORDER BY i.relname), '[]')
+        FROM pg_catalog.pg_index x
+        JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+        WHERE x.indrelid = c.oid AND x.indislive)
+)::text
+FROM pg_catalog.pg_class c
+WHERE c.oid = ANY (:tables:::pg_catalog.oid[])
+ORDER BY c.oid

@@ -1,0 +1,298 @@
+//! What keeps a table from becoming a hypertable.
+
+use super::{Column, Facts, Index, Wanted, refused};
+use crate::core::inventory::{Inventory, Object, Server, Timescaledb};
+use crate::core::name::{Name, quoted};
+use crate::core::options::{Compress, Keys, Span};
+use crate::core::scope::{EDITION, Left};
+use std::collections::HashSet;
+
+pub(super) struct Check<'a> {
+    wanted: &'a Wanted,
+    facts: &'a Facts,
+    pub left: Vec<Left>,
+    /// Unique keys and indexes that get further columns.
+    pub extended: Vec<(Object, Vec<String>)>,
+}
+
+impl<'a> Check<'a> {
+    pub fn new(wanted: &'a Wanted, facts: &'a Facts) -> Check<'a> {
+        Check { wanted, facts, left: Vec::new(), extended: Vec::new() }
+    }
+
+    fn refuse(&mut self, detail: impl Into<String>, hint: impl Into<String>) {
+        self.left.push(refused(&self.wanted.name, detail, hint));
+    }
+
+    /// The column of that name, which a field of the entry names.
+    fn column(&mut self, field: &str, name: &str) -> Option<&'a Column> {
+        let found = self.facts.columns.iter().find(|column| column.name == name);
+        if found.is_none() {
+            let hint = "Name a column as the catalog has it, without quotes.";
+            self.refuse(format!("has no column {}, which {field} names", quoted(name)), hint);
+        }
+        found
+    }
+
+    pub fn all(&mut self, inventory: &Inventory, names: &HashSet<Name>, target: &Server) {
+        let form = &self.wanted.form;
+        if !target.timescaledb.as_ref().is_some_and(Timescaledb::is_known_target) {
+            let detail = "is to become a hypertable, and this database has no TimescaleDB that a run can write to";
+            self.refuse(detail, "CREATE EXTENSION timescaledb; -- here, 2.19 or newer");
+            return;
+        }
+        self.table();
+        self.time();
+        self.hash();
+        self.keys(inventory);
+        self.foreign_keys(inventory, names);
+        form.compress.iter().for_each(|compress| self.compress(compress));
+        if !target.community() && (form.compress.is_some() || form.retention.is_some()) {
+            self.refuse("is to have compression or a policy, which exist only in the Community edition", EDITION);
+        }
+    }
+
+    /// What a hypertable cannot be or have.
+    fn table(&mut self) {
+        let (name, facts) = (&self.wanted.name, self.facts);
+        if facts.inherits {
+            self.refuse(
+                "inherits from another table, or another table inherits from it",
+                "End the inheritance on the source, or let it arrive as it is.",
+            );
+        }
+        if facts.typed {
+            self.refuse("is of a composite type", format!("ALTER TABLE {name} NOT OF; -- on the source"));
+        }
+        if facts.unlogged {
+            self.refuse("is unlogged", format!("ALTER TABLE {name} SET LOGGED; -- on the source"));
+        }
+        for rule in &facts.rules {
+            let hint = format!("DROP RULE {} ON {name}; -- on the source", quoted(rule));
+            self.refuse(format!("has the rule {}, and a hypertable can have none", quoted(rule)), hint);
+        }
+        let packed = self.wanted.form.compress.is_some();
+        for (trigger, row, delete) in &facts.transition_triggers {
+            let why = match (row, *delete && packed) {
+                (true, _) => "a row trigger with a transition table, which no hypertable can have",
+                (_, true) => {
+                    "a trigger for DELETE with a transition table, which no hypertable with compression can have"
+                }
+                _ => continue,
+            };
+            let hint = format!("DROP TRIGGER {} ON {name}; -- on the source", quoted(trigger));
+            self.refuse(format!("has {}, {why}", quoted(trigger)), hint);
+        }
+        for check in &facts.no_inherit_checks {
+            let hint = format!("ALTER TABLE {name} DROP CONSTRAINT {}; -- on the source", quoted(check));
+            self.refuse(format!("has the constraint {}, which is NO INHERIT", quoted(check)), hint);
+        }
+    }
+
+    fn time(&mut self) {
+        let (form, name) = (&self.wanted.form, &self.wanted.name);
+        let Some(column) = self.column("time", &form.time) else { return };
+        let shown = quoted(&column.name);
+        if column.generated {
+            self.refuse(
+                format!("has the generated column {shown}, which cannot be a dimension"),
+                "Choose another column.",
+            );
+        }
+        if !column.not_null {
+            let hint = format!("ALTER TABLE {name} ALTER COLUMN {shown} SET NOT NULL; -- on the source");
+            self.refuse(format!("has the time column {shown}, which may be NULL"), hint);
+        }
+        let Some(kind) = TimeType::of(&column.type_name) else {
+            self.refuse(
+                format!("has the time column {shown} of type {}", column.type_name),
+                "Choose a column of type timestamp with or without time zone, date, smallint, integer or bigint.",
+            );
+            return;
+        };
+        match (kind, &form.chunk_interval) {
+            (TimeType::Integer(most), Some(Span::Number(length))) if *length <= most => {}
+            (TimeType::Integer(most), _) => self.refuse(
+                format!(
+                    "has the time column {shown} of type {}, which needs chunk_interval as a number",
+                    column.type_name
+                ),
+                format!("Give a number from 1 to {most}."),
+            ),
+            (_, Some(Span::Number(_))) => self.refuse(
+                format!("has the time column {shown} of type {}, and chunk_interval is a number", column.type_name),
+                "Give an interval such as \"7 days\".",
+            ),
+            (TimeType::Date, Some(Span::Interval(interval))) if !interval.is_of_days() => self
+                .refuse("has a time column of type date, and chunk_interval is not of whole days", "Give whole days."),
+            _ => {}
+        }
+        let spans = [
+            ("compress.after", form.compress.as_ref().and_then(|compress| compress.after.as_ref())),
+            ("retention", form.retention.as_ref()),
+        ];
+        for (field, span) in spans {
+            match (kind, span) {
+                (_, None) => {}
+                (TimeType::Integer(_), Some(_)) => self.refuse(
+                    format!("has the time column {shown} of type {}: {field} is not supported", column.type_name),
+                    "Leave it out, call set_integer_now_func after the run, and add the policy then.",
+                ),
+                (_, Some(Span::Number(_))) => self.refuse(
+                    format!("has the time column {shown} of type {}, and {field} is a number", column.type_name),
+                    "Give an interval such as \"7 days\".",
+                ),
+                _ => {}
+            }
+        }
+    }
+
+    fn hash(&mut self) {
+        let Some(hash) = &self.wanted.form.hash else { return };
+        let Some(column) = self.column("hash.column", &hash.column) else { return };
+        let shown = quoted(&column.name);
+        let hint = "Choose another column for hash.";
+        if !column.hashable {
+            self.refuse(format!("has column {shown} of type {}, which has no hash", column.type_name), hint);
+        }
+        if column.generated {
+            self.refuse(format!("has the generated column {shown}, which cannot be a dimension"), hint);
+        }
+        if !column.deterministic {
+            let why = "equal values may have different hashes, so that rows are not found";
+            self.refuse(format!("has column {shown} with a nondeterministic collation: {why}"), hint);
+        }
+    }
+
+    /// Unique keys have to have the columns of all dimensions.
+    fn keys(&mut self, inventory: &Inventory) {
+        let (form, facts) = (&self.wanted.form, self.facts);
+        let arrives = |name: &Name| inventory.tables().any(|table| table.qualified() == *name);
+        let nullable = |name: &&String| facts.columns.iter().any(|column| column.name == **name && !column.not_null);
+        for index in facts.indexes.iter().filter(|index| index.unique || index.exclusion) {
+            let missing: Vec<String> = form.dimensions().filter(|column| !index.has(column)).cloned().collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let shown: Vec<String> = missing.iter().map(|column| quoted(column)).collect();
+            let (what, key) = (index.what(), quoted(&index.name));
+            let detail = format!("has the {what} {key}, which lacks {}", shown.join(" and "));
+            let referring = (facts.referenced_by.iter()).find(|key| key.key == index.oid && arrives(&key.table));
+            match (form.keys, referring) {
+                _ if index.exclusion => {
+                    self.refuse(detail, "Drop it on the source, or give it the columns there.");
+                }
+                (Keys::Refuse, _) => {
+                    let hint =
+                        "Give it the columns on the source, or here: \"keys\": \"extend\" in the entry of the table.";
+                    self.refuse(detail, hint);
+                }
+                (Keys::Extend, Some(reference)) => self.refuse(
+                    format!(
+                        "{detail}, and to which foreign key {} of {} refers",
+                        quoted(&reference.name),
+                        reference.table.shown()
+                    ),
+                    format!(
+                        "ALTER TABLE {} DROP CONSTRAINT {}; -- on the source",
+                        reference.table,
+                        quoted(&reference.name)
+                    ),
+                ),
+                (Keys::Extend, None) if missing.iter().any(|name| nullable(&name)) => self.refuse(
+                    format!("{detail}, which may be NULL: the key would not hold for such rows"),
+                    format!("SET NOT NULL for it on the source, or drop {key} there."),
+                ),
+                (Keys::Extend, None) => self.extended.push((index.object(), missing)),
+            }
+        }
+    }
+
+    /// No foreign key is between hypertables.
+    fn foreign_keys(&mut self, inventory: &Inventory, names: &HashSet<Name>) {
+        let is_hypertable = |name: &Name| {
+            names.contains(name) || inventory.hypertables.iter().any(|hypertable| hypertable.known_as() == *name)
+        };
+        let name = &self.wanted.name;
+        let all: Vec<_> =
+            inventory.foreign_keys.iter().filter(|key| key.table == *name || key.references == *name).collect();
+        for key in all {
+            let other = if key.table == *name { &key.references } else { &key.table };
+            if is_hypertable(other) {
+                let (verb, key_name) = (if key.table == *name { "refers to" } else { "comes from" }, quoted(&key.name));
+                let of = if other == name { "itself".to_string() } else { format!("hypertable {}", other.shown()) };
+                self.refuse(
+                    format!("has the foreign key {key_name}, which {verb} {of}: there is none between hypertables"),
+                    format!("ALTER TABLE {} DROP CONSTRAINT {}; -- on the source", key.table, quoted(&key.name)),
+                );
+            }
+        }
+    }
+
+    fn compress(&mut self, compress: &Compress) {
+        let facts = self.facts;
+        for column in compress.segmentby.iter().flatten() {
+            if let Some(column) = self.column("compress.segmentby", column).filter(|own| !own.sortable && !own.hashable)
+            {
+                let detail = format!(
+                    "cannot be segmented by {}: type {} has no equality",
+                    quoted(&column.name),
+                    column.type_name
+                );
+                self.refuse(detail, "Choose another column.");
+            }
+        }
+        for order in compress.orderby.iter().flatten() {
+            if let Some(column) = self.column("compress.orderby", &order.column).filter(|own| !own.sortable) {
+                let detail =
+                    format!("cannot be ordered by {}: type {} has no order", quoted(&column.name), column.type_name);
+                self.refuse(detail, "Choose another column.");
+            }
+        }
+        for index in facts.indexes.iter().filter(|index| index.exclusion) {
+            let detail = format!("has the {} {}, which compression does not allow", index.what(), quoted(&index.name));
+            self.refuse(detail, "Drop it on the source, or leave compress out.");
+        }
+        if facts.row_security {
+            self.refuse(
+                "has row security, which compression does not allow",
+                "Leave compress out, or disable it on the source.",
+            );
+        }
+        if let Some(column) = facts.columns.iter().find(|column| column.name.starts_with("_ts_meta_")) {
+            let detail = format!("has column {}: compression keeps such names for itself", quoted(&column.name));
+            self.refuse(detail, "Rename it on the source, or leave compress out.");
+        }
+    }
+}
+
+impl Index {
+    fn what(&self) -> &'static str {
+        match (self.exclusion, self.constraint.is_some()) {
+            (true, _) => "exclusion constraint",
+            (_, true) => "unique or primary key",
+            _ => "unique index",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum TimeType {
+    Time,
+    Date,
+    /// With the largest interval.
+    Integer(i64),
+}
+
+impl TimeType {
+    fn of(name: &str) -> Option<TimeType> {
+        Some(match name {
+            "timestamp with time zone" | "timestamp without time zone" => TimeType::Time,
+            "date" => TimeType::Date,
+            "smallint" => TimeType::Integer(i16::MAX.into()),
+            "integer" => TimeType::Integer(i32::MAX.into()),
+            "bigint" => TimeType::Integer(i64::MAX),
+            _ => return None,
+        })
+    }
+}

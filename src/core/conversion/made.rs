@@ -1,0 +1,150 @@
+//! What is made of a table that becomes a hypertable, as the inventory would list it.
+
+use super::{Facts, Wanted};
+use crate::core::inventory::{Compression, Hypertable};
+use crate::core::name::quoted;
+use crate::core::options::{Compress, Form, Interval, Mode, Options, Policies, Span};
+use serde_json::{Value, json};
+
+impl Form {
+    pub(super) fn dimensions(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.time).chain(self.hash.iter().map(|hash| &hash.column))
+    }
+
+    /// In TimescaleDB's units.
+    fn interval_length(&self) -> i64 {
+        match &self.chunk_interval {
+            Some(Span::Number(number)) => *number,
+            Some(Span::Interval(interval)) => interval.microseconds(),
+            None => 7 * 86_400 * 1_000_000,
+        }
+    }
+
+    /// What is told about it.
+    pub(super) fn shown(&self, options: &Options) -> String {
+        let interval = match &self.chunk_interval {
+            Some(Span::Number(number)) => number.to_string(),
+            Some(Span::Interval(interval)) => interval.text().to_string(),
+            None => "7 days".to_string(),
+        };
+        let hash = self
+            .hash
+            .as_ref()
+            .map(|hash| format!(", in {} partitions by the hash of {}", hash.partitions, quoted(&hash.column)));
+        let after = self.compress.as_ref().map(|compress| match &compress.after {
+            Some(Span::Interval(after)) => format!(" Chunks older than {} are compressed.", after.text()),
+            _ => " It has compression.".to_string(),
+        });
+        let retention = self.retention.as_ref().and_then(Span::interval);
+        let retention = retention.and_then(|interval| {
+            let begins = match (options.policies, options.mode) {
+                (Policies::Skip, _) => return None,
+                (Policies::Copy, Mode::All) => "When the run is done, a policy",
+                _ => "A policy, paused at first,",
+            };
+            Some(format!(" {begins} drops chunks older than {}.", interval.text()))
+        });
+        [
+            format!("Arrives with chunks of {interval} by {}", quoted(&self.time)),
+            hash.unwrap_or_default() + ".",
+            after.unwrap_or_default(),
+            retention.unwrap_or_default(),
+        ]
+        .concat()
+    }
+}
+
+impl Span {
+    fn interval(&self) -> Option<&Interval> {
+        match self {
+            Span::Interval(interval) => Some(interval),
+            Span::Number(_) => None,
+        }
+    }
+}
+
+/// As `hypertables.sql` would list it.
+pub(super) fn hypertable(id: i32, wanted: &Wanted, facts: &Facts) -> Hypertable {
+    let form = &wanted.form;
+    let type_of = |column: &str| facts.columns.iter().find(|own| own.name == column).map(|own| &own.type_name);
+    let mut dimensions = vec![json!({
+        "column": form.time, "type": type_of(&form.time), "open": true, "interval_length": form.interval_length(),
+    })];
+    dimensions.extend(form.hash.iter().map(|hash| {
+        json!({"column": hash.column, "type": type_of(&hash.column), "open": false, "num_slices": hash.partitions})
+    }));
+    let spec = json!({
+        "schema": wanted.name.schema,
+        "name": wanted.name.name,
+        "associated_schema_name": "_timescaledb_internal",
+        "dimensions": dimensions,
+    });
+    let mut indexes = Vec::new();
+    if form.indexes {
+        let time = vec![form.time.clone()];
+        let hashed = form.hash.iter().map(|hash| vec![hash.column.clone(), form.time.clone()]);
+        indexes.extend(std::iter::once(time).chain(hashed));
+        indexes.retain(|columns| !facts.indexes.iter().any(|index| index.begins_with(columns)));
+    }
+    let after = form.compress.as_ref().and_then(|compress| compress.after.as_ref()).and_then(Span::interval);
+    Hypertable {
+        indexes,
+        compress_after: after.map(|after| after.text().to_string()),
+        ..Hypertable::new(id, wanted.oid, &wanted.name, facts.tablespace.iter().cloned().collect(), spec)
+    }
+}
+
+/// As `compression.sql` would.
+pub(super) fn compression(hypertable_id: i32, compress: &Compress) -> Compression {
+    let orders = || compress.orderby.iter().flatten();
+    let order = |values: Vec<Value>| compress.orderby.is_some().then_some(values);
+    let settings = json!({
+        "segmentby": compress.segmentby,
+        "orderby": order(orders().map(|o| json!(o.column)).collect()),
+        "orderby_desc": order(orders().map(|o| json!(o.descending)).collect()),
+        "orderby_nullsfirst": order(orders().map(|o| json!(o.nulls_first)).collect()),
+        "index": null,
+    });
+    Compression { hypertable_id, spec: json!({"settings": settings, "late": {}}) }
+}
+
+/// Policies as `jobs.sql` would list them, with the defaults of TimescaleDB's own functions.
+pub(super) fn policies(wanted: &Wanted, facts: &Facts) -> Vec<Value> {
+    let form = &wanted.form;
+    let named = json!({"schema": wanted.name.schema, "name": wanted.name.name, "cagg": false});
+    let policy = |title: &str, what: &str, every: String, runtime: &str, retry: &str, config: Value| {
+        json!({
+            // Or the next one that is free.
+            "id": 1000,
+            "kind": "policy",
+            "application_name": format!("{title} Policy [1000]"),
+            "schedule_interval": every,
+            "max_runtime": runtime,
+            "max_retries": -1,
+            "retry_period": retry,
+            "proc_schema": "_timescaledb_functions",
+            "proc_name": format!("policy_{what}"),
+            "check_schema": "_timescaledb_functions",
+            "check_name": format!("policy_{what}_check"),
+            "owner": facts.owner,
+            "of_superuser": facts.of_superuser,
+            "scheduled": true,
+            "fixed_schedule": false,
+            "hypertable": named,
+            "config": config.to_string(),
+            "chunk_stats": [],
+        })
+    };
+    let mut all = Vec::new();
+    if let Some(after) = form.compress.as_ref().and_then(|compress| compress.after.as_ref()).and_then(Span::interval) {
+        // Half of a chunk's length, and no more than 12 hours.
+        let every = (form.interval_length() / 2 / 1_000_000).clamp(1, 12 * 3600);
+        let config = json!({"hypertable_id": named, "compress_after": after.text()});
+        all.push(policy("Columnstore", "compression", format!("{every} seconds"), "0", "1 hour", config));
+    }
+    if let Some(retention) = form.retention.as_ref().and_then(Span::interval) {
+        let config = json!({"hypertable_id": named, "drop_after": retention.text()});
+        all.push(policy("Retention", "retention", "1 day".to_string(), "5 minutes", "5 minutes", config));
+    }
+    all
+}

@@ -1,0 +1,35 @@
+//! What of the schema a run has to know besides tables.
+
+use crate::core::name::Name;
+use serde::Deserialize;
+
+/// `sequences.sql`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sequence {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+}
+
+/// `matviews.sql`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Matview {
+    pub oid: u32,
+    #[serde(default)]
+    pub schema: String,
+    #[serde(default)]
+    pub name: String,
+    pub populated: bool,
+}
+
+/// `foreign_keys.sql`
+#[derive(Clone, Debug, Deserialize)]
+pub struct ForeignKey {
+    pub oid: u32,
+    pub name: String,
+    pub validated: bool,
+    pub table: Name,
+    pub references: Name,
+    /// Whether the one and the other are.
+    pub partitioned: [bool; 2],
+}

@@ -1,0 +1,145 @@
+//! What the patterns of the options `include`, `exclude` and `exclude_data` name.
+
+use super::inventory::{Inventory, Object, PG_CLASS, PG_PROC, TimeRange};
+use super::name::Name;
+use super::options::Options;
+use super::pattern::Pattern;
+use super::scope::Left;
+use super::times::{ALL, End};
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+
+/// `nameable.sql`: OID of the catalog, OID, schema, name, and the tables that it inherits from.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Nameable(pub u32, pub u32, pub String, pub Option<String>, pub Vec<u32>);
+
+/// What a user has named.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    pub include: HashSet<Object>,
+    pub exclude: HashSet<Object>,
+    pub exclude_data: HashSet<Object>,
+    /// What is said about it: how much each pattern names.
+    pub told: Vec<Left>,
+}
+
+impl Named {
+    /// What the options' patterns name among these objects. A hypertable stands for its chunks, a
+    /// continuous aggregate for its materialization, a table for its partitions and whatever else
+    /// inherits from it.
+    pub fn of(options: &Options, all: &[Nameable], inventory: &Inventory) -> Named {
+        let own = inventory.own();
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (parent, child) in inheritance(all, &own) {
+            children.entry(parent).or_default().push(child);
+        }
+        let mut told = Vec::new();
+        let mut named = |option: &str, patterns: &[Pattern], then: &str| {
+            let mut found = HashSet::new();
+            for pattern in patterns {
+                let fits = all.iter().filter(|o| pattern.fits(&o.2, o.3.as_deref()));
+                let mut fits: Vec<Object> = fits.map(|o| (o.0, o.1)).filter(|object| !own.contains(object)).collect();
+                let subject = format!("option {option}");
+                told.push(match fits.len() {
+                    0 => nothing_fits(option, "object", pattern.text()),
+                    count => Left::told(
+                        subject,
+                        format!("Objects that fit the pattern '{}': {count}. {then}", pattern.text()),
+                    ),
+                });
+                while let Some(object) = fits.pop() {
+                    let parts = children.get(&object.1).filter(|_| object.0 == PG_CLASS);
+                    if found.insert(object) {
+                        fits.extend(parts.into_iter().flatten().map(|oid| (PG_CLASS, *oid)));
+                    }
+                }
+            }
+            found
+        };
+        let include = named("include", &options.include, "They arrive, with what they need.");
+        let exclude = named("exclude", &options.exclude, "They are left out, and what depends on them.");
+        let exclude_data = named("exclude_data", &options.exclude_data, "They arrive without their rows.");
+        Named { include, exclude, exclude_data, told }
+    }
+}
+
+/// The run is refused because of a pattern.
+pub(super) fn nothing_fits(option: &str, what: &str, pattern: &str) -> Left {
+    Left {
+        subject: format!("option {option}"),
+        detail: format!("No {what} on the source fits the pattern '{pattern}'."),
+        hint: "A pattern is schema.name, with * for any characters; capitals need double quotes.".into(),
+        refused: true,
+    }
+}
+
+/// Tables, and the tables that inherit from them; chunks are none.
+fn inheritance(all: &[Nameable], own: &HashSet<Object>) -> impl Iterator<Item = (u32, u32)> {
+    let tables = all.iter().filter(|o| o.0 == PG_CLASS && !own.contains(&(o.0, o.1)));
+    tables.flat_map(|Nameable(_, child, .., parents)| parents.iter().map(|parent| (*parent, *child)))
+}
+
+/// What a relation needs of which PostgreSQL does not know, and the tables that inherit from one:
+/// pairs of a relation's OID and an object.
+pub fn edges(all: &[Nameable], inventory: &Inventory) -> Vec<(u32, Object)> {
+    let own = inventory.own();
+    let children = inheritance(all, &own).map(|(parent, child)| (parent, (PG_CLASS, child)));
+    let functions = inventory.hypertables.iter().flat_map(|hypertable| {
+        let is = |name: &Name, o: &Nameable| o.0 == PG_PROC && o.2 == name.schema && o.3.as_ref() == Some(&name.name);
+        let called = hypertable.functions().into_iter();
+        let found = called.flat_map(move |name| all.iter().filter(move |o| is(&name, o)).map(|o| (PG_PROC, o.1)));
+        found.map(|function| (hypertable.oid, function))
+    });
+    let reads = inventory.caggs.iter().flat_map(|cagg| {
+        let view = inventory.caggs.iter().find(|other| other.qualified() == cagg.raw.qualified()).map(|view| view.oid);
+        let raw = if cagg.raw.cagg { view } else { Some(cagg.raw.oid) };
+        raw.into_iter().chain(cagg.views.iter().copied()).map(|oid| (cagg.oid, (PG_CLASS, oid)))
+    });
+    children.chain(functions).chain(reads).collect()
+}
+
+/// The rows that the options ask for, by the OIDs of the hypertables; and what is said about them.
+/// `*` is for hypertables that no pattern fits, and for no continuous aggregate.
+pub fn time_ranges(options: &Options, inventory: &Inventory) -> (HashMap<u32, TimeRange>, Vec<Left>) {
+    let (mut ranges, mut told) = (HashMap::new(), Vec::new());
+    let subject = || "option time_range".to_string();
+    let mut unused: HashSet<&String> = options.time_range.keys().collect();
+    for hypertable in &inventory.hypertables {
+        let name = hypertable.known_as();
+        let fits = |key: &&String| {
+            Pattern::try_from((*key).clone()).is_ok_and(|pattern| pattern.fits(&name.schema, Some(&name.name)))
+        };
+        let named: Vec<&String> = options.time_range.keys().filter(fits).collect();
+        let all = options.time_range.keys().find(|key| *key == ALL && hypertable.cagg.is_none());
+        unused.retain(|key| !named.contains(key) && all != Some(*key));
+        let mut refuse = |detail: String, hint: &str| {
+            told.push(Left { subject: subject(), detail, hint: hint.to_string(), refused: true });
+        };
+        let key = match (named.as_slice(), all) {
+            (&[], None) => continue,
+            (&[], Some(key)) | (&[key], _) => key,
+            _ => {
+                refuse(format!("Several patterns fit {}.", name.shown()), "Give one range for each hypertable.");
+                continue;
+            }
+        };
+        if inventory.chunks_of(hypertable).any(|chunk| chunk.osm) {
+            refuse(format!("{} has chunks in tiered storage.", name.shown()), "Untier them on the source.");
+            continue;
+        }
+        let times = &options.time_range[key];
+        let [from, to] = [&times.from, &times.to].map(|end| end.as_ref().map(End::text));
+        let shown = [("from", &from), ("to", &to)]
+            .map(|(word, end)| end.iter().map(|end| format!(" {word} {end}")).collect::<String>());
+        match TimeRange::new(hypertable, inventory, from, to) {
+            None => refuse(format!("{} is not partitioned by a time or an integer.", name.shown()), ""),
+            Some(range) => {
+                ranges.insert(hypertable.oid, range);
+                let detail = format!("Of {} the rows{} arrive.", name.shown(), shown.concat());
+                told.push(Left::told(subject(), detail));
+            }
+        }
+    }
+    told.extend(unused.into_iter().map(|key| nothing_fits("time_range", "hypertable", key)));
+    (ranges, told)
+}

@@ -1,0 +1,94 @@
+//! A hypertable of the source that arrives as it is, and could be better.
+
+use super::interval::{self, DAY, Growth};
+use super::table::shown;
+use super::time::Clock;
+use super::{Facts, Suggestion, Target, compress, is_large};
+use crate::core::name::{Name, literal};
+use crate::core::progress::size;
+
+/// A hypertable with its chunks.
+#[derive(Clone, Debug)]
+pub struct Chunked {
+    pub name: Name,
+    pub rows: i64,
+    /// As they are, without indexes.
+    pub bytes: i64,
+    /// Of uncompressed rows, with the indexes.
+    pub whole: i64,
+    pub chunks: usize,
+    /// Of the first dimension.
+    pub column: String,
+    pub clock: Option<Clock>,
+    /// In seconds: of a chunk that is made now, and of all together.
+    pub interval: f64,
+    pub seconds: f64,
+    pub compressed: bool,
+    pub facts: Option<Facts>,
+}
+
+/// Chunks that are fewer do no harm, however small they are.
+const MANY_CHUNKS: usize = 50;
+const SMALL_CHUNK: i64 = 10 << 20;
+/// An interval has to differ so much from the best one to be worth a word.
+const FAR: f64 = 4.0;
+
+impl Chunked {
+    /// What to change once it has arrived, and why; none if nothing.
+    pub fn suggestion(&self, target: Target) -> Option<Suggestion> {
+        let advice: Vec<String> = [self.interval(target), self.compression(target)].into_iter().flatten().collect();
+        let reason = format!("A hypertable arrives as it is; afterwards, on the target: {}", advice.join(" "));
+        let (object, rows, bytes) = (self.name.shown(), self.rows, self.bytes);
+        (!advice.is_empty()).then_some(Suggestion { object, reason, rows, bytes, options: None })
+    }
+
+    fn interval(&self, target: Target) -> Option<String> {
+        let clock = self.clock?;
+        let average = self.whole / i64::try_from(self.chunks).ok().filter(|chunks| *chunks > 0)?;
+        let growth = self.whole as f64 / self.seconds;
+        if !growth.is_finite() || growth <= 0.0 || self.interval <= 0.0 {
+            return None;
+        }
+        let most = interval::most_bytes(target.shared_buffers);
+        let best = interval::choose(Growth { average: growth, most: growth, seconds: self.seconds }, clock, most);
+        let small = self.chunks >= MANY_CHUNKS && average < SMALL_CHUNK && best.seconds >= FAR * self.interval;
+        let large = average as f64 > FAR * most as f64 && best.seconds < self.interval;
+        let value = match clock {
+            Clock::Integer(_) => best.value(clock).to_string(),
+            Clock::Time | Clock::Date => format!("INTERVAL '{}'", best.text),
+        };
+        let chunks = self.chunks;
+        (small || large).then(|| {
+            format!(
+                "{chunks} chunks are too {}, about {} each: SELECT set_chunk_time_interval({}, {value}); -- for new ones",
+                if small { "small" } else { "large" },
+                size(average as u64),
+                literal(&self.name.shown())
+            )
+        })
+    }
+
+    fn compression(&self, target: Target) -> Option<String> {
+        let facts = self.facts.as_ref().filter(|facts| !facts.row_security)?;
+        if !target.community || self.compressed || !is_large(self.rows, self.bytes) {
+            return None;
+        }
+        let of_chunk = self.rows as f64 * (self.interval / self.seconds).min(1.0);
+        let segments = compress::segments(facts, &self.column, self.rows, of_chunk);
+        let name = self.name.shown();
+        let mut settings = vec!["timescaledb.compress".to_string()];
+        if let Some(segments) = segments {
+            settings.push(format!("timescaledb.compress_segmentby = {}", literal(&shown(segments.column))));
+        }
+        settings.push(format!("timescaledb.compress_orderby = {}", literal(&format!("{} DESC", shown(&self.column)))));
+        let mut advice = format!("It is not compressed: ALTER TABLE {name} SET ({});", settings.join(", "));
+        if matches!(self.clock, Some(Clock::Time | Clock::Date)) {
+            let days = (self.interval / DAY).ceil().max(7.0);
+            advice.push_str(&format!(" SELECT add_compression_policy({}, INTERVAL '{days} days');", literal(&name)));
+        }
+        if !facts.analyzed {
+            advice.push_str(" Its chunks were never analyzed.");
+        }
+        Some(advice)
+    }
+}
