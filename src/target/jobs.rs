@@ -61,7 +61,15 @@ pub fn start(run: i64) -> Result<Vec<(i32, String)>> {
     Ok(started)
 }
 
-/// The same of all runs that brought a schema alone.
+/// The runs that left jobs paused which nobody has started since, with the number of these jobs.
+pub fn paused() -> Result<Vec<(i64, usize)>> {
+    if spi::value::<bool>("SELECT EXISTS (SELECT FROM timescale_migrate.paused_log)", &[])? != Some(true) {
+        return Ok(Vec::new());
+    }
+    spi::json_rows(include_str!("../../sql/run/paused_jobs.sql"), &[])
+}
+
+/// Lets the jobs run that runs which brought a schema alone left paused.
 pub fn start_of_schema() -> Result<()> {
     let runs = "SELECT DISTINCT p.run::text FROM timescale_migrate.paused_log p
         JOIN timescale_migrate.run_log r ON r.id = p.run WHERE r.state = 'done' AND r.options->>'mode' = 'schema'";

@@ -8,6 +8,7 @@ pub const TESTS: &[Test] = &[
     Test::community("of the schema alone", schema),
     Test::apache("of the schema of plain tables, resumed", plain_schema),
     Test::community("the schema, then the rows", both),
+    Test::community("the schema, then the rows with all jobs paused", paused),
     Test::apache("the schema of plain tables, then their rows", plain_both),
     Test::community("rows into tables of another form", other_forms),
     Test::community("rows into what does not fit", refusals),
@@ -70,6 +71,7 @@ fn schema(edition: Edition) {
     // Those that are paused on the source stay paused.
     let scheduled = "_timescaledb_config.bgw_job WHERE id >= 1000 AND scheduled";
     assert_eq!(count(scheduled), "0");
+    assert!(!pair.messages().contains("still paused"), "{}", pair.messages());
     assert_eq!(count(&format!("migrate_start_jobs({run})")), "2");
     assert_eq!(count(scheduled), "2");
 }
@@ -103,6 +105,18 @@ fn both(edition: Edition) {
     assert!(pair.target.is("SELECT every(same) AND count(*) > 5 FROM timescale_migrate.verification"));
     let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
     assert!(pair.target.is(&format!("SELECT every(same) AND count(*) > 5 FROM migrate_verify({run})")));
+}
+
+fn paused(edition: Edition) {
+    let pair = Pair::new("mode_paused", edition);
+    make(&pair.source);
+    pair.migrate_with(&format!("'{SCHEMA}'"));
+    let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+    pair.migrate_with(r#"'{"mode": "data", "policies": "paused"}'"#);
+    let told = format!("still paused: 2 jobs of run {run}; SELECT * FROM migrate_start_jobs({run}) lets them run");
+    assert!(pair.messages().contains(&told), "{}", pair.messages());
+    assert_eq!(pair.target.value(&format!("SELECT count(*) FROM migrate_start_jobs({run})")), "2");
+    assert_same(&pair);
 }
 
 fn plain_both(edition: Edition) {

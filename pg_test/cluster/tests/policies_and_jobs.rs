@@ -165,6 +165,9 @@ fn paused_and_skipped(versions: Versions) {
         FROM _timescaledb_config.bgw_job j WHERE j.id >= 1000";
     assert_eq!(pair.source.value(fields), pair.target.value(fields));
     let run = pair.target.value("SELECT max(run) FROM migrate_status()");
+    let told = format!("run {run}: still paused: 7 jobs of run {run}; SELECT * FROM migrate_start_jobs({run}) lets them run");
+    let tells = "SELECT count(*) FROM timescale_migrate.message WHERE level = 'notice' AND message";
+    assert_eq!(pair.target.value(&format!("{tells} = '{told}'")), "1");
     let started = pair.target.rows(&format!("SELECT * FROM migrate_start_jobs({run})"));
     assert_eq!(started.len(), 7);
     let scheduled = "SELECT string_agg(concat_ws(' ', proc_name, scheduled, timezone, initial_start), ', ' ORDER BY initial_start) FROM _timescaledb_config.bgw_job WHERE id >= 1000";

@@ -1,8 +1,9 @@
 //! The end of a migration: the database's own settings, policies, jobs and event triggers.
 
 use crate::core::archive::Group;
-use crate::core::options::{Connections, Policies};
+use crate::core::options::{Connections, Mode, Policies};
 use crate::core::plan::Phase;
+use crate::core::progress::counted;
 use crate::error::Result;
 use crate::pg::catch::transaction;
 use crate::run::migration::Migration;
@@ -34,6 +35,16 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
         // Other parts may be still to come.
         if migration.adoption.is_some() && options.policies == Policies::Copy && options.is_whole() {
             jobs::start_of_schema()?;
+        }
+        // Without rows, none is to run yet.
+        if options.mode != Mode::Schema {
+            for (of, jobs) in jobs::paused()? {
+                let jobs = counted(jobs, "job");
+                let message = format!(
+                    "run {run}: still paused: {jobs} of run {of}; SELECT * FROM migrate_start_jobs({of}) lets them run"
+                );
+                messages::notice_here(run, &message)?;
+            }
         }
         for entry in migration.contents.group(Group::Last) {
             if let Some(warning) = migration.maker.make(entry, &migration.contents)? {
