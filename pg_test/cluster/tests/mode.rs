@@ -39,6 +39,16 @@ fn not_of_rows(pair: &Pair) -> Vec<String> {
     found
 }
 
+/// Resumes the newest run, which another mode is refused for.
+fn resume_in_its_mode(pair: &Pair) {
+    let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+    pair.target.refuses(
+        &format!(r#"SELECT * FROM migrate_resume({run}, options => '{{"mode": "all"}}')"#),
+        &["option \"mode\" cannot be changed for a run that has begun"],
+    );
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
+}
+
 fn schema(edition: Edition) {
     let pair = Pair::new("mode_schema", edition);
     make(&pair.source);
@@ -84,12 +94,7 @@ fn plain_schema(edition: Edition) {
     pair.target.sql("CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'CREATE INDEX') EXECUTE FUNCTION public.refuse()");
     pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{SCHEMA}')"), &["not now"]);
     pair.target.sql("DROP EVENT TRIGGER refuse; DROP FUNCTION public.refuse()");
-    let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
-    pair.target.refuses(
-        &format!(r#"SELECT * FROM migrate_resume({run}, options => '{{"mode": "all"}}')"#),
-        &["option \"mode\" cannot be changed for a run that has begun"],
-    );
-    pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
+    resume_in_its_mode(&pair);
     assert_eq!(not_of_rows(&pair), Vec::<String>::new());
     assert_eq!(pair.target.value("SELECT sum(rows)::int FROM migrate_status()"), "0");
 }
@@ -269,12 +274,7 @@ fn resumed(edition: Edition) {
     pair.target.sql("ALTER TABLE app.named DROP CONSTRAINT not_yet");
     pair.source.sql("INSERT INTO app.reading VALUES ('2024-02-01 UTC', 1, 7); INSERT INTO app.named VALUES (2, 'y')");
     pair.source.sql("REFRESH MATERIALIZED VIEW app.summed");
-    let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
-    pair.target.refuses(
-        &format!(r#"SELECT * FROM migrate_resume({run}, options => '{{"mode": "all"}}')"#),
-        &["option \"mode\" cannot be changed for a run that has begun"],
-    );
-    pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
+    resume_in_its_mode(&pair);
     assert_same(&pair);
 }
 
