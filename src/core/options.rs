@@ -1,14 +1,17 @@
 //! The options of a run: one set of keys for the call, the job and the stored run.
 
 mod hypertables;
+mod refusal;
 mod values;
 
 pub use hypertables::*;
+pub use refusal::meant;
 pub use values::*;
 
 use super::pattern::Pattern;
-use super::times::{ALL, Times};
+use super::times::{ALL, End, Times};
 use crate::error::{Error, Result, SqlState};
+use refusal::refused;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -100,63 +103,6 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER, message)
 }
 
-/// The error for what serde says, for instance "unknown variant `all`, expected `used` or `none`
-/// at line 1 column 15": names of Rust's types and places in a text mean nothing to a user.
-fn refused(key: &str, said: &str) -> Error {
-    let said = said.split(" at line ").next().unwrap_or(said);
-    // Words are quoted so, and numbers; strings are in quotes already.
-    let said = said.replace('`', if said.starts_with("invalid") { "" } else { "\"" });
-    if said.starts_with("pattern ") {
-        return invalid(format!("invalid value for option \"{key}\": {said}"))
-            .hint("Write schema.name, with * for any characters and ? for one; capitals and dots need double quotes.");
-    }
-    if said.starts_with("data did not match") {
-        return invalid(format!("invalid value for option \"{key}\""))
-            .hint("Expected a time, an integer, or an interval before now such as \"-1 year\".");
-    }
-    if said.starts_with("interval ") {
-        return invalid(format!("invalid value for option \"{key}\": {said}")).hint(
-            "Expected an interval of whole units such as \"7 days\", of at most 1000 years, or a positive integer for a column of integers.",
-        );
-    }
-    if said.starts_with("order by ") {
-        return invalid(format!("invalid value for option \"{key}\": {said}"))
-            .hint("Expected a column, with desc and nulls first or nulls last if so.");
-    }
-    let (wrong, expected) = said.split_once(", expected ").unwrap_or((&said, "a string"));
-    let expected = match (key, expected) {
-        ("jobs", "u16") => "a whole number from 1 to 1000",
-        (_, "u16") => "a whole number from 0 to 65535",
-        (_, "u32") => "a whole number of seconds",
-        (_, "i64") => "a whole number of bytes",
-        (key, "a sequence") if key.starts_with("hypertables.") => "an array",
-        (_, "a sequence") => "an array of patterns",
-        _ => expected,
-    };
-    let value = wrong.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-    let message = match wrong.strip_prefix("unknown field ") {
-        Some(name) => {
-            let error = invalid(format!("unknown option {name}"));
-            return match meant(
-                name,
-                expected.trim_start_matches("one of ").split(", ").flat_map(|words| words.split(" or ")),
-            ) {
-                Some(option) => error.hint(format!("Perhaps you meant the option {option}.")),
-                None => error.hint(format!("Expected {expected}.")),
-            };
-        }
-        None if wrong == "expected value" => format!("invalid value for option \"{key}\""),
-        None => format!("invalid value for option \"{key}\": {}", value.trim_start_matches("unknown variant ")),
-    };
-    invalid(message).hint(format!("Expected {expected}."))
-}
-
-/// The word that was most likely misspelt, if any is like it.
-pub fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let distance = |other: &&str| strsim::damerau_levenshtein(word, other);
-    known.min_by_key(distance).filter(|other| distance(other) <= 2 && distance(other) * 2 < word.len())
-}
-
 impl Options {
     /// Reads options from JSON text. The error says which key or value is wrong.
     pub fn parse(json: &str) -> Result<Options> {
@@ -187,6 +133,31 @@ impl Options {
         }
         options.extend(changes);
         Options::parse(&serde_json::Value::Object(options).to_string())
+    }
+
+    /// Whether a run with these options makes what one with the stored options of another makes: they differ in
+    /// nothing but how it is done. An interval before now is the time that it was then.
+    pub fn makes_same(&self, stored: &Options) -> bool {
+        let mut asked = self.clone();
+        if asked.time_range.keys().eq(stored.time_range.keys()) {
+            let given = asked.time_range.values_mut().zip(stored.time_range.values());
+            for (end, was) in given.flat_map(|(asked, was)| [(&mut asked.from, &was.from), (&mut asked.to, &was.to)]) {
+                if end.as_ref().is_some_and(|end| end.before_now().is_some()) && was.is_some() {
+                    end.clone_from(was);
+                }
+            }
+        }
+        let work = |options: &Options| {
+            let mut fields = serde_json::json!(options);
+            fields.as_object_mut().into_iter().for_each(|fields| fields.retain(|key, _| !CHANGEABLE.contains(&&**key)));
+            fields
+        };
+        work(&asked) == work(stored)
+    }
+
+    /// Both ends of every time range.
+    pub fn ends_mut(&mut self) -> impl Iterator<Item = &mut End> {
+        self.time_range.values_mut().flat_map(|times| [&mut times.from, &mut times.to]).flatten()
     }
 
     /// Whether all rows of all objects arrive, as far as these options go.
@@ -278,6 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn same_work() {
+        let options = |json: serde_json::Value| Options::parse(&json.to_string()).unwrap();
+        let stored =
+            options(serde_json::json!({"jobs": 8, "include": ["app.*"], "time_range": {"*": {"from": "2026-01-02"}}}));
+        for (asked, same) in [
+            (serde_json::json!({"include": ["app.*"], "time_range": {"*": {"from": "2026-01-02"}}}), true),
+            (serde_json::json!({"wait": false, "include": ["app.*"], "time_range": {"*": {"from": "-1 year"}}}), true),
+            (serde_json::json!({"include": ["app.*"], "time_range": {"*": {"from": "2026-01-03"}}}), false),
+            (serde_json::json!({"include": ["app.*"], "time_range": {"*": {"to": "-1 year"}}}), false),
+            (serde_json::json!({"include": ["app.*"], "time_range": {"a.b": {"from": "-1 year"}}}), false),
+            (serde_json::json!({"include": ["app.*"]}), false),
+            (serde_json::json!({"include": ["b.*"], "time_range": {"*": {"from": "-1 year"}}}), false),
+        ] {
+            assert_eq!(options(asked.clone()).makes_same(&stored), same, "{asked}");
+        }
+        let data = options(serde_json::json!({"mode": "data"}));
+        assert!(data.makes_same(&data) && !data.makes_same(&options(serde_json::json!({"mode": "schema"}))));
+    }
+
+    #[test]
     fn refusals_name_the_key() {
         for (json, message, hint) in [
             (r#"{"job": 8}"#, "unknown option \"job\"", "Perhaps you meant the option \"jobs\"."),
@@ -314,7 +305,7 @@ mod tests {
             ),
             (
                 r#"{"hypertables": {"public.m": {"time": "t", "chunk_interval": "1 fortnight"}}}"#,
-                "invalid value for option \"hypertables.public.m.chunk_interval\": interval \"1 fortnight\" is none",
+                "invalid value for option \"hypertables.public.m.chunk_interval\": interval \"1 fortnight\" is invalid",
                 "Expected an interval of whole units",
             ),
             (

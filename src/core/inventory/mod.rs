@@ -1,16 +1,20 @@
 //! What a database holds, as `sql/inventory/*.sql` reports it: the same types for the source
 //! and, where the two are compared, for the target.
 
+mod cagg;
 mod compressed;
+mod hypertable;
 mod keys;
 mod schema;
 mod selection;
 mod server;
 mod time_range;
 
+pub use cagg::Cagg;
 #[cfg(test)]
 pub use compressed::Unportable;
 pub use compressed::{Collation, CompressedChunk, CompressedColumn, Compression, Layout, Spec};
+pub use hypertable::{Chunk, Hypertable, Slices};
 pub use keys::Key;
 pub use schema::{ForeignKey, Matview, Sequence};
 pub use selection::{Object, Selection};
@@ -20,7 +24,7 @@ pub use time_range::TimeRange;
 use super::name::Name;
 use super::progress::counted;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// A column of a table, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +53,8 @@ pub struct Relation {
     pub oid: u32,
     pub schema: String,
     pub name: String,
+    /// Not read of a materialization hypertable.
+    pub owner: Option<String>,
     /// An extension's condition on which rows of its table are the user's.
     #[serde(rename = "where")]
     pub condition: Option<String>,
@@ -75,142 +81,6 @@ pub struct Size {
     pub rows: i64,
 }
 
-/// A column that chunks are made by.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Dimension {
-    pub column: String,
-    #[serde(default)]
-    partitioning_func_schema: Option<String>,
-    #[serde(default)]
-    pub partitioning_func: Option<String>,
-    #[serde(default)]
-    integer_now_func_schema: Option<String>,
-    #[serde(default)]
-    integer_now_func: Option<String>,
-}
-
-/// `hypertables.sql`. The whole object, as JSON, is what `timescale_migrate.create_hypertable`
-/// takes; only what the plan needs is read here.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Hypertable {
-    pub id: i32,
-    pub oid: u32,
-    pub schema: String,
-    pub name: String,
-    /// The continuous aggregate whose rows it holds; it is made with that, under another name.
-    pub cagg: Option<Name>,
-    pub root_may_have_rows: bool,
-    pub access_method: Option<String>,
-    pub tablespaces: Vec<String>,
-    pub dimensions: Vec<Dimension>,
-    /// The ordinary tables of the source whose rows it gets, by OID, if it is none there.
-    #[serde(skip)]
-    pub tables: Vec<u32>,
-    /// Indexes that it gets besides those of the source, by their columns.
-    #[serde(skip)]
-    pub indexes: Vec<Vec<String>>,
-    /// Its chunks that are older than this interval are compressed as well.
-    #[serde(skip)]
-    pub compress_after: Option<String>,
-    #[serde(skip)]
-    pub spec: serde_json::Value,
-}
-
-impl Hypertable {
-    /// One that the source does not have, of a table there.
-    pub fn new(id: i32, oid: u32, name: &Name, tablespaces: Vec<String>, spec: serde_json::Value) -> Hypertable {
-        let column = |dimension: &serde_json::Value| Dimension {
-            column: dimension["column"].as_str().unwrap_or_default().to_string(),
-            partitioning_func_schema: None,
-            partitioning_func: None,
-            integer_now_func_schema: None,
-            integer_now_func: None,
-        };
-        Hypertable {
-            id,
-            oid,
-            schema: name.schema.clone(),
-            name: name.name.clone(),
-            cagg: None,
-            root_may_have_rows: false,
-            access_method: None,
-            tablespaces,
-            dimensions: spec["dimensions"].as_array().into_iter().flatten().map(column).collect(),
-            tables: vec![oid],
-            indexes: Vec::new(),
-            compress_after: None,
-            spec,
-        }
-    }
-
-    /// Whether it is an ordinary table on the source.
-    pub fn is_converted(&self) -> bool {
-        !self.tables.is_empty()
-    }
-
-    /// With its schema.
-    pub fn qualified(&self) -> Name {
-        Name::new(&self.schema, &self.name)
-    }
-
-    /// The name by which it is the same on both sides: its own, or its continuous aggregate's.
-    pub fn known_as(&self) -> Name {
-        self.cagg.clone().unwrap_or_else(|| self.qualified())
-    }
-}
-
-/// `caggs.sql`: a continuous aggregate, after those that it reads. The whole object is what
-/// `timescale_migrate.create_cagg` and `set_cagg_state` take.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Cagg {
-    pub oid: u32,
-    /// Its materialization hypertable's.
-    pub hypertable_id: i32,
-    pub schema: String,
-    pub name: String,
-    /// False for the format from before TimescaleDB 2.7.
-    pub finalized: bool,
-    pub time_column: String,
-    /// Primary keys without which its query has no meaning; made with it.
-    pub constraints: Vec<u32>,
-    /// Its own view and the internal ones.
-    #[serde(default)]
-    pub views: Vec<u32>,
-    /// What its query names.
-    #[serde(default)]
-    pub names: Vec<Object>,
-    /// Its materialization hypertable, with the columns.
-    pub relation: Relation,
-    pub raw: Raw,
-    pub indexes: Vec<serde_json::Value>,
-    #[serde(skip)]
-    pub spec: serde_json::Value,
-}
-
-impl Cagg {
-    /// With its schema.
-    pub fn qualified(&self) -> Name {
-        Name::new(&self.schema, &self.name)
-    }
-}
-
-/// What a continuous aggregate reads: a hypertable, or with `cagg` another one by its name.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Raw {
-    /// The hypertable's OID, in either case.
-    pub oid: u32,
-    pub schema: String,
-    pub name: String,
-    pub cagg: bool,
-}
-
-impl Raw {
-    /// With its schema.
-    pub fn qualified(&self) -> Name {
-        Name::new(&self.schema, &self.name)
-    }
-}
-
 /// `chunk_column_stats.sql`: a column that chunks are skipped by. Its ranges are what
 /// `timescale_migrate.set_chunk_ranges` takes.
 #[derive(Clone, Debug, Deserialize)]
@@ -218,41 +88,6 @@ pub struct Skipping {
     pub hypertable_id: i32,
     pub column: String,
     pub chunks: Vec<serde_json::Value>,
-}
-
-/// A chunk's slices: per dimension's column the range `[start, end)` in TimescaleDB's
-/// internal 64-bit form.
-pub type Slices = BTreeMap<String, [i64; 2]>;
-
-/// `chunks.sql`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Chunk {
-    pub id: i32,
-    pub oid: u32,
-    pub hypertable_id: i32,
-    pub schema: String,
-    pub name: String,
-    pub slices: Slices,
-    pub frozen: bool,
-    /// A foreign table, whose rows are in tiered storage. Its slices need not be where they lie.
-    pub osm: bool,
-    /// What gives its rows where they are not the chunk's own, as for old continuous aggregates.
-    pub query: Option<String>,
-    /// `query` gives only some of its rows.
-    #[serde(skip)]
-    pub cut: bool,
-    pub creation_time: Option<String>,
-    pub tablespace: Option<String>,
-    /// Properties that its hypertable does not have.
-    #[serde(default)]
-    pub own: Option<serde_json::Value>,
-}
-
-impl Chunk {
-    /// With its schema.
-    pub fn qualified(&self) -> Name {
-        Name::new(&self.schema, &self.name)
-    }
 }
 
 /// An object by its catalog and OID; those of `excluded.sql` the schema must be made without.

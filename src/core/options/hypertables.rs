@@ -170,7 +170,7 @@ impl TryFrom<serde_json::Value> for Span {
             serde_json::Value::String(text) => Interval::parse(text).map(Span::Interval),
             _ => None,
         };
-        found.ok_or_else(|| format!("interval {value} is none"))
+        found.ok_or_else(|| format!("interval {value} is invalid"))
     }
 }
 
