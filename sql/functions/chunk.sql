@@ -59,7 +59,7 @@ BEGIN
             ORDER BY c.number
         LOOP
             PERFORM set_config('default_tablespace', coalesce(wanted.tablespace, ''), true);
-            SELECT c.chunk_id, format('%I.%I', c.schema_name, c.table_name)::regclass AS chunk, c.created INTO STRICT new
+            SELECT c.chunk_id, pg_catalog.format('%I.%I', c.schema_name, c.table_name)::regclass AS chunk, c.created INTO STRICT new
             FROM _timescaledb_functions.create_chunk(hypertable, wanted.slices) c;
             IF new.created THEN
                 IF wanted.creation_time IS NOT NULL THEN

@@ -35,6 +35,7 @@ SELECT json_build_object(
     'oid', r.oid::int8,
     'schema', r.nspname,
     'name', r.relname,
+    'owner', pg_get_userbyid(r.relowner),
     'where', r.condition,
     'columns', (
         SELECT coalesce(json_agg(json_build_object(

@@ -3,6 +3,7 @@
 -- Returns: one JSON object per relation.
 SELECT json_build_object(
     'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+    'owner', pg_catalog.pg_get_userbyid(c.relowner),
     'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3' AND r.ev_enabled IN ('A', 'R')),
     'made', EXISTS (SELECT FROM timescale_migrate.made_log m
                     WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND m.objid = c.oid),

@@ -44,7 +44,8 @@ impl Pieces for Stream<'_> {
 
 impl Stream<'_> {
     fn note(&mut self, count: usize, is_full: bool) {
-        self.connection.flow.taken = true;
+        // With a row comes a head of 5 bytes, and by encryption some more if it comes alone.
+        self.connection.flow.pass(count as u64 + if is_full { 0 } else { 16 });
         self.bytes += count as u64;
         self.unbroken += count;
         self.connection.is_swollen |= self.unbroken > WIDE;

@@ -29,6 +29,9 @@ pub(super) const ROW: Most = Most(32 * MB, "in one row");
 /// A row of a COPY, of which no server makes a larger one; and what comes with it.
 pub(super) const COPIED: Most = Most(1025 * MB, "in one row of a COPY");
 
+/// What a connection may bring in all besides rows and answers, of which libpq keeps the server's parameters until its end.
+const BESIDES: u64 = 256 * MB;
+
 /// The count of a connection.
 pub(super) struct Flow {
     pub most: Most,
@@ -36,12 +39,20 @@ pub(super) struct Flow {
     before: u64,
     /// Something was taken since then.
     pub taken: bool,
+    /// The size of all that was taken.
+    passed: u64,
 }
 
 impl Flow {
     /// Of a new connection.
     pub fn new() -> Flow {
-        Flow { most: GREETING, before: 0, taken: false }
+        Flow { most: GREETING, before: 0, taken: false, passed: 0 }
+    }
+
+    /// To be called when something of a size was taken.
+    pub fn pass(&mut self, size: u64) {
+        self.taken = true;
+        self.passed += size;
     }
 
     /// To be called when something came in.
@@ -51,9 +62,13 @@ impl Flow {
             self.before = received;
         }
         let Most(most, what) = self.most;
-        if received.saturating_sub(self.before) <= most {
-            return Ok(());
-        }
+        // What protocol and encryption add is less than a quarter; a row counts when it is whole.
+        let allowed = self.passed + self.passed / 4 + most + BESIDES;
+        let (most, what) = match received.saturating_sub(self.before) > most {
+            true => (most, what),
+            false if received > allowed => (BESIDES, "besides rows and answers"),
+            false => return Ok(()),
+        };
         let message = format!("the source sent more than {} MB {what}", most / MB);
         Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
             .detail("No PostgreSQL server sends that much.")

@@ -22,6 +22,12 @@ impl Raw {
         unsafe { ffi::result_status(self.0) }
     }
 
+    /// The memory that it takes, in bytes: no less than what was sent of it.
+    pub fn memory(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { libpq_sys::PQresultMemorySize(self.0) as u64 }
+    }
+
     /// Whether a COPY has begun, in whichever direction.
     pub fn is_copy(&self) -> bool {
         [ffi::COPY_OUT, ffi::COPY_IN, ffi::COPY_BOTH].contains(&self.status())

@@ -13,6 +13,7 @@ mod index;
 pub mod lock;
 pub mod report;
 pub mod rights;
+pub mod rows;
 pub mod secret;
 pub mod session;
 pub mod shared;

@@ -11,8 +11,11 @@
 //!   their caller may, as to write a file or to run a query that they are given as text, not at all. Already to
 //!   read a definition is to call functions: an array's constant is checked by the domain of its elements.
 
+mod harmless;
+
 use super::{catch, extension};
 use crate::error::{Error, SqlState};
+use harmless::is_harmless;
 use pg_sys::{Datum, FmgrHookEventType, FmgrInfo, ObjectAccessType, Oid};
 use pgrx::{pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
@@ -23,17 +26,17 @@ use std::ffi::{CStr, CString, c_int, c_void};
 struct Before {
     user: Oid,
     context: c_int,
-    settings: Option<c_int>,
+    settings: c_int,
 }
 
 impl Before {
-    /// Becomes another role, which can change nothing of the session: no role, and, with `settings`, no setting.
-    fn switch(role: Oid, settings: bool) -> Before {
-        let mut before = Before { user: Oid::INVALID, context: 0, settings: None };
+    /// Becomes a role, which can change nothing of the session: no role, and no setting.
+    fn switch(role: Oid) -> Before {
+        let mut before = Before { user: Oid::INVALID, context: 0, settings: 0 };
         // SAFETY: plain state of this process. An error's way back to the start of the (sub)transaction undoes it all.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
-            before.settings = settings.then(|| pg_sys::NewGUCNestLevel());
+            before.settings = pg_sys::NewGUCNestLevel();
             pg_sys::SetUserIdAndSecContext(role, before.context | pg_sys::SECURITY_RESTRICTED_OPERATION as c_int);
         }
         before
@@ -42,9 +45,7 @@ impl Before {
     fn restore(self) {
         // SAFETY: as above; what was begun later has ended.
         unsafe {
-            if let Some(level) = self.settings {
-                pg_sys::AtEOXact_GUC(false, level);
-            }
+            pg_sys::AtEOXact_GUC(false, self.settings);
             pg_sys::SetUserIdAndSecContext(self.user, self.context);
         }
     }
@@ -60,16 +61,35 @@ pub fn as_role<R>(role: Oid, work: impl FnOnce() -> R) -> R {
     if is_superuser(role) {
         return work();
     }
-    let before = Before::switch(role, true);
+    let _enclosed = Enclosed(ENCLOSED.replace(true));
+    let before = Before::switch(role);
     // An error unwinds past this: the end of the transaction restores the user.
     let result = work();
     before.restore();
     result
 }
 
+/// Ends on every way out, an unwinding one included.
+struct Enclosed(bool);
+
+impl Drop for Enclosed {
+    fn drop(&mut self) {
+        ENCLOSED.set(self.0);
+    }
+}
+
+/// A call of a function whose body runs in [`inside`].
+#[derive(Clone, Copy)]
+struct Call {
+    body: pg_sys::PGFunction,
+    role: Oid,
+}
+
 thread_local! {
-    /// What each running function that is guarded was called with, if that was a superuser's rights.
-    static CALLS: RefCell<Vec<Option<Before>>> = const { RefCell::new(Vec::new()) };
+    /// The work of [`as_role`] is under way.
+    static ENCLOSED: Cell<bool> = const { Cell::new(false) };
+    /// Each running function that is guarded, if its body runs in [`inside`].
+    static CALLS: RefCell<Vec<Option<Call>>> = const { RefCell::new(Vec::new()) };
     /// The ordinary user who has written what is executed.
     static AUTHOR: Cell<Option<Oid>> = const { Cell::new(None) };
     /// The functions that expressions of it call.
@@ -129,8 +149,6 @@ pub fn written_by<R>(author: Option<Author>, work: impl FnOnce() -> R) -> R {
 /// What matters here of a function.
 struct Function {
     owner: Oid,
-    /// It brings settings of its own.
-    settings: bool,
     /// SECURITY DEFINER
     definer: bool,
     procedure: bool,
@@ -154,10 +172,8 @@ impl Function {
             let immutable = form.provolatile as u8 == pg_sys::PROVOLATILE_IMMUTABLE;
             let volatile = form.provolatile as u8 == pg_sys::PROVOLATILE_VOLATILE;
             let name = CStr::from_ptr(form.proname.data.as_ptr()).to_string_lossy().into_owned();
-            let mut none = true;
-            pg_sys::SysCacheGetAttr(cache, row, pg_sys::Anum_pg_proc_proconfig as i16, &mut none);
             pg_sys::ReleaseSysCache(row);
-            Some(Function { owner, settings: !none, definer, procedure, immutable, volatile, name })
+            Some(Function { owner, definer, procedure, immutable, volatile, name })
         }
     }
 }
@@ -184,54 +200,6 @@ fn called(function: Oid) -> Option<(Function, Oid)> {
     Function::of(function).filter(|found| !found.procedure).map(|found| (found, author))
 }
 
-/// The volatile functions of PostgreSQL's that do nothing, and whose results depend on nothing but the moment and their
-/// arguments. The others write large objects, sequences, settings or files, run queries that they are given as text,
-/// take locks, end sessions, or read files and the server's memory.
-const HARMLESS: [&str; 9] = [
-    "array_sample",
-    "array_shuffle",
-    "clock_timestamp",
-    "gen_random_uuid",
-    "random",
-    "random_normal",
-    "timeofday",
-    "uuidv4",
-    "uuidv7",
-];
-/// Of the stable ones that begin so, most tell of other sessions, of files, or of settings; these do not.
-const TELL_NOTHING: [&str; 18] = [
-    "pg_backend_pid",
-    "pg_basetype",
-    "pg_char_to_encoding",
-    "pg_client_encoding",
-    "pg_collation_for",
-    "pg_column_compression",
-    "pg_column_size",
-    "pg_current_snapshot",
-    "pg_current_xact_id",
-    "pg_encoding_to_char",
-    "pg_get_serial_sequence",
-    "pg_get_userbyid",
-    "pg_has_role",
-    "pg_input_error_info",
-    "pg_input_is_valid",
-    "pg_timezone_names",
-    "pg_trigger_depth",
-    "pg_typeof",
-];
-
-/// Whether a function of PostgreSQL's that is not immutable may be called with a superuser's rights by who is none.
-fn is_harmless(name: &str, volatile: bool) -> bool {
-    match name {
-        _ if volatile => HARMLESS.contains(&name),
-        // Of settings that only superusers may see, such as the password in `primary_conninfo`.
-        "current_setting" => false,
-        // They read the tables that they are given as text.
-        _ if name.contains("_to_xml") => false,
-        _ => !name.starts_with("pg_") || name.ends_with("_is_visible") || TELL_NOTHING.contains(&name),
-    }
-}
-
 /// Refuses a function of PostgreSQL's that may do or tell what its caller may: PostgreSQL calls them without a look at any hook, so
 /// that they cannot run with the author's rights. Where the rows of a table are checked, they can: see `check.rs`.
 fn refuse_builtin(function: Oid) {
@@ -252,6 +220,15 @@ fn shown(function: Oid) -> String {
     unsafe { CStr::from_ptr(pg_sys::format_procedure_qualified(function)).to_string_lossy().into_owned() }
 }
 
+/// OID of `set_config(text, text, boolean)`, the same in every PostgreSQL (pg_proc.dat).
+const SET_CONFIG: Oid = Oid::from_u32(2078);
+
+/// PostgreSQL itself sees to it that what runs can change nothing of the session.
+fn is_restricted() -> bool {
+    // SAFETY: a plain read of this process's state.
+    unsafe { pg_sys::InSecurityRestrictedOperation() }
+}
+
 /// Called when an expression is made ready that calls a function, before [`is_guarded`] is asked.
 #[pg_guard]
 unsafe extern "C-unwind" fn before_call(
@@ -270,6 +247,12 @@ unsafe extern "C-unwind" fn before_call(
     }
     // SAFETY: a plain read of the user.
     let as_superuser = is_superuser(unsafe { pg_sys::GetUserId() });
+    if object == SET_CONFIG && !as_superuser && !is_enclosed() && !is_restricted() {
+        let message = "set_config is called by what an ordinary user has written, and would change this session";
+        catch::throw(
+            Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message).hint("Change the expression on the source."),
+        );
+    }
     if as_superuser && ordinary(object).is_some() && extension::has_namesake(object) {
         let message = format!(
             "function {} has the name of an extension's function, but does not belong to the extension",
@@ -314,35 +297,60 @@ fn require_execute(function: Oid, role: Oid) {
     }
 }
 
-/// With whose rights a function is to run that is called with a superuser's, and whether it may bring settings of
-/// its own. Of one that does, PostgreSQL undoes them before [`around_call`] is called.
-fn instead(function: Oid) -> Option<(Oid, bool)> {
+/// With whose rights the body of a function is to run, in a security-restricted operation whose settings are undone.
+fn instead(function: Oid, user: Oid) -> Option<Oid> {
+    if !is_superuser(user) {
+        // PostgreSQL or TimescaleDB has become this user, and would leave what the function changes in this session.
+        return (!is_enclosed()).then(|| ordinary(function)).flatten().map(|_| user);
+    }
     if let Some(found) = ordinary(function) {
-        return Some((found.owner, !found.settings));
+        return Some(found.owner);
     }
     let (found, author) = called(function)?;
     require_execute(function, author);
-    (!found.definer).then_some((author, !found.settings))
+    (!found.definer).then_some(author)
 }
 
-/// Called before and after each call of a function that [`is_guarded`].
+/// Whether what runs now can change nothing of the session.
+fn is_enclosed() -> bool {
+    ENCLOSED.get() || CALLS.with_borrow(|calls| calls.iter().any(Option::is_some))
+}
+
+/// Called before and after each call of a function that [`is_guarded`]. Before, PostgreSQL has become the owner of a function that is
+/// SECURITY DEFINER, and has begun a nest level for the settings that a function brings, whose other changes it keeps at its end: so what
+/// is to be undone is undone within, right after the function's body.
 #[pg_guard]
 unsafe extern "C-unwind" fn around_call(event: FmgrHookEventType::Type, function: *mut FmgrInfo, state: *mut Datum) {
     if let Some(other) = OTHERS.get().1 {
         // SAFETY: the other hook's own business.
         unsafe { other(event, function, state) };
     }
-    if event == FmgrHookEventType::FHET_START {
-        // SAFETY: PostgreSQL passes the function that it is about to call; a plain read of the user.
-        let (function, user) = unsafe { ((*function).fn_oid, pg_sys::GetUserId()) };
-        let role = if is_superuser(user) { instead(function) } else { None };
-        let before = role.map(|(role, settings)| Before::switch(role, settings));
-        CALLS.with_borrow_mut(|calls| calls.push(before));
-    } else {
-        let before = CALLS.with_borrow_mut(Vec::pop).flatten();
-        // After an error, the end of the (sub)transaction restores the user.
-        if let Some(before) = before.filter(|_| event == FmgrHookEventType::FHET_END) {
-            before.restore();
+    // SAFETY: PostgreSQL passes the function that it is about to call, or has called; a plain read of the user.
+    unsafe {
+        if event == FmgrHookEventType::FHET_START {
+            let role = instead((*function).fn_oid, pg_sys::GetUserId());
+            let call = role.map(|role| Call { body: (*function).fn_addr, role });
+            CALLS.with_borrow_mut(|calls| calls.push(call));
+            if call.is_some() {
+                (*function).fn_addr = Some(inside);
+            }
+        } else if let Some(call) = CALLS.with_borrow_mut(Vec::pop).flatten() {
+            (*function).fn_addr = call.body;
         }
     }
+}
+
+/// In place of a function's body.
+///
+/// An error jumps past this frame, which has nothing to drop, to where PostgreSQL ends the call: unlike pgrx's way, that
+/// keeps all fields of the error.
+unsafe extern "C-unwind" fn inside(call: pg_sys::FunctionCallInfo) -> Datum {
+    let Some(Call { body: Some(body), role }) = CALLS.with_borrow(|calls| calls.last().copied().flatten()) else {
+        return Datum::from(0);
+    };
+    let before = Before::switch(role);
+    // SAFETY: as PostgreSQL would have called it.
+    let result = unsafe { body(call) };
+    before.restore();
+    result
 }

@@ -1,5 +1,6 @@
 //! Rows into a schema that is here already: what there is, and what a run has decided about it.
 
+use super::process::restrict;
 use crate::catalog::{self, Local};
 use crate::core::arrival::{self, Arrival, Arrivals, Here, Standing, Way};
 use crate::core::inventory::{Hypertable, Inventory};
@@ -7,7 +8,7 @@ use crate::core::name::Name;
 use crate::core::options::{Mode, Options};
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
-use crate::pg::spi;
+use crate::pg::{rows, spi};
 use pgrx::pg_sys::Oid;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -48,13 +49,15 @@ fn here<'a>(source: &Inventory, own: &'a Inventory, run: Option<i64>) -> Result<
     let roots = source.hypertables.iter().filter(|h| h.cagg.is_none()).map(|h| h.qualified());
     let names: Vec<Name> = source.filled_tables().map(|table| table.qualified()).chain(roots).collect();
     let found: Vec<Standing> = spi::json_rows(include_str!("../../sql/preflight/here.sql"), &[spi::json(&names)?])?;
-    let mut filled = HashSet::new();
-    for standing in found.iter().filter(|standing| standing.kind == "r") {
-        let query = format!("SELECT EXISTS (SELECT FROM {})", Name::new(&standing.schema, &standing.name));
-        if spi::value::<bool>(&query, &[])? == Some(true) {
-            filled.insert(standing.oid);
-        }
-    }
+    let read = own.of_chunks();
+    let has_rows = |table: u32| {
+        let chunks = own.hypertables.iter().filter(|h| h.oid == table).flat_map(|h| own.chunks_of(h));
+        let mut chunks = chunks.map(|chunk| (chunk.osm, &read[&chunk.oid]));
+        let any = |oid: u32| rows::has_any(Oid::from_u32(oid));
+        any(table) || chunks.any(|(osm, relations)| osm || relations.iter().any(|relation| any(relation.oid)))
+    };
+    let tables = found.iter().filter(|standing| standing.kind == "r").map(|standing| standing.oid);
+    let filled = tables.filter(|table| has_rows(*table)).collect();
     let adopted: HashMap<u32, (Way, bool)> = match run {
         None => HashMap::new(),
         Some(run) => {
@@ -119,6 +122,7 @@ pub fn adopt(run: i64, arrivals: &Arrivals) -> Result<()> {
     let entries: Vec<Entry> = arrivals.values().filter_map(entry).collect();
     let new: Vec<u32> = spi::json_rows(include_str!("../../sql/run/adopt.sql"), &[run.into(), spi::json(&entries)?])?;
     // A copy empties its table first. What came in after the checks is not the run's.
+    restrict()?;
     for relation in new.into_iter().map(Oid::from_u32) {
         let name =
             spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[relation.into()])?.unwrap_or_default();

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 /// Settings of every process of a run, each with its reason.
-const SETTINGS: [(&str, &str); 21] = [
+const SETTINGS: [(&str, &str); 22] = [
     ("search_path", "pg_catalog, pg_temp"),
     // The same text forms as on the source's side.
     ("datestyle", "ISO"),
@@ -41,6 +41,8 @@ const SETTINGS: [(&str, &str); 21] = [
     ("row_security", "off"),
     // Each process would compile its few statements anew, for longer than they run.
     ("jit", "off"),
+    // In parallel workers nothing guards the functions that users wrote; see pg/rights.rs.
+    ("max_parallel_workers_per_gather", "0"),
     // What pg_dump writes its definitions for.
     ("standard_conforming_strings", "on"),
     ("xmloption", "content"),
@@ -49,6 +51,11 @@ const SETTINGS: [(&str, &str); 21] = [
 /// The same since PostgreSQL 17.
 const NEWER_SETTINGS: &[(&str, &str)] =
     if pgrx::pg_sys::PG_VERSION_NUM >= 170_000 { &[("transaction_timeout", "0")] } else { &[] };
+
+/// A view that has taken a table's name is not read for the rest of the transaction.
+pub fn restrict() -> Result<()> {
+    spi::execute(&source_session::restrict("view, foreign-table", true), &[]).map(drop)
+}
 
 /// Applies them to this session.
 pub fn settings() -> Result<()> {

@@ -8,6 +8,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("constants of domains, constraints and partition bounds", definitions),
     Test::community("continuous aggregates", aggregates),
     Test::apache("PostgreSQL's own functions are not called at all", own_functions),
+    Test::apache("rows that TimescaleDB finds the chunks of", routed),
 ];
 
 /// An expression that makes this large object if whoever evaluates it is a superuser: by a superuser's function, which
@@ -15,6 +16,9 @@ pub const TESTS: &[Test] = &[
 fn strike(number: u32) -> String {
     format!("public.strike({number})")
 }
+
+/// The same by a function of PostgreSQL's own.
+const STRIKE: &str = "ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, ''b''::tsquery WHERE has_table_privilege(''pg_authid'', ''SELECT'') AND lo_create(9013) > 0') IS NOT NULL";
 
 /// What the owner of a table may ask in a CHECK constraint, and what is true for the owner alone.
 const OWNERS: &str = "current_setting('app.tenant', true) IS NULL AND pg_client_encoding() <> ''
@@ -112,10 +116,9 @@ fn aggregates(edition: Edition) {
 fn own_functions(edition: Edition) {
     let (pair, role) = (Pair::plain("hostile_own", edition), "hostile_own");
     prepare(&pair, role);
-    let query = "ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, ''b''::tsquery WHERE has_table_privilege(''pg_authid'', ''SELECT'') AND lo_create(9013) > 0') IS NOT NULL";
     pair.source.each(&[
         format!("SET ROLE {role}"),
-        format!("CREATE DOMAIN n.d AS int CHECK ({query})"),
+        format!("CREATE DOMAIN n.d AS int CHECK ({STRIKE})"),
         "CREATE VIEW n.v AS SELECT '{1}'::n.d[] AS a".into(),
     ]);
     let refused = "would run with a superuser's rights";
@@ -128,7 +131,7 @@ fn own_functions(edition: Edition) {
         "DROP VIEW n.v".into(),
         "CREATE TABLE n.t (a int)".into(),
         "CREATE FUNCTION n.fits(n.t) RETURNS boolean LANGUAGE sql AS 'SELECT true'".into(),
-        format!("ALTER TABLE n.t ADD CHECK (n.fits(NULL::n.t) AND {query} AND {OWNERS})"),
+        format!("ALTER TABLE n.t ADD CHECK (n.fits(NULL::n.t) AND {STRIKE} AND {OWNERS})"),
         "CREATE TABLE n.\"an heir\" () INHERITS (n.t)".into(),
         "CREATE FUNCTION n.fits(n.\"an heir\") RETURNS boolean LANGUAGE sql AS 'SELECT true'".into(),
         format!("ALTER TABLE n.\"an heir\" ADD CONSTRAINT \"a \"\" CHECK\" CHECK (n.fits(NULL::n.\"an heir\") AND {OWNERS}) NO INHERIT"),
@@ -140,4 +143,19 @@ fn own_functions(edition: Edition) {
     pair.migrate();
     nothing_was_struck(&pair);
     assert_same(&pair);
+}
+
+/// TimescaleDB finds the chunks of a table that becomes a hypertable of many.
+fn routed(edition: Edition) {
+    let (pair, role) = (Pair::new("hostile_routed", edition), "hostile_routed");
+    prepare(&pair, role);
+    pair.source.each(&[
+        format!("SET ROLE {role}"),
+        format!("CREATE DOMAIN n.d AS int CHECK ({STRIKE})"),
+        "CREATE TABLE n.m (t timestamptz NOT NULL, a n.d)".into(),
+        "INSERT INTO n.m SELECT timestamptz '2024-01-01 UTC' + i * INTERVAL '8 days', 1 FROM generate_series(1, 20) i".into(),
+    ]);
+    pair.migrate_with(r#"'{"hypertables": {"n.m": {"time": "t"}}}'"#);
+    nothing_was_struck(&pair);
+    assert_eq!(pair.target.value("SELECT count(*) FROM n.m"), "20");
 }

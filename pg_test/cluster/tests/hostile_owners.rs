@@ -6,6 +6,9 @@ use cluster::{Edition, Pair, assert_same, poll};
 
 pub const TESTS: &[Test] = &[
     Test::apache("constraints, domains, generated columns, indexes and casts", expressions),
+    Test::apache("a function with settings, or with its owner's rights, changes nothing of the session", settings),
+    Test::apache("a table that is here is looked at without its owner's functions", standing),
+    Test::both("a trigger's condition changes nothing of the session", trigger_condition),
     Test::community("hypertables and continuous aggregates", hypertables),
     Test::community("aggregates that are computed anew", recomputed),
     Test::apache("a constraint that is added during the run", added),
@@ -73,6 +76,90 @@ fn expressions(edition: Edition) {
     let log = pair.target.cluster.log_since(before);
     ran_as(&pair, &log, role, &["check", "domain", "generated", "index", "statistics", "partition", "view", "cast"]);
     assert_same(&pair);
+}
+
+/// Casts of foreign keys, each worker's first of which would leave a search_path behind, in which the run's own next statements
+/// would find the role's functions.
+fn settings(edition: Edition) {
+    let (pair, role) = (Pair::plain("hostile_settings", edition), "hostile_settings");
+    prepare(&pair, role);
+    let leave = "BEGIN PERFORM n.strike('cast'); PERFORM set_config('search_path', 'n, pg_catalog', false);
+        PERFORM set_config('standard_conforming_strings', 'off', false); RETURN $1::text::int; END";
+    for (number, kind) in ["SECURITY DEFINER", "SET work_mem = '4MB'", "SECURITY DEFINER SET search_path = n", ""].iter().enumerate() {
+        as_role(
+            &pair.source,
+            role,
+            &format!(
+                "CREATE TYPE n.number_{number} AS ENUM ('1', '2');
+                 CREATE FUNCTION n.as_int(n.number_{number}) RETURNS int LANGUAGE plpgsql IMMUTABLE {kind} AS $$ {leave} $$;
+                 CREATE CAST (n.number_{number} AS int) WITH FUNCTION n.as_int(n.number_{number}) AS IMPLICIT;
+                 CREATE TABLE n.parent_{number} (a int PRIMARY KEY); INSERT INTO n.parent_{number} VALUES (1), (2);
+                 DO $do$ BEGIN FOR i IN 1..4 LOOP
+                     EXECUTE format('CREATE TABLE n.child_{number}_%s (a n.number_{number} REFERENCES n.parent_{number})', i);
+                     EXECUTE format('INSERT INTO n.child_{number}_%s VALUES (''1''), (''2'')', i);
+                 END LOOP; END $do$"
+            ),
+        );
+    }
+    let spy = "LANGUAGE plpgsql AS $$ BEGIN PERFORM n.strike('spy'); RETURN pg_catalog.to_json($1); END $$";
+    as_role(
+        &pair.source,
+        role,
+        &format!("CREATE FUNCTION n.to_json(text) RETURNS json {spy}; CREATE FUNCTION n.to_json(bigint) RETURNS json {spy}"),
+    );
+    let before = pair.target.cluster.log_length();
+    pair.migrate_with("jobs => 1");
+    let log = pair.target.cluster.log_since(before);
+    ran_as(&pair, &log, role, &["cast"]);
+    assert!(!log.contains("LOG:  spy of"), "{log}");
+    assert_same(&pair);
+}
+
+/// Preflight and plan look in the caller's own session, the run in its own.
+fn standing(edition: Edition) {
+    let (pair, role) = (Pair::new("hostile_standing", edition), "hostile_standing");
+    prepare(&pair, role);
+    let h = "CREATE TABLE n.h (t timestamptz NOT NULL, a int); SELECT public.create_hypertable('n.h', public.by_range('t'))";
+    as_role(&pair.source, role, &format!("CREATE TABLE n.t (a int); INSERT INTO n.t VALUES (1), (2); {h}; INSERT INTO n.h VALUES (now(), 1)"));
+    pair.target.sql(&format!(
+        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; CREATE SCHEMA n AUTHORIZATION {role}; SET ROLE {role};
+         CREATE FUNCTION n.strike(what text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+             RAISE LOG '% of {role} ran as %', what, current_user;
+             IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE {role} SUPERUSER; END IF;
+         END $$;
+         CREATE FUNCTION n.evil(a int, what text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM n.strike(what); RETURN true; END $$;
+         CREATE TABLE n.t (a int); CREATE INDEX ON n.t (a) WHERE n.evil(1, 'predicate'); {h};
+         CREATE INDEX ON n.h (a) WHERE n.evil(1, 'predicate')"
+    ));
+    let before = pair.target.cluster.log_length();
+    pair.target.sql("ALTER TABLE n.t OWNER TO postgres");
+    let owners = pair.preflight_with("objects", r#"{"mode": "data"}"#);
+    assert_eq!(owners, ["warning | tables of other owners | n.t belong to other roles here than on the source."]);
+    pair.target.sql(&format!("ALTER TABLE n.t OWNER TO {role}"));
+    assert!(pair.preflight_with("verdict", r#"{"mode": "data"}"#)[0].starts_with("ok"));
+    pair.target.rows(r#"SELECT * FROM migrate_plan('old', '{"mode": "data"}')"#);
+    ran_as(&pair, &pair.target.cluster.log_since(before), role, &[]);
+    pair.migrate_with(r#"'{"mode": "data"}'"#);
+    assert!(pair.preflight_with("verdict", r#"{"mode": "data"}"#)[0].contains("2 errors"));
+    pair.target.rows("SELECT * FROM migrate_verify(1)");
+    ran_as(&pair, &pair.target.cluster.log_since(before), role, &["predicate"]);
+    assert!(pair.target.is("SELECT (SELECT count(*) FROM n.t) = 2 AND (SELECT count(*) FROM n.h) = 1"));
+}
+
+/// TimescaleDB reads the conditions of triggers anew for each chunk, as the owner of the hypertable.
+fn trigger_condition(edition: Edition) {
+    let (pair, role) = (Pair::new("hostile_condition", edition), "hostile_condition");
+    prepare(&pair, role);
+    let h = "CREATE TABLE n.h (t timestamptz NOT NULL, a int); SELECT public.create_hypertable('n.h', public.by_range('t'))";
+    as_role(&pair.source, role, &format!("{h}; INSERT INTO n.h VALUES (now(), 1)"));
+    pair.target.sql(&format!(
+        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; CREATE SCHEMA n AUTHORIZATION {role}; SET ROLE {role}; {h};
+         CREATE DOMAIN n.d AS int CHECK (set_config('search_path', 'n, pg_catalog', false) IS NOT NULL);
+         CREATE FUNCTION n.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER f BEFORE INSERT ON n.h FOR EACH ROW WHEN (NEW.a = ANY ('{{1}}'::n.d[])) EXECUTE FUNCTION n.f()"
+    ));
+    let error = pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"mode": "data"}')"#, &["set_config"]);
+    assert_eq!(error.code().code(), "42501");
 }
 
 /// A hypertable, a part of whose chunks is compressed, and an aggregate upon it.

@@ -111,6 +111,13 @@ fn in_copy(m: &Message, kind: u8, body: &[u8]) -> Option<Strike> {
     bytes(m, DATA, COPY, &frame(kind, body))
 }
 
+/// Each row of a COPY in binary comes with parameters, which the server may set at any time.
+fn between_rows(m: &Message) -> Option<Strike> {
+    let row = frame(DATA, &[0, 1, 0, 0, 0, 4, 0, 0, 0, 1]);
+    let again = [many(PARAMETER, b"a\0b\0"), row].concat();
+    (m.kind == DATA && m.query.contains(COPY)).then(|| Strike::Flood(frame(DATA, m.body), again))
+}
+
 const CASES: &[Case] = &[
     ("notices at the start", |m| early(m, notices), "54000", "more than 1 MB before the connection was established"),
     ("notifications at the start", |m| early(m, notifications), "54000", "more than 1 MB before the connection was established"),
@@ -145,6 +152,7 @@ const CASES: &[Case] = &[
     ("in a COPY, another", |m| in_copy(m, b'H', &[0, 0, 0]), "08P01", "that was not asked for"),
     ("in a COPY, its end twice", |m| bytes(m, DATA, COPY, &frame(b'c', b"").repeat(2)), "22P04", "signature not recognized"),
     ("in a COPY, a negative length", |m| bytes(m, DATA, COPY, b"d\xff\xff\xff\xff"), "08006", "lost"),
+    ("parameters between the rows of a COPY", between_rows, "54000", "more than 256 MB besides rows"),
     ("notifications in a COPY", |m| instead(m, DATA, COPY, notifications), "54000", "1025 MB in one row of a COPY"),
 ];
 

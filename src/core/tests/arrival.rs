@@ -14,6 +14,7 @@ fn standing(source: &Inventory) -> HashMap<Name, Standing> {
         schema: relation.schema.clone(),
         name: relation.name.clone(),
         kind: "r".to_string(),
+        owner: relation.owner.clone().unwrap_or_default(),
         columns: relation
             .columns
             .iter()

@@ -22,13 +22,14 @@ pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertabl
         ),
         &[],
     )?;
+    // What constraints of its columns' domains call is called with the rights of its owner.
+    let (owner, name_of_owner) = owner(root)?;
+    spi::execute(&format!("ALTER TABLE {TEMPORARY} OWNER TO {name_of_owner}"), &[])?;
     let options = copy::Options { columns: &work.columns, binary: work.binary(), freeze: false };
     let name = work.source.name.shown();
     let (sent, bytes) = stream(source, spi::relation_oid(TEMPORARY)?, &options, &name)?;
     let insert =
         format!("INSERT INTO {hypertable} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
-    let (owner, name_of_owner) = owner(root)?;
-    spi::execute(&format!("GRANT SELECT ON {TEMPORARY} TO {name_of_owner}"), &[])?;
     let inserted = rights::as_role(owner, || spi::execute(&insert, &[]))? as u64;
     if inserted != sent {
         return Err(copy::count_mismatch(&name, sent, inserted));

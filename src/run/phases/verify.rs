@@ -8,12 +8,11 @@ use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Rows};
 use crate::pg::{catch::transaction, spi};
-use crate::run::process::Context;
+use crate::run::process::{Context, restrict};
 use crate::run::tasks::{Claim, Outcome};
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
 use crate::source::guard::{self, Hold, Reads};
-use crate::source::session as source_session;
 use pgrx::pg_sys::Oid;
 use serde::Serialize;
 
@@ -263,11 +262,6 @@ fn is_known(work: &Verify) -> bool {
 
 /// Rows and checksum of one side.
 type Sums = (i64, Option<String>);
-
-/// A view that has taken a table's name is not read for the rest of the transaction.
-fn restrict() -> Result<()> {
-    spi::execute(&source_session::restrict("view, foreign-table", true), &[]).map(drop)
-}
 
 /// What is here of one relation, and that relation if it is one.
 type Own = (Sums, Option<Oid>);
