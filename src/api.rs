@@ -2,12 +2,11 @@
 
 use crate::core::options::{Level, Options};
 use crate::core::suggest::Suggestion;
-use crate::core::times::End;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch, report, session, spi};
 use crate::run::launch;
 use crate::run::spec::Kind;
-use crate::run::{preflight, prepare, preview, state, suggest};
+use crate::run::{preflight, prepare, preview, request, state, suggest};
 use crate::source::address;
 use crate::target::jobs;
 use pgrx::prelude::*;
@@ -22,32 +21,13 @@ fn invalid(message: String) -> Error {
     Error::new(SqlState::INVALID_PARAMETER, message)
 }
 
-/// No options are the default ones.
 fn options(json: &Option<JsonB>) -> Result<Options> {
-    let text = json.as_ref().map_or("{}".to_string(), |json| json.0.to_string());
-    let mut options = Options::parse(&text)?;
-    // A resume is to find the rows that the run began with.
-    for end in options.time_range.values_mut().flat_map(|times| [&mut times.from, &mut times.to]).flatten() {
-        let Some(interval) = end.before_now() else { continue };
-        let time = "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now())
-            OPERATOR(pg_catalog.-) $1::pg_catalog.interval, 'YYYY-MM-DD HH24:MI:SS.US+00')";
-        *end = End::Text(spi::value(time, &[interval.to_string().into()])?.unwrap_or_default());
-    }
-    Ok(options)
+    request::options(json.as_ref().map(|json| &json.0))
 }
 
 /// An argument that may not be NULL.
 fn given<T>(name: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::new(SqlState::NULL_NOT_ALLOWED, format!("{name} must not be null")))
-}
-
-fn with_jobs(mut options: Options, jobs: Option<i32>) -> Result<Options> {
-    if let Some(jobs) = jobs {
-        options.jobs =
-            u16::try_from(jobs).map_err(|_| invalid(format!("jobs must be between 1 and 1000, not {jobs}")))?;
-    }
-    options.check()?;
-    Ok(options)
 }
 
 /// Checks what has to be right before a migration; changes nothing anywhere.
@@ -175,7 +155,7 @@ fn migrate_from(
     let call = || -> Result<Summary> {
         session::require_superuser()?;
         session::require_startable("migrate_from")?;
-        let mut options = with_jobs(self::options(&options)?, jobs)?;
+        let mut options = request::with_jobs(self::options(&options)?, jobs)?;
         options.wait = wait.unwrap_or(options.wait);
         let wait = options.wait;
         let started = launch::start(given("source", source)?, Kind::Migrate, options, None)?;
@@ -236,7 +216,7 @@ fn migrate_resume(
         let (stored, json) = state::resumable(run)?;
         let changes = options.map_or(serde_json::json!({}), |json| json.0);
         let wait = wait.or(changes["wait"].as_bool()).unwrap_or(true);
-        let options = with_jobs(Options::changed(&json, changes)?, jobs)?;
+        let options = request::with_jobs(Options::changed(&json, changes)?, jobs)?;
         let started = launch::start(source.unwrap_or(&stored), Kind::Migrate, options, Some(run))?;
         let ended = if wait { started.wait() } else { started.detach() };
         summary(ended.map_err(|e| without_password(e, source, &stored))?)
@@ -347,7 +327,7 @@ fn verify(source: &str, level: Option<&str>, jobs: Option<i32>, options: Options
     let level = given("level", level)?;
     let level =
         Level::parse(level).ok_or_else(|| invalid(format!("level must be count or checksum, not \"{level}\"")))?;
-    let run = launch::start(source, Kind::Verify(level), with_jobs(options, jobs)?, None)?.wait()?;
+    let run = launch::start(source, Kind::Verify(level), request::with_jobs(options, jobs)?, None)?.wait()?;
     let rows = spi::json_rows::<(
         String,
         Option<String>,

@@ -3,7 +3,9 @@
 use crate::pg::lock::Lock;
 use crate::pg::rights::{self, Author};
 use crate::pg::{catch, report, session, spi};
+use crate::run::request;
 use crate::source::validator;
+use pgrx::JsonB;
 use pgrx::prelude::*;
 
 fn for_superusers() {
@@ -40,6 +42,16 @@ fn lock_name(name: &str) {
     // Two names of one hash only wait for each other.
     let hash = name.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     Lock::Name(hash).wait();
+}
+
+/// For job.sql: the newest migration that was asked for the same, or NULL.
+#[pg_extern(sql = r#"
+CREATE FUNCTION timescale_migrate.earlier_run(source text, options jsonb) RETURNS bigint
+STRICT LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn earlier_run(source: &str, options: JsonB) -> Option<i64> {
+    for_superusers();
+    catch::anything(|| request::earlier(source, &options.0)).unwrap_or_else(|error| report::raise(error))
 }
 
 /// Executes a statement that a role has written; NULL stands for the caller.

@@ -1,7 +1,8 @@
 -- A migration as a scheduled job, by TimescaleDB's add_job, or by pg_cron with job_id 0. `config` holds "source" and any option.
 --
--- A database is migrated only once, so each call continues that migration: it resumes a run that failed or was interrupted, with the options
--- that the run began with. If the run is running, done or cancelled, there is nothing to do.
+-- Each call looks for the newest migration of that source with options that make the same. It resumes that run if it failed or was
+-- interrupted, with the options that the run began with; if the run is running, done or cancelled, there is nothing to do. If there is no
+-- such run, the call begins one.
 CREATE PROCEDURE @extschema@.migrate_job(job_id integer, config jsonb)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -14,7 +15,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass {"source": "server name", ...}.';
     END IF;
     SELECT r.id, r.state, r.id IN (SELECT h.run FROM timescale_migrate.has_made h) AS has_made INTO last
-    FROM timescale_migrate.run r WHERE r.kind = 'migrate' ORDER BY r.id DESC LIMIT 1;
+    FROM timescale_migrate.run r
+    WHERE r.id = timescale_migrate.earlier_run(config ->> 'source', config - 'source');
     IF last.state IN ('running', 'done', 'cancelled') THEN
         RAISE NOTICE 'run % is %: there is nothing to do', last.id, last.state;
     ELSIF last.state IN ('failed', 'interrupted') AND last.has_made THEN

@@ -15,6 +15,7 @@ pub mod preflight;
 pub mod prepare;
 pub mod preview;
 mod process;
+pub mod request;
 mod resume;
 mod rounds;
 pub mod scope;

@@ -1,0 +1,50 @@
+//! What a call asks for, and which earlier run was asked for the same.
+
+use crate::core::options::Options;
+use crate::core::times::End;
+use crate::error::{Error, Result, SqlState};
+use crate::pg::spi;
+use crate::source::address;
+
+/// The options of a call, with times instead of intervals before now: a resume is to find the rows that the
+/// run began with.
+pub fn options(json: Option<&serde_json::Value>) -> Result<Options> {
+    let mut options = parse(json)?;
+    for end in options.ends_mut() {
+        let Some(interval) = end.before_now() else { continue };
+        let time = "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now())
+            OPERATOR(pg_catalog.-) $1::pg_catalog.interval, 'YYYY-MM-DD HH24:MI:SS.US+00')";
+        *end = End::Text(spi::value(time, &[interval.to_string().into()])?.unwrap_or_default());
+    }
+    Ok(options)
+}
+
+/// No options are the default ones.
+fn parse(json: Option<&serde_json::Value>) -> Result<Options> {
+    Options::parse(&json.map_or("{}".to_string(), |json| json.to_string()))
+}
+
+/// The same with the argument `jobs`, if it is given.
+pub fn with_jobs(mut options: Options, jobs: Option<i32>) -> Result<Options> {
+    if let Some(jobs) = jobs {
+        options.jobs = u16::try_from(jobs).map_err(|_| {
+            Error::new(SqlState::INVALID_PARAMETER, format!("jobs must be between 1 and 1000, not {jobs}"))
+        })?;
+    }
+    options.check()?;
+    Ok(options)
+}
+
+/// The newest migration of this source that makes the same as one with these options would; removed ones
+/// do not count.
+pub fn earlier(source: &str, json: &serde_json::Value) -> Result<Option<i64>> {
+    let (asked, source) = (parse(Some(json))?, address::shown(source)?);
+    let runs = spi::json_rows::<(i64, String)>(
+        "SELECT json_build_array(id, options::text)::text FROM timescale_migrate.run
+         WHERE kind = 'migrate' AND source = $1 AND state <> 'removed' ORDER BY id DESC",
+        &[source.into()],
+    )?;
+    // What another version stored may not be readable: the run that begins then finds what is here.
+    let is_same = |stored: &str| Options::parse(stored).is_ok_and(|stored| asked.makes_same(&stored));
+    Ok(runs.into_iter().find(|(_, stored)| is_same(stored)).map(|(run, _)| run))
+}
