@@ -42,7 +42,7 @@ AS $$
     WHERE j.id >= 1000 AND j.hypertable_id = timescale_migrate.job_hypertable(h)
 $$;
 
--- Makes a job, under its id on the source where that is free, and returns its id. `spec` is an object from inventory/jobs.sql; without an
+-- Makes a job, under its id on the source where it has one and that is free, and returns its id. `spec` is an object from inventory/jobs.sql; without an
 -- owner in it, the job is the current user's. A job of TimescaleDB's own is changed instead; NULL if this version has no such job.
 CREATE FUNCTION timescale_migrate.create_job(spec jsonb, paused boolean DEFAULT false)
 RETURNS integer
@@ -97,7 +97,7 @@ BEGIN
             config := jsonb_set(config, ARRAY[key], to_jsonb(timescale_migrate.job_hypertable(config->key)));
         END IF;
     END LOOP;
-    IF EXISTS (SELECT FROM _timescaledb_config.bgw_job j WHERE j.id = new_id) THEN
+    IF new_id IS NULL OR EXISTS (SELECT FROM _timescaledb_config.bgw_job j WHERE j.id = new_id) THEN
         new_id := nextval(ids);
     ELSE
         PERFORM setval(ids, greatest(nextval(ids), new_id));
@@ -109,7 +109,8 @@ BEGIN
     VALUES (
         new_id,
         -- The default name ends with the id.
-        CASE WHEN spec->>'application_name' LIKE format('%% [%s]', spec->>'id')
+        CASE WHEN spec->>'id' IS NULL THEN format('%s [%s]', spec->>'application_name', new_id)
+             WHEN spec->>'application_name' LIKE format('%% [%s]', spec->>'id')
              THEN regexp_replace(spec->>'application_name', '\d+\]$', new_id || ']') ELSE spec->>'application_name' END,
         (spec->>'schedule_interval')::interval, (spec->>'max_runtime')::interval, (spec->>'max_retries')::integer,
         (spec->>'retry_period')::interval, schema, spec->>'proc_name', owner_oid::regrole,

@@ -75,7 +75,7 @@ pub fn job_work(job: &serde_json::Value) -> String {
 /// A job by its name, with the number that it may have lost by ALTER.
 fn job_subject(job: &serde_json::Value) -> String {
     let (name, number) = (text(job, "application_name"), format!("[{}]", job["id"]));
-    if name.ends_with(&number) { format!("job {name}") } else { format!("job {name} {number}") }
+    if job["id"].is_null() || name.ends_with(&number) { format!("job {name}") } else { format!("job {name} {number}") }
 }
 
 /// What of an inventory arrives, and what does not, with why.

@@ -17,11 +17,15 @@ pub fn changes_hands(job: &serde_json::Value) -> bool {
 /// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
 /// invalidation. Restarting it would end the jobs that are running, as one that waits for this run.
 pub fn make(run: i64, inventory: &Inventory, maker: &Maker, pauses: bool) -> Result<Vec<String>> {
-    let mut warnings = Vec::new();
+    let (mut warnings, mut renumbered) = (Vec::new(), Vec::new());
     if inventory.jobs.is_empty() {
         return Ok(warnings);
     }
-    for job in &inventory.jobs {
+    // Those that get other numbers come last, or they would take the numbers of the others.
+    let here: Vec<i64> = spi::json_rows("SELECT id::text FROM _timescaledb_config.bgw_job WHERE id >= 1000", &[])?;
+    let (taken, free): (Vec<_>, Vec<_>) =
+        inventory.jobs.iter().partition(|job| job["id"].as_i64().is_none_or(|id| here.contains(&id)));
+    for job in free.into_iter().chain(taken) {
         let mut spec = job.clone();
         if let Some(fields) = spec.as_object_mut().filter(|_| !maker.owners) {
             fields.remove("owner");
@@ -33,6 +37,9 @@ pub fn make(run: i64, inventory: &Inventory, maker: &Maker, pauses: bool) -> Res
         let arguments = [spi::json(&spec)?, paused.into()];
         let make = || {
             let id = spi::value::<i32>("SELECT timescale_migrate.create_job($1, $2)", &arguments)?;
+            renumbered.extend(
+                id.filter(|id| job["id"].is_i64() && job["id"] != *id).map(|id| format!("{} is {id}", job["id"])),
+            );
             let enter = "INSERT INTO timescale_migrate.paused_log (run, job) VALUES ($1, $2)";
             id.filter(|_| starts_later).map_or(Ok(()), |id| spi::execute(enter, &[run.into(), id.into()]).map(drop))
         };
@@ -43,6 +50,9 @@ pub fn make(run: i64, inventory: &Inventory, maker: &Maker, pauses: bool) -> Res
             }
             made => made,
         })?;
+    }
+    if !renumbered.is_empty() {
+        warnings.push(format!("jobs have other numbers here, as theirs were taken: {}", renumbered.join(", ")));
     }
     tell_scheduler()?;
     Ok(warnings)

@@ -7,6 +7,7 @@ pub const TESTS: &[Test] = &[
     Test::versions("every field", every_field),
     Test::between("nothing runs before the end", &Versions::TARGETS, nothing_runs_before),
     Test::between("paused, skipped", &Versions::TARGETS, paused_and_skipped),
+    Test::between("a number that is taken here", &[Versions::new("2.19.3", "2.19.3")], taken),
 ];
 
 /// A policy of each kind, on hypertables whose time is an integer: what they do is the same
@@ -185,4 +186,30 @@ fn paused_and_skipped(versions: Versions) {
     assert!(skipped.is("SELECT scheduled AND max_runtime <> '02:03:04' FROM _timescaledb_config.bgw_job WHERE id = 3"));
     assert!(skipped.is("SELECT count(*) > 0 FROM hundreds"));
     pair.target.refuses("SELECT * FROM migrate_plan('old', '{\"policies\": \"some\"}')", &["some", "copy", "paused", "skip"]);
+}
+
+/// It is said before and after which job gets another.
+fn taken(versions: Versions) {
+    let pair = Pair::of("jobs_taken", versions);
+    for side in [&pair.source, &pair.target] {
+        side.sql(
+            "CREATE PROCEDURE act(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1';
+             SELECT add_job('act', '1 day', initial_start => '2100-01-01 UTC')",
+        );
+    }
+    pair.source.sql("SELECT add_job('act', '2 days', initial_start => '2100-01-01 UTC')");
+    pair.target.sql("ALTER PROCEDURE act RENAME TO mine");
+    let jobs = pair.preflight("jobs");
+    let hint = "Call delete_job(1000) here before the run if the source's job is to keep its number.";
+    let warning = format!("warning | User-Defined Action [1000] | gets another number: here 1000 is the number of another job | {hint}");
+    assert!(jobs.contains(&warning), "{jobs:?}");
+    assert!(!jobs.iter().any(|row| row.contains("1001")), "{jobs:?}");
+    pair.migrate();
+    let told = "jobs have other numbers here, as theirs were taken: 1000 is 1002";
+    assert!(pair.messages().contains(told), "{}", pair.messages());
+    let names = "SELECT string_agg(concat_ws(' ', id, proc_name, application_name), ', ' ORDER BY id) FROM _timescaledb_config.bgw_job WHERE id >= 1000";
+    assert_eq!(
+        pair.target.value(names),
+        "1000 mine User-Defined Action [1000], 1001 act User-Defined Action [1001], 1002 act User-Defined Action [1002]"
+    );
 }

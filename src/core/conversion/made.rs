@@ -114,10 +114,10 @@ pub(super) fn policies(wanted: &Wanted, facts: &Facts) -> Vec<Value> {
     let named = json!({"schema": wanted.name.schema, "name": wanted.name.name, "cagg": false});
     let policy = |title: &str, what: &str, every: String, runtime: &str, retry: &str, config: Value| {
         json!({
-            // Or the next one that is free.
-            "id": 1000,
+            // The next one that is free.
+            "id": null,
             "kind": "policy",
-            "application_name": format!("{title} Policy [1000]"),
+            "application_name": format!("{title} Policy"),
             "schedule_interval": every,
             "max_runtime": runtime,
             "max_retries": -1,
@@ -139,8 +139,9 @@ pub(super) fn policies(wanted: &Wanted, facts: &Facts) -> Vec<Value> {
     if let Some(after) = form.compress.as_ref().and_then(|compress| compress.after.as_ref()).and_then(Span::interval) {
         // Half of a chunk's length, and no more than 12 hours.
         let every = (form.interval_length() / 2 / 1_000_000).clamp(1, 12 * 3600);
+        let every = format!("{:02}:{:02}:{:02}", every / 3600, every / 60 % 60, every % 60);
         let config = json!({"hypertable_id": named, "compress_after": after.text()});
-        all.push(policy("Columnstore", "compression", format!("{every} seconds"), "0", "1 hour", config));
+        all.push(policy("Columnstore", "compression", every, "0", "1 hour", config));
     }
     if let Some(retention) = form.retention.as_ref().and_then(Span::interval) {
         let config = json!({"hypertable_id": named, "drop_after": retention.text()});

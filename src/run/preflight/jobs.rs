@@ -2,7 +2,7 @@
 
 use super::{Report, Status};
 use crate::catalog::{Catalog, Local};
-use crate::core::inventory::Timescaledb;
+use crate::core::inventory::{Inventory, Timescaledb};
 use crate::error::Result;
 
 /// A policy, what it is on, and when it is due unless it runs.
@@ -40,5 +40,21 @@ pub(super) fn failed(report: &mut Report) -> Result<()> {
         );
     }
     report.settle("scheduler", "jobs of this database", "none has failed in its latest run");
+    Ok(())
+}
+
+/// Jobs whose numbers other jobs have here.
+pub(super) fn numbers(report: &mut Report, inventory: &Inventory) -> Result<()> {
+    let here: Vec<i64> = Local.ask("SELECT id::text FROM _timescaledb_config.bgw_job WHERE id >= 1000")?;
+    let taken = inventory.jobs.iter().filter(|job| job["id"].as_i64().is_some_and(|id| here.contains(&id)));
+    for job in taken {
+        report.add(
+            "jobs",
+            Status::Warning,
+            job["application_name"].as_str().unwrap_or_default(),
+            format!("gets another number: here {} is the number of another job", job["id"]),
+            format!("Call delete_job({}) here before the run if the source's job is to keep its number.", job["id"]),
+        );
+    }
     Ok(())
 }

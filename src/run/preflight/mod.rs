@@ -244,7 +244,10 @@ pub fn check(
     let makes = options.mode != Mode::Data;
     if makes {
         objects::needed_roles(report, source, inventory, options)?;
-        objects::change_hands(report, source, inventory, options)?;
+        objects::change_hands(report, source, inventory, &target, options)?;
+        if fresh && target.community() {
+            jobs::numbers(report, inventory)?;
+        }
         objects::extensions(report, source, inventory)?;
     }
     let database = database::read(source)?;

@@ -154,6 +154,7 @@ pub(super) fn change_hands(
     report: &mut Report,
     source: &mut Connection,
     inventory: &Inventory,
+    target: &Server,
     options: &Options,
 ) -> Result<()> {
     if options.owners == Keep::Keep {
@@ -169,6 +170,7 @@ pub(super) fn change_hands(
         );
         report.add("owners", Status::Warning, function, detail, hint);
     }
+    let schema = target.timescaledb.as_ref().map_or("public", |timescaledb| timescaledb.schema.as_str());
     // If all arrive paused, `migrate_start_jobs` leaves these so.
     for job in inventory.jobs.iter().filter(|job| job["scheduled"] == true && jobs::changes_hands(job)) {
         let name = job["application_name"].as_str().unwrap_or_default();
@@ -177,7 +179,8 @@ pub(super) fn change_hands(
             "is owned by {owner} on the source; here it would run with the caller's rights, and arrives paused"
         );
         let hint = format!(
-            "SELECT alter_job(id, scheduled => true, timezone => timezone) FROM _timescaledb_config.bgw_job WHERE application_name = {}; -- after the run",
+            "SELECT {}.alter_job(id, scheduled => true, timezone => timezone) FROM _timescaledb_config.bgw_job WHERE application_name = {}; -- after the run",
+            quoted(schema),
             literal(name)
         );
         report.add("owners", Status::Warning, format!("job {name}"), detail, hint);
@@ -299,7 +302,7 @@ pub(super) fn collisions(
             taken.push((object, *local));
         }
     }
-    // An index goes with its table.
+    // An index, or an identity column's sequence, goes with its table.
     let tables: HashSet<u32> = taken.iter().map(|(object, _)| object.oid).collect();
     taken.retain(|(object, _)| object.table_oid.is_none_or(|table| !tables.contains(&table)));
     let made_here = if taken.is_empty() { HashMap::new() } else { made_here()? };
