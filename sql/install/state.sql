@@ -24,6 +24,7 @@ CREATE TABLE timescale_migrate.run_log (
     steps_done text[] NOT NULL DEFAULT '{}',
     source_identity text,
     database_before jsonb,
+    memberships text[] NOT NULL DEFAULT '{}',
     pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -48,6 +49,7 @@ COMMENT ON COLUMN timescale_migrate.run_log.steps_done IS 'steps that a resume d
 COMMENT ON COLUMN timescale_migrate.run_log.begun_at IS 'time of the latest start';
 COMMENT ON COLUMN timescale_migrate.run_log.spent IS 'time that earlier starts took';
 COMMENT ON COLUMN timescale_migrate.run_log.database_before IS 'the database and its schemas before the run, as migrate_cleanup restores them';
+COMMENT ON COLUMN timescale_migrate.run_log.memberships IS 'statements that take back the memberships granted to roles that the run did not make';
 COMMENT ON COLUMN timescale_migrate.run_log.side IS 'the server that the error came from';
 COMMENT ON COLUMN timescale_migrate.run_log.source IS 'the server''s name, or the connection string without secrets';
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{deletion, spi};
 use crate::target::database::{self};
-use crate::target::{made, overloads};
+use crate::target::{made, overloads, roles};
 use pgrx::pg_sys::Oid;
 
 /// Chunks, or other objects, dropped in one transaction: each takes a few locks.
@@ -31,7 +31,8 @@ pub fn run(run: i64, of: i64) -> Result<()> {
     // What a copy brought and no chunk has taken over is part of nothing.
     each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_compressed($1) j", of)?;
     database_as_before(of)?;
-    let left = roles(of)?;
+    memberships(run, of)?;
+    let left = drop_roles(of)?;
     let open: Vec<String> = transaction(|| spi::json_rows(include_str!("../../sql/run/made_left.sql"), &[of.into()]))?;
     if left.is_empty() && open.is_empty() {
         return transaction(|| state::finish(run));
@@ -189,8 +190,25 @@ fn database_as_before(of: i64) -> Result<()> {
     })
 }
 
+/// Takes back what roles that were here became members of. That one of them, or the membership, is gone by now is
+/// no more than a warning.
+fn memberships(run: i64, of: i64) -> Result<()> {
+    let granted =
+        "SELECT to_json(statement)::text FROM timescale_migrate.run_log, unnest(memberships) statement WHERE id = $1";
+    let statements: Vec<String> = transaction(|| spi::json_rows(granted, &[of.into()]))?;
+    removal(run, || {
+        let mut warnings = Vec::new();
+        for statement in &statements {
+            roles::attempt(statement, &mut warnings, &format!("{statement} failed"))?;
+        }
+        warnings.iter().try_for_each(|warning| messages::warn_here(run, warning))?;
+        let forget = "UPDATE timescale_migrate.run_log SET memberships = '{}' WHERE id = $1";
+        spi::execute(forget, &[of.into()]).map(drop)
+    })
+}
+
 /// Roles belong to all databases, which may use them by now; why each of the others stays.
-fn roles(of: i64) -> Result<Vec<String>> {
+fn drop_roles(of: i64) -> Result<Vec<String>> {
     let roles: Vec<String> =
         transaction(|| spi::json_rows(include_str!("../../sql/run/made_roles.sql"), &[of.into()]))?;
     let mut left = Vec::new();

@@ -81,9 +81,9 @@ struct Membership {
     /// Those of the two roles that were here before the run.
     #[serde(skip)]
     were_here: u8,
-    /// It is here, with other options.
+    /// As it is here, if with other options.
     #[serde(skip)]
-    changes: bool,
+    before: Option<Box<Membership>>,
 }
 
 /// What somebody has to know of a role before it is made or used.
@@ -151,9 +151,9 @@ pub fn passwords_here() -> Result<HashMap<String, String>> {
     passwords(&mut Local, true)
 }
 
-/// Makes the roles with attributes, settings and memberships, in the current transaction;
-/// returns warnings.
-pub fn make(roles: &[Role], passwords: &HashMap<String, String>, options: &Options) -> Result<Vec<String>> {
+/// Makes the roles with attributes, settings and memberships, in the current transaction, and enters how
+/// those of roles that were here are taken back; returns warnings.
+pub fn make(run: i64, roles: &[Role], passwords: &HashMap<String, String>, options: &Options) -> Result<Vec<String>> {
     #[cfg(feature = "pg18")]
     spi::set_local("md5_password_warnings", "off")?;
     for role in roles.iter().filter(|role| !role.here) {
@@ -173,6 +173,13 @@ pub fn make(roles: &[Role], passwords: &HashMap<String, String>, options: &Optio
                 &mut warnings,
                 &format!("role {} was not made a member of {}", role.name, membership.role),
             )?;
+            // With a role that the run made, they go by themselves.
+            if role.here {
+                spi::execute(
+                    "UPDATE timescale_migrate.run_log SET memberships = memberships || $2 WHERE id = $1",
+                    &[run.into(), membership.undo(&name).into()],
+                )?;
+            }
         }
         for setting in &role.settings {
             if let Some(statement) = settings::statement(&format!("ROLE {name}"), setting) {
@@ -211,7 +218,7 @@ impl Role {
         differences.extend(differences::surplus(&self.name, &self.member_of, &here.member_of));
         self.member_of.retain_mut(|of| {
             let found = here.member_of.iter().find(|found| found.role == of.role);
-            of.changes = found.is_some();
+            of.before = found.cloned().map(Box::new);
             !found.is_some_and(|found| of.is_like(found))
         });
         self.gains = merges && self.used && !here.attributes.superuser;
@@ -246,12 +253,12 @@ impl Role {
             let grant = format!("{};", of.grant(&name));
             let which = if of.were_here == 2 { "both roles exist" } else { "one of the two roles exists" };
             match of.is_made(options) {
-                true if of.changes => notice(
+                true if of.before.is_some() => notice(
                     format!("its membership in {} gets the options that it has on the source", of.role),
                     same.clone(),
                 ),
                 true => notice(format!("becomes a member of {}, and {which} here already", of.role), same.clone()),
-                false if of.changes => {
+                false if of.before.is_some() => {
                     notice(format!("is a member of {} with other options than on the source", of.role), grant)
                 }
                 false if options.roles == Roles::None => {
@@ -324,6 +331,14 @@ impl Membership {
     fn is_like(&self, other: &Membership) -> bool {
         let same = |a: Option<bool>, b: Option<bool>| a.is_none() || b.is_none() || a == b;
         self.admin == other.admin && same(self.inherit, other.inherit) && same(self.set, other.set)
+    }
+
+    /// What takes the grant back.
+    fn undo(&self, member: &str) -> String {
+        match &self.before {
+            Some(before) => before.grant(member),
+            None => format!("REVOKE {} FROM {member}", quoted(&self.role)),
+        }
     }
 
     fn grant(&self, member: &str) -> String {

@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("roles none: the missing ones are named", roles_none),
     Test::apache("dropped", dropped),
     Test::apache("existing roles are untouched", existing_roles),
+    Test::apache("merged memberships go with a cleanup", merged_and_removed),
     Test::apache("a role of the same name becomes a member of nothing unasked", namesake),
     Test::apache("roles on both sides: every difference is a warning, whose hint makes up for it", existing_differ),
     Test::apache("roles of a rehearsal that have no password are named again", rehearsed_roles),
@@ -117,6 +118,33 @@ fn existing_roles(edition: Edition) {
     let role = "SELECT rolcanlogin || ' ' || rolconnlimit FROM pg_roles WHERE rolname = 'existing_roles_owner'";
     assert_eq!(pair.target.value(role), "false 77");
     assert_same(&pair);
+}
+
+/// Those of roles that were here before, which stay.
+fn merged_and_removed(edition: Edition) {
+    let pair = Pair::plain("merged", edition);
+    let drop = "DROP ROLE IF EXISTS \"merged me\", merged_new, merged_here, merged_other";
+    pair.source.sql(&format!(
+        "{drop}; CREATE ROLE merged_new; CREATE ROLE merged_here; CREATE ROLE merged_other;
+         CREATE ROLE \"merged me\" IN ROLE merged_new, merged_here, merged_other, pg_monitor; GRANT merged_other TO \"merged me\" WITH ADMIN OPTION;
+         CREATE TABLE t (n int CHECK (n > 0)); ALTER TABLE t OWNER TO \"merged me\"; INSERT INTO t VALUES (1)"
+    ));
+    pair.target.sql(&format!(
+        "{drop}; CREATE ROLE merged_here; CREATE ROLE merged_other; CREATE ROLE \"merged me\" IN ROLE merged_other;
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
+         CREATE TRIGGER refuse BEFORE UPDATE ON timescale_migrate.run_log FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = 'migrate') EXECUTE FUNCTION refuse()"
+    ));
+    let memberships = || {
+        let query = "SELECT string_agg(concat_ws(' ', roleid::regrole, admin_option), ', ' ORDER BY roleid::regrole::text)
+            FROM pg_auth_members WHERE member = '\"merged me\"'::regrole";
+        pair.target.value(query)
+    };
+    pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"roles": "merge"}')"#, &["not yet"]);
+    assert_eq!(memberships(), "merged_here f, merged_new f, merged_other t, pg_monitor f");
+    pair.target.sql("DO $$ BEGIN PERFORM migrate_cleanup((SELECT max(id) FROM timescale_migrate.run)); END $$");
+    assert_eq!(memberships(), "merged_other f");
+    assert!(pair.target.is("SELECT count(*) = 3 FROM pg_roles WHERE rolname ~ '^merged'"));
+    pair.target.sql(&format!("DROP TRIGGER refuse ON timescale_migrate.run_log; {drop}"));
 }
 
 /// On the target there is somebody else by the name of a source's superuser's friend, and a group

@@ -30,7 +30,7 @@ pub fn make(migration: &Migration, keeper: &mut Keeper, early: &HashSet<Name>) -
     if options.roles != Roles::None {
         let roles = transaction(|| roles::needed(&mut keeper.connection, &migration.inventory, options))?;
         let passwords = roles::passwords(&mut keeper.connection, migration.inventory.server.superuser)?;
-        all.push(Piece::new(None, move || roles::make(&roles, &passwords, options)));
+        all.push(Piece::new(None, move || roles::make(id, &roles, &passwords, options)));
     }
     all.extend(migration.entries(Group::PreData));
     for root in migration.inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
