@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(100);
 /// For how long an attempt waits, in seconds: others may have to wait behind it.
 const WAIT: u32 = 2;
+/// For how long a lock is waited for when others are held, in milliseconds. TimescaleDB locks rows of its catalog when a query of a
+/// chunk is planned; whoever drops that chunk waits for its lock, and would be ended for the deadlock after a second.
+const FURTHER_WAIT: u32 = 500;
 
 /// What a transaction reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +177,7 @@ fn statements(snapshot: &str, name: &str, reads: Reads, lock: &str, asked: &[Sou
 pub fn lock(names: &[String]) -> String {
     let first = |name| {
         format!(
-            "SET LOCAL lock_timeout = '{WAIT}s'; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = 0; "
+            "SET LOCAL lock_timeout = '{WAIT}s'; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = '{FURTHER_WAIT}ms'; "
         )
     };
     match names {

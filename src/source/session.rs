@@ -45,6 +45,9 @@ const SETTINGS: [(i32, &str, &str); 18] = [
 pub const ALL_ROWS: &str = "SELECT pg_catalog.set_config(name, 'on', false) FROM pg_catalog.pg_settings WHERE name IN (
     'timescaledb.enable_tiered_reads', 'timescaledb.enable_transparent_decompression', 'timescaledb.enable_columnarscan');";
 
+/// Of two sessions in a deadlock, the source's own is not to be the one that it ends.
+const DEADLOCKS: &str = "SELECT pg_catalog.set_config('deadlock_timeout', '10ms', false) WHERE pg_catalog.current_setting('is_superuser') = 'on';";
+
 /// Keeps relations of these kinds from being read, but for the system's own, where the source knows that
 /// setting: minor releases since August 2024 do (CVE-2024-7348).
 pub fn restrict(kinds: &str, local: bool) -> String {
@@ -71,6 +74,7 @@ pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection
     }
     sql.push_str(&format!("SET lock_timeout = '{}s';", options.lock_timeout));
     sql.push_str(ALL_ROWS);
+    sql.push_str(DEADLOCKS);
     // The inventory reads views of TimescaleDB.
     sql.push_str(&restrict("", false));
     let sent = Instant::now();
