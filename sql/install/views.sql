@@ -93,7 +93,8 @@ WITH t AS (
 ),
 f AS (
     SELECT r.id AS run, r.kind, r.state, r.phase, coalesce(t.tasks_done, 0) AS tasks_done, coalesce(t.tasks, 0) AS tasks,
-           t.rows, t.bytes, t.bytes_total, r.duration AS elapsed, r.error,
+           t.rows, t.bytes, t.bytes_total, r.duration AS elapsed,
+           coalesce(r.object || ': ', '') || r.error AS error,
            CASE WHEN r.state = 'done' THEN 1
                 ELSE least(coalesce(t.weight_done / nullif(t.weight, 0), 0), 0.999) END AS share,
            -- Without the time before the first task, and without the time between two starts.
@@ -111,18 +112,21 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
        f.elapsed,
        CASE f.state
             WHEN 'done' THEN (
-                SELECT CASE count(*) WHEN 0 THEN 'no warnings'
+                SELECT CASE count(DISTINCT m.message) WHEN 0 THEN 'no warnings'
                        ELSE format('%s: SELECT * FROM timescale_migrate.message WHERE run = %s AND level = ''warning'';',
-                                   CASE count(*) WHEN 1 THEN '1 warning' ELSE format('%s warnings', count(*)) END, f.run) END
+                                   CASE count(DISTINCT m.message) WHEN 1 THEN '1 warning'
+                                   ELSE format('%s warnings', count(DISTINCT m.message)) END, f.run) END
                 FROM timescale_migrate.message_log m WHERE m.run = f.run AND m.level = 'warning')
-            WHEN 'interrupted' THEN format('run %s was interrupted', f.run) || CASE f.kind WHEN 'migrate'
-                THEN format(': migrate_resume(%1$s) continues it, migrate_cleanup(%1$s) removes what it made', f.run) ELSE '' END
+            WHEN 'interrupted' THEN format('run %s was interrupted', f.run) || w.ways
+            WHEN 'failed' THEN f.error || w.ways
             WHEN 'removed' THEN format('run %s was removed by migrate_cleanup', f.run)
             ELSE coalesce(f.error, (SELECT m.message FROM timescale_migrate.message_log m
                                     WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) END AS message
-FROM f;
+FROM f,
+     LATERAL (SELECT CASE f.kind WHEN 'migrate'
+                     THEN format('; migrate_resume(%1$s) continues it, migrate_cleanup(%1$s) removes what it made', f.run) ELSE '' END AS ways) w;
 
--- The figures of a run; without a number, of the run that is at work, or else of the newest run.
+-- The figures of a run; without a number, of the run that is at work, or else of the newest migration, or else of the newest run.
 CREATE FUNCTION @extschema@.migrate_status(run bigint DEFAULT NULL)
 RETURNS TABLE (run bigint, state text, phase text, percent numeric, bar text, tasks_done bigint, tasks bigint,
                rows bigint, bytes bigint, bytes_total bigint, rate text, eta interval, elapsed interval, message text)
@@ -132,9 +136,9 @@ AS $$
     SELECT p.run, p.state, p.phase, p.percent, p.bar, p.tasks_done, p.tasks, p.rows, p.bytes, p.bytes_total, p.rate, p.eta,
            p.elapsed, p.message
     FROM timescale_migrate.progress p
-    WHERE p.run = coalesce(migrate_status.run, (SELECT max(id) FROM timescale_migrate.run WHERE state = 'running'),
-                           (SELECT max(id) FROM timescale_migrate.run))
+    WHERE p.run = coalesce(migrate_status.run, (SELECT r.id FROM timescale_migrate.run r
+                                                ORDER BY r.state = 'running' DESC, r.kind = 'migrate' DESC, r.id DESC LIMIT 1))
 $$;
-COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the active run, else the newest, comparisons and cleanups included';
+COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the active run, else the newest migration';
 
 SET LOCAL search_path TO @extschema@, pg_temp;

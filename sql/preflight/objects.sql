@@ -1,7 +1,7 @@
 -- The identity of every object of the user's, to find what the target already has under the same name.
 -- Run on: source and target. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON object per object. Two objects with the same `kind` and `identity` cannot exist together: `kind` is the name space
--- (all relations share one, all routines share one), `type` what it is there. `table_oid` is the table of an index.
+-- (all relations share one, all routines share one), `type` what it is there. `table_oid` is the table of an index or of an identity column's sequence.
 --
 -- Left out: what belongs to an extension, lies in a system schema or in TimescaleDB's own, and what comes with another object (row and
 -- array types, functions and casts of a range type, constraints, triggers, policies). Chunks in a schema of the user's own are in it;
@@ -20,9 +20,12 @@ object(classid, oid, schema, kind, table_oid) AS (
     SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, n.oid, 'schema', NULL::oid
     FROM pg_catalog.pg_namespace n WHERE n.nspname <> 'public'
     UNION ALL
-    SELECT 'pg_catalog.pg_class'::regclass, c.oid, c.relnamespace, 'relation', i.indrelid
+    SELECT 'pg_catalog.pg_class'::regclass, c.oid, c.relnamespace, 'relation', coalesce(i.indrelid, d.refobjid)
     FROM pg_catalog.pg_class c
     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+    -- An identity column's sequence.
+    LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+        AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i'
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'i', 'I')
     UNION ALL
     SELECT 'pg_catalog.pg_type'::regclass, t.oid, t.typnamespace, 'type', NULL

@@ -150,7 +150,8 @@ pub fn convert(
         let mut check = Check::new(wanted, facts);
         check.all(inventory, &names, target);
         if check.left.is_empty() {
-            told.push(Left::told(subject(&wanted.name), wanted.form.shown(options)));
+            let detail = [vec![wanted.form.shown(options)], check.told].concat().join(" ");
+            told.push(Left::told(subject(&wanted.name), detail));
             // No hypertable of the source has such a number.
             made.push((-number, wanted, facts, check.extended));
         }

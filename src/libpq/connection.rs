@@ -5,6 +5,7 @@ use super::limit::{self, Flow};
 use super::params::Params;
 use super::password;
 use super::result::{Raw, Rows};
+use crate::core::name::quoted;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::wait::{self, Event, Interest};
 use libpq_sys::{PGconn, PGresult};
@@ -148,12 +149,20 @@ impl Connection {
         let message = self.message();
         let in_clear = message.contains("server requested a cleartext password");
         let error = Error::new(SqlState::CANNOT_CONNECT, "could not connect to the source");
+        let may_not_connect = message.contains("does not have CONNECT privilege");
         let error = error.detail(message).on(Side::Source);
         // SAFETY: the connection lives.
         let lacks_password = unsafe { libpq_sys::PQconnectionNeedsPassword(self.raw) } == 1;
         match (in_clear, lacks_password) {
             (true, _) => error.hint(IN_CLEAR),
             (false, true) => error.hint(password::missing(&self.params)),
+            (false, false) if may_not_connect => {
+                // SAFETY: the texts belong to the connection.
+                let names = unsafe { (ffi::brief(libpq_sys::PQdb(self.raw)), ffi::brief(libpq_sys::PQuser(self.raw))) };
+                let (database, user) = (names.0.unwrap_or_default(), names.1.unwrap_or_default());
+                let grant = format!("GRANT CONNECT ON DATABASE {} TO {}", quoted(&database), quoted(&user));
+                error.hint(format!("{grant}; -- on the source"))
+            }
             (false, false) => error,
         }
     }
@@ -248,7 +257,7 @@ impl Connection {
     /// The next result of what was sent; `None` after the last one.
     pub(super) fn next_result(&mut self, event: Event) -> Result<Option<Raw>> {
         let result = self.unwanted_result(event)?;
-        self.flow.taken = true;
+        self.flow.pass(result.as_ref().map_or(0, Raw::memory));
         Ok(result)
     }
 

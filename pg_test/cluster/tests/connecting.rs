@@ -122,6 +122,13 @@ fn database(edition: Edition) {
     // Many servers have a database by the user's name, which is the default; these have it too.
     reach(&pair, "SET dbname 'template0'");
     cannot_connect(&pair, "old", &failed("database \"template0\" is not currently accepting connections"));
+    pair.source.sql("DROP ROLE IF EXISTS connect_nowhere; CREATE ROLE connect_nowhere LOGIN PASSWORD 'x'");
+    pair.source.sql("REVOKE CONNECT ON DATABASE connect_database FROM PUBLIC");
+    reach(&pair, "SET dbname 'connect_database'");
+    pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_nowhere', SET password 'x')");
+    let hint = "GRANT CONNECT ON DATABASE \"connect_database\" TO \"connect_nowhere\"; -- on the source";
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["does not have CONNECT privilege", hint]);
+    assert!(pair.preflight("connection")[0].ends_with(hint), "{:?}", pair.preflight("connection"));
 }
 
 fn service(edition: Edition) {

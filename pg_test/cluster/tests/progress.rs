@@ -11,7 +11,9 @@ pub const TESTS: &[Test] = &[
     Test::apache("notices while the caller waits", notices),
     Test::apache("a search_path that arrives and hides the functions is named at the end", hidden_functions),
     Test::apache("wait => false", without_waiting),
+    Test::apache("percent does not fall when a copy is compared", percent),
     Test::apache("as a job", as_a_job),
+    Test::apache("as two jobs", as_two_jobs),
     Test::community("as a job of the scheduler", as_a_job_of_the_scheduler),
     Test::apache("as a job of pg_cron", as_a_job_of_pg_cron),
     Test::apache("the source sees run and task", seen_by_the_source),
@@ -86,6 +88,53 @@ fn without_waiting(edition: Edition) {
     assert!(pair.target.is(whole), "{:?}", pair.target.rows("SELECT * FROM migrate_status()"));
     assert!(pair.target.is(&format!("SELECT state = 'done' FROM timescale_migrate.run WHERE id = {run}")));
     assert!(pair.target.is("SELECT every(state = 'done') AND count(*) > 14 FROM timescale_migrate.task"));
+}
+
+/// The source computes the checksum when the rows have arrived, in the same task.
+fn percent(edition: Edition) {
+    let pair = Pair::plain("percent", edition);
+    pair.source.sql(
+        "CREATE TABLE t AS SELECT n, n::numeric / 7 AS a, n::numeric / 11 AS b, now() + n * interval '1 second' AS c
+         FROM generate_series(1, 500000) n; ANALYZE",
+    );
+    let run = pair.start(r#", options => '{"verify": "checksum", "jobs": 1}'"#);
+    let (mut seen, mut before) = (Vec::new(), 0.0);
+    loop {
+        let status = pair.target.rows(&format!("SELECT state, percent FROM migrate_status({run})"));
+        let percent: f64 = status[0].get(1).unwrap().parse().unwrap();
+        assert!(percent >= before, "{percent} after {before}: {seen:?}");
+        if seen.last() != Some(&percent) {
+            seen.push(percent);
+        }
+        before = percent;
+        match status[0].get(0) {
+            Some("running") => {}
+            Some("done") => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(seen.len() > 3, "{seen:?}");
+}
+
+/// Each of them knows its own run.
+fn as_two_jobs(edition: Edition) {
+    let pair = Pair::new("as_two_jobs", edition);
+    pair.source.sql(
+        "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', by_range('t'));
+         INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 day', n FROM generate_series(1, 30) n",
+    );
+    let runs = "SELECT string_agg(concat_ws(' ', id, options->>'mode', state), ', ' ORDER BY id) FROM timescale_migrate.run";
+    for (mode, all) in [("schema", "1 schema done"), ("data", "1 schema done, 2 data done")] {
+        for _ in 0..2 {
+            pair.target.sql(&format!(r#"CALL migrate_job(0, '{{"source": "old", "jobs": 1, "mode": "{mode}"}}')"#));
+            assert_eq!(pair.target.value(runs), all);
+        }
+    }
+    pair.target.sql(r#"CALL migrate_job(0, '{"source": "old", "mode": "schema", "verify": "checksum"}')"#);
+    assert_eq!(pair.target.value(runs), "1 schema done, 2 data done");
+    assert_same(&pair);
+    // Another source, or other work, is none of theirs: what it finds here is in its way.
+    pair.target.refuses(r#"CALL migrate_job(0, '{"source": "old"}')"#, &["already exists here"]);
 }
 
 fn as_a_job(edition: Edition) {

@@ -12,12 +12,14 @@ pub(super) struct Check<'a> {
     facts: &'a Facts,
     pub left: Vec<Left>,
     /// Unique keys and indexes that get further columns.
+    /// What else to tell of a table that nothing stands in the way of.
+    pub told: Vec<String>,
     pub extended: Vec<(Object, Vec<String>)>,
 }
 
 impl<'a> Check<'a> {
     pub fn new(wanted: &'a Wanted, facts: &'a Facts) -> Check<'a> {
-        Check { wanted, facts, left: Vec::new(), extended: Vec::new() }
+        Check { wanted, facts, left: Vec::new(), told: Vec::new(), extended: Vec::new() }
     }
 
     fn refuse(&mut self, detail: impl Into<String>, hint: impl Into<String>) {
@@ -203,7 +205,10 @@ impl<'a> Check<'a> {
                     format!("{detail}, which may be NULL: the key would not hold for such rows"),
                     format!("SET NOT NULL for it on the source, or drop {key} there."),
                 ),
-                (Keys::Extend, None) => self.extended.push((index.object(), missing)),
+                (Keys::Extend, None) => {
+                    self.told.push(format!("Its {what} {key} gets {}.", shown.join(" and ")));
+                    self.extended.push((index.object(), missing));
+                }
             }
         }
     }

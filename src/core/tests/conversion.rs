@@ -45,7 +45,9 @@ fn a_table_is_copied_in_parts_into_its_hypertable() {
     let (source, left) = convert(entry, |_| ());
     assert_eq!(
         left.iter().map(|left| left.detail.as_str()).collect::<Vec<_>>(),
-        [r#"Arrives with chunks of 7 days by "ts", in 3 partitions by the hash of "id"."#]
+        [
+            r#"Arrives with chunks of 7 days by "ts", in 3 partitions by the hash of "id". Its unique index "ux" gets "ts" and "id"."#
+        ]
     );
     assert!(left.iter().all(|left| !left.refused));
     let own = &source.hypertables[0];

@@ -10,7 +10,7 @@ use crate::core::plan::{CopyTask, Destination, Recipe, RowStorage};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Script;
 use crate::pg::copy::Options;
-use crate::pg::{catch::transaction, spi};
+use crate::pg::{self, catch::transaction, spi};
 use crate::run::messages;
 use crate::run::process::Context;
 use crate::run::tasks;
@@ -49,6 +49,7 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             Destination::Table(_) | Destination::Chunk { .. } => receive(&mut script, work, relation)?,
         };
         script.end()?;
+        let _shown = pg::copy::show(relation, outcome.rows.unwrap_or_default(), outcome.bytes.unwrap_or_default());
         changed = match work.decompressed() {
             Some(batches) => {
                 !guard::is_decompressed(source, &work.source.name, batches, outcome.rows.unwrap_or_default())?
