@@ -78,18 +78,20 @@ impl Drop for Enclosed {
     }
 }
 
-/// A call of a function whose body runs in [`inside`].
+/// A call of a function that is guarded.
 #[derive(Clone, Copy)]
 struct Call {
+    function: *mut FmgrInfo,
     body: pg_sys::PGFunction,
-    role: Oid,
+    /// Whose rights the body has, if it runs in [`inside`].
+    role: Option<Oid>,
 }
 
 thread_local! {
     /// The work of [`as_role`] is under way.
     static ENCLOSED: Cell<bool> = const { Cell::new(false) };
-    /// Each running function that is guarded, if its body runs in [`inside`].
-    static CALLS: RefCell<Vec<Option<Call>>> = const { RefCell::new(Vec::new()) };
+    /// Those that are under way, the innermost last.
+    static CALLS: RefCell<Vec<Call>> = const { RefCell::new(Vec::new()) };
     /// The ordinary user who has written what is executed.
     static AUTHOR: Cell<Option<Oid>> = const { Cell::new(None) };
     /// The functions that expressions of it call.
@@ -313,7 +315,7 @@ fn instead(function: Oid, user: Oid) -> Option<Oid> {
 
 /// Whether what runs now can change nothing of the session.
 fn is_enclosed() -> bool {
-    ENCLOSED.get() || CALLS.with_borrow(|calls| calls.iter().any(Option::is_some))
+    ENCLOSED.get() || CALLS.with_borrow(|calls| calls.iter().any(|call| call.role.is_some()))
 }
 
 /// Called before and after each call of a function that [`is_guarded`]. Before, PostgreSQL has become the owner of a function that is
@@ -326,17 +328,23 @@ unsafe extern "C-unwind" fn around_call(event: FmgrHookEventType::Type, function
         unsafe { other(event, function, state) };
     }
     // SAFETY: PostgreSQL passes the function that it is about to call, or has called; a plain read of the user.
-    unsafe {
-        if event == FmgrHookEventType::FHET_START {
-            let role = instead((*function).fn_oid, pg_sys::GetUserId());
-            let call = role.map(|role| Call { body: (*function).fn_addr, role });
-            CALLS.with_borrow_mut(|calls| calls.push(call));
-            if call.is_some() {
-                (*function).fn_addr = Some(inside);
-            }
-        } else if let Some(call) = CALLS.with_borrow_mut(Vec::pop).flatten() {
-            (*function).fn_addr = call.body;
+    let (oid, address, user) = unsafe { ((*function).fn_oid, &mut (*function).fn_addr, pg_sys::GetUserId()) };
+    let is_replaced = |call: &&Call| call.function == function && call.role.is_some();
+    if event == FmgrHookEventType::FHET_START {
+        let role = instead(oid, user);
+        CALLS.with_borrow_mut(|calls| {
+            // A comparison that PostgreSQL keeps for a type may be called while it is at work.
+            let body = calls.iter().rev().find(is_replaced).map_or(*address, |call| call.body);
+            calls.push(Call { function, body, role });
+        });
+        if role.is_some() {
+            *address = Some(inside);
         }
+    } else {
+        CALLS.with_borrow_mut(|calls| {
+            let ended = calls.pop().filter(|_| !calls.iter().any(|call| is_replaced(&call)));
+            *address = ended.map_or(*address, |call| call.body);
+        });
     }
 }
 
@@ -345,12 +353,12 @@ unsafe extern "C-unwind" fn around_call(event: FmgrHookEventType::Type, function
 /// An error jumps past this frame, which has nothing to drop, to where PostgreSQL ends the call: unlike pgrx's way, that
 /// keeps all fields of the error.
 unsafe extern "C-unwind" fn inside(call: pg_sys::FunctionCallInfo) -> Datum {
-    let Some(Call { body: Some(body), role }) = CALLS.with_borrow(|calls| calls.last().copied().flatten()) else {
+    let Some(Call { body: Some(body), role, .. }) = CALLS.with_borrow(|calls| calls.last().copied()) else {
         return Datum::from(0);
     };
-    let before = Before::switch(role);
+    let before = role.map(Before::switch);
     // SAFETY: as PostgreSQL would have called it.
     let result = unsafe { body(call) };
-    before.restore();
+    before.into_iter().for_each(Before::restore);
     result
 }
