@@ -327,7 +327,8 @@ fn verify(source: &str, level: Option<&str>, jobs: Option<i32>, options: Options
     let level = given("level", level)?;
     let level =
         Level::parse(level).ok_or_else(|| invalid(format!("level must be count or checksum, not \"{level}\"")))?;
-    let run = launch::start(source, Kind::Verify(level), request::with_jobs(options, jobs)?, None)?.wait()?;
+    let options = Options { verify: level, ..request::with_jobs(options, jobs)? };
+    let run = launch::start(source, Kind::Verify(level), options, None)?.wait()?;
     let rows = spi::json_rows::<(
         String,
         Option<String>,

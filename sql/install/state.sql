@@ -173,6 +173,7 @@ CREATE TABLE timescale_migrate.message_log (
     level text NOT NULL CHECK (level IN ('notice', 'warning')),
     phase text NOT NULL,
     message text NOT NULL,
+    hint text,
     xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
 );
 COMMENT ON COLUMN timescale_migrate.message_log.xid IS 'tells the caller of a run which messages are new';

@@ -48,7 +48,7 @@ COMMENT ON COLUMN timescale_migrate.run.snapshot IS 'of the source, as SET TRANS
 COMMENT ON COLUMN timescale_migrate.run.side IS 'the server that the error came from';
 
 CREATE VIEW timescale_migrate.message AS
-SELECT m.id, m.run, m.at, m.level, m.phase, m.message
+SELECT m.id, m.run, m.at, m.level, m.phase, m.message, m.hint
 FROM timescale_migrate.message_log m JOIN timescale_migrate.run_log r ON r.id = m.run AND r.state <> 'refused';
 COMMENT ON VIEW timescale_migrate.message IS 'notices and warnings of every run';
 
@@ -119,7 +119,10 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
                 FROM timescale_migrate.message_log m WHERE m.run = f.run AND m.level = 'warning')
             WHEN 'interrupted' THEN format('run %s was interrupted', f.run) || w.ways
             WHEN 'failed' THEN f.error || w.ways
-            WHEN 'removed' THEN format('run %s was removed by migrate_cleanup', f.run)
+            WHEN 'cancelled' THEN f.error || w.ways
+            WHEN 'removed' THEN format(CASE WHEN EXISTS (SELECT FROM timescale_migrate.has_made h WHERE h.run = f.run)
+                THEN 'run %1$s was removed in part; migrate_cleanup(%1$s) removes the rest'
+                ELSE 'run %1$s was removed by migrate_cleanup' END, f.run)
             ELSE coalesce(f.error, (SELECT m.message FROM timescale_migrate.message_log m
                                     WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) END AS message
 FROM f,

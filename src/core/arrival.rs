@@ -188,7 +188,10 @@ fn standing<'a>(
     if here.filled.contains(&standing.oid) && !is_resumed {
         match options.into {
             IntoTables::Empty => {
-                let hint = format!("TRUNCATE {name}; -- or keep its rows: \"into\": \"any\"");
+                // TRUNCATE is refused where a foreign key refers to the table, whether there are rows or not.
+                let is_referenced = here.inventory.foreign_keys.iter().any(|key| key.references == *name);
+                let empty = if is_referenced { "DELETE FROM" } else { "TRUNCATE" };
+                let hint = format!("{empty} {name}; -- or keep its rows: \"into\": \"any\"");
                 left.push(refused(subject(), "is not empty here", hint));
             }
             IntoTables::Any => {

@@ -29,6 +29,11 @@ impl Left {
         Left { subject, detail, hint: String::new(), refused: false }
     }
 
+    /// Something does not arrive, but not the whole run.
+    pub fn is_left_out(&self) -> bool {
+        self.detail.contains("Left out") || self.detail.contains("left out")
+    }
+
     /// A pattern of this option fits nothing.
     pub fn is_unused(&self, option: &str) -> bool {
         self.subject.strip_prefix("option ") == Some(option)

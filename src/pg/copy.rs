@@ -118,29 +118,23 @@ unsafe fn into_open(rel: pg_sys::Relation, options: &Options) -> u64 {
             list,
         );
         let rows = pg_sys::CopyFrom(copy);
+        // Else it would end being shown.
+        let tracks = pg_sys::pgstat_track_activities;
+        pg_sys::pgstat_track_activities = false;
         pg_sys::EndCopyFrom(copy);
+        pg_sys::pgstat_track_activities = tracks;
         pg_sys::free_parsestate(state);
         rows
     }
 }
 
-/// A COPY that has ended, and goes on to be shown by `pg_stat_progress_copy` until this is dropped.
-pub struct Shown(());
-
-/// Shows what a COPY into the relation has brought, in rows and bytes, while its task does what is left.
-pub fn show(relation: pg_sys::Oid, rows: i64, bytes: i64) -> Shown {
-    // SAFETY: these only write to this process's own entry of the server's statistics.
-    unsafe {
-        pg_sys::pgstat_progress_start_command(pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY, relation);
-        pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_COPY_TUPLES_PROCESSED as c_int, rows);
-        pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_COPY_BYTES_PROCESSED as c_int, bytes);
-    }
-    Shown(())
-}
+/// Until this is dropped, `pg_stat_progress_copy` shows the latest COPY with what it has brought, also when it has ended: there may be more
+/// to do about its rows.
+pub struct Shown;
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        // SAFETY: as above; without a command it does nothing.
+        // SAFETY: it only writes to this process's own entry of the server's statistics; without a command it does nothing.
         unsafe { pg_sys::pgstat_progress_end_command() }
     }
 }

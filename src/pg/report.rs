@@ -89,6 +89,10 @@ pub fn notice(message: &str) {
 }
 
 /// Sends a WARNING to the client.
-pub fn warning(message: &str) {
-    pgrx::warning!("{message}");
+pub fn warning(message: &str, hint: Option<&str>) {
+    let report = ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message.to_string(), "timescale_migrate");
+    match hint {
+        Some(hint) => report.set_hint(hint).report(PgLogLevel::WARNING),
+        None => report.report(PgLogLevel::WARNING),
+    }
 }

@@ -5,7 +5,7 @@
 //! The run can be continued no more from the first removal on, so its state says so before
 //! that. Each removal is a short transaction: however a cleanup ends, the next one continues.
 
-use super::{here, messages, state};
+use super::{here, messages, state, undo};
 use crate::core::name::Name;
 use crate::core::plan::Phase;
 use crate::error::{Error, Result, SqlState};
@@ -23,6 +23,8 @@ pub fn run(run: i64, of: i64) -> Result<()> {
     state::enter(run, Phase::Cleanup)?;
     state::set_removed(of)?;
     each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_jobs($1) j", of)?;
+    // One that was made, and whose copy did not end, would be in the way of the next run.
+    undo::drop_unused(of)?;
     empty_adopted(run, of)?;
     chunks(run, of)?;
     // Before them, or two tables that refer to each other could be dropped only together.
@@ -30,14 +32,21 @@ pub fn run(run: i64, of: i64) -> Result<()> {
     while sweep(run, of)? {}
     // What a copy brought and no chunk has taken over is part of nothing.
     each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_compressed($1) j", of)?;
-    database_as_before(of)?;
-    memberships(run, of)?;
-    let left = drop_roles(of)?;
-    let open: Vec<String> = transaction(|| spi::json_rows(include_str!("../../sql/run/made_left.sql"), &[of.into()]))?;
-    if left.is_empty() && open.is_empty() {
-        return transaction(|| state::finish(run));
+    let mut left: Vec<String> =
+        transaction(|| spi::json_rows(include_str!("../../sql/run/made_left.sql"), &[of.into()]))?;
+    // Until then nobody but superusers is to see what is left, which may belong to the roles.
+    if left.is_empty() {
+        database_as_before(of)?;
+        memberships(run, of)?;
+        left = drop_roles(of)?;
     }
-    let left = [open, left].concat();
+    if left.is_empty() {
+        return transaction(|| {
+            // As of a run that has made nothing.
+            spi::execute("DELETE FROM timescale_migrate.made_log WHERE run = $1", &[of.into()])?;
+            state::finish(run)
+        });
+    }
     Err(Error::new(SqlState(*b"2BP01"), format!("{} objects that run {of} made are still in use", left.len()))
         .detail(left.join("\n"))
         .hint("Drop what depends on them, then call migrate_cleanup again."))

@@ -31,6 +31,8 @@ struct Ear {
     run: i64,
     /// The snapshot that they were last read under.
     seen: String,
+    /// The last one's.
+    hint: Option<String>,
 }
 
 /// Removes what a run has made; the number of objects that are gone.
@@ -55,7 +57,8 @@ pub fn start(source: &str, kind: Kind, options: Options, resume: Option<i64>) ->
     let label = address::shown(source)?;
     if label != source && params.has_secret() {
         report::warning(
-            "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity; use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead",
+            "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity",
+            Some("Use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead."),
         );
     }
     launch(label, params, kind, options, resume)
@@ -212,20 +215,24 @@ fn failure(run: i64) -> Result<Error> {
 impl Ear {
     fn new(run: i64) -> Result<Ear> {
         let seen = spi::value::<String>("SELECT pg_catalog.pg_current_snapshot()::text", &[])?;
-        Ok(Ear { run, seen: seen.unwrap_or_default() })
+        Ok(Ear { run, seen: seen.unwrap_or_default(), hint: None })
     }
 
     fn relay(&mut self) -> Result<()> {
         let query = include_str!("../../sql/run/new_messages.sql");
-        let answer =
-            spi::json_rows::<(String, Vec<(String, String)>)>(query, &[self.run.into(), self.seen.as_str().into()])?;
+        let answer = spi::json_rows::<(String, Vec<(String, String, Option<String>)>)>(
+            query,
+            &[self.run.into(), self.seen.as_str().into()],
+        )?;
         for (now, messages) in answer {
             self.seen = now;
-            for (level, message) in messages {
+            for (level, message, hint) in messages {
                 match level.as_str() {
-                    "warning" => report::warning(&message),
+                    // As preflight's rows, without the same hint twice.
+                    "warning" => report::warning(&message, hint.as_deref().filter(|_| hint != self.hint)),
                     _ => report::notice(&message),
                 }
+                self.hint = hint;
             }
         }
         Ok(())

@@ -70,7 +70,7 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         messages::warn(id, &change)?;
     }
     for warning in report.warnings() {
-        messages::warn(id, &format!("{}: {}", warning.subject, warning.detail))?;
+        messages::warn_with_hint(id, &format!("{}: {}", warning.subject, warning.detail), &warning.hint)?;
     }
     let inventory = scope.inventory;
     let maker = transaction(|| Maker::new(&inventory, options))?;

@@ -58,9 +58,13 @@ fn from_task(task: Task, source: &Server, options: &Options) -> Step {
     }
 }
 
-/// What does not arrive, before what does.
+/// What does not arrive, or not as it is, before what does.
 fn left(left: Left) -> Step {
-    let (phase, method) = if left.refused { ("refused", "") } else { ("left_out", "none") };
+    let (phase, method) = match (left.refused, left.is_left_out()) {
+        (true, _) => ("refused", ""),
+        (false, true) => ("left_out", "none"),
+        (false, false) => ("note", ""),
+    };
     let method = method.to_string();
     Step { phase, object: left.subject, method, rows: None, bytes: None, note: left.detail }
 }

@@ -64,7 +64,7 @@ pub struct Role {
     /// It was here before the run, and gets what on the source is the role's of its name.
     #[serde(skip)]
     pub gains: bool,
-    /// It may log in on both sides with a password.
+    /// It is here, and may log in on the source.
     #[serde(skip)]
     pub logs_in: bool,
     /// How it differs here, but for memberships that it lacks.
@@ -124,6 +124,9 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
             .map(|role| (role.name.clone(), role))
             .collect();
     let was_here = |name: &str| here.get(name).is_some_and(|role| !role.ours);
+    let is_member = |member_of: &[Membership], role: &str| member_of.iter().any(|of| of.role == role);
+    let there: Vec<(String, Vec<Membership>)> =
+        roles.iter().map(|role| (role.name.clone(), role.member_of.clone())).collect();
     for role in &mut roles {
         let merges = was_here(&role.name);
         for of in &mut role.member_of {
@@ -131,6 +134,13 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
         }
         if let Some(present) = here.get(&role.name) {
             role.meet(present, merges);
+        }
+        if role.gains {
+            let here =
+                here.values().filter(|other| !other.attributes.superuser && is_member(&other.member_of, &role.name));
+            let here = here.map(|other| other.name.as_str());
+            let known = |name: &str| there.iter().any(|(other, of)| other == name && is_member(of, &role.name));
+            role.differences.extend(differences::members(&role.name, here.filter(|name| !known(name)).collect()));
         }
     }
     roles.retain(|role| !role.here || role.gains || role.logs_in || role.differs());
@@ -222,7 +232,7 @@ impl Role {
             !found.is_some_and(|found| of.is_like(found))
         });
         self.gains = merges && self.used && !here.attributes.superuser;
-        self.logs_in = self.attributes.login && here.attributes.login && !self.bootstrap;
+        self.logs_in = self.attributes.login && !self.bootstrap;
         (self.here, self.comment, self.settings, self.differences) = (true, None, Vec::new(), differences);
     }
 
@@ -233,16 +243,16 @@ impl Role {
     /// What the source's roles get here by their names, or what these may do beyond this database.
     pub fn notices(&self, options: &Options) -> Vec<Notice> {
         let name = quoted(&self.name);
-        let same = format!(
-            "ALTER ROLE {name} RENAME TO {}; -- before the run, if it is not the same role",
-            quoted(&format!("{} here", self.name))
-        );
+        let same = |name: &str| {
+            let other = quoted(&format!("{name} here"));
+            format!("ALTER ROLE {} RENAME TO {other}; -- before the run, if it is not the same role", quoted(name))
+        };
         let mut notices = self.differences.clone();
         let mut notice = |detail: String, hint: String| notices.push(Notice { detail, hint });
         if self.gains {
             notice(
                 "exists here already, and gets what the role of that name owns or is granted on the source".into(),
-                same.clone(),
+                same(&self.name),
             );
         }
         // What is missing then is an error.
@@ -255,9 +265,12 @@ impl Role {
             match of.is_made(options) {
                 true if of.before.is_some() => notice(
                     format!("its membership in {} gets the options that it has on the source", of.role),
-                    same.clone(),
+                    same(&self.name),
                 ),
-                true => notice(format!("becomes a member of {}, and {which} here already", of.role), same.clone()),
+                true => {
+                    let existing = if self.here { &self.name } else { &of.role };
+                    notice(format!("becomes a member of {}, and {which} here already", of.role), same(existing));
+                }
                 false if of.before.is_some() => {
                     notice(format!("is a member of {} with other options than on the source", of.role), grant)
                 }

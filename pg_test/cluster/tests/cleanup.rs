@@ -154,6 +154,10 @@ fn outsiders(edition: Edition) {
     assert!(pair.target.is("SELECT to_regclass('slow_too') IS NULL AND to_regclass('egg') IS NULL AND to_regtype('hstore') IS NULL"));
     let error = pair.target.error(&format!("SELECT * FROM migrate_resume({run})"));
     assert_eq!(error.message(), format!("run {run} was removed and cannot be resumed"));
+    // The rest is told, and nobody else sees it.
+    assert!(pair.target.is(&format!("SELECT message ~ 'removed in part; migrate_cleanup\\({run}\\)' FROM migrate_status({run})")));
+    assert!(pair.target.is("SELECT datconnlimit = 0 FROM pg_database WHERE datname = current_database()"));
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["already exists here", &format!("SELECT migrate_cleanup({run}); removes the rest")]);
     pair.target.sql("DROP VIEW mine.upon; DROP TABLE mine.child");
     clean_up(&pair, &run);
     assert_eq!(state(&pair), before);

@@ -260,6 +260,12 @@ fn resumed(edition: Edition) {
     let pair = Pair::new("mode_resumed", edition);
     make(&pair.source);
     pair.migrate_with(&format!("'{SCHEMA}', jobs => 2"));
+    // A chunk whose rows cannot come in.
+    pair.target.sql("ALTER TABLE app.reading ADD CONSTRAINT none CHECK (false)");
+    pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"mode": "data"}', jobs => 2)"#, &["violates check constraint"]);
+    pair.target.sql("DO $$ BEGIN PERFORM migrate_cleanup((SELECT max(id) FROM timescale_migrate.run)); END $$");
+    assert_eq!(pair.target.value("SELECT (SELECT count(*) FROM show_chunks('app.reading')) + (SELECT count(*) FROM show_chunks('app.hourly'))"), "0");
+    pair.target.sql("ALTER TABLE app.reading DROP CONSTRAINT none");
     // A table's rows cannot be read, late.
     pair.target.sql("ALTER TABLE app.named ADD CONSTRAINT not_yet CHECK (device <> 'x')");
     let call = r#"SELECT * FROM migrate_from('old', '{"mode": "data", "on_error": "continue"}', jobs => 2)"#;

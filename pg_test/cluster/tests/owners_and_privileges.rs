@@ -151,13 +151,13 @@ fn merged_and_removed(edition: Edition) {
 /// that may more than the source's.
 fn namesake(edition: Edition) {
     let pair = Pair::plain("namesake", edition);
-    let drop = "DROP ROLE IF EXISTS namesake_alice, namesake_dba, namesake_bob, namesake_group";
+    let drop = "DROP ROLE IF EXISTS namesake_alice, namesake_dba, namesake_bob, namesake_group, namesake_stranger";
     pair.source.sql(&format!(
         "{drop}; CREATE ROLE namesake_dba SUPERUSER; CREATE ROLE namesake_group; CREATE ROLE namesake_alice LOGIN IN ROLE namesake_dba;
          CREATE ROLE namesake_bob LOGIN IN ROLE namesake_group, pg_write_all_data;
          CREATE TABLE t (); ALTER TABLE t OWNER TO namesake_alice; CREATE TABLE u (); GRANT SELECT ON u TO namesake_bob"
     ));
-    pair.target.sql(&format!("{drop}; CREATE ROLE namesake_alice LOGIN; CREATE ROLE namesake_group SUPERUSER"));
+    pair.target.sql(&format!("{drop}; CREATE ROLE namesake_alice LOGIN; CREATE ROLE namesake_group SUPERUSER; CREATE ROLE namesake_stranger IN ROLE namesake_alice"));
     let same = "ALTER ROLE \"namesake_alice\" RENAME TO \"namesake_alice here\"; -- before the run, if it is not the same role";
     let merge = |role: &str, of: &str| {
         format!("GRANT \"{of}\" TO \"{role}\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"")
@@ -167,6 +167,7 @@ fn namesake(edition: Edition) {
         "warning | namesake_alice | exists here already, and gets what the role of that name owns or is granted on the source | {same}"
     );
     let rows = [
+        "warning | namesake_alice | has members here that it does not have on the source: namesake_stranger | REVOKE \"namesake_alice\" FROM \"namesake_stranger\";".to_string(),
         alice.clone(),
         format!("warning | namesake_alice | does not become a member of namesake_dba, as one of the two roles exists here already | {}", merge("namesake_alice", "namesake_dba")),
         format!("warning | namesake_bob | does not become a member of namesake_group, as one of the two roles exists here already | {}", merge("namesake_bob", "namesake_group")),
@@ -177,7 +178,7 @@ fn namesake(edition: Edition) {
     ];
     assert_eq!(pair.preflight("roles"), rows);
     let asked = pair.preflight_with("roles", r#"{"roles": "merge"}"#);
-    assert!(asked[1].contains("namesake_alice | becomes a member of namesake_dba, and one of the two roles exists here already"), "{asked:?}");
+    assert!(asked[2].contains("namesake_alice | becomes a member of namesake_dba, and one of the two roles exists here already"), "{asked:?}");
     let plan = pair.target.value("SELECT string_agg(concat_ws(' ', object, method, note), E'\\n') FROM migrate_plan('old') WHERE object LIKE 'ROLE %'");
     assert!(plan.contains("ROLE namesake_alice  exists here already, and gets"), "{plan}");
     assert!(plan.contains("ROLE namesake_dba CREATE ROLE missing here"), "{plan}");

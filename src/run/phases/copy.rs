@@ -9,8 +9,8 @@ use crate::core::options::Level;
 use crate::core::plan::{CopyTask, Destination, Recipe, RowStorage};
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::Script;
-use crate::pg::copy::Options;
-use crate::pg::{self, catch::transaction, spi};
+use crate::pg::copy::{Options, Shown};
+use crate::pg::{catch::transaction, spi};
 use crate::run::messages;
 use crate::run::process::Context;
 use crate::run::tasks;
@@ -35,6 +35,7 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
         _ => Spread::Routed,
     };
     let mut changed = false;
+    let _shown = Shown;
     let copied = transaction(|| {
         let source = context.source()?;
         let filled = Filled::begin(&[relation], sums)?.remove(0);
@@ -49,7 +50,6 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             Destination::Table(_) | Destination::Chunk { .. } => receive(&mut script, work, relation)?,
         };
         script.end()?;
-        let _shown = pg::copy::show(relation, outcome.rows.unwrap_or_default(), outcome.bytes.unwrap_or_default());
         changed = match work.decompressed() {
             Some(batches) => {
                 !guard::is_decompressed(source, &work.source.name, batches, outcome.rows.unwrap_or_default())?
@@ -115,6 +115,7 @@ pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
     let guards: Vec<SourceRelation> = works.iter().flat_map(|work| work.source.guards.iter().cloned()).collect();
     let mut statements = vec![context.opening(tasks[0].0, snapshot, &guards)?];
     let source = context.source()?;
+    let _shown = Shown;
     transaction(|| {
         let goals = Goals::find(run, &works)?;
         goals.lock()?;

@@ -253,15 +253,14 @@ pub(super) fn tablespaces(report: &mut Report, database: &database::Database, op
     Ok(())
 }
 
-/// How to go on with the newest migration here, if it made something and did not reach its end.
+/// How to go on with the newest migration here of which something is here, if it did not reach its end.
 fn unfinished() -> Result<Option<String>> {
-    let run = spi::value::<i64>(
-        "SELECT max(id) FROM timescale_migrate.run r WHERE kind = 'migrate' AND state IN ('failed', 'cancelled', 'interrupted')
-             AND id IN (SELECT h.run FROM timescale_migrate.has_made h)",
-        &[],
-    )?;
-    Ok(run.map(|run| {
-        format!("Run {run} was not finished: SELECT * FROM migrate_resume({run}); continues it, SELECT migrate_cleanup({run}); removes what it made.")
+    let newest = "SELECT json_build_array(id, state = 'removed')::text FROM timescale_migrate.run r
+         WHERE kind = 'migrate' AND state IN ('failed', 'cancelled', 'interrupted', 'removed')
+             AND id IN (SELECT h.run FROM timescale_migrate.has_made h) ORDER BY id DESC LIMIT 1";
+    Ok(spi::json_rows::<(i64, bool)>(newest, &[])?.pop().map(|(run, is_removed)| match is_removed {
+        true => format!("Run {run} was removed in part: SELECT migrate_cleanup({run}); removes the rest."),
+        false => format!("Run {run} was not finished: SELECT * FROM migrate_resume({run}); continues it, SELECT migrate_cleanup({run}); removes what it made."),
     }))
 }
 

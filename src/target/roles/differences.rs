@@ -55,6 +55,16 @@ pub(super) fn surplus(name: &str, there: &[Membership], here: &[Membership]) -> 
     .collect()
 }
 
+/// Members here that the source's role does not have: they get what it gets.
+pub(super) fn members(name: &str, mut here: Vec<&str>) -> Option<Notice> {
+    here.sort_unstable();
+    let members: Vec<String> = here.iter().map(|member| quoted(member)).collect();
+    (!here.is_empty()).then(|| Notice {
+        detail: format!("has members here that it does not have on the source: {}", here.join(", ")),
+        hint: format!("REVOKE {} FROM {};", quoted(name), members.join(", ")),
+    })
+}
+
 /// What is known of the passwords of a role that may log in on both sides. `there` is none where they
 /// cannot be read.
 pub fn password(name: &str, there: Option<&HashMap<String, String>>, here: &HashMap<String, String>) -> Option<Notice> {
