@@ -6,7 +6,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch, report, session, spi};
 use crate::run::launch;
 use crate::run::spec::Kind;
-use crate::run::{preflight, prepare, preview, request, state, suggest};
+use crate::run::{preflight, prepare, preview, request, standing, state, suggest};
 use crate::source::address;
 use crate::target::jobs;
 use pgrx::prelude::*;
@@ -213,7 +213,7 @@ fn migrate_resume(
         session::require_superuser()?;
         session::require_startable("migrate_resume")?;
         let run = given("run", run)?;
-        let (stored, json) = state::resumable(run)?;
+        let (stored, json) = standing::resumable(run)?;
         let changes = options.map_or(serde_json::json!({}), |json| json.0);
         let wait = wait.or(changes["wait"].as_bool()).unwrap_or(true);
         let options = request::with_jobs(Options::changed(&json, changes)?, jobs)?;
@@ -302,7 +302,7 @@ fn migrate_start_jobs(
         session::require_superuser()?;
         session::require_primary("migrate_start_jobs")?;
         let run = given("run", run)?;
-        state::require_done(run)?;
+        standing::require_done(run)?;
         jobs::start(run)
     };
     TableIterator::new(answer(call))

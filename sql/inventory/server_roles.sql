@@ -19,10 +19,15 @@ SELECT json_build_object(
     'member_of', (
         -- Since PostgreSQL 16 there is one for each grantor.
         SELECT coalesce(json_agg(json_build_object(
-            'role', pg_get_userbyid(m.roleid), 'admin', m.admin, 'inherit', m.inherit, 'set', m.set) ORDER BY m.roleid), '[]'::json)
+            'role', pg_get_userbyid(m.roleid), 'admin', m.admin, 'inherit', m.inherit, 'set', m.set, 'granted', m.granted)
+            ORDER BY m.roleid), '[]'::json)
         FROM (
             SELECT m.roleid, bool_or(m.admin_option) AS admin,
-                   bool_or((to_jsonb(m)->>'inherit_option')::bool) AS inherit, bool_or((to_jsonb(m)->>'set_option')::bool) AS set
+                   bool_or((to_jsonb(m)->>'inherit_option')::bool) AS inherit, bool_or((to_jsonb(m)->>'set_option')::bool) AS set,
+                   -- The one that a superuser's GRANT changes; before PostgreSQL 16 there is no other.
+                   json_agg(json_build_object('role', pg_get_userbyid(m.roleid), 'admin', m.admin_option,
+                                              'inherit', to_jsonb(m)->'inherit_option', 'set', to_jsonb(m)->'set_option'))
+                       FILTER (WHERE m.grantor = 10 OR NOT to_jsonb(m) ? 'oid') -> 0 AS granted
             FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid GROUP BY m.roleid) m),
     'ours', EXISTS (
         SELECT FROM timescale_migrate.made_log m

@@ -117,8 +117,8 @@ impl Options {
         Ok(options)
     }
 
-    /// Stored options with some of them changed, for a run that is resumed: those that say how it works
-    /// its work, not what it makes, which is partly made.
+    /// Stored options with some of them changed, for a run that is resumed: only options that say
+    /// how the run works may change, not those that say what it makes.
     pub fn changed(stored: &str, changes: serde_json::Value) -> Result<Options> {
         let serde_json::Value::Object(changes) = changes else {
             return Err(invalid("options must be a JSON object"));

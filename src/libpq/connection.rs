@@ -257,7 +257,7 @@ impl Connection {
     /// The next result of what was sent; `None` after the last one.
     pub(super) fn next_result(&mut self, event: Event) -> Result<Option<Raw>> {
         let result = self.unwanted_result(event)?;
-        self.flow.pass(result.as_ref().map_or(0, Raw::memory));
+        self.flow.pass(result.as_ref().map_or(0, Raw::sent));
         Ok(result)
     }
 

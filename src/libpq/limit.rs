@@ -62,8 +62,8 @@ impl Flow {
             self.before = received;
         }
         let Most(most, what) = self.most;
-        // What protocol and encryption add is less than a quarter; a row counts when it is whole.
-        let allowed = self.passed + self.passed / 4 + most + BESIDES;
+        // What encryption adds is less than 1 in 32; a row counts when it is whole.
+        let allowed = self.passed + self.passed / 32 + most + BESIDES;
         let (most, what) = match received.saturating_sub(self.before) > most {
             true => (most, what),
             false if received > allowed => (BESIDES, "besides rows and answers"),

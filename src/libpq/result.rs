@@ -22,10 +22,13 @@ impl Raw {
         unsafe { ffi::result_status(self.0) }
     }
 
-    /// The memory that it takes, in bytes: no less than what was sent of it.
-    pub fn memory(&self) -> u64 {
+    /// How much was sent of it, in bytes, about.
+    pub fn sent(&self) -> u64 {
+        let (rows, columns) = self.size();
+        let places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
         // SAFETY: as above.
-        unsafe { libpq_sys::PQresultMemorySize(self.0) as u64 }
+        let length = |(row, column)| unsafe { libpq_sys::PQgetlength(self.0, row, column) } as u64 + 4;
+        64 + 8 * rows as u64 + places.map(length).sum::<u64>()
     }
 
     /// Whether a COPY has begun, in whichever direction.

@@ -280,6 +280,13 @@ unsafe extern "C-unwind" fn is_guarded(function: Oid) -> bool {
     OTHERS.get().0.is_some_and(|other| unsafe { other(function) })
         || ordinary(function).is_some()
         || called(function).is_some()
+        || is_exposed(function)
+}
+
+/// Whether a function that is not PostgreSQL's is called as a user who is no superuser, and nothing undoes its changes of the session.
+fn is_exposed(function: Oid) -> bool {
+    // SAFETY: a plain read of the user.
+    !is_builtin(function) && !is_restricted() && !is_enclosed() && !is_superuser(unsafe { pg_sys::GetUserId() })
 }
 
 /// Fails if a role may not execute a function, of which PostgreSQL has asked for the superuser only.
@@ -302,8 +309,10 @@ fn require_execute(function: Oid, role: Oid) {
 /// With whose rights the body of a function is to run, in a security-restricted operation whose settings are undone.
 fn instead(function: Oid, user: Oid) -> Option<Oid> {
     if !is_superuser(user) {
-        // PostgreSQL or TimescaleDB has become this user, and would leave what the function changes in this session.
-        return (!is_enclosed()).then(|| ordinary(function)).flatten().map(|_| user);
+        // PostgreSQL or TimescaleDB has become this user, and would leave what the function changes in this session, also a
+        // superuser's that executes what it is given.
+        let open = !is_enclosed() && (is_exposed(function) || ordinary(function).is_some());
+        return open.then_some(user);
     }
     if let Some(found) = ordinary(function) {
         return Some(found.owner);

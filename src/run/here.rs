@@ -1,6 +1,6 @@
 //! Rows into a schema that is here already: what there is, and what a run has decided about it.
 
-use super::process::restrict;
+use super::process::restricted;
 use crate::catalog::{self, Local};
 use crate::core::arrival::{self, Arrival, Arrivals, Here, Standing, Way};
 use crate::core::inventory::{Hypertable, Inventory};
@@ -121,12 +121,23 @@ pub fn adopt(run: i64, arrivals: &Arrivals) -> Result<()> {
     let entry = |a: &Arrival| Some(Entry { relation: a.relation?, way: a.way, empty: a.empty, keeps: a.keeps });
     let entries: Vec<Entry> = arrivals.values().filter_map(entry).collect();
     let new: Vec<u32> = spi::json_rows(include_str!("../../sql/run/adopt.sql"), &[run.into(), spi::json(&entries)?])?;
+    let is_table = |relation: u32| {
+        let way = |a: &Arrival| a.relation == Some(relation) && matches!(a.way, Way::Table | Way::Flat);
+        arrivals.values().any(way)
+    };
     // A copy empties its table first. What came in after the checks is not the run's.
-    restrict()?;
-    for relation in new.into_iter().map(Oid::from_u32) {
-        let name =
-            spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[relation.into()])?.unwrap_or_default();
-        if spi::value::<bool>(&format!("SELECT EXISTS (SELECT FROM {name})"), &[])? == Some(true) {
+    for relation in new {
+        let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[Oid::from_u32(relation).into()])?
+            .unwrap_or_default();
+        let is_filled = match is_table(relation) {
+            true => rows::has_any(Oid::from_u32(relation)),
+            // Of a hypertable the rows are in its chunks, and in what these are compressed into.
+            false => {
+                let query = format!("SELECT EXISTS (SELECT FROM {name})");
+                restricted(|| spi::value::<bool>(&query, &[]))? == Some(true)
+            }
+        };
+        if is_filled {
             return Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{name} is not empty any more"))
                 .hint(format!("TRUNCATE {name}; -- or keep its rows: \"into\": \"any\"")));
         }

@@ -2,7 +2,7 @@
 
 use super::crew::no_slots;
 use super::spec::{Kind, Role, RunSpec};
-use super::state;
+use super::{standing, state};
 use crate::core::options::Options;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Params;
@@ -37,7 +37,7 @@ struct Ear {
 
 /// Removes what a run has made; the number of objects that are gone.
 pub fn cleanup(run: i64) -> Result<i64> {
-    let (label, _) = state::removable(run)?;
+    let (label, _) = standing::removable(run)?;
     let there = || {
         spi::value::<i64>(
             "SELECT count(*) FROM timescale_migrate.made_log JOIN timescale_migrate.object USING (classid, objid)

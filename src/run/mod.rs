@@ -20,6 +20,7 @@ mod resume;
 mod rounds;
 pub mod scope;
 pub mod spec;
+pub mod standing;
 pub mod state;
 pub mod suggest;
 mod tasks;

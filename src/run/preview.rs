@@ -126,7 +126,12 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         .iter()
         .filter_map(|task| match &task.work {
             Work::Copy(copy) if copy.is_attached_late() => {
-                let method = if matches!(copy.recipe, plan::Recipe::Frozen) { "freeze" } else { "attach" };
+                // As the task that comes of it, Attach.
+                let method = match copy.recipe {
+                    plan::Recipe::Compressed(_) => "attach",
+                    plan::Recipe::Frozen => "freeze",
+                    _ => "compress",
+                };
                 Some(step(Phase::Compression, task.object.clone(), method, "when indexes and constraints are made"))
             }
             _ => None,

@@ -57,6 +57,14 @@ pub fn restrict() -> Result<()> {
     spi::execute(&source_session::restrict("view, foreign-table", true), &[]).map(drop)
 }
 
+/// The same while a query is made, and no longer.
+pub fn restricted<R>(query: impl FnOnce() -> Result<R>) -> Result<R> {
+    restrict()?;
+    let result = query()?;
+    spi::execute(&source_session::restrict("", true), &[])?;
+    Ok(result)
+}
+
 /// Applies them to this session.
 pub fn settings() -> Result<()> {
     catch::transaction(|| {

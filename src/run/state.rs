@@ -29,7 +29,7 @@ pub(super) fn fields(error: &Error) -> [Option<String>; 7] {
 }
 
 /// The tasks of a run are stored in a form of the version that began it.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Makes the run known, and takes the one place for a run that a database has. Both locks
 /// last until this process ends.
@@ -329,71 +329,4 @@ pub fn step_here(run: i64, step: &str) -> Result<()> {
         &[run.into(), step.into()],
     )
     .map(drop)
-}
-
-/// The source and the options of a run that can be continued.
-pub fn resumable(run: i64) -> Result<(String, String)> {
-    let found = given_up(run, "resumed", &["failed", "cancelled", "interrupted"])?;
-    let version = "SELECT extension_version FROM timescale_migrate.run_log WHERE id = $1";
-    match spi::value::<String>(version, &[run.into()])? {
-        Some(version) if version != VERSION => {
-            let message =
-                format!("run {run} was begun by timescale_migrate {version} and cannot be resumed by {VERSION}");
-            Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(format!(
-                "SELECT migrate_cleanup({run}); removes what it has made. Then begin again with migrate_from."
-            )))
-        }
-        _ => Ok(found),
-    }
-}
-
-/// The same of a run that may be removed: it was given up, or an earlier removal was.
-pub fn removable(run: i64) -> Result<(String, String)> {
-    given_up(run, "removed", &["failed", "cancelled", "interrupted", "removed"])
-}
-
-/// Refuses a run whose policies and jobs are not here.
-pub fn require_done(run: i64) -> Result<()> {
-    source_of(run)?;
-    let known = spi::json_rows::<(String, String)>(
-        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
-        &[run.into()],
-    )?;
-    let (why, hint) = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
-        Some(("migrate", "done")) => return Ok(()),
-        Some(("migrate", "running")) => {
-            ("is not done yet", format!("SELECT * FROM migrate_wait({run}); waits for its end."))
-        }
-        Some(("migrate", state)) if state != "removed" => {
-            ("is not done", format!("SELECT * FROM migrate_resume({run}); makes policies and jobs at its end."))
-        }
-        Some(("migrate", _)) => ("was removed", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
-        _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
-    };
-    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {why}")).hint(hint))
-}
-
-fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
-    let found = source_of(run)?;
-    let known = spi::json_rows::<(String, String)>(
-        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
-        &[run.into()],
-    )?;
-    let (refused, hint) = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
-        Some(("migrate", state)) if states.contains(&state) => return Ok(found),
-        Some(("migrate", "running")) => ("is running", format!("SELECT migrate_cancel({run}); stops it.")),
-        Some(("migrate", "removed")) => ("was removed", "Begin a new one with migrate_from.".to_string()),
-        Some(("migrate", _)) => ("is done", "To begin again, migrate into another database.".to_string()),
-        _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
-    };
-    let message = format!("run {run} {refused} and cannot be {what}");
-    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(hint))
-}
-
-/// failed | cancelled | interrupted -> removed; not what a resume has finished meanwhile.
-pub fn set_removed(run: i64) -> Result<()> {
-    transaction(|| {
-        removable(run)?;
-        spi::execute("UPDATE timescale_migrate.run_log SET state = 'removed' WHERE id = $1", &[run.into()]).map(drop)
-    })
 }

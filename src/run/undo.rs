@@ -1,7 +1,7 @@
 //! What copy tasks have brought here, taken back.
 
 use super::phases::{foreign_key, tiered};
-use super::process::restrict;
+use super::process::restricted;
 use crate::core::inventory::SourceRelation;
 use crate::core::plan::{CopyTask, Destination, Work};
 use crate::error::{Error, Result, SqlState};
@@ -144,16 +144,9 @@ pub fn drop_unused(run: i64) -> Result<()> {
 fn is_to_stay_empty(chunk: Oid) -> Result<bool> {
     let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[chunk.into()])?.unwrap_or_default();
     spi::execute(&format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE"), &[])?;
-    restrict()?;
     // ONLY would leave the compressed ones out.
-    Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM {name})"), &[])?.unwrap_or(false))
-}
-
-/// Whether a table has no rows of its own.
-pub fn is_empty(table: Oid) -> Result<bool> {
-    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[table.into()])?.unwrap_or_default();
-    restrict()?;
-    Ok(spi::value::<bool>(&format!("SELECT NOT EXISTS (SELECT FROM ONLY {name})"), &[])?.unwrap_or(false))
+    let query = format!("SELECT NOT EXISTS (SELECT FROM {name})");
+    Ok(restricted(|| spi::value::<bool>(&query, &[]))?.unwrap_or(false))
 }
 
 /// Drops a table, unless it is gone already.

@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(100);
 /// For how long an attempt waits, in seconds: others may have to wait behind it.
 const WAIT: u32 = 2;
-/// For how long a lock is waited for when others are held, in milliseconds. TimescaleDB locks rows of its catalog when a query of a
-/// chunk is planned; whoever drops that chunk waits for its lock, and would be ended for the deadlock after a second.
+/// For how long a lock is waited for when a chunk's is held, in milliseconds; else without limit, as for an index that is rebuilt.
+/// TimescaleDB locks rows of its catalog when a query of a chunk is planned; whoever drops that chunk waits for its lock, and
+/// would be ended for the deadlock after a second. (Chunks in a schema of the user's own are rare.)
 const FURTHER_WAIT: u32 = 500;
 
 /// What a transaction reads.
@@ -175,9 +176,11 @@ fn statements(snapshot: &str, name: &str, reads: Reads, lock: &str, asked: &[Sou
 
 /// Locks the first of these quoted names, which may be waited for, then the others.
 pub fn lock(names: &[String]) -> String {
+    let is_chunk = names.iter().any(|name| name.starts_with("\"_timescaledb_internal\"."));
+    let further = if is_chunk { FURTHER_WAIT } else { 0 };
     let first = |name| {
         format!(
-            "SET LOCAL lock_timeout = '{WAIT}s'; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = '{FURTHER_WAIT}ms'; "
+            "SET LOCAL lock_timeout = '{WAIT}s'; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = {further}; "
         )
     };
     match names {

@@ -138,6 +138,27 @@ pub fn grants(object: &str, acl: &[Grant], owner: Option<&str>) -> Vec<String> {
     statements
 }
 
+/// Settings of this database, and of roles in it, that the source's does not have: they stay. Each with what to do.
+pub fn further_settings(source: &Database, here: &Database) -> Result<Vec<(String, String, String)>> {
+    let object = this_database()?;
+    let mut found = Vec::new();
+    for group in &here.settings {
+        let there = source.settings.iter().filter(|other| other.role == group.role).flat_map(|other| &other.settings);
+        let there: Vec<&str> = there.map(|setting| settings::name(setting)).collect();
+        let further =
+            group.settings.iter().filter(|setting| !is_restoring(setting)).map(|setting| settings::name(setting));
+        for name in further.filter(|name| !there.contains(name)) {
+            let (subject, of) = match &group.role {
+                Some(role) => (role.clone(), format!("ROLE {} IN {object}", quoted(role))),
+                None => ("all roles".to_string(), object.clone()),
+            };
+            let detail = format!("has the setting {name} in this database, and not on the source");
+            found.push((subject, detail, format!("ALTER {of} RESET {name};")));
+        }
+    }
+    Ok(found)
+}
+
 /// Puts owners, comments, privileges, settings and the connection limit back as they were, in the
 /// current transaction.
 pub fn restore(before: &Before) -> Result<()> {

@@ -81,9 +81,12 @@ struct Membership {
     /// Those of the two roles that were here before the run.
     #[serde(skip)]
     were_here: u8,
-    /// As it is here, if with other options.
+    /// It is here, with other options.
     #[serde(skip)]
-    before: Option<Box<Membership>>,
+    changes: bool,
+    /// What a superuser has granted of it here.
+    #[serde(default)]
+    granted: Option<Box<Membership>>,
 }
 
 /// What somebody has to know of a role before it is made or used.
@@ -178,13 +181,13 @@ pub fn make(run: i64, roles: &[Role], passwords: &HashMap<String, String>, optio
         }
         for membership in role.member_of.iter().filter(|of| of.is_made(options)) {
             let statement = membership.grant(&name);
-            attempt(
+            let made = attempt(
                 &statement,
                 &mut warnings,
                 &format!("role {} was not made a member of {}", role.name, membership.role),
             )?;
             // With a role that the run made, they go by themselves.
-            if role.here {
+            if made && role.here {
                 spi::execute(
                     "UPDATE timescale_migrate.run_log SET memberships = memberships || $2 WHERE id = $1",
                     &[run.into(), membership.undo(&name).into()],
@@ -204,15 +207,16 @@ pub fn make(run: i64, roles: &[Role], passwords: &HashMap<String, String>, optio
     Ok(warnings)
 }
 
-/// Runs a statement whose failure is only a warning.
-pub fn attempt(statement: &str, warnings: &mut Vec<String>, otherwise: &str) -> Result<()> {
-    if let Err(error) = subtransaction(|| spi::execute(statement, &[]).map(drop)) {
-        if error.code == crate::error::SqlState::QUERY_CANCELED {
-            return Err(error);
+/// Runs a statement whose failure is only a warning; whether it has worked.
+pub fn attempt(statement: &str, warnings: &mut Vec<String>, otherwise: &str) -> Result<bool> {
+    match subtransaction(|| spi::execute(statement, &[]).map(drop)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.code == crate::error::SqlState::QUERY_CANCELED => Err(error),
+        Err(error) => {
+            warnings.push(format!("{otherwise}: {error}"));
+            Ok(false)
         }
-        warnings.push(format!("{otherwise}: {error}"));
     }
-    Ok(())
 }
 
 impl Role {
@@ -228,7 +232,7 @@ impl Role {
         differences.extend(differences::surplus(&self.name, &self.member_of, &here.member_of));
         self.member_of.retain_mut(|of| {
             let found = here.member_of.iter().find(|found| found.role == of.role);
-            of.before = found.cloned().map(Box::new);
+            (of.changes, of.granted) = (found.is_some(), found.and_then(|found| found.granted.clone()));
             !found.is_some_and(|found| of.is_like(found))
         });
         self.gains = merges && self.used && !here.attributes.superuser;
@@ -263,7 +267,7 @@ impl Role {
             let grant = format!("{};", of.grant(&name));
             let which = if of.were_here == 2 { "both roles exist" } else { "one of the two roles exists" };
             match of.is_made(options) {
-                true if of.before.is_some() => notice(
+                true if of.changes => notice(
                     format!("its membership in {} gets the options that it has on the source", of.role),
                     same(&self.name),
                 ),
@@ -271,7 +275,7 @@ impl Role {
                     let existing = if self.here { &self.name } else { &of.role };
                     notice(format!("becomes a member of {}, and {which} here already", of.role), same(existing));
                 }
-                false if of.before.is_some() => {
+                false if of.changes => {
                     notice(format!("is a member of {} with other options than on the source", of.role), grant)
                 }
                 false if options.roles == Roles::None => {
@@ -348,9 +352,14 @@ impl Membership {
 
     /// What takes the grant back.
     fn undo(&self, member: &str) -> String {
-        match &self.before {
+        let of = quoted(&self.role);
+        match &self.granted {
+            None => format!("REVOKE {of} FROM {member}"),
+            // There GRANT takes no option away.
+            Some(before) if cfg!(feature = "pg15") && !before.admin => {
+                format!("REVOKE ADMIN OPTION FOR {of} FROM {member}")
+            }
             Some(before) => before.grant(member),
-            None => format!("REVOKE {} FROM {member}", quoted(&self.role)),
         }
     }
 

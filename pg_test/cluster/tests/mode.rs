@@ -271,6 +271,7 @@ fn resumed(edition: Edition) {
     let call = r#"SELECT * FROM migrate_from('old', '{"mode": "data", "on_error": "continue"}', jobs => 2)"#;
     pair.target.refuses(call, &["not_yet"]);
     let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+    pair.target.refuses("SELECT * FROM migrate_start_jobs(1)", &[&format!("cannot start the jobs of run 1: run {run} is not done"), "migrate_resume"]);
     pair.target.sql(&format!("SELECT migrate_cleanup({run})"));
     assert_eq!(not_of_rows(&pair).iter().filter(|text| !text.contains("not_yet")).count(), 1, "{:?}", not_of_rows(&pair));
     for table in ["app.reading", "app.hourly", "app.\"Device\"", "show_chunks('app.hourly')"] {

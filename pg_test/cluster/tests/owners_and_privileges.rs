@@ -123,27 +123,31 @@ fn existing_roles(edition: Edition) {
 /// Those of roles that were here before, which stay.
 fn merged_and_removed(edition: Edition) {
     let pair = Pair::plain("merged", edition);
-    let drop = "DROP ROLE IF EXISTS \"merged me\", merged_new, merged_here, merged_other";
+    let drop = "DROP ROLE IF EXISTS \"merged me\", merged_new, merged_here, merged_other, merged_third, merged_boss";
     pair.source.sql(&format!(
-        "{drop}; CREATE ROLE merged_new; CREATE ROLE merged_here; CREATE ROLE merged_other;
-         CREATE ROLE \"merged me\" IN ROLE merged_new, merged_here, merged_other, pg_monitor; GRANT merged_other TO \"merged me\" WITH ADMIN OPTION;
+        "{drop}; CREATE ROLE merged_new; CREATE ROLE merged_here; CREATE ROLE merged_other; CREATE ROLE merged_third;
+         CREATE ROLE \"merged me\" IN ROLE merged_new, merged_here, merged_other, merged_third, pg_monitor;
+         GRANT merged_other, merged_third TO \"merged me\" WITH ADMIN OPTION;
          CREATE TABLE t (n int CHECK (n > 0)); ALTER TABLE t OWNER TO \"merged me\"; INSERT INTO t VALUES (1)"
     ));
     pair.target.sql(&format!(
         "{drop}; CREATE ROLE merged_here; CREATE ROLE merged_other; CREATE ROLE \"merged me\" IN ROLE merged_other;
+         CREATE ROLE merged_third; CREATE ROLE merged_boss; GRANT merged_third TO merged_boss WITH ADMIN OPTION;
+         GRANT merged_third TO \"merged me\" GRANTED BY merged_boss;
          CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
          CREATE TRIGGER refuse BEFORE UPDATE ON timescale_migrate.run_log FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = 'migrate') EXECUTE FUNCTION refuse()"
     ));
     let memberships = || {
-        let query = "SELECT string_agg(concat_ws(' ', roleid::regrole, admin_option), ', ' ORDER BY roleid::regrole::text)
+        let query = "SELECT string_agg(concat_ws(' ', roleid::regrole, admin_option, CASE WHEN grantor <> 10 THEN grantor::regrole END), ', '
+                                      ORDER BY roleid::regrole::text, grantor)
             FROM pg_auth_members WHERE member = '\"merged me\"'::regrole";
         pair.target.value(query)
     };
     pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"roles": "merge"}')"#, &["not yet"]);
-    assert_eq!(memberships(), "merged_here f, merged_new f, merged_other t, pg_monitor f");
+    assert_eq!(memberships(), "merged_here f, merged_new f, merged_other t, merged_third t, merged_third f merged_boss, pg_monitor f");
     pair.target.sql("DO $$ BEGIN PERFORM migrate_cleanup((SELECT max(id) FROM timescale_migrate.run)); END $$");
-    assert_eq!(memberships(), "merged_other f");
-    assert!(pair.target.is("SELECT count(*) = 3 FROM pg_roles WHERE rolname ~ '^merged'"));
+    assert_eq!(memberships(), "merged_other f, merged_third f merged_boss");
+    assert!(pair.target.is("SELECT count(*) = 5 FROM pg_roles WHERE rolname ~ '^merged'"));
     pair.target.sql(&format!("DROP TRIGGER refuse ON timescale_migrate.run_log; {drop}"));
 }
 
@@ -215,6 +219,7 @@ fn existing_differ(edition: Edition) {
          ALTER ROLE roles_differ_reader SET work_mem = '1MB';
          CREATE ROLE roles_differ_owner SUPERUSER NOLOGIN",
     );
+    pair.target.sql("ALTER ROLE roles_differ_reader IN DATABASE roles_differ SET search_path = nowhere");
     let found = told(&pair, "roles_differ");
     let lines: Vec<String> = found.iter().map(|(detail, hint)| format!("{detail} | {hint}")).collect();
     let same = "exists here already, and gets what the role of that name owns or is granted on the source | \
@@ -237,6 +242,8 @@ fn existing_differ(edition: Edition) {
             "roles_differ_reader: keeps the password that it has here, which may differ from the source's: the two are stored differently | \
              In psql: \\password \"roles_differ_reader\"",
             &format!("roles_differ_readers: {same}"),
+            "roles_differ_reader: has the setting search_path in this database, and not on the source | \
+             ALTER ROLE \"roles_differ_reader\" IN DATABASE \"roles_differ\" RESET search_path;",
         ]
     );
     pair.migrate();

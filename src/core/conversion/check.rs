@@ -191,7 +191,7 @@ impl<'a> Check<'a> {
                 }
                 (Keys::Extend, Some(reference)) => self.refuse(
                     format!(
-                        "{detail}, and to which foreign key {} of {} refers",
+                        "{detail}, and is referenced by foreign key {} of {}",
                         quoted(&reference.name),
                         reference.table.shown()
                     ),
@@ -224,10 +224,13 @@ impl<'a> Check<'a> {
         for key in all {
             let other = if key.table == *name { &key.references } else { &key.table };
             if is_hypertable(other) {
-                let (verb, key_name) = (if key.table == *name { "refers to" } else { "comes from" }, quoted(&key.name));
                 let of = if other == name { "itself".to_string() } else { format!("hypertable {}", other.shown()) };
+                let what = match key.table == *name {
+                    true => format!("has the foreign key {}, which references {of}", quoted(&key.name)),
+                    false => format!("is referenced by the foreign key {} of {of}", quoted(&key.name)),
+                };
                 self.refuse(
-                    format!("has the foreign key {key_name}, which {verb} {of}: there is none between hypertables"),
+                    format!("{what}; foreign keys between hypertables are not supported"),
                     format!("ALTER TABLE {} DROP CONSTRAINT {}; -- on the source", key.table, quoted(&key.name)),
                 );
             }

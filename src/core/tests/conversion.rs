@@ -79,8 +79,7 @@ fn what_stands_in_the_way() {
     let plain = || json!({"time": "ts", "keys": "extend"});
     assert_eq!(refused(plain(), |_| ()), Vec::<String>::new());
     assert_eq!(refused(json!({"time": "ts"}), |_| ()), ["has the unique index \"ux\", which lacks \"ts\""]);
-    let key =
-        "has the unique or primary key \"pk\", which lacks \"ts\", and to which foreign key \"f\" of ext.config refers";
+    let key = "has the unique or primary key \"pk\", which lacks \"ts\", and is referenced by foreign key \"f\" of ext.config";
     assert_eq!(refused(plain(), |facts| facts["indexes"][0]["columns"] = json!(["id"])), [key]);
     let not_arriving: fn(&mut Value) = |facts| {
         facts["indexes"][0]["columns"] = json!(["id"]);

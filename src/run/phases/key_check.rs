@@ -8,7 +8,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
 use crate::pg::{catch::transaction, spi};
 use crate::run::migration::Migration;
-use crate::run::process::restrict;
+use crate::run::process::restricted;
 use crate::run::{messages, state, tasks};
 use crate::source::session;
 
@@ -65,8 +65,7 @@ pub fn all(migration: &Migration) -> Result<()> {
 /// A row here that violates a key: the key's columns, and their values.
 fn violation(oid: u32, keyed: &str, referenced: &str) -> Result<Option<(String, String)>> {
     let Some((columns, query)) = violating(oid, keyed, referenced)? else { return Ok(None) };
-    restrict()?;
-    Ok(spi::value::<String>(&query, &[])?.map(|row| (columns, row)))
+    Ok(restricted(|| spi::value::<String>(&query, &[]))?.map(|row| (columns, row)))
 }
 
 /// The key's columns, and the query that finds a row that violates it.

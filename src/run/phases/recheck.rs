@@ -3,7 +3,7 @@
 
 use crate::core::plan::{CopyTask, Doubt, Recheck, Task, Work};
 use crate::error::{Error, Result};
-use crate::pg::{catch::transaction, spi};
+use crate::pg::{catch::transaction, rows, spi};
 use crate::run::process::Context;
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
@@ -74,5 +74,5 @@ fn since(context: &mut Context, id: i32, now: &CopyTask, horizon: u64) -> Result
 /// Whether an unlogged relation here has lost its rows, as such do in a crash.
 fn emptied(Brought { relation, rows, .. }: &Brought) -> Result<bool> {
     let unlogged = "SELECT relpersistence = 'u' FROM pg_catalog.pg_class WHERE oid = $1";
-    Ok(*rows > 0 && spi::value::<bool>(unlogged, &[(*relation).into()])? == Some(true) && undo::is_empty(*relation)?)
+    Ok(*rows > 0 && spi::value::<bool>(unlogged, &[(*relation).into()])? == Some(true) && !rows::has_any(*relation))
 }

@@ -266,6 +266,11 @@ pub fn check(
             ),
         );
     }
+    if makes && fresh {
+        for (subject, detail, hint) in database::further_settings(&database, &database::read(&mut Local)?)? {
+            report.add("roles", Status::Warning, subject, detail, hint);
+        }
+    }
     if makes {
         objects::tablespaces(report, &database, options)?;
         objects::foreign_keys(report, inventory);
