@@ -260,7 +260,7 @@ fn round(
         match end.as_str() {
             "done" => break,
             // The source itself got in its way, and the run makes no further attempt.
-            _ if living && retries == 0 && end.contains("72000") => tally.resumes += 1,
+            _ if living && retries == 0 && (end.contains("72000") || end.contains("40P01")) => tally.resumes += 1,
             // No fault, no failure: it has to come to its end by itself.
             _ if struck == before && !resting => {
                 let error = under.error_of_caller();
