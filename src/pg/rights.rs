@@ -311,7 +311,7 @@ fn instead(function: Oid, user: Oid) -> Option<Oid> {
     if !is_superuser(user) {
         // PostgreSQL or TimescaleDB has become this user, and would leave what the function changes in this session, also a
         // superuser's that executes what it is given.
-        let open = !is_enclosed() && (is_exposed(function) || ordinary(function).is_some());
+        let open = is_exposed(function) || (!is_enclosed() && ordinary(function).is_some());
         return open.then_some(user);
     }
     if let Some(found) = ordinary(function) {

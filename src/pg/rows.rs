@@ -8,8 +8,8 @@ use pgrx::pg_sys::{self, Oid};
 /// Whether a table has rows of its own, in the current transaction; none if there is no such table by now.
 pub fn has_any(table: Oid) -> bool {
     let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    // SAFETY: in a transaction with a snapshot; the table is open while it is scanned, by what its access method has for it,
-    // as table_beginscan() and table_scan_getnextslot() of tableam.h do it.
+    // SAFETY: in a transaction with a snapshot; the table is open while it is scanned. The scan calls the functions of the
+    // table's access method as table_beginscan() and table_scan_getnextslot() of tableam.h do.
     unsafe {
         let rel = pg_sys::try_table_open(table, lock);
         if rel.is_null() {

@@ -120,24 +120,25 @@ pub fn renew(caggs: &[Name]) -> Result<()> {
 pub fn adopt(run: i64, arrivals: &Arrivals) -> Result<()> {
     let entry = |a: &Arrival| Some(Entry { relation: a.relation?, way: a.way, empty: a.empty, keeps: a.keeps });
     let entries: Vec<Entry> = arrivals.values().filter_map(entry).collect();
-    let new: Vec<u32> = spi::json_rows(include_str!("../../sql/run/adopt.sql"), &[run.into(), spi::json(&entries)?])?;
-    let is_table = |relation: u32| {
-        let way = |a: &Arrival| a.relation == Some(relation) && matches!(a.way, Way::Table | Way::Flat);
-        arrivals.values().any(way)
-    };
+    let new: Vec<(u32, Way)> =
+        spi::json_rows(include_str!("../../sql/run/adopt.sql"), &[run.into(), spi::json(&entries)?])?;
     // A copy empties its table first. What came in after the checks is not the run's.
-    for relation in new {
-        let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[Oid::from_u32(relation).into()])?
-            .unwrap_or_default();
-        let is_filled = match is_table(relation) {
-            true => rows::has_any(Oid::from_u32(relation)),
+    for (relation, way) in new {
+        let relation = Oid::from_u32(relation);
+        let name = || -> Result<String> {
+            let name = spi::value("SELECT $1::pg_catalog.regclass::text", &[relation.into()])?;
+            Ok(name.unwrap_or_default())
+        };
+        let is_filled = match way {
+            Way::Table | Way::Flat => rows::has_any(relation),
             // Of a hypertable the rows are in its chunks, and in what these are compressed into.
-            false => {
-                let query = format!("SELECT EXISTS (SELECT FROM {name})");
+            Way::Chunks | Way::Routed => {
+                let query = format!("SELECT EXISTS (SELECT FROM {})", name()?);
                 restricted(|| spi::value::<bool>(&query, &[]))? == Some(true)
             }
         };
         if is_filled {
+            let name = name()?;
             return Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{name} is not empty any more"))
                 .hint(format!("TRUNCATE {name}; -- or keep its rows: \"into\": \"any\"")));
         }

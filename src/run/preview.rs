@@ -126,12 +126,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         .iter()
         .filter_map(|task| match &task.work {
             Work::Copy(copy) if copy.is_attached_late() => {
-                // As the task that comes of it, Attach.
-                let method = match copy.recipe {
-                    plan::Recipe::Compressed(_) => "attach",
-                    plan::Recipe::Frozen => "freeze",
-                    _ => "compress",
-                };
+                let method = plan::Attach::method_of(copy.recipe.name());
                 Some(step(Phase::Compression, task.object.clone(), method, "when indexes and constraints are made"))
             }
             _ => None,

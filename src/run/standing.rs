@@ -47,19 +47,19 @@ pub fn require_done(run: i64) -> Result<()> {
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {why}")).hint(hint))
 }
 
+/// How to go on with a run that has not ended, as a hint.
+pub fn ways(run: i64) -> String {
+    format!("SELECT * FROM migrate_resume({run}); continues it, SELECT migrate_cleanup({run}); removes what it made.")
+}
+
 /// Refuses a run after which another began to bring rows, and has not ended: jobs would find half of them.
 fn require_no_later(run: i64) -> Result<()> {
     let later = "SELECT max(id) FROM timescale_migrate.run
          WHERE kind = 'migrate' AND id > $1 AND state NOT IN ('done', 'removed')
              AND id IN (SELECT h.run FROM timescale_migrate.has_made h)";
     let Some(later) = spi::value::<i64>(later, &[run.into()])? else { return Ok(()) };
-    Err(Error::new(
-        SqlState::NOT_IN_PREREQUISITE_STATE,
-        format!("cannot start the jobs of run {run}: run {later} is not done"),
-    )
-    .hint(format!(
-        "SELECT * FROM migrate_resume({later}); continues it, SELECT migrate_cleanup({later}); removes what it made."
-    )))
+    let message = format!("cannot start the jobs of run {run}: run {later} is not done");
+    Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(ways(later)))
 }
 
 fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {

@@ -12,6 +12,11 @@ pub fn changes_hands(job: &serde_json::Value) -> bool {
     job["kind"] == "action" && job["of_superuser"] == false
 }
 
+/// The numbers that jobs of this database have, but for TimescaleDB's own.
+pub fn numbers() -> Result<Vec<i64>> {
+    spi::json_rows("SELECT id::text FROM _timescaledb_config.bgw_job WHERE id >= 1000", &[])
+}
+
 /// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit. One that
 /// needs something which is not here is left out, with a warning: no reason to end here. Of
 /// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
@@ -22,7 +27,7 @@ pub fn make(run: i64, inventory: &Inventory, maker: &Maker, pauses: bool) -> Res
         return Ok(warnings);
     }
     // Those that get other numbers come last, or they would take the numbers of the others.
-    let here: Vec<i64> = spi::json_rows("SELECT id::text FROM _timescaledb_config.bgw_job WHERE id >= 1000", &[])?;
+    let here = numbers()?;
     let (taken, free): (Vec<_>, Vec<_>) =
         inventory.jobs.iter().partition(|job| job["id"].as_i64().is_none_or(|id| here.contains(&id)));
     for job in free.into_iter().chain(taken) {

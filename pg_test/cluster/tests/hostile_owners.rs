@@ -22,7 +22,12 @@ pub const TESTS: &[Test] = &[
 /// A schema `n` of an ordinary role on the source, with functions that would make the role superuser if they could, and log whom they
 /// run as; the names of roles are the servers'.
 fn prepare(pair: &Pair, role: &str) {
-    pair.source.sql(&format!(
+    prepare_in(&pair.source, role);
+}
+
+/// The same on one side.
+fn prepare_in(db: &cluster::Db, role: &str) {
+    db.sql(&format!(
         "CREATE ROLE {role}; CREATE SCHEMA n AUTHORIZATION {role}; GRANT CREATE ON SCHEMA public TO {role}; SET ROLE {role};
          CREATE FUNCTION n.strike(what text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
              RAISE LOG '% of {role} ran as %', what, current_user;
@@ -115,22 +120,16 @@ fn settings(edition: Edition) {
     assert_same(&pair);
 }
 
+const H: &str = "CREATE TABLE n.h (t timestamptz NOT NULL, a int); SELECT public.create_hypertable('n.h', public.by_range('t'))";
+
 /// Preflight and plan look in the caller's own session, the run in its own.
 fn standing(edition: Edition) {
     let (pair, role) = (Pair::new("hostile_standing", edition), "hostile_standing");
     prepare(&pair, role);
-    let h = "CREATE TABLE n.h (t timestamptz NOT NULL, a int); SELECT public.create_hypertable('n.h', public.by_range('t'))";
-    as_role(&pair.source, role, &format!("CREATE TABLE n.t (a int); INSERT INTO n.t VALUES (1), (2); {h}; INSERT INTO n.h VALUES (now(), 1)"));
-    pair.target.sql(&format!(
-        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; CREATE SCHEMA n AUTHORIZATION {role}; SET ROLE {role};
-         CREATE FUNCTION n.strike(what text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-             RAISE LOG '% of {role} ran as %', what, current_user;
-             IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE {role} SUPERUSER; END IF;
-         END $$;
-         CREATE FUNCTION n.evil(a int, what text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM n.strike(what); RETURN true; END $$;
-         CREATE TABLE n.t (a int); CREATE INDEX ON n.t (a) WHERE n.evil(1, 'predicate'); {h};
-         CREATE INDEX ON n.h (a) WHERE n.evil(1, 'predicate')"
-    ));
+    as_role(&pair.source, role, &format!("CREATE TABLE n.t (a int); INSERT INTO n.t VALUES (1), (2); {H}; INSERT INTO n.h VALUES (now(), 1)"));
+    prepare_in(&pair.target, role);
+    let predicate = "WHERE n.evil(1, 'predicate') = 1";
+    as_role(&pair.target, role, &format!("CREATE TABLE n.t (a int); CREATE INDEX ON n.t (a) {predicate}; {H}; CREATE INDEX ON n.h (a) {predicate}"));
     let before = pair.target.cluster.log_length();
     pair.target.sql("ALTER TABLE n.t OWNER TO postgres");
     let owners = pair.preflight_with("objects", r#"{"mode": "data"}"#);
@@ -150,10 +149,10 @@ fn standing(edition: Edition) {
 fn trigger_condition(edition: Edition) {
     let (pair, role) = (Pair::new("hostile_condition", edition), "hostile_condition");
     prepare(&pair, role);
-    let h = "CREATE TABLE n.h (t timestamptz NOT NULL, a int); SELECT public.create_hypertable('n.h', public.by_range('t'))";
-    as_role(&pair.source, role, &format!("{h}; INSERT INTO n.h VALUES (now(), 1)"));
+    as_role(&pair.source, role, &format!("{H}; INSERT INTO n.h VALUES (now(), 1)"));
+    prepare_in(&pair.target, role);
     pair.target.sql(&format!(
-        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; CREATE SCHEMA n AUTHORIZATION {role}; SET ROLE {role}; {h};
+        "SET ROLE {role}; {H};
          CREATE DOMAIN n.d AS int CHECK (set_config('search_path', 'n, pg_catalog', false) IS NOT NULL);
          CREATE FUNCTION n.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
          CREATE TRIGGER f BEFORE INSERT ON n.h FOR EACH ROW WHEN (NEW.a = ANY ('{{1}}'::n.d[])) EXECUTE FUNCTION n.f()"

@@ -21,7 +21,7 @@ fn all(side: &Db, query: &str) -> String {
 }
 
 /// A run stops when all rows are here.
-const AT_THE_END: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
+pub const AT_THE_END: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
     CREATE TRIGGER refuse BEFORE UPDATE ON timescale_migrate.run_log FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = 'migrate') EXECUTE FUNCTION refuse()";
 const NO_MORE: &str = "DROP TRIGGER refuse ON timescale_migrate.run_log; DROP FUNCTION refuse";
 

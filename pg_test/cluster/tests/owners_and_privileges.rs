@@ -1,6 +1,7 @@
 //! Owners, privileges, default privileges and row security arrive; and so do the roles that
 //! they name, unless the options say otherwise.
 
+use crate::hypertables_option::AT_THE_END;
 use cluster::suite::Test;
 use cluster::{Edition, Pair, assert_same, differences, quote};
 
@@ -133,9 +134,7 @@ fn merged_and_removed(edition: Edition) {
     pair.target.sql(&format!(
         "{drop}; CREATE ROLE merged_here; CREATE ROLE merged_other; CREATE ROLE \"merged me\" IN ROLE merged_other;
          CREATE ROLE merged_third; CREATE ROLE merged_boss; GRANT merged_third TO merged_boss WITH ADMIN OPTION;
-         GRANT merged_third TO \"merged me\" GRANTED BY merged_boss;
-         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
-         CREATE TRIGGER refuse BEFORE UPDATE ON timescale_migrate.run_log FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = 'migrate') EXECUTE FUNCTION refuse()"
+         GRANT merged_third TO \"merged me\" GRANTED BY merged_boss; {AT_THE_END}"
     ));
     let memberships = || {
         let query = "SELECT string_agg(concat_ws(' ', roleid::regrole, admin_option, CASE WHEN grantor <> 10 THEN grantor::regrole END), ', '

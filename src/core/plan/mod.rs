@@ -188,7 +188,12 @@ pub struct Attach {
 impl Attach {
     /// What becomes of the copy: as in the column `method`.
     pub fn method(&self) -> &'static str {
-        match self.recipe.as_str() {
+        Attach::method_of(&self.recipe)
+    }
+
+    /// The same of a copy by its recipe.
+    pub fn method_of(recipe: &str) -> &'static str {
+        match recipe {
             "compressed" => "attach",
             "frozen" => "freeze",
             _ => "compress",

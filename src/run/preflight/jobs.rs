@@ -4,6 +4,7 @@ use super::{Report, Status};
 use crate::catalog::{Catalog, Local};
 use crate::core::inventory::{Inventory, Timescaledb};
 use crate::error::Result;
+use crate::target::jobs;
 
 /// A policy, what it is on, and when it is due unless it runs.
 pub(super) type Policy = (String, String, Option<String>);
@@ -45,7 +46,7 @@ pub(super) fn failed(report: &mut Report) -> Result<()> {
 
 /// Jobs whose numbers other jobs have here.
 pub(super) fn numbers(report: &mut Report, inventory: &Inventory) -> Result<()> {
-    let here: Vec<i64> = Local.ask("SELECT id::text FROM _timescaledb_config.bgw_job WHERE id >= 1000")?;
+    let here = jobs::numbers()?;
     let taken = inventory.jobs.iter().filter(|job| job["id"].as_i64().is_some_and(|id| here.contains(&id)));
     for job in taken {
         report.add(

@@ -8,6 +8,7 @@ use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
+use crate::run::standing;
 use crate::target::{database, jobs, roles};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -260,7 +261,7 @@ fn unfinished() -> Result<Option<String>> {
              AND id IN (SELECT h.run FROM timescale_migrate.has_made h) ORDER BY id DESC LIMIT 1";
     Ok(spi::json_rows::<(i64, bool)>(newest, &[])?.pop().map(|(run, is_removed)| match is_removed {
         true => format!("Run {run} was removed in part: SELECT migrate_cleanup({run}); removes the rest."),
-        false => format!("Run {run} was not finished: SELECT * FROM migrate_resume({run}); continues it, SELECT migrate_cleanup({run}); removes what it made."),
+        false => format!("Run {run} was not finished: {}", standing::ways(run)),
     }))
 }
 
