@@ -44,15 +44,20 @@ pgrx::extension_sql_file!("../sql/functions/names.sql", name = "names", requires
 pgrx::extension_sql_file!("../sql/functions/chunk_parts.sql", name = "chunk_parts", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/chunk_index.sql", name = "chunk_index", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/slice.sql", name = "slice", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/functions/chunk.sql", name = "chunk", requires = ["chunk_parts", "slice"]);
+pgrx::extension_sql_file!(
+    "../sql/functions/create_chunks.sql",
+    name = "create_chunks",
+    requires = ["chunk_parts", "slice"]
+);
 pgrx::extension_sql_file!("../sql/functions/chunk_own.sql", name = "chunk_own", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/hypertable.sql", name = "hypertable", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/functions/compression.sql", name = "compression", requires = ["chunk"]);
+pgrx::extension_sql_file!("../sql/functions/compression.sql", name = "compression", requires = ["create_chunks"]);
 pgrx::extension_sql_file!("../sql/functions/chunk_skipping.sql", name = "chunk_skipping", requires = ["compression"]);
 pgrx::extension_sql_file!("../sql/functions/sparse_index.sql", name = "sparse_index", requires = ["compression"]);
 pgrx::extension_sql_file!("../sql/functions/delete_rows.sql", name = "delete_rows", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/functions/cagg.sql", name = "cagg", requires = ["chunk", "delete_rows"]);
+pgrx::extension_sql_file!("../sql/functions/cagg.sql", name = "cagg", requires = ["create_chunks", "delete_rows"]);
+pgrx::extension_sql_file!("../sql/functions/cagg_watermark.sql", name = "cagg_watermark", requires = ["cagg"]);
 pgrx::extension_sql_file!("../sql/functions/analyze.sql", name = "analyze", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/functions/routed.sql", name = "routed", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/functions/jobs.sql", name = "jobs", requires = ["cagg"]);
+pgrx::extension_sql_file!("../sql/functions/policies_and_jobs.sql", name = "policies_and_jobs", requires = ["cagg"]);
 pgrx::extension_sql_file!("../sql/install/privileges.sql", name = "privileges", finalize);

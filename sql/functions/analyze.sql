@@ -33,8 +33,8 @@ END
 $$;
 
 -- Gathers the statistics of a hypertable as a whole, from a sample of all its chunks, each of which is locked. `alone`: there are so many
--- chunks that no other such transaction can run at the same time.
-CREATE FUNCTION timescale_migrate.analyze_root(hypertable regclass, alone boolean)
+-- chunks that no other such transaction can run at the same time. `itself`: the server would analyze each chunk as well, unless told otherwise.
+CREATE FUNCTION timescale_migrate.analyze_root(hypertable regclass, alone boolean, itself boolean)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -46,8 +46,7 @@ BEGIN
         PERFORM timescale_migrate.lock_statistics();
     END IF;
     PERFORM set_config('timescaledb.restoring', 'on', true);
-    -- Since PostgreSQL 18 the chunks would be analyzed once more.
-    EXECUTE format('ANALYZE %s %s', CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN 'ONLY' END, hypertable);
+    EXECUTE format('ANALYZE %s %s', CASE WHEN analyze_root.itself THEN 'ONLY' END, hypertable);
     PERFORM set_config('timescaledb.restoring', restoring, true);
 END
 $$;

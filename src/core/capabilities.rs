@@ -1,22 +1,23 @@
-//! What versions of PostgreSQL and TimescaleDB can do. No other file compares versions; the shape of
-//! TimescaleDB's catalog is asked of the catalog itself (`sql/inventory/server.sql`).
+//! What versions of PostgreSQL and TimescaleDB can do. No other file compares versions. The shape of
+//! TimescaleDB's catalog is asked of the catalog itself (`sql/inventory/server.sql`), and whether a
+//! setting exists, of the server (`settings.rs`). What differs between PostgreSQL's headers is in `pg/`.
 
 use super::inventory::{Server, Timescaledb};
 
-/// Major versions of PostgreSQL, and versions of TimescaleDB, that a run reads from and writes to.
-pub const OLDEST_SOURCE: i32 = 13;
+/// The oldest major version of PostgreSQL that a run reads from.
+const OLDEST_SOURCE: i32 = 13;
 /// Before it, the catalog has another shape than the inventory knows.
-pub const OLDEST_TIMESCALEDB_SOURCE: Version = (2, 11, 0);
+const OLDEST_TIMESCALEDB_SOURCE: Version = (2, 11, 0);
 /// Before it, chunks and aggregates are made in other ways than the functions of this extension
 /// know.
-pub const OLDEST_TIMESCALEDB_TARGET: Version = (2, 19, 0);
+const OLDEST_TIMESCALEDB_TARGET: Version = (2, 19, 0);
 
 /// For instance (2, 29, 2).
-pub type Version = (u32, u32, u32);
+type Version = (u32, u32, u32);
 
 impl Timescaledb {
     /// A development version counts as its release.
-    pub fn numbers(&self) -> Version {
+    fn numbers(&self) -> Version {
         let mut parts = self.version.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
         let mut next = || parts.next().unwrap_or(0);
         (next(), next(), next())
@@ -25,6 +26,17 @@ impl Timescaledb {
     /// Whether a run can read from this version.
     pub fn is_known_source(&self) -> bool {
         self.numbers() >= OLDEST_TIMESCALEDB_SOURCE
+    }
+
+    /// Whether this version may store what the other one does not know.
+    pub fn is_newer_than(&self, other: &Timescaledb) -> bool {
+        self.numbers() > other.numbers()
+    }
+
+    /// For instance 2.29.2.
+    pub fn release(&self) -> String {
+        let (major, minor, patch) = self.numbers();
+        format!("{major}.{minor}.{patch}")
     }
 
     /// Whether a run can write to this version.
@@ -39,6 +51,16 @@ impl Server {
         self.version_num / 10000
     }
 
+    /// Whether a run can read from this version.
+    pub fn is_known_source(&self) -> bool {
+        self.major() >= OLDEST_SOURCE
+    }
+
+    /// Whether this major version may store what the other one does not know.
+    pub fn is_newer_than(&self, other: &Server) -> bool {
+        self.major() > other.major()
+    }
+
     fn timescaledb_since(&self, version: Version) -> bool {
         self.timescaledb.as_ref().is_some_and(|timescaledb| timescaledb.numbers() >= version)
     }
@@ -51,6 +73,11 @@ impl Server {
     /// There is `date_bin`: since PostgreSQL 14.
     pub fn bins_times(&self) -> bool {
         self.major() >= 14
+    }
+
+    /// ANALYZE of a table does its children as well, and has an option ONLY: since PostgreSQL 18.
+    pub fn analyzes_only(&self) -> bool {
+        self.major() >= 18
     }
 
     /// Hypertables with compressed chunks can be given constraints: since TimescaleDB 2.20.

@@ -1,4 +1,4 @@
-//! Settings of roles and databases (`pg_db_role_setting.setconfig`), as statements.
+//! Settings of roles and databases (`pg_db_role_setting.setconfig`) and of sessions, as statements.
 
 use super::name::{literal, quoted};
 
@@ -56,6 +56,17 @@ pub fn statement(what: &str, setting: &str) -> Option<String> {
     // A setting of an extension is two names.
     let name = name.split('.').map(quoted).collect::<Vec<_>>().join(".");
     Some(format!("ALTER {what} SET {name} = {value}"))
+}
+
+/// A query that gives the settings that the server has these values, for the session or, if `local`, the transaction.
+/// Not every version has each.
+pub fn set_known(settings: &[(&str, &str)], local: bool) -> String {
+    let values = settings.iter().map(|(name, value)| format!("({}, {})", literal(name), literal(value)));
+    format!(
+        "SELECT pg_catalog.set_config(s.name, v.value, {local})
+         FROM (VALUES {}) v(name, value) JOIN pg_catalog.pg_settings s ON s.name = v.name;",
+        values.collect::<Vec<_>>().join(", ")
+    )
 }
 
 #[cfg(test)]

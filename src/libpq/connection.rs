@@ -189,12 +189,6 @@ impl Connection {
             .on(Side::Source)
     }
 
-    /// For instance 170011, of the server at the other end.
-    pub fn server_version(&self) -> i32 {
-        // SAFETY: an open connection.
-        unsafe { libpq_sys::PQserverVersion(self.raw) }
-    }
-
     /// The process that serves this connection, as the server said at its start; a pooler says
     /// something of its own.
     pub fn backend_pid(&self) -> i32 {

@@ -5,7 +5,7 @@
 //! The run can be continued no more from the first removal on, so its state says so before
 //! that. Each removal is a short transaction: however a cleanup ends, the next one continues.
 
-use super::{here, messages, standing, state, undo};
+use super::{adoption, messages, standing, state, undo};
 use crate::core::name::Name;
 use crate::core::plan::Phase;
 use crate::error::{Error, Result, SqlState};
@@ -21,7 +21,11 @@ const BATCH: usize = 100;
 /// Removes what `of` made, as run `run`.
 pub fn run(run: i64, of: i64) -> Result<()> {
     state::enter(run, Phase::Cleanup)?;
-    standing::set_removed(of)?;
+    transaction(|| {
+        // A resume may have finished it meanwhile.
+        standing::removable(of)?;
+        state::set_removed(of)
+    })?;
     each(run, "SELECT to_json(j)::text FROM timescale_migrate.made_jobs($1) j", of)?;
     // One that was made, and whose copy did not end, would be in the way of the next run.
     undo::drop_unused(of)?;
@@ -62,7 +66,7 @@ fn empty_adopted(run: i64, of: i64) -> Result<()> {
         each(run, include_str!("../../sql/run/adopted_chunks.sql"), of)?;
     }
     // As of new aggregates.
-    caggs.into_iter().try_for_each(|(cagg, _)| removal(run, || here::renew(&[cagg])))?;
+    caggs.into_iter().try_for_each(|(cagg, _)| removal(run, || adoption::renew(&[cagg])))?;
     let tables: Vec<String> = tables.iter().map(|(table, _)| table.to_string()).collect();
     removal(run, || {
         overloads::refuse_overloads()?;

@@ -4,7 +4,7 @@ use super::crew::Crew;
 use super::phases::verify;
 use super::prepare::Source;
 use super::spec::RunSpec;
-use super::{here, messages, state, tasks};
+use super::{adoption, messages, state, tasks};
 use crate::catalog::{self, Local};
 use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
@@ -181,7 +181,7 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
         let server = catalog::server(&mut Local)?;
         catalog::tables(&mut Local, server)
     })?;
-    let whole = here::other_forms(&source, &target, options);
+    let whole = adoption::other_forms(&source, &target, options);
     let tasks = comparisons(source, target, &whole, level);
     transaction(|| {
         verify::forget(id)?;

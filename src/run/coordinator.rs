@@ -1,13 +1,11 @@
 //! The coordinator: one background worker that makes a run from beginning to end.
 
+use super::retry::Retry;
 use super::spec::{Kind, RunSpec};
-use super::{cleanup, compare, messages, migrate, process, state};
-use crate::core::retry::Pauses;
+use super::{cleanup, compare, migrate, process, state};
 use crate::error::{Result, SqlState};
-use crate::pg::wait::{self, Event};
 use crate::pg::{catch, report, session, shared::Segment, worker};
 use crate::target::made;
-use std::time::{Duration, Instant};
 
 /// The main function of the coordinator's process; the caller's spec is wiped once read.
 pub fn main(handle: u32) {
@@ -48,30 +46,25 @@ fn work(spec: &RunSpec) -> Result<()> {
 /// a sign that it comes on, and starts the count of attempts anew. Before it has had a
 /// snapshot, a connection that cannot be made is more likely a wrong address.
 fn attempts(spec: &RunSpec) -> Result<()> {
-    let limit = spec.options.retries;
-    let (mut pauses, mut before) = (Pauses::new(limit), state::progress(spec.run)?.1);
+    let (run, name) = (spec.run, format!("run {}", spec.run));
+    let (mut retry, mut before) = (Retry::new(run, &name, spec.options.retries), state::progress(run)?.1);
     loop {
         let result = match spec.kind {
             Kind::Migrate => migrate::run(spec),
             Kind::Verify(level) => compare::run(spec, level),
-            Kind::Cleanup(of) => cleanup::run(spec.run, of),
+            Kind::Cleanup(of) => cleanup::run(run, of),
         };
         // Nobody may hold a task or a snapshot of this attempt in the next.
         worker::await_dependants();
         let Err(error) = result else { return Ok(()) };
-        let (begun, done) = state::progress(spec.run)?;
-        if !error.is_transient() || (error.code == SqlState::CANNOT_CONNECT && !begun) {
+        let (begun, done) = state::progress(run)?;
+        if error.code == SqlState::CANNOT_CONNECT && !begun {
             return Err(error);
         }
         if done > before {
-            (pauses, before) = (Pauses::new(limit), done);
+            retry.restart();
+            before = done;
         }
-        let Some((pause, attempt)) = pauses.next() else { return Err(error) };
-        messages::retrying(spec.run, &format!("run {}", spec.run), &error, pause, attempt, limit)?;
-        let until = Instant::now() + pause;
-        while Instant::now() < until {
-            wait::on_latch(Duration::from_millis(200).min(pause), Event::Retry);
-            state::checkpoint(spec.run)?;
-        }
+        retry.after(error, || state::checkpoint(run).map(|()| false))?;
     }
 }

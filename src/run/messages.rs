@@ -1,9 +1,8 @@
 //! The messages of runs.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pg::catch::transaction;
 use crate::pg::spi;
-use std::time::Duration;
 
 /// A warning, in a transaction of its own.
 pub fn warn(run: i64, message: &str) -> Result<()> {
@@ -28,16 +27,6 @@ pub fn warn_here(run: i64, message: &str) -> Result<()> {
 /// A notice, in the current transaction.
 pub fn notice_here(run: i64, message: &str) -> Result<()> {
     add(run, "notice", message, None)
-}
-
-/// Says that something is tried again after a pause; in a transaction of its own.
-pub fn retrying(run: i64, what: &str, error: &Error, pause: Duration, attempt: u16, limit: u16) -> Result<()> {
-    let why = match &error.detail {
-        Some(detail) => format!("{error} ({detail})"),
-        None => error.to_string(),
-    };
-    let seconds = pause.as_secs();
-    warn(run, &format!("{what}: {why}; trying again in {seconds} s ({attempt} of {limit})"))
 }
 
 fn add(run: i64, level: &str, message: &str, hint: Option<&str>) -> Result<()> {

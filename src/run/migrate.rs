@@ -1,4 +1,4 @@
-//! A migration, phase by phase.
+//! A migration, phase by phase, in the order of their list.
 
 use super::crew::{self, Crew};
 use super::migration::Migration;
@@ -10,14 +10,15 @@ use super::pieces;
 use super::prepare::Source;
 use super::rounds::{self, Snapshots};
 use super::spec::RunSpec;
-use super::{here, messages, preflight, resume, state, tasks, undo};
+use super::{adoption, messages, preflight, resume, state, tasks, undo};
 use crate::core::archive::{Archive, Group};
 use crate::core::options::{Caggs, Level, Mode};
-use crate::core::plan::{self, Phase};
+use crate::core::plan::{self, Phase, SnapshotId};
 use crate::core::progress;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::{catch::transaction, session};
 use crate::source::{dump, watch::Watch};
+use crate::target::database::Database;
 use crate::target::schema::Maker;
 use crate::target::{caggs, hypertables};
 
@@ -41,7 +42,7 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     let fresh = !settled && pieces::made(id)?.is_empty();
     let (mut scope, adoption) = transaction(|| {
         let mut scope = source.scope(inventory)?;
-        let adoption = here::adapt(&mut scope, options, Some(id))?;
+        let adoption = adoption::adapt(&mut scope, options, Some(id))?;
         preflight::check(&mut report, &mut source.connection, &scope, options, fresh)?;
         Ok((scope, adoption))
     })?;
@@ -95,7 +96,7 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     // The workers get ready while the schema is made.
     let locks_there = migration.inventory.server.lock_share(options.jobs);
     let started = spec.for_workers(&snapshot, locks_of_a_worker.min(locks_there));
-    let mut crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
+    let crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
 
     let database = schema_phase::make(&migration, snapshots.newest()?, &plan::compressed_early(&tasks))?;
     state::step(id, "tasks", || tasks::add(id, &tasks))?;
@@ -104,62 +105,115 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         for message in resume::reconcile(id, tasks)? {
             messages::warn(id, &message)?;
         }
-        crew.work(Phase::Recheck)?;
-        undo::drop_unused(id)?;
     } else {
         drop(tasks);
     }
     let checksum = options.verify == Level::Checksum;
-    let later = rounds::copy(&spec.params, options, &mut crew, &mut snapshots, &target, checksum)?;
-    sequences::carry(&migration)?;
-    large_objects::carry(&migration, snapshots.newest()?)?;
-    // Nothing is written to hypertables any more, and what follows may read the aggregates.
-    let recomputes = options.caggs == Caggs::Recompute;
-    transaction(|| {
-        if !recomputes {
-            caggs::set_state(&migration.inventory, later.as_ref())?;
-        }
-        migration.adoption.as_ref().map_or(Ok(()), |adoption| here::renew(&adoption.renewed))
-    })?;
-    drop(later);
-    // A comparison that will ask the source needs the snapshots until then; nothing else does.
     let first = snapshots.first;
-    let asks = checksum && verify::asks_source(id)?;
-    let snapshots = Some(snapshots).filter(|_| asks);
-    if !asks {
-        crew.leave_source();
+    let mut course = Course { migration, target, database, crew, snapshots: Some(snapshots), first, begun, checksum };
+    Phase::Schema.after().try_for_each(|phase| course.perform(phase))
+}
+
+/// What the phases of a migration hand to each other.
+struct Course<'a> {
+    migration: Migration<'a>,
+    target: plan::Target,
+    /// What the source's database itself is.
+    database: Database,
+    crew: Crew,
+    /// As long as something may still read under one of them.
+    snapshots: Option<Snapshots>,
+    /// The first of this start.
+    first: SnapshotId,
+    /// An earlier start has made tasks.
+    begun: bool,
+    /// All values are compared.
+    checksum: bool,
+}
+
+impl Course<'_> {
+    /// Does a phase's work, if it has any here. When it returns, the phase has no open task.
+    fn perform(&mut self, phase: Phase) -> Result<()> {
+        let (migration, crew, run) = (&self.migration, &mut self.crew, self.migration.run());
+        let recomputes = migration.options().caggs == Caggs::Recompute;
+        match phase {
+            Phase::Recheck if self.begun => {
+                crew.work(phase)?;
+                undo::drop_unused(run)
+            }
+            Phase::Copy => self.copy(),
+            Phase::Sequences => sequences::carry(migration),
+            Phase::LargeObjects => {
+                let snapshots = self.snapshots.as_mut().ok_or_else(|| Error::internal("no snapshot is held"))?;
+                large_objects::carry(migration, snapshots.newest()?)?;
+                self.release_snapshots()
+            }
+            Phase::Index => {
+                // The indexes of chunks are placed by them.
+                transaction(|| hypertables::attach_tablespaces(&migration.inventory, &migration.maker))?;
+                index::make_roots(migration, Group::Constraint, Phase::Constraint)?;
+                index::make_roots(migration, Group::Index, phase)?;
+                crew.work(phase)
+            }
+            Phase::Attach if migration.has(Group::Attach) => {
+                crew.pause(phase)?;
+                migration.make(phase, Group::Attach)
+            }
+            Phase::Compression => {
+                compression::begin(migration, &self.target.server)?;
+                crew.work(phase)
+            }
+            Phase::ForeignKey => {
+                analyze::add_tasks(run, migration.locks_of_a_worker)?;
+                verify::add_tasks(run, self.checksum, self.first, self.snapshots.is_none())?;
+                crew.work(phase)?;
+                key_check::all(migration)
+            }
+            Phase::Recompute if recomputes => {
+                crew.pause(phase)?;
+                recompute::all(run, crew, &plan::recompute::levels(&migration.inventory))
+            }
+            Phase::Rest => {
+                crew.pause(phase)?;
+                rest::make(migration)
+            }
+            Phase::Refresh => refresh::all(migration),
+            Phase::Constraint | Phase::HypertableKey | Phase::Analyze | Phase::Verify => crew.work(phase),
+            Phase::Stopping => {
+                self.snapshots = None;
+                crew.leave_source();
+                tasks::failures(run)?;
+                verify::judge(run)?;
+                crew.dismiss()
+            }
+            Phase::Publications => migration.make(phase, Group::Publication),
+            Phase::Jobs => jobs::finish(migration, &self.database),
+            // Those without work in this run, before these, in the rounds of the copying, of other runs, and after the end.
+            Phase::Recheck | Phase::Attach | Phase::Recompute => Ok(()),
+            Phase::Start | Phase::Preflight | Phase::Schema => Ok(()),
+            Phase::Tiered | Phase::Snapshot | Phase::Cleanup | Phase::Done => Ok(()),
+        }
     }
 
-    // The indexes of chunks are placed by them.
-    transaction(|| hypertables::attach_tablespaces(&migration.inventory, &migration.maker))?;
-    index::make_roots(&migration, Group::Constraint, Phase::Constraint)?;
-    index::make_roots(&migration, Group::Index, Phase::Index)?;
-    crew.work(Phase::Index)?;
-    crew.work(Phase::Constraint)?;
-    if migration.has(Group::Attach) {
-        crew.pause(Phase::Attach)?;
-        migration.make(Phase::Attach, Group::Attach)?;
+    /// Copies in rounds. Afterwards nothing is written to hypertables any more, and what follows may read the aggregates.
+    fn copy(&mut self) -> Result<()> {
+        let snapshots = self.snapshots.as_mut().ok_or_else(|| Error::internal("no snapshot is held"))?;
+        let spec = self.migration.spec;
+        let later = rounds::copy(&spec.params, &spec.options, &mut self.crew, snapshots, &self.target, self.checksum)?;
+        transaction(|| {
+            if spec.options.caggs != Caggs::Recompute {
+                caggs::set_state(&self.migration.inventory, later.as_ref())?;
+            }
+            self.migration.adoption.as_ref().map_or(Ok(()), |adoption| adoption::renew(&adoption.renewed))
+        })
     }
-    crew.work(Phase::HypertableKey)?;
-    compression::begin(&migration, &target.server)?;
-    crew.work(Phase::Compression)?;
-    analyze::add_tasks(id, migration.locks_of_a_worker)?;
-    verify::add_tasks(id, checksum, first, !asks)?;
-    crew.work(Phase::ForeignKey)?;
-    key_check::all(&migration)?;
-    crew.pause(Phase::Rest)?;
-    if recomputes {
-        recompute::all(id, &mut crew, &plan::recompute::levels(&migration.inventory))?;
+
+    /// A comparison that will ask the source needs the snapshots until then; nothing else does.
+    fn release_snapshots(&mut self) -> Result<()> {
+        if !self.checksum || !verify::asks_source(self.migration.run())? {
+            self.snapshots = None;
+            self.crew.leave_source();
+        }
+        Ok(())
     }
-    rest::make(&migration)?;
-    refresh::all(&migration)?;
-    crew.work(Phase::Analyze)?;
-    crew.work(Phase::Verify)?;
-    drop(snapshots);
-    crew.leave_source();
-    tasks::failures(id)?;
-    verify::judge(id)?;
-    crew.dismiss()?;
-    migration.make(Phase::Publications, Group::Publication)?;
-    jobs::finish(&migration, &database)
 }

@@ -1,6 +1,6 @@
 //! A migration at work: what its phases have in common.
 
-use super::here::Adoption;
+use super::adoption::Adoption;
 use super::pieces::{self, Piece};
 use super::spec::RunSpec;
 use super::state;

@@ -1,10 +1,11 @@
 //! A run: the processes that make it, the state they share, and its phases.
 
+mod adoption;
 mod cleanup;
 mod compare;
 pub mod coordinator;
 mod crew;
-mod here;
+
 pub mod launch;
 mod messages;
 mod migrate;
@@ -17,6 +18,7 @@ pub mod preview;
 mod process;
 pub mod request;
 mod resume;
+mod retry;
 mod rounds;
 pub mod scope;
 pub mod spec;

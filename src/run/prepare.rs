@@ -2,7 +2,7 @@
 //! that server is, what of its database arrives here, and its schema.
 
 use super::preflight::{self, Report};
-use super::{here, scope, state};
+use super::{adoption, scope, state};
 use crate::catalog;
 use crate::core::archive::Archive;
 use crate::core::inventory::{Inventory, Server};
@@ -100,7 +100,7 @@ pub fn preflight(params: &Params, options: &Options, report: &mut Report) -> Res
         read => read?,
     };
     let mut scope = source.scope(inventory)?;
-    here::adapt(&mut scope, options, None)?;
+    adoption::adapt(&mut scope, options, None)?;
     preflight::check(report, &mut source.connection, &scope, options, true)?;
     // pg_dump may stumble over the same.
     if report.has_errors() {

@@ -1,4 +1,4 @@
-//! The plan of a run as rows, in the order of execution; nothing is changed.
+//! The plan of a run as rows, sorted by phase; nothing is changed.
 
 use crate::core::archive::{Archive, Group};
 use crate::core::inventory::Server;
@@ -11,7 +11,7 @@ use crate::core::scope::{self, Left};
 use crate::error::Result;
 use crate::libpq::Params;
 use crate::run::prepare::Source;
-use crate::run::{here, preflight};
+use crate::run::{adoption, preflight};
 use crate::target::schema::{self, Maker};
 use crate::target::{database, jobs, roles};
 use std::collections::HashSet;
@@ -69,13 +69,13 @@ fn left(left: Left) -> Step {
     Step { phase, object: left.subject, method, rows: None, bytes: None, note: left.detail }
 }
 
-/// Every step of a run with these options, in order.
+/// Every step of a run with these options, in the order of the phases.
 pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     let mut source = Source::open(params, options, "timescale_migrate plan")?;
     preflight::versions(&source.server)?.refuse()?;
     let inventory = source.read()?;
     let mut scope = source.scope(inventory)?;
-    let arrivals = here::adapt(&mut scope, options, None)?.map(|adoption| adoption.arrivals);
+    let arrivals = adoption::adapt(&mut scope, options, None)?.map(|adoption| adoption.arrivals);
     let archive = if arrivals.is_some() { Archive::default() } else { source.dump()? };
     let contents = schema::settled(&archive, &mut scope);
     let inventory = scope.inventory;
@@ -121,22 +121,19 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(made(Group::OnProvided).map(|entry| step(Phase::Schema, entry.object(), "pg_dump", "")));
     let here = plan::Target { arrivals, ..maker.target(&inventory)? };
     let mut copies = plan::copies(&inventory, &here, options);
-    copies.sort_by_key(|task| (task.phase == Phase::Tiered, -task.bytes));
-    let compressions: Vec<Step> = copies
-        .iter()
-        .filter_map(|task| match &task.work {
-            Work::Copy(copy) if copy.is_attached_late() => {
-                let method = plan::Attach::method_of(copy.recipe.name());
-                Some(step(Phase::Compression, task.object.clone(), method, "when indexes and constraints are made"))
-            }
-            _ => None,
-        })
-        .collect();
+    copies.sort_by_key(|task| -task.bytes);
+    steps.extend(copies.iter().filter_map(|task| match &task.work {
+        Work::Copy(copy) if copy.is_attached_late() => {
+            let method = plan::Attach::method_of(copy.recipe.name());
+            Some(step(Phase::Compression, task.object.clone(), method, "when indexes and constraints are made"))
+        }
+        _ => None,
+    }));
     let packed = inventory.hypertables.iter().filter_map(|hypertable| {
         let note = format!("chunks older than {}", hypertable.compress_after.as_ref()?);
         Some(step(Phase::Compression, hypertable.qualified().shown(), "compress_chunk", note))
     });
-    let packed: Vec<Step> = packed.filter(|_| !inventory.selection.no_rows).collect();
+    steps.extend(packed.filter(|_| !inventory.selection.no_rows));
     let from_task = |task| from_task(task, &inventory.server, options);
     steps.extend(copies.into_iter().map(from_task));
     if !inventory.sequences.is_empty() {
@@ -151,24 +148,17 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         row.bytes = Some(large_objects.bytes);
         steps.push(row);
     }
-    let (indexes, constraints): (Vec<_>, Vec<_>) =
-        maker.tasks(&contents, &inventory).into_iter().partition(|task| task.phase == Phase::Index);
+    steps.extend(maker.tasks(&contents, &inventory).into_iter().map(from_task));
     let roots = |group: Group, phase: Phase| {
         let roots = maker.hypertable_indexes(&contents, group).into_iter();
         roots.map(move |(entry, ..)| step(phase, entry.object(), "SQL", ""))
     };
-    steps.extend(indexes.into_iter().map(from_task));
     steps.extend(roots(Group::Index, Phase::Index));
     let own = plan::cagg_indexes(&inventory).into_iter().chain(plan::default_indexes(&inventory, &[]));
     steps.extend(own.map(|(index, ..)| step(Phase::Index, index, "SQL", "")));
-    steps.extend(constraints.into_iter().map(from_task));
     steps.extend(roots(Group::Constraint, Phase::Constraint));
     steps.extend(made(Group::Attach).map(|entry| step(Phase::Attach, entry.object(), "SQL", "")));
-    let keys = maker.foreign_keys(&contents, &inventory, &here)?;
-    let (early, late): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.phase == Phase::HypertableKey);
-    steps.extend(early.into_iter().map(from_task));
-    steps.extend(compressions.into_iter().chain(packed));
-    steps.extend(late.into_iter().map(from_task));
+    steps.extend(maker.foreign_keys(&contents, &inventory, &here)?.into_iter().map(from_task));
     if recompute {
         for (level, tasks) in (1..).zip(recompute::levels(&inventory)) {
             let note = format!("over its whole range, level {level}");
@@ -210,5 +200,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         steps.push(step(Phase::Jobs, format!("JOB {name}"), "create_job", note));
     }
     steps.extend(made(Group::Last).map(|entry| step(Phase::Jobs, entry.object(), "SQL", "")));
+    // What does not arrive is no phase, and comes first.
+    steps.sort_by_key(|step| Phase::parse(step.phase));
     Ok(steps)
 }

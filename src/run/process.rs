@@ -3,6 +3,7 @@
 use super::spec::RunSpec;
 use crate::core::inventory::SourceRelation;
 use crate::core::plan::SnapshotId;
+use crate::core::settings::set_known;
 use crate::error::{Error, Result};
 use crate::libpq::Connection;
 use crate::pg::{catch, session, spi};
@@ -41,16 +42,12 @@ const SETTINGS: [(&str, &str); 22] = [
     ("row_security", "off"),
     // Each process would compile its few statements anew, for longer than they run.
     ("jit", "off"),
-    // In parallel workers nothing guards the functions that users wrote; see pg/rights.rs.
+    // In parallel workers nothing guards the functions that users wrote; see pg/rights.
     ("max_parallel_workers_per_gather", "0"),
     // What pg_dump writes its definitions for.
     ("standard_conforming_strings", "on"),
     ("xmloption", "content"),
 ];
-
-/// The same since PostgreSQL 17.
-const NEWER_SETTINGS: &[(&str, &str)] =
-    if pgrx::pg_sys::PG_VERSION_NUM >= 170_000 { &[("transaction_timeout", "0")] } else { &[] };
 
 /// A view that has taken a table's name is not read for the rest of the transaction.
 pub fn restrict() -> Result<()> {
@@ -68,8 +65,9 @@ pub fn restricted<R>(query: impl FnOnce() -> Result<R>) -> Result<R> {
 /// Applies them to this session.
 pub fn settings() -> Result<()> {
     catch::transaction(|| {
-        SETTINGS.iter().chain(NEWER_SETTINGS).try_for_each(|(name, value)| spi::set(name, value))?;
-        spi::execute(source_session::ALL_ROWS, &[]).map(drop)
+        SETTINGS.iter().try_for_each(|(name, value)| spi::set(name, value))?;
+        let newer = [&source_session::ALL_ROWS[..], &[("transaction_timeout", "0")]].concat();
+        spi::execute(&set_known(&newer, false), &[]).map(drop)
     })
 }
 

@@ -2,7 +2,6 @@
 
 use super::state::{VERSION, source_of};
 use crate::error::{Error, Result, SqlState};
-use crate::pg::catch::transaction;
 use crate::pg::spi;
 
 /// The source and the options of a run that can be continued.
@@ -29,19 +28,14 @@ pub fn removable(run: i64) -> Result<(String, String)> {
 /// Refuses a run whose policies and jobs are not here.
 pub fn require_done(run: i64) -> Result<()> {
     source_of(run)?;
-    let known = spi::json_rows::<(String, String)>(
-        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
-        &[run.into()],
-    )?;
-    let (why, hint) = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
-        Some(("migrate", "done")) => return require_no_later(run),
-        Some(("migrate", "running")) => {
-            ("is not done yet", format!("SELECT * FROM migrate_wait({run}); waits for its end."))
-        }
-        Some(("migrate", state)) if state != "removed" => {
+    let (kind, state) = kind_and_state(run)?;
+    let (why, hint) = match (kind.as_str(), state.as_str()) {
+        ("migrate", "done") => return require_no_later(run),
+        ("migrate", "running") => ("is not done yet", format!("SELECT * FROM migrate_wait({run}); waits for its end.")),
+        ("migrate", state) if state != "removed" => {
             ("is not done", format!("SELECT * FROM migrate_resume({run}); makes policies and jobs at its end."))
         }
-        Some(("migrate", _)) => ("was removed", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
+        ("migrate", _) => ("was removed", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
         _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
     };
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {why}")).hint(hint))
@@ -54,35 +48,28 @@ pub fn ways(run: i64) -> String {
 
 /// Refuses a run after which another began to bring rows, and has not ended: jobs would find half of them.
 fn require_no_later(run: i64) -> Result<()> {
-    let later = "SELECT max(id) FROM timescale_migrate.run
-         WHERE kind = 'migrate' AND id > $1 AND state NOT IN ('done', 'removed')
-             AND id IN (SELECT h.run FROM timescale_migrate.has_made h)";
+    let later = include_str!("../../sql/run/later_run.sql");
     let Some(later) = spi::value::<i64>(later, &[run.into()])? else { return Ok(()) };
     let message = format!("cannot start the jobs of run {run}: run {later} is not done");
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(ways(later)))
 }
 
+/// As in view `run`.
+fn kind_and_state(run: i64) -> Result<(String, String)> {
+    let query = "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1";
+    Ok(spi::json_rows(query, &[run.into()])?.pop().unwrap_or_default())
+}
+
 fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
     let found = source_of(run)?;
-    let known = spi::json_rows::<(String, String)>(
-        "SELECT json_build_array(kind, state)::text FROM timescale_migrate.run WHERE id = $1",
-        &[run.into()],
-    )?;
-    let (refused, hint) = match known.first().map(|(kind, state)| (kind.as_str(), state.as_str())) {
-        Some(("migrate", state)) if states.contains(&state) => return Ok(found),
-        Some(("migrate", "running")) => ("is running", format!("SELECT migrate_cancel({run}); stops it.")),
-        Some(("migrate", "removed")) => ("was removed", "Begin a new one with migrate_from.".to_string()),
-        Some(("migrate", _)) => ("is done", "To begin again, migrate into another database.".to_string()),
+    let (kind, state) = kind_and_state(run)?;
+    let (refused, hint) = match (kind.as_str(), state.as_str()) {
+        ("migrate", state) if states.contains(&state) => return Ok(found),
+        ("migrate", "running") => ("is running", format!("SELECT migrate_cancel({run}); stops it.")),
+        ("migrate", "removed") => ("was removed", "Begin a new one with migrate_from.".to_string()),
+        ("migrate", _) => ("is done", "To begin again, migrate into another database.".to_string()),
         _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
     };
     let message = format!("run {run} {refused} and cannot be {what}");
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(hint))
-}
-
-/// failed | cancelled | interrupted -> removed; not what a resume has finished meanwhile.
-pub fn set_removed(run: i64) -> Result<()> {
-    transaction(|| {
-        removable(run)?;
-        spi::execute("UPDATE timescale_migrate.run_log SET state = 'removed' WHERE id = $1", &[run.into()]).map(drop)
-    })
 }

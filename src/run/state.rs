@@ -181,6 +181,11 @@ pub fn progress(run: i64) -> Result<(bool, i64)> {
     row.into_iter().next().ok_or_else(|| Error::internal(format!("run {run} is gone")))
 }
 
+/// failed | cancelled | interrupted -> removed, in the current transaction.
+pub fn set_removed(run: i64) -> Result<()> {
+    spi::execute("UPDATE timescale_migrate.run_log SET state = 'removed' WHERE id = $1", &[run.into()]).map(drop)
+}
+
 /// running -> done, in the current transaction. Refused if the run is to stop: a request that
 /// comes after this finds it done, and says so.
 pub fn finish(run: i64) -> Result<()> {

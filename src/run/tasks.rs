@@ -87,8 +87,8 @@ pub fn claim(run: i64, now: Phase, phase: Phase, most: usize, places: &mut Place
                 id.into(),
                 now.name().into(),
                 most.into(),
-                names(now.passed()).into(),
-                names(phase.waits_for()).into(),
+                names(&now.passed()).into(),
+                names(&phase.waits_for()).into(),
                 phase.excludes_others().into(),
             ];
             spi::json_rows::<Order>(include_str!("../../sql/run/next_tasks.sql"), &arguments)

@@ -77,26 +77,11 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
             Destination::Routed { .. } => tiered::drop(run, relation)?,
         }
     }
-    spi::execute(
-        "DELETE FROM timescale_migrate.task_log
-         WHERE run = $1 AND phase = 'compression' AND copies && $2",
-        &[run.into(), copies.clone().into()],
-    )?;
-    // Those of chunks that TimescaleDB has made.
-    spi::execute(
-        "DELETE FROM timescale_migrate.task_log a USING timescale_migrate.task_log c
-         WHERE a.run = $1 AND a.phase = 'compression' AND a.copies IS NULL
-           AND c.id = ANY ($2) AND c.destination = 'routed' AND a.tables = c.tables",
-        &[run.into(), copies.clone().into()],
-    )?;
-    // Of other rows: chunks that are copied again get a task of their own.
-    spi::execute(
-        "UPDATE timescale_migrate.task_log a SET state = 'pending', ended_at = NULL
-         FROM timescale_migrate.task_log c
-         WHERE a.run = $1 AND a.phase = 'analyze' AND a.state = 'done' AND a.copies IS NULL
-           AND a.tables = c.tables AND c.id = ANY ($2)",
-        &[run.into(), copies.clone().into()],
-    )?;
+    let queries =
+        [include_str!("../../sql/run/forget_compressions.sql"), include_str!("../../sql/run/analyze_again.sql")];
+    for query in queries {
+        spi::execute(query, &[run.into(), copies.clone().into()])?;
+    }
     delete(copies)
 }
 

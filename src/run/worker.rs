@@ -1,13 +1,12 @@
 //! A copy worker: takes one task after the other, each in a transaction of its own.
 
-use super::messages;
 use super::phases::{compression, copy, foreign_key, recheck, recompute, verify};
 use super::process::{self, Context};
+use super::retry::Retry;
 use super::spec::RunSpec;
 use super::tasks::{self, Claim, Outcome, Places};
 use crate::core::options::OnError;
 use crate::core::plan::{Phase, Sql, Work};
-use crate::core::retry::Pauses;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::shared::Segment;
 use crate::pg::wait::{self, Event};
@@ -67,14 +66,14 @@ fn work(context: &mut Context) -> Result<()> {
     let (mut places, mut last, mut relations, mut connected) = (Places::default(), None, 0, false);
     while let Some(phase) = tasks::open_phase(run)? {
         // When all rows are here, no session of the source is kept idle through what follows.
-        if !phase.reads_source() && phase > Phase::Copy {
+        if phase > Phase::Snapshot && !phase.reads_source() {
             context.drop_source();
         }
         let most = |phase: Phase| if phase.shares_transactions() { pace.now.max(1) } else { 1 };
         let (mut of, mut claims) = (phase, tasks::claim(run, phase, phase, most(phase), &mut places)?);
         for ahead in phase.ahead() {
             if claims.is_empty() {
-                (of, claims) = (*ahead, tasks::claim(run, phase, *ahead, most(*ahead), &mut places)?);
+                (of, claims) = (ahead, tasks::claim(run, phase, ahead, most(ahead), &mut places)?);
             }
         }
         // What this worker has just done may have been the phase's last task, or what others wait for.
@@ -148,24 +147,16 @@ fn failed(context: &Context, claim: &Claim, error: Error) -> Result<()> {
 /// A task, tried again after errors that may pass. Under a snapshot that is gone none can
 /// succeed: then the run as a whole has to begin again.
 fn attempts(context: &mut Context, claim: &Claim) -> Result<()> {
-    let (run, limit) = (context.spec.run, context.spec.options.retries);
-    let mut pauses = Pauses::new(limit);
+    let run = context.spec.run;
+    let mut retry = Retry::new(run, &claim.object, context.spec.options.retries);
     loop {
         let Err(error) = perform(context, claim) else { return Ok(()) };
         context.drop_source();
-        if !error.is_transient() || error.code == SqlState::SNAPSHOT_GONE {
+        if error.code == SqlState::SNAPSHOT_GONE {
             return Err(error);
         }
-        let Some((pause, attempt)) = pauses.next() else { return Err(error) };
-        messages::retrying(run, &claim.object, &error, pause, attempt, limit)?;
-        let until = Instant::now() + pause;
-        while Instant::now() < until {
-            wait::on_latch(LOOK.min(pause), Event::Retry);
-            // Without this a failed run would wait for the pause's end.
-            if tasks::open_phase(run)?.is_none() {
-                return Err(error);
-            }
-        }
+        // Without this a failed run would wait for the pause's end.
+        retry.after(error, || Ok(tasks::open_phase(run)?.is_none()))?;
     }
 }
 

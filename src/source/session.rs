@@ -3,47 +3,55 @@
 
 use crate::core::name::literal;
 use crate::core::options::Options;
+use crate::core::settings::set_known;
 use crate::error::Result;
 use crate::libpq::{Connection, Params, Patience};
 use std::time::{Duration, Instant};
 
-/// Each setting with its reason. The first number is the oldest server that knows it.
-const SETTINGS: [(i32, &str, &str); 18] = [
+/// Each setting with its reason.
+const SETTINGS: [(&str, &str); 15] = [
     // Names in answers and in what they mean must not depend on the user's path.
-    (0, "search_path", "pg_catalog, pg_temp"),
+    ("search_path", "pg_catalog, pg_temp"),
     // One text form for every value, as pg_dump and postgres_fdw set them.
-    (0, "datestyle", "ISO"),
-    (0, "intervalstyle", "postgres"),
-    (0, "timezone", "UTC"),
-    (0, "extra_float_digits", "3"),
-    (0, "bytea_output", "hex"),
-    (0, "lc_monetary", "C"),
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
     // As on the target, where definitions are read again.
-    (0, "standard_conforming_strings", "on"),
+    ("standard_conforming_strings", "on"),
     // Errors of probes are expected.
-    (0, "exit_on_error", "off"),
+    ("exit_on_error", "off"),
     // A policy that hides rows must be an error, not a smaller copy.
-    (0, "row_security", "off"),
+    ("row_security", "off"),
     // Long reads are what this session is for.
-    (0, "statement_timeout", "0"),
-    (0, "idle_in_transaction_session_timeout", "0"),
-    (140000, "idle_session_timeout", "0"),
-    (170000, "transaction_timeout", "0"),
-    // The source notices a vanished target even in the middle of a long query.
-    (140000, "client_connection_check_interval", "10s"),
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
     // A read from the first page makes ranges of pages contiguous.
-    (0, "synchronize_seqscans", "off"),
+    ("synchronize_seqscans", "off"),
     // A run is as parallel as its jobs; more of the source's processes are not its to take, and for
     // a small chunk their start takes longer than its rows.
-    (0, "max_parallel_workers_per_gather", "0"),
+    ("max_parallel_workers_per_gather", "0"),
     // Compiling the inventory's queries takes longer than running them.
-    (0, "jit", "off"),
+    ("jit", "off"),
+];
+
+/// The same that not every version has.
+const NEWER_SETTINGS: [(&str, &str); 3] = [
+    ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
+    // The source notices a vanished target even in the middle of a long query.
+    ("client_connection_check_interval", "10s"),
 ];
 
 /// Lets TimescaleDB leave out no rows, which it may do by default: those in tiered storage, and compressed ones. Not every
 /// version has each setting.
-pub const ALL_ROWS: &str = "SELECT pg_catalog.set_config(name, 'on', false) FROM pg_catalog.pg_settings WHERE name IN (
-    'timescaledb.enable_tiered_reads', 'timescaledb.enable_transparent_decompression', 'timescaledb.enable_columnarscan');";
+pub const ALL_ROWS: [(&str, &str); 3] = [
+    ("timescaledb.enable_tiered_reads", "on"),
+    ("timescaledb.enable_transparent_decompression", "on"),
+    ("timescaledb.enable_columnarscan", "on"),
+];
 
 /// Of two sessions in a deadlock, the source's own is not to be the one that it ends.
 const DEADLOCKS: &str = "SELECT pg_catalog.set_config('deadlock_timeout', '10ms', false) WHERE pg_catalog.current_setting('is_superuser') = 'on';";
@@ -51,8 +59,7 @@ const DEADLOCKS: &str = "SELECT pg_catalog.set_config('deadlock_timeout', '10ms'
 /// Keeps relations of these kinds from being read, but for the system's own, where the source knows that
 /// setting: minor releases since August 2024 do (CVE-2024-7348).
 pub fn restrict(kinds: &str, local: bool) -> String {
-    let name = "restrict_nonsystem_relation_kind";
-    format!("SELECT set_config('{name}', '{kinds}', {local}) WHERE current_setting('{name}', true) IS NOT NULL;")
+    set_known(&[("restrict_nonsystem_relation_kind", kinds)], local)
 }
 
 /// Connects; `name` becomes the session's `application_name`.
@@ -62,18 +69,15 @@ pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection
         silence: Duration::from_secs(options.source_timeout.into()),
     };
     let mut connection = Connection::open(params, patience)?;
-    let version = connection.server_version();
     let mut sql = format!("SET application_name = {};", literal(name));
-    for (since, setting, value) in SETTINGS {
-        if version >= since {
-            sql.push_str(&match setting {
-                "search_path" => format!("SET search_path = {value};"),
-                _ => format!("SET {setting} = {};", literal(value)),
-            });
-        }
+    for (setting, value) in SETTINGS {
+        sql.push_str(&match setting {
+            "search_path" => format!("SET search_path = {value};"),
+            _ => format!("SET {setting} = {};", literal(value)),
+        });
     }
     sql.push_str(&format!("SET lock_timeout = '{}s';", options.lock_timeout));
-    sql.push_str(ALL_ROWS);
+    sql.push_str(&set_known(&[NEWER_SETTINGS, ALL_ROWS].concat(), false));
     sql.push_str(DEADLOCKS);
     // The inventory reads views of TimescaleDB.
     sql.push_str(&restrict("", false));

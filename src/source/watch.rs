@@ -106,19 +106,18 @@ impl Watch {
 
     /// Ends what a process of the run does.
     fn release(&mut self, process: i32) -> Result<()> {
-        // Only a statement can be cancelled.
-        let sql = format!(
-            "SELECT CASE a.state WHEN 'active' THEN pg_catalog.pg_cancel_backend(a.pid)
-                         ELSE pg_catalog.pg_terminate_backend(a.pid) END
-             FROM pg_catalog.pg_stat_activity a
-             WHERE a.pid = {process} AND a.application_name LIKE ANY ({})",
-            self.names
-        );
+        let sql = include_str!("../../sql/source/release.sql").replace(":process", &process.to_string());
+        let sql = self.naming(&sql);
         self.connection()?.query(&sql).map(drop)
     }
 
     fn query(&self) -> String {
-        include_str!("../../sql/source/waiting.sql").replace("ANY (:names)", &format!("ANY ({})", self.names))
+        self.naming(include_str!("../../sql/source/waiting.sql"))
+    }
+
+    /// A query with the names of the run's sessions in their place.
+    fn naming(&self, sql: &str) -> String {
+        sql.replace("ANY (:names)", &format!("ANY ({})", self.names))
     }
 
     fn connection(&mut self) -> Result<&mut Connection> {

@@ -1,13 +1,11 @@
 //! Filling a relation here with rows of the source.
 
-use crate::core::inventory::Slices;
 use crate::core::name::Name;
 use crate::core::plan;
 use crate::error::{Error, Result};
 use crate::libpq::Script;
 use crate::pg::{copy, spi};
 use pgrx::pg_sys::Oid;
-use serde::Serialize;
 
 /// Copies what the script's next COPY gives into the relation; returns rows and bytes.
 pub fn stream(source: &mut Script, relation: Oid, options: &copy::Options, name: &str) -> Result<(u64, u64)> {
@@ -56,32 +54,4 @@ pub fn root(run: i64, name: &Name, cagg: bool) -> Result<Oid> {
     }
     let root = format!("SELECT {}::pg_catalog.oid", plan::hypertable(name, cagg));
     spi::value(&root, &[])?.ok_or_else(|| Error::internal("no hypertable"))
-}
-
-/// Locks a hypertable as making a chunk of it does, until the transaction's end.
-pub fn lock_root(hypertable: Oid) -> Result<()> {
-    let name = spi::value::<String>("SELECT $1::pg_catalog.regclass::text", &[hypertable.into()])?.unwrap_or_default();
-    spi::execute(&format!("LOCK TABLE ONLY {name} IN SHARE UPDATE EXCLUSIVE MODE"), &[]).map(drop)
-}
-
-/// A chunk that is to be made.
-#[derive(Serialize)]
-pub struct Wanted<'a> {
-    pub slices: &'a Slices,
-    pub tablespace: Option<&'a str>,
-    pub creation_time: Option<&'a str>,
-}
-
-/// Makes chunks of a hypertable, which is locked until the transaction's end; those that exist
-/// already are found.
-pub fn chunks(hypertable: Oid, wanted: &[Wanted]) -> Result<Vec<Oid>> {
-    let made = spi::json_rows::<u32>(
-        "SELECT u.chunk::pg_catalog.oid::text
-         FROM unnest(timescale_migrate.create_chunks($1, $2)) WITH ORDINALITY u(chunk, number) ORDER BY u.number",
-        &[hypertable.into(), spi::json(&wanted)?],
-    )?;
-    match made.len() == wanted.len() {
-        true => Ok(made.into_iter().map(Oid::from_u32).collect()),
-        false => Err(Error::internal("chunks are missing")),
-    }
 }

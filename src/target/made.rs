@@ -45,11 +45,9 @@ pub fn database_before(run: i64) -> Result<Option<Before>> {
 /// or another that was given up.
 pub fn reopen(run: i64) -> Result<()> {
     transaction(|| {
-        let made = "SELECT EXISTS (SELECT FROM timescale_migrate.has_made WHERE run = $1) OR EXISTS (
-            SELECT FROM timescale_migrate.run_log
-            WHERE id <> $1 AND state NOT IN ('done', 'removed') AND database_before IS NOT NULL)";
+        let keeps_closed = include_str!("../../sql/run/keeps_closed.sql");
         let Some(before) = database_before(run)? else { return Ok(()) };
-        if spi::value::<bool>(made, &[run.into()])? == Some(true) {
+        if spi::value::<bool>(keeps_closed, &[run.into()])? == Some(true) {
             return Ok(());
         }
         database::open(&before)?;

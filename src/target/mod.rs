@@ -1,6 +1,7 @@
 //! What is built here, a file for each kind of thing.
 
 pub mod caggs;
+pub mod chunks;
 pub mod compression;
 pub mod context;
 pub mod copy;

@@ -1,5 +1,5 @@
 //! ANALYZE. What TimescaleDB does for a hypertable in one statement is shared out: the chunks
-//! in batches, which are entered once they are there (`sql/target/analyze_copied.sql`), and
+//! in batches, which are entered once they are there (`sql/run/analyze_batches.sql`), and
 //! the root with its statistics over all chunks.
 
 use super::{Phase, Target, Task, hypertable, sql};
@@ -51,7 +51,10 @@ pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16, extended: &HashS
             Some(None) => return None,
             // Its chunks are not those of the source.
             Some(Some(Way::Routed | Way::Flat)) => format!("ANALYZE {name}"),
-            _ => format!("SELECT timescale_migrate.analyze_root({}, {alone})", hypertable(&name, root.cagg.is_some())),
+            _ => {
+                let (of, itself) = (hypertable(&name, root.cagg.is_some()), target.server.analyzes_only());
+                format!("SELECT timescale_migrate.analyze_root({of}, {alone}, {itself})")
+            }
         };
         Some(early(sql(Phase::Analyze, name, bytes, statement), root.oid, Phase::ForeignKey))
     };

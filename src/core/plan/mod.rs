@@ -8,7 +8,8 @@ mod batches;
 mod buckets;
 pub mod compressed;
 mod copies;
-mod copy;
+mod copy_statement;
+mod copy_task;
 pub mod keys;
 mod phase;
 pub mod recompute;
@@ -17,7 +18,7 @@ pub use adopted::Adopted;
 pub use batches::Compressed;
 pub use buckets::Buckets;
 pub use copies::{Target, compressed_early, copies, unsplit};
-pub use copy::{CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId};
+pub use copy_task::{CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId};
 pub use phase::Phase;
 
 use crate::core::inventory::{Inventory, Size, SourceRelation};

@@ -1,4 +1,4 @@
-//! The phases of a run: the one list of them, in their order.
+//! The phases of a run: the one list of them, in their order. A run goes through it, and `migrate_plan` sorts by it.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +20,10 @@ pub enum Phase {
     Start,
     Preflight,
     Schema,
-    Snapshot,
     Recheck,
     Copy,
     Tiered,
+    Snapshot,
     Sequences,
     LargeObjects,
     Index,
@@ -37,9 +37,9 @@ pub enum Phase {
     Refresh,
     Analyze,
     Verify,
+    Stopping,
     Publications,
     Jobs,
-    Stopping,
     Cleanup,
     Done,
 }
@@ -51,10 +51,10 @@ pub const PHASES: [(Phase, &str, By, &str); 25] = {
         (Phase::Start, "start", Coordinator, "The coordinator has been started."),
         (Phase::Preflight, "preflight", Coordinator, "Both servers are checked and the source's catalog is read."),
         (Phase::Schema, "schema", Coordinator, "Roles, tables, hypertables and continuous aggregates are created."),
-        (Phase::Snapshot, "snapshot", Coordinator, "A later snapshot is taken, for relations that have changed."),
         (Phase::Recheck, "recheck", WorkersFromSource, "On a resume: finished copies are compared with the source."),
         (Phase::Copy, "copy", WorkersFromSource, "Rows and compressed chunks are copied."),
         (Phase::Tiered, "tiered", WorkersFromSource, "Rows in tiered storage are inserted into their chunks."),
+        (Phase::Snapshot, "snapshot", Coordinator, "A later snapshot is taken, for relations that have changed."),
         (Phase::Sequences, "sequences", Coordinator, "Sequences are set to the source's values."),
         (Phase::LargeObjects, "large_objects", Coordinator, "Large objects are copied."),
         (Phase::Index, "index", Workers, "Indexes are built."),
@@ -73,24 +73,13 @@ pub const PHASES: [(Phase, &str, By, &str); 25] = {
         (Phase::Refresh, "refresh", Coordinator, "Materialized views are refreshed."),
         (Phase::Analyze, "analyze", WorkersFromSource, "Statistics are collected."),
         (Phase::Verify, "verify", WorkersFromSource, "Both sides are compared."),
+        (Phase::Stopping, "stopping", Coordinator, "Workers finish the tasks that they have."),
         (Phase::Publications, "publications", Coordinator, "Publications are created."),
         (Phase::Jobs, "jobs", Coordinator, "Database settings, policies and jobs, in the last transaction."),
-        (Phase::Stopping, "stopping", Coordinator, "Workers finish the tasks that they have."),
         (Phase::Cleanup, "cleanup", Coordinator, "What a run has made is removed."),
         (Phase::Done, "done", Coordinator, "The run is finished."),
     ]
 };
-
-/// What workers do when all rows have arrived, in its order.
-const AFTER_ROWS: [Phase; 7] = [
-    Phase::Index,
-    Phase::Constraint,
-    Phase::HypertableKey,
-    Phase::Compression,
-    Phase::ForeignKey,
-    Phase::Analyze,
-    Phase::Verify,
-];
 
 impl Phase {
     /// As in the column `phase` of views and messages.
@@ -113,24 +102,37 @@ impl Phase {
         matches!(self, Phase::Copy | Phase::Verify)
     }
 
+    /// The phases after it, in their order.
+    pub fn after(self) -> impl Iterator<Item = Phase> {
+        PHASES[self as usize + 1..].iter().map(|phase| phase.0)
+    }
+
+    /// Whether workers do it when all rows have arrived, and not one phase strictly after the other.
+    fn overlaps(self) -> bool {
+        use Phase::{Analyze, Compression, Constraint, ForeignKey, HypertableKey, Index, Verify};
+        matches!(self, Index | Constraint | HypertableKey | Compression | ForeignKey | Analyze | Verify)
+    }
+
+    fn overlapping(self, which: impl Fn(Phase) -> bool) -> Vec<Phase> {
+        let all = PHASES.iter().map(|phase| phase.0);
+        all.filter(|phase| self.overlaps() && phase.overlaps() && which(*phase)).collect()
+    }
+
     /// The later phases of which workers take tasks when none is left of this one: those that may
     /// be taken [beside](super::Task::beside) it, and whose tables no open task of an earlier phase is about.
-    pub fn ahead(self) -> &'static [Phase] {
-        let place = AFTER_ROWS.iter().position(|phase| *phase == self);
-        place.map_or(&[], |place| &AFTER_ROWS[place + 1..])
+    pub fn ahead(self) -> Vec<Phase> {
+        self.overlapping(|phase| phase > self)
     }
 
     /// It and those before it beside which tasks of later ones may be taken.
-    pub fn passed(self) -> &'static [Phase] {
-        let place = AFTER_ROWS.iter().position(|phase| *phase == self);
-        place.map_or(&[], |place| &AFTER_ROWS[..=place])
+    pub fn passed(self) -> Vec<Phase> {
+        self.overlapping(|phase| phase <= self)
     }
 
     /// The phases whose open tasks hold back those of this phase that are about the same tables, because
     /// of what they make or lock. A comparison only reads, and may be taken when all rows are where they belong.
-    pub fn waits_for(self) -> &'static [Phase] {
-        let place = AFTER_ROWS.iter().position(|phase| *phase == self && self != Phase::Verify);
-        place.map_or(&[], |place| &AFTER_ROWS[..place])
+    pub fn waits_for(self) -> Vec<Phase> {
+        self.overlapping(|phase| phase < self && self != Phase::Verify)
     }
 
     /// Whether a task of it locks its tables against others like it, for as long as it takes.
@@ -154,12 +156,15 @@ mod tests {
 
     #[test]
     fn what_is_looked_ahead_at_waits_for_what_is_before() {
-        for (place, phase) in AFTER_ROWS.iter().enumerate() {
-            assert!(phase.ahead().iter().all(|ahead| ahead > phase && ahead.passed().contains(phase)));
-            assert!(*phase == Phase::Verify || phase.waits_for() == &AFTER_ROWS[..place]);
+        let overlapping: Vec<Phase> = PHASES.iter().map(|phase| phase.0).filter(|phase| phase.overlaps()).collect();
+        for (place, phase) in overlapping.iter().enumerate() {
+            assert_eq!(phase.ahead(), &overlapping[place + 1..]);
+            assert_eq!(phase.passed(), &overlapping[..=place]);
+            assert!(*phase == Phase::Verify || phase.waits_for() == overlapping[..place]);
         }
         // Rows that a comparison counts must not move any more.
         assert!(Phase::ForeignKey.ahead().contains(&Phase::Verify) && Phase::Compression < Phase::ForeignKey);
+        assert!(Phase::Verify.waits_for().is_empty());
         for phase in [Phase::Copy, Phase::Attach, Phase::Recompute, Phase::Rest, Phase::Stopping] {
             assert!(phase.ahead().is_empty() && phase.passed().is_empty() && phase.waits_for().is_empty());
         }
@@ -179,5 +184,13 @@ mod tests {
             format!("| `{name}` | {by} | {what} |")
         };
         assert_eq!(rows, PHASES.iter().map(row).collect::<Vec<_>>());
+    }
+    #[test]
+    fn the_diagram_has_every_phase_in_its_order() {
+        let page = include_str!("../../../docs/architecture.md");
+        let diagram = page.split("## Phases").nth(1).and_then(|rest| rest.split("```").nth(1)).unwrap();
+        let words = diagram.split(|c: char| !c.is_ascii_alphabetic() && c != '_').filter_map(Phase::parse);
+        let of_a_migration = PHASES.iter().map(|phase| phase.0).filter(|phase| *phase != Phase::Cleanup);
+        assert_eq!(words.collect::<Vec<_>>(), of_a_migration.collect::<Vec<_>>());
     }
 }

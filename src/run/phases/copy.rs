@@ -16,7 +16,7 @@ use crate::run::process::Context;
 use crate::run::tasks;
 use crate::run::tasks::{Claim, Outcome};
 use crate::source::guard::{self, Hold, Reads};
-use crate::target::copy;
+use crate::target::{chunks, copy};
 use pgrx::pg_sys::Oid;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -285,7 +285,7 @@ impl Goals {
 
     /// Waits until no other transaction makes chunks of these hypertables.
     fn lock(&self) -> Result<()> {
-        self.roots.iter().try_for_each(|(root, _)| copy::lock_root(*root))
+        self.roots.iter().try_for_each(|(root, _)| chunks::lock_root(*root))
     }
 
     /// The relations to fill, in the order of the tasks. Chunks are made here, which locks their hypertable
@@ -293,9 +293,9 @@ impl Goals {
     fn targets(&self, run: i64, works: &[&CopyTask]) -> Result<Vec<Oid>> {
         let mut found = self.found.clone();
         for (root, numbers) in &self.roots {
-            let wanted: Vec<copy::Wanted> =
+            let wanted: Vec<chunks::Wanted> =
                 numbers.iter().filter_map(|number| wanted(&works[*number].destination)).collect();
-            for (number, chunk) in numbers.iter().zip(copy::chunks(*root, &wanted)?) {
+            for (number, chunk) in numbers.iter().zip(chunks::create(*root, &wanted)?) {
                 found[*number] = chunk;
                 if let Some(own) = works[*number].destination.own() {
                     let set = "SELECT timescale_migrate.set_chunk_own($1, $2)";
@@ -310,10 +310,10 @@ impl Goals {
 }
 
 /// The chunk that is to be made, if it is one.
-fn wanted(destination: &Destination) -> Option<copy::Wanted<'_>> {
+fn wanted(destination: &Destination) -> Option<chunks::Wanted<'_>> {
     match destination {
         Destination::Chunk { slices, tablespace, creation_time, .. } => {
-            Some(copy::Wanted { slices, tablespace: tablespace.as_deref(), creation_time: creation_time.as_deref() })
+            Some(chunks::Wanted { slices, tablespace: tablespace.as_deref(), creation_time: creation_time.as_deref() })
         }
         Destination::Table(_) | Destination::Routed { .. } => None,
     }

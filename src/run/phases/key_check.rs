@@ -12,7 +12,7 @@ use crate::run::process::restricted;
 use crate::run::{messages, state, tasks};
 use crate::source::session;
 
-/// `keys_here.sql`
+/// `existing_keys.sql`
 type Key = (u32, String, String, String, String, String);
 
 /// Checks all, one after the other. A row that violates one is a warning if the source has such a row itself.
@@ -25,7 +25,7 @@ pub fn all(migration: &Migration) -> Result<()> {
     if !tasks::standing(run, Phase::Copy)?.1.is_empty() {
         return Ok(());
     }
-    let query = include_str!("../../../sql/run/keys_here.sql");
+    let query = include_str!("../../../sql/run/existing_keys.sql");
     let keys: Vec<Key> = transaction(|| spi::json_rows(query, &[run.into()]))?;
     if keys.is_empty() {
         return Ok(());

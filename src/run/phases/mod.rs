@@ -1,4 +1,4 @@
-//! The work of a run, a file for each phase, called as users see it.
+//! The work of the phases, most of it in a file with the phase's name.
 
 pub mod analyze;
 pub mod compression;

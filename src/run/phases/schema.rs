@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::pg::catch::transaction;
 use crate::run::migration::Migration;
 use crate::run::pieces::{self, Piece};
-use crate::run::{here, messages, state};
+use crate::run::{adoption, messages, state};
 use crate::source::snapshot::Keeper;
 use crate::target::database::{self, Database};
 use crate::target::{caggs, compression, hypertables, made, roles};
@@ -22,7 +22,7 @@ pub fn make(migration: &Migration, keeper: &mut Keeper, early: &HashSet<Name>) -
     let database = database::read(&mut keeper.connection)?;
     if let Some(adoption) = &migration.adoption {
         // Also what is new on the source since an earlier start.
-        transaction(|| here::adopt(id, &adoption.arrivals))?;
+        transaction(|| adoption::adopt(id, &adoption.arrivals))?;
         state::step(id, Phase::Schema.name(), || Ok(()))?;
         return Ok(database);
     }

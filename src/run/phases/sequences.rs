@@ -32,10 +32,7 @@ pub fn carry(migration: &Migration) -> Result<()> {
     let (params, options) = (&migration.spec.params, migration.options());
     let mut source = session::open(params, &format!("timescale_migrate run {run} sequences"), options)?;
     // None may be a view by now, whose functions would be run with this session's rights.
-    source.query(
-        "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings
-         WHERE name = 'restrict_nonsystem_relation_kind'",
-    )?;
+    source.query(&session::restrict("view, foreign-table", false))?;
     for batch in sequences.chunks(BATCH) {
         let values = read(&mut source, batch)?;
         for sequence in batch {
@@ -65,12 +62,8 @@ fn read(source: &mut Connection, batch: &[Sequence]) -> Result<HashMap<u32, Valu
         if list.is_empty() {
             return Ok(values);
         }
-        let found: Vec<(String, String)> = source.ask(&format!(
-            "SELECT json_build_array(n.nspname, c.relname)::text FROM pg_catalog.pg_class c
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.oid = ANY ('{{{}}}') AND c.relkind = 'S'",
-            list.join(",")
-        ))?;
+        let names = include_str!("../../../sql/source/sequence_names.sql");
+        let found: Vec<(String, String)> = source.ask(&names.replace(":oids", &format!("'{{{}}}'", list.join(","))))?;
         if found.is_empty() {
             return Ok(values);
         }

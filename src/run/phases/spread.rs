@@ -8,7 +8,7 @@ use crate::libpq::Script;
 use crate::pg::catch::transaction;
 use crate::pg::copy::{Options, count_mismatch};
 use crate::run::process::Context;
-use crate::target::copy;
+use crate::target::{chunks, copy};
 use pgrx::pg_sys::Oid;
 
 /// Into more chunks the rows go through TimescaleDB: for each chunk the source reads all of them.
@@ -45,14 +45,14 @@ pub fn prepare(context: &mut Context, work: &CopyTask, hypertable: Oid, buckets:
     if slices.len() > MOST_PARTITIONS * found.len() {
         return Ok(Spread::Routed);
     }
-    let wanted: Vec<copy::Wanted> = slices
+    let wanted: Vec<chunks::Wanted> = slices
         .iter()
-        .map(|slices| copy::Wanted { slices, tablespace: buckets.tablespace.as_deref(), creation_time: None })
+        .map(|slices| chunks::Wanted { slices, tablespace: buckets.tablespace.as_deref(), creation_time: None })
         .collect();
     let mut made = Vec::new();
     // Making a chunk takes as many locks as a small task.
     for some in wanted.chunks(context.spec.together.max(1)) {
-        made.extend(transaction(|| copy::chunks(hypertable, some))?);
+        made.extend(transaction(|| chunks::create(hypertable, some))?);
     }
     if found.is_empty() || found.len() > MOST_CHUNKS || !buckets.is_of_time_alone() || work.columns.is_empty() {
         return Ok(Spread::Routed);

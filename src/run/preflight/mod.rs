@@ -3,11 +3,12 @@
 
 mod access;
 mod collations;
+mod disk_space;
 mod endpoint;
 mod jobs;
+mod limits;
 mod objects;
 mod queries;
-mod room;
 mod servers;
 
 use crate::catalog::{self, Catalog, Local};
@@ -280,9 +281,9 @@ pub fn check(
         objects::collisions(report, source, inventory, makes)?;
     }
     access::access(report, options)?;
-    room::disk(report, source, inventory, options, fresh)?;
-    room::locks(report, inventory, &target, options);
-    room::wraparound(report, source)?;
+    disk_space::disk(report, source, inventory, options, fresh)?;
+    limits::locks(report, inventory, &target, options);
+    limits::wraparound(report, source)?;
     servers::workers(report, &target, options)?;
     report.settle("rights", inventory.server.user.clone(), "may read everything that is copied");
     report.settle("objects", "all objects", "can be migrated");

@@ -256,9 +256,7 @@ pub(super) fn tablespaces(report: &mut Report, database: &database::Database, op
 
 /// How to go on with the newest migration here of which something is here, if it did not reach its end.
 fn unfinished() -> Result<Option<String>> {
-    let newest = "SELECT json_build_array(id, state = 'removed')::text FROM timescale_migrate.run r
-         WHERE kind = 'migrate' AND state IN ('failed', 'cancelled', 'interrupted', 'removed')
-             AND id IN (SELECT h.run FROM timescale_migrate.has_made h) ORDER BY id DESC LIMIT 1";
+    let newest = include_str!("../../../sql/run/unfinished_run.sql");
     Ok(spi::json_rows::<(i64, bool)>(newest, &[])?.pop().map(|(run, is_removed)| match is_removed {
         true => format!("Run {run} was removed in part: SELECT migrate_cleanup({run}); removes the rest."),
         false => format!("Run {run} was not finished: {}", standing::ways(run)),

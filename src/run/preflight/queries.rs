@@ -17,7 +17,7 @@ pub(super) const TRANSACTION_IDS: &str = include_str!("../../../sql/preflight/tr
 
 pub(super) const CONNECTIONS: &str = include_str!("../../../sql/preflight/connections.sql");
 pub(super) const ENDPOINT: &str = include_str!("../../../sql/preflight/endpoint.sql");
-pub(super) const POLICIES: &str = include_str!("../../../sql/preflight/policies.sql");
+pub(super) const POLICIES: &str = include_str!("../../../sql/preflight/due_policies.sql");
 
 pub(super) fn of_chunks(timescaledb: &Timescaledb) -> String {
     format!("{}{}", catalog::queries::settings(timescaledb), include_str!("../../../sql/preflight/of_chunks.sql"))
@@ -54,6 +54,6 @@ pub(super) fn all(scope: &Scope, options: &Options, fresh: bool) -> Vec<String> 
         .chain([database::QUERY.to_owned()])
         .chain(if_so(makes, EVENT_TRIGGERS))
         .chain(if_so(fresh, OBJECTS))
-        .chain([super::room::query(&scope.inventory, options), TRANSACTION_IDS.to_owned()])
+        .chain([super::disk_space::query(&scope.inventory, options), TRANSACTION_IDS.to_owned()])
         .collect()
 }

@@ -1,7 +1,6 @@
 //! Checks of the two servers against each other.
 
 use super::{Report, Status};
-use crate::core::capabilities::OLDEST_SOURCE;
 use crate::core::inventory::Server;
 use crate::core::name::quoted;
 use crate::core::options::Options;
@@ -56,7 +55,7 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
 
 pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
     let (from, to) = (source.major(), target.major());
-    if from > to {
+    if source.is_newer_than(target) {
         report.add(
             "version",
             Status::Error,
@@ -65,7 +64,7 @@ pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
             "Migrate to a server of at least the source's major version.",
         );
     }
-    if from < OLDEST_SOURCE {
+    if !source.is_known_source() {
         report.add(
             "version",
             Status::Error,
@@ -112,15 +111,14 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             },
         ),
         Some(to) => {
-            let (a, b, c) = from.numbers();
-            if (a, b, c) > to.numbers() {
+            if from.is_newer_than(to) {
                 report.add(
                     "timescaledb",
                     Status::Error,
                     from.version.clone(),
                     format!("the source's version is newer than the one here ({}), which may not support all that it stores", to.version),
                     format!(
-                        "ALTER EXTENSION timescaledb UPDATE; -- here, in a new session, once version {a}.{b}.{c} or a newer one is installed",
+                        "ALTER EXTENSION timescaledb UPDATE; -- here, in a new session, once version {} or a newer one is installed", from.release()
                     ),
                 );
             }

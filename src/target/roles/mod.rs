@@ -107,13 +107,13 @@ pub fn query(inventory: &Inventory) -> String {
     let owners: Vec<String> = inventory.jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
     let only = inventory.selection.only.as_ref();
     let objects = only.map_or("NULL".to_string(), |only| literal(&serde_json::json!(only).to_string()));
-    include_str!("../../sql/inventory/roles.sql")
+    include_str!("../../../sql/inventory/roles.sql")
         .replace("(:owners)", &format!("(ARRAY[{}]::name[])", owners.join(", ")))
         .replace(":objects::json", &format!("{objects}::json"))
 }
 
 /// What [`passwords`] asks.
-pub const PASSWORDS: &str = include_str!("../../sql/inventory/role_passwords.sql");
+pub const PASSWORDS: &str = include_str!("../../../sql/inventory/role_passwords.sql");
 
 /// The roles that what arrives of the source's database needs under these options: those that
 /// this server lacks, and of those here the ones that gain something, differ or may log in.
@@ -122,7 +122,7 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
     roles.retain(|role| (all || role.named) && !role.predefined);
     let here: HashMap<String, Present> =
-        spi::json_rows::<Present>(include_str!("../../sql/inventory/server_roles.sql"), &[])?
+        spi::json_rows::<Present>(include_str!("../../../sql/inventory/server_roles.sql"), &[])?
             .into_iter()
             .map(|role| (role.name.clone(), role))
             .collect();
@@ -167,8 +167,7 @@ pub fn passwords_here() -> Result<HashMap<String, String>> {
 /// Makes the roles with attributes, settings and memberships, in the current transaction, and enters how
 /// those of roles that were here are taken back; returns warnings.
 pub fn make(run: i64, roles: &[Role], passwords: &HashMap<String, String>, options: &Options) -> Result<Vec<String>> {
-    #[cfg(feature = "pg18")]
-    spi::set_local("md5_password_warnings", "off")?;
+    spi::execute(&settings::set_known(&[("md5_password_warnings", "off")], true), &[])?;
     for role in roles.iter().filter(|role| !role.here) {
         let create = role.create(passwords.get(&role.name));
         context::making(&format!("role {}", role.name), None, || secret::execute(&create))?;

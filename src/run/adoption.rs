@@ -48,7 +48,8 @@ pub fn adapt(scope: &mut Scope, options: &Options, run: Option<i64>) -> Result<O
 fn here<'a>(source: &Inventory, own: &'a Inventory, run: Option<i64>) -> Result<Here<'a>> {
     let roots = source.hypertables.iter().filter(|h| h.cagg.is_none()).map(|h| h.qualified());
     let names: Vec<Name> = source.filled_tables().map(|table| table.qualified()).chain(roots).collect();
-    let found: Vec<Standing> = spi::json_rows(include_str!("../../sql/preflight/here.sql"), &[spi::json(&names)?])?;
+    let found: Vec<Standing> =
+        spi::json_rows(include_str!("../../sql/preflight/existing_relations.sql"), &[spi::json(&names)?])?;
     let read = own.of_chunks();
     let has_rows = |table: u32| {
         let chunks = own.hypertables.iter().filter(|h| h.oid == table).flat_map(|h| own.chunks_of(h));
