@@ -136,12 +136,15 @@ fn without_statistics() {
         }
     };
     let suggestion = suggested(unknown).unwrap();
-    assert!(suggestion.options.is_none() && suggestion.reason.contains("ANALYZE public.metric;"), "{suggestion:?}");
+    assert!(
+        suggestion.options.is_none() && suggestion.reason.contains("Execute ANALYZE public.metric on"),
+        "{suggestion:?}"
+    );
     let hidden = suggested(|f| {
         unknown(f);
         f["readable"] = json!(false);
     });
-    assert!(hidden.unwrap().reason.contains("GRANT SELECT"));
+    assert!(hidden.unwrap().reason.contains("Grant SELECT"));
     let mut indexed = facts();
     unknown(&mut indexed);
     indexed["indexes"] = json!([index(&[Some("ts")], false), index(&[Some("device"), Some("ts")], false)]);
