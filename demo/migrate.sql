@@ -14,7 +14,7 @@ SELECT * FROM migrate_plan('old');
 -- Do it.
 SELECT * FROM migrate_from('old', jobs => 2);
 
--- Is it all here? A difference would end this with an error.
+-- Has everything arrived? A difference would be an error.
 SELECT * FROM migrate_verify('old');
 
 -- The database works.

@@ -95,7 +95,7 @@ fn migrate_plan(
     }))
 }
 
-/// Tables of the source that are worth a hypertable here, and hypertables that could be better; changes nothing
+/// Tables of the source that would benefit from becoming hypertables, or could be better ones; changes nothing
 /// anywhere.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]

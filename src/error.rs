@@ -153,7 +153,7 @@ impl Error {
     pub fn hint_at_functions(self) -> Self {
         if self.side == Side::Target && self.code == SqlState::INSUFFICIENT_PRIVILEGE && self.hint.is_none() {
             return self.hint(
-                "Code that users wrote runs with the rights of the table's owner when rows are written, else with those of the function's owner. GRANT that role what it lacks, here before migrate_resume, or on the source before a new run.",
+                "Code that users wrote runs with the rights of the table's owner when rows are written, else with those of the function's owner. Grant that role the missing privilege, on the target before migrate_resume, or on the source before a new run.",
             );
         }
         let missing = ["42883", "42P01", "42704"].contains(&self.code.as_str());
@@ -162,7 +162,7 @@ impl Error {
             return self;
         }
         self.hint(
-            "If the function names it without its schema: ALTER FUNCTION ... SET search_path = ..., here before migrate_resume, or on the source before a new run.",
+            "If the function names it without its schema, execute ALTER FUNCTION ... SET search_path = ..., on the target before migrate_resume, or on the source before a new run.",
         )
     }
 

@@ -1,7 +1,7 @@
 //! Moves a whole TimescaleDB or PostgreSQL database to this server with one SQL call.
 //!
 //! `api` is what SQL calls; `run` makes a run out of `source` (what is asked of the other
-//! server) and `target` (what is built here); `core` is pure; `pg` and `libpq` fence the
+//! server) and `target` (what is made on the target); `core` is pure; `pg` and `libpq` fence the
 //! unsafe code of the two sides.
 
 pgrx::pg_module_magic!(name, version);

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum Contender {
     /// With so many jobs.
     MigrateFrom(u32),
-    /// Two psql pipes of COPY into relations that are here, then what is made after the rows, and statistics.
+    /// Two psql pipes of COPY into relations that exist, then what is made after the rows, and statistics.
     Floor,
     Pgcopydb,
     /// As text into psql.

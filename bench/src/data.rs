@@ -30,7 +30,7 @@ pub struct ByHand {
     pub tables: &'static [&'static str],
     /// It is made at the end.
     pub aggregate: &'static str,
-    /// When the ordinary tables are here.
+    /// When the ordinary tables have arrived.
     pub hypertables: &'static [&'static str],
     /// When the rows are.
     pub after: &'static [&'static str],

@@ -165,7 +165,7 @@ BEGIN
     ) h ON h.name = s.name AND h.type = s.type
     WHERE s.name IS NULL OR h.name IS NULL;
     IF difference IS NOT NULL THEN
-        RAISE EXCEPTION 'continuous aggregate "%"."%" has other columns here than on the source', spec->>'schema', spec->>'name'
+        RAISE EXCEPTION 'continuous aggregate "%"."%" has other columns on the target than on the source', spec->>'schema', spec->>'name'
             USING ERRCODE = 'datatype_mismatch', DETAIL = format('Not on both sides: %s.', difference);
     END IF;
 
@@ -242,7 +242,7 @@ BEGIN
     IF own ? 'identity' THEN
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', materialization, own->>'identity');
     END IF;
-    -- An aggregate in the format from before 2.7 has other columns here.
+    -- An aggregate in the format from before 2.7 has other columns on the target.
     FOR t IN
         SELECT c.key AS name, c.value AS comment FROM jsonb_each_text(own->'columns') c
         JOIN pg_attribute a ON a.attrelid = materialization AND a.attname = c.key AND NOT a.attisdropped
@@ -251,7 +251,7 @@ BEGIN
     END LOOP;
     FOR t IN SELECT x.* FROM jsonb_to_recordset(own->'triggers') x(name name, function text, before text, after text, comment text) LOOP
         IF to_regprocedure(t.function) IS NULL THEN
-            lost := lost || format('trigger %I is left out: its function %s does not exist here', t.name, t.function);
+            lost := lost || format('trigger %I is left out: its function %s does not exist on the target', t.name, t.function);
             CONTINUE;
         END IF;
         PERFORM timescale_migrate.execute_as_written(format('%s ON %s %s', t.before, materialization, t.after), (

@@ -88,11 +88,11 @@ BEGIN
     IF (wanted.schema, wanted.name) = (wanted.old_schema, wanted.old_name) THEN
         RETURN NULL;
     ELSIF to_regnamespace(quote_ident(wanted.schema)) IS NULL THEN
-        RETURN format('%s was to be in schema %I, which does not exist here', chunk, wanted.schema);
+        RETURN format('%s was to be in schema %I, which does not exist on the target', chunk, wanted.schema);
     END IF;
     taken := to_regclass(format('%I.%I', wanted.schema, wanted.name));
     IF taken IS NOT NULL THEN
-        RETURN format('%s was to be called %s, which there is already', chunk, taken);
+        RETURN format('%s was to be named %s, but that name is taken', chunk, taken);
     END IF;
     IF wanted.name <> wanted.old_name THEN
         EXECUTE format('ALTER TABLE %s RENAME TO %I', chunk, wanted.name);
@@ -126,7 +126,7 @@ BEGIN
     END LOOP;
     FOR t IN SELECT x.* FROM jsonb_to_recordset(triggers) x(name name, function text, before text, after text, comment text) LOOP
         IF to_regprocedure(t.function) IS NULL THEN
-            lost := lost || format('trigger %I of %s is left out: its function %s does not exist here', t.name, chunk, t.function);
+            lost := lost || format('trigger %I of %s is left out: its function %s does not exist on the target', t.name, chunk, t.function);
             CONTINUE;
         END IF;
         PERFORM timescale_migrate.execute_as_written(format('%s ON %s %s', t.before, chunk, t.after),

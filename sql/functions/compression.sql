@@ -89,7 +89,7 @@ END
 $$;
 
 -- The sparse indexes of a chunk, which are metadata columns of its compressed relation. Since 2.22 they are listed. For older versions
--- they are derived from the columns, as by TimescaleDB's own update. One that has no columns here is not listed.
+-- they are derived from the columns, as by TimescaleDB's own update. One that has no columns on the target is not listed.
 CREATE FUNCTION timescale_migrate.sparse_indexes_of_chunk(settings jsonb, chunk regclass, compressed regclass)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE

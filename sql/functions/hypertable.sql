@@ -64,7 +64,7 @@ BEGIN
         RAISE EXCEPTION 'hypertable "%" has no open dimension', hypertable
             USING ERRCODE = 'feature_not_supported';
     END IF;
-    -- A default prefix holds the hypertable's id, which differs here.
+    -- A default prefix holds the hypertable's id, which differs on the target.
     EXECUTE format('SELECT FROM %I.create_hypertable(
                         $1, $2, associated_schema_name => $3, associated_table_prefix => $4, chunk_time_interval => $5,
                         create_default_indexes => false, time_partitioning_func => $6)', api)

@@ -27,7 +27,7 @@ BEGIN
                        WHERE n.nspname = d.partitioning_func_schema AND p.proname = d.partitioning_func AND p.pronargs = 1
                          AND p.proargtypes[0] IN (d.column_type, 'anyelement'::regtype)) END;
     IF type IS NULL THEN
-        RAISE EXCEPTION 'cannot tell the type of the slices in dimension %', dimension USING ERRCODE = 'feature_not_supported';
+        RAISE EXCEPTION 'cannot determine the type of the slices in dimension %', dimension USING ERRCODE = 'feature_not_supported';
     END IF;
     at_least_schema := timescale_migrate.operator_schema('>=', type);
     below_schema := timescale_migrate.operator_schema('<', type);
@@ -71,7 +71,7 @@ BEGIN
             -- TimescaleDB accepts a user-defined type whose values are those of bigint.
             IF NOT EXISTS (SELECT FROM pg_catalog.pg_cast c
                            WHERE c.castsource = type AND c.casttarget = 'bigint'::regtype AND c.castmethod = 'b') THEN
-                RAISE EXCEPTION 'cannot tell the bounds of a slice of type %', type USING ERRCODE = 'feature_not_supported';
+                RAISE EXCEPTION 'cannot determine the bounds of a slice of type %', type USING ERRCODE = 'feature_not_supported';
             END IF;
             RETURN timescale_migrate.bigint_as(value, type);
     END CASE;

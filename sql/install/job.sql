@@ -28,4 +28,4 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON PROCEDURE @extschema@.migrate_job(integer, jsonb) IS 'migrate_from, or migrate_resume, as a scheduled job; config holds "source" and options';
+COMMENT ON PROCEDURE @extschema@.migrate_job(integer, jsonb) IS 'migrates, or resumes a migration, as a scheduled job; config holds "source" and options';

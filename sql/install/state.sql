@@ -122,10 +122,10 @@ COMMENT ON COLUMN timescale_migrate.task_log.snapshot IS 'of a copy: the snapsho
 COMMENT ON COLUMN timescale_migrate.task_log.destination IS 'of a copy: where its rows go';
 COMMENT ON COLUMN timescale_migrate.task_log.recipe IS 'of a copy: how its rows travel';
 COMMENT ON COLUMN timescale_migrate.task_log.own IS 'of a copy: properties of the chunk that differ from its hypertable''s';
-COMMENT ON COLUMN timescale_migrate.task_log.tables IS 'the tables here that it is about, as users know them, quoted as in SQL: of a foreign key two, of most others one';
+COMMENT ON COLUMN timescale_migrate.task_log.tables IS 'the tables on the target that it is about, as users know them, quoted as in SQL: of a foreign key two, of most others one';
 COMMENT ON COLUMN timescale_migrate.task_log.copies IS 'the copy tasks whose results it works on';
 COMMENT ON COLUMN timescale_migrate.task_log.beside IS 'the earliest phase beside which it may be taken, as soon as no open task of an earlier phase is about its tables';
-COMMENT ON COLUMN timescale_migrate.task_log.relation IS 'the relation here that the rows went to';
+COMMENT ON COLUMN timescale_migrate.task_log.relation IS 'the relation on the target that the rows went to';
 COMMENT ON COLUMN timescale_migrate.task_log.target IS 'its name then, quoted as in SQL, for users to read; nothing is found by it';
 COMMENT ON COLUMN timescale_migrate.task_log.compressed IS 'the table that holds a chunk''s compressed rows until they become its own';
 COMMENT ON COLUMN timescale_migrate.task_log.source_checksum IS 'checksum of the rows as they were copied, if values are to be compared';
@@ -153,9 +153,9 @@ CREATE TABLE timescale_migrate.adopted_log (
 );
 COMMENT ON COLUMN timescale_migrate.adopted_log.way IS 'how rows come in; with chunks, all chunks are the run''s own';
 COMMENT ON COLUMN timescale_migrate.adopted_log.empty IS 'it held no rows when the run began';
-COMMENT ON COLUMN timescale_migrate.adopted_log.keeps IS 'the rows that are here stay, also after a cleanup';
+COMMENT ON COLUMN timescale_migrate.adopted_log.keeps IS 'rows that the table held before stay, also after a cleanup';
 
--- The runs that have made something here, or may have written to what was here: those that a resume or a cleanup is about.
+-- The runs that have made something on the target, or may have written to what existed there: those that a resume or a cleanup is about.
 CREATE VIEW timescale_migrate.has_made AS
 SELECT run FROM timescale_migrate.made_log UNION ALL SELECT run FROM timescale_migrate.adopted_log;
 

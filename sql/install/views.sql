@@ -25,9 +25,9 @@ LEFT JOIN timescale_migrate.holder h ON NOT h.is_run AND h.id = t.id AND t.state
 -- If a worker has taken several tasks at once, it is not known which of them its COPY belongs to.
 LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = h.pid AND h.alone;
 COMMENT ON VIEW timescale_migrate.task IS 'every task of every run';
-COMMENT ON COLUMN timescale_migrate.task.worker IS 'process id on this server';
+COMMENT ON COLUMN timescale_migrate.task.worker IS 'process id on the target';
 COMMENT ON COLUMN timescale_migrate.task.started_at IS 'when a worker took it; small tasks are taken several at once';
-COMMENT ON COLUMN timescale_migrate.task.target IS 'the relation here that the rows went to, quoted as in SQL';
+COMMENT ON COLUMN timescale_migrate.task.target IS 'the relation on the target that the rows went to, quoted as in SQL';
 COMMENT ON COLUMN timescale_migrate.task.estimated_bytes IS 'size on the source';
 COMMENT ON COLUMN timescale_migrate.task.bytes IS 'size as sent by COPY';
 COMMENT ON COLUMN timescale_migrate.task.side IS 'the server that the error came from';
@@ -42,7 +42,7 @@ FROM timescale_migrate.run_log r
 LEFT JOIN timescale_migrate.holder h ON h.is_run AND h.id = r.id
 WHERE r.state <> 'refused';
 COMMENT ON VIEW timescale_migrate.run IS 'every run: source without secrets, options, state, phase, times, error';
-COMMENT ON COLUMN timescale_migrate.run.pid IS 'process id of the coordinator, while it is at work';
+COMMENT ON COLUMN timescale_migrate.run.pid IS 'process id of the coordinator while the run is running';
 COMMENT ON COLUMN timescale_migrate.run.duration IS 'without the time between two starts';
 COMMENT ON COLUMN timescale_migrate.run.snapshot IS 'of the source, as SET TRANSACTION SNAPSHOT takes it';
 COMMENT ON COLUMN timescale_migrate.run.side IS 'the server that the error came from';
@@ -121,15 +121,15 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
             WHEN 'failed' THEN f.error || w.ways
             WHEN 'cancelled' THEN f.error || w.ways
             WHEN 'removed' THEN format(CASE WHEN EXISTS (SELECT FROM timescale_migrate.has_made h WHERE h.run = f.run)
-                THEN 'run %1$s was removed in part; migrate_cleanup(%1$s) removes the rest'
+                THEN 'run %1$s was removed in part. Call migrate_cleanup(%1$s) to remove the rest.'
                 ELSE 'run %1$s was removed by migrate_cleanup' END, f.run)
             ELSE coalesce(f.error, (SELECT m.message FROM timescale_migrate.message_log m
                                     WHERE m.run = f.run ORDER BY m.id DESC LIMIT 1)) END AS message
 FROM f,
      LATERAL (SELECT CASE f.kind WHEN 'migrate'
-                     THEN format('; migrate_resume(%1$s) continues it, migrate_cleanup(%1$s) removes what it made', f.run) ELSE '' END AS ways) w;
+                     THEN format('. Call migrate_resume(%1$s) to continue it, or migrate_cleanup(%1$s) to remove what it made.', f.run) ELSE '' END AS ways) w;
 
--- The figures of a run; without a number, of the run that is at work, or else of the newest migration, or else of the newest run.
+-- The figures of a run; without a number, of the one that is running, or else of the newest migration, or else of the newest run.
 CREATE FUNCTION @extschema@.migrate_status(run bigint DEFAULT NULL)
 RETURNS TABLE (run bigint, state text, phase text, percent numeric, bar text, tasks_done bigint, tasks bigint,
                rows bigint, bytes bigint, bytes_total bigint, rate text, eta interval, elapsed interval, message text)
@@ -142,6 +142,6 @@ AS $$
     WHERE p.run = coalesce(migrate_status.run, (SELECT r.id FROM timescale_migrate.run r
                                                 ORDER BY r.state = 'running' DESC, r.kind = 'migrate' DESC, r.id DESC LIMIT 1))
 $$;
-COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'how far a run is; without a number the active run, else the newest migration';
+COMMENT ON FUNCTION @extschema@.migrate_status(bigint) IS 'shows the progress of a run; without a number, of the one that is running, or else of the newest migration';
 
 SET LOCAL search_path TO @extschema@, pg_temp;

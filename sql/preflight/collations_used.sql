@@ -14,7 +14,7 @@ FROM pg_catalog.pg_collation l
 JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace
 JOIN pg_catalog.pg_database d ON d.datname = current_database()
 LEFT JOIN LATERAL (
-    SELECT coalesce(pg_describe_object(x.classid, x.objid, x.objsubid), 'what was dropped') AS object
+    SELECT coalesce(pg_describe_object(x.classid, x.objid, x.objsubid), 'a dropped object') AS object
     FROM pg_catalog.pg_depend x
     WHERE x.refclassid = 'pg_catalog.pg_collation'::regclass AND x.refobjid = l.oid AND x.objid >= 16384
     ORDER BY x.objid LIMIT 1

@@ -1,4 +1,4 @@
--- The relations of these names that are here, and what an insertion into them needs.
+-- The relations of the target with these names, and what an insertion into them needs.
 -- Run on: target. $1 a list of {schema, name}.
 -- Returns: one JSON object per relation.
 SELECT json_build_object(

@@ -1,4 +1,4 @@
--- What decides whether tables of the source can become hypertables here.
+-- What decides whether tables of the source can become hypertables on the target.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB. :tables: is an array of OIDs.
 -- Returns: one JSON object per table.
 SELECT json_build_object(

@@ -144,10 +144,10 @@ SELECT json_build_array(f.kind, f.subject, f.detail)::text
 FROM (
     SELECT o.kind, o.subject,
            CASE o.kind
-               WHEN 'materialization hypertable of' THEN format('It has %s of its own. The one that is made here does not.', o.what)
-               WHEN 'chunks of' THEN format('%s of them have %s of their own. Those that are made here have the hypertable''s.',
+               WHEN 'materialization hypertable of' THEN format('It has %s of its own. The one that is made on the target does not.', o.what)
+               WHEN 'chunks of' THEN format('%s of them have %s of their own. Those that are made on the target have the hypertable''s.',
                                             count(DISTINCT o.oid), o.what)
-               ELSE format('%s of them have %s of their own. Those that are made here do not.', count(DISTINCT o.oid), o.what)
+               ELSE format('%s of them have %s of their own. Those that are made on the target do not.', count(DISTINCT o.oid), o.what)
            END AS detail
     FROM finding o
     GROUP BY o.kind, o.subject, o.what
@@ -155,7 +155,7 @@ FROM (
     SELECT 'default privileges in schema', d.defaclnamespace::regnamespace::text, 'They are not migrated: the schema belongs to TimescaleDB.'
     FROM pg_catalog.pg_default_acl d JOIN internal_schema s ON s.oid = d.defaclnamespace
     UNION ALL
-    SELECT 'publication', p.pubname::text, format('It does not have the tables of schema %s here: the schema belongs to TimescaleDB.', s.oid::regnamespace)
+    SELECT 'publication', p.pubname::text, format('It does not contain the tables of schema %s on the target: the schema belongs to TimescaleDB.', s.oid::regnamespace)
     FROM internal_schema s
     CROSS JOIN pg_catalog.pg_publication p
     -- Publications of schemas exist since PostgreSQL 15.

@@ -20,11 +20,11 @@ FROM (
     UNION ALL
     -- Only superusers can see whether there are any.
     SELECT 'user mapping', format('of %s for server %s', u.usename, u.srvname),
-           'Its options, such as a password, are shown to superusers only: it arrives without any.'
+           'Its options, such as a password, are shown to superusers only: it arrives without them.'
     FROM pg_catalog.pg_user_mappings u
     WHERE u.umoptions IS NULL AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
     UNION ALL
-    SELECT 'security label', format('%s on %s', s.provider, coalesce(pg_describe_object(s.classoid, s.objoid, 0), 'what was dropped')),
+    SELECT 'security label', format('%s on %s', s.provider, coalesce(pg_describe_object(s.classoid, s.objoid, 0), 'a dropped object')),
            'Labels on roles and databases are not migrated.'
     FROM pg_catalog.pg_shseclabel s
     WHERE s.classoid <> 'pg_catalog.pg_database'::regclass

@@ -69,7 +69,7 @@ FROM (
     UNION ALL
     -- Views by their rule, functions by what they return or read, tables by the type of a column. Views of continuous aggregates read
     -- their hypertables, and chunks inherit from them, as they should.
-    SELECT 'dependence on a chunk', coalesce(pg_describe_object(u.classid, u.objid, 0), 'what was dropped'),
+    SELECT 'dependence on a chunk', coalesce(pg_describe_object(u.classid, u.objid, 0), 'a dropped object'),
            format('It uses %s, which TimescaleDB creates and names itself.', string_agg(DISTINCT c.oid::regclass::text, ', ')),
            CASE WHEN u.classid <> 'pg_catalog.pg_class'::regclass OR bool_and(r.relkind IN ('v', 'm', 'f'))
                 THEN json_build_object('class_oid', u.classid::int8, 'oid', u.objid::int8)

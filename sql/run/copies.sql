@@ -1,7 +1,7 @@
 -- The copy tasks of a run, for a comparison with a later snapshot.
 -- Run on: target. $1 run.
 -- Returns: one JSON object per task. One that is done without a relation has found nothing to copy. Of a relation that the run did not
--- make and that was dropped here since, nothing is done.
+-- make and that was dropped on the target since, nothing is done.
 SELECT json_build_object(
     'id', t.id,
     'done', t.state = 'done' AND t.relation IS NOT NULL

@@ -4,7 +4,7 @@
 UPDATE timescale_migrate.run_log r
 SET state = e.state, ended_at = clock_timestamp(), sqlstate = $3, error = $4, detail = $5,
     hint = coalesce($6, CASE WHEN e.state = 'failed' AND r.kind = 'migrate' THEN
-        format('SELECT * FROM migrate_resume(%1$s); continues the run, SELECT migrate_cleanup(%1$s); removes what it made.', r.id) END),
+        format('Call migrate_resume(%1$s) to continue it, or migrate_cleanup(%1$s) to remove what it made.', r.id) END),
     context = $7, object = $8, side = $9
 FROM (SELECT l.id, CASE WHEN $10 AND l.starts = 1
                          AND (l.phase IN ('start', 'preflight') OR (l.kind = 'verify' AND l.phase = 'snapshot'))

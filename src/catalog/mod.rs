@@ -102,7 +102,7 @@ pub fn collations(db: &mut impl Catalog) -> Result<Vec<Collation>> {
     db.ask(&queries::collations_used())
 }
 
-/// Those of the same names here, as far as there are.
+/// Those of the same names on the target, as far as they exist.
 pub fn collations_here(there: &[Collation]) -> Result<Vec<Collation>> {
     let names: Vec<&str> = there.iter().map(|collation| collation.name.as_str()).collect();
     Local.ask(&queries::collations_named(&names))

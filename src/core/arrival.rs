@@ -1,4 +1,4 @@
-//! Into a schema that is here already: what becomes of each table of the source, decided in this one
+//! Into an existing schema: what becomes of each table of the source, decided in this one
 //! place by what there is of the same name.
 
 use super::inventory::{Cagg, Hypertable, Inventory, Relation};
@@ -26,12 +26,12 @@ pub enum Way {
 #[derive(Clone, Debug)]
 pub struct Arrival {
     pub way: Way,
-    /// What a run may write to: the OID here, of an aggregate its view's. None is a member of an extension, as to
+    /// What a run may write to: the target's OID, of an aggregate its view's. None is a member of an extension, as to
     /// which no run needs to ask.
     pub relation: Option<u32>,
     /// It has no rows.
     pub empty: bool,
-    /// Rows that are here already stay, so that nothing is emptied.
+    /// Rows that the target has already stay, so that nothing is emptied.
     pub keeps: bool,
     /// Why compressed chunks arrive as rows, if they do.
     pub unpacked: Option<String>,
@@ -40,7 +40,7 @@ pub struct Arrival {
 /// By the OID on the source.
 pub type Arrivals = HashMap<u32, Arrival>;
 
-/// `here.sql`: a relation that is here.
+/// `here.sql`: a relation of the target.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Standing {
     pub oid: u32,
@@ -70,13 +70,13 @@ pub struct StandingColumn {
     pub generated: bool,
 }
 
-/// What is here.
+/// What the target has.
 pub struct Here<'a> {
     pub inventory: &'a Inventory,
     pub standing: HashMap<Name, Standing>,
     /// OIDs of tables and hypertables that have rows.
     pub filled: HashSet<u32>,
-    /// What an earlier start of the run has decided, by the OID here, and whether it was empty then.
+    /// What an earlier start of the run has decided, by the OID on the target, and whether it was empty then.
     pub adopted: HashMap<u32, (Way, bool)>,
 }
 
@@ -102,7 +102,7 @@ pub fn of(source: &Inventory, here: &Here, options: &Options) -> (Arrivals, Vec<
             others.push(table.qualified().shown());
         }
     };
-    // Tables here that users may have rows in, and whether an extension has made them.
+    // Tables on the target that users may have rows in, and whether an extension has made them.
     let tables = here.inventory.relations.iter().map(|table| (table.qualified(), table.condition.is_some()));
     let tables: HashMap<Name, bool> = tables.collect();
     for table in source.filled_tables() {
@@ -144,7 +144,7 @@ pub fn of(source: &Inventory, here: &Here, options: &Options) -> (Arrivals, Vec<
     if options.owners == Keep::Keep && !others.is_empty() {
         let more = if others.len() > NAMED { format!(" and {} more", others.len() - NAMED) } else { String::new() };
         others.truncate(NAMED);
-        let detail = format!("{}{more} belong to other roles here than on the source.", others.join(", "));
+        let detail = format!("{}{more} belong to other roles on the target than on the source.", others.join(", "));
         left.push(Left::told("tables of other owners".to_string(), detail));
     }
     (arrivals, left)
@@ -168,21 +168,21 @@ fn standing<'a>(
 ) -> Option<&'a Standing> {
     let subject = || format!("table {}", name.shown());
     let Some(standing) = here.standing.get(name) else {
-        let hint = "Make it, for instance by \"mode\": \"schema\"; or leave it out with the option exclude.";
-        left.push(refused(subject(), "is not here", hint));
+        let hint = "Create it, for instance by \"mode\": \"schema\", or leave it out with the option exclude.";
+        left.push(refused(subject(), "does not exist on the target", hint));
         return None;
     };
     if standing.kind != "r" {
-        left.push(refused(subject(), "is not an ordinary table here", "Rename or drop what has its name here."));
+        left.push(refused(subject(), "is not an ordinary table on the target", "Rename or drop it on the target."));
         return None;
     }
     if tables.get(name) != Some(&false) {
-        left.push(refused(subject(), "belongs to an extension here", "Leave it out with the option exclude."));
+        left.push(refused(subject(), "belongs to an extension on the target", "Leave it out with the option exclude."));
         return None;
     }
     if standing.rules {
         let hint = format!("ALTER TABLE {name} DISABLE RULE ...; -- until the run is done");
-        left.push(refused(subject(), "has a rule for INSERT here, which COPY does not apply", hint));
+        left.push(refused(subject(), "has a rule for INSERT on the target, which COPY does not apply", hint));
     }
     let is_resumed = here.adopted.contains_key(&standing.oid);
     if here.filled.contains(&standing.oid) && !is_resumed {
@@ -192,10 +192,10 @@ fn standing<'a>(
                 let is_referenced = here.inventory.foreign_keys.iter().any(|key| key.references == *name);
                 let empty = if is_referenced { "DELETE FROM" } else { "TRUNCATE" };
                 let hint = format!("{empty} {name}; -- or keep its rows: \"into\": \"any\"");
-                left.push(refused(subject(), "is not empty here", hint));
+                left.push(refused(subject(), "is not empty on the target", hint));
             }
             IntoTables::Any => {
-                let detail = "is not empty here: its rows stay, and it is not compared".to_string();
+                let detail = "is not empty on the target: its rows stay, and it is not compared".to_string();
                 left.push(Left::told(subject(), detail));
             }
         }
@@ -211,15 +211,15 @@ fn columns(table: &Relation, standing: &Standing, left: &mut Vec<Left>) {
         match standing.columns.iter().find(|other| other.name == column.name) {
             None => left.push(refused(
                 subject(&column.name),
-                format!("has type {} on the source and is not here", column.type_name),
+                format!("has type {} on the source and does not exist on the target", column.type_name),
                 format!("ALTER TABLE {name} ADD COLUMN {} {};", quoted(&column.name), column.type_name),
             )),
             Some(other) if other.generated => {
-                left.push(refused(subject(&column.name), "is generated here", "Drop its expression here."));
+                left.push(refused(subject(&column.name), "is generated on the target", "Drop its expression there."));
             }
             Some(other) if !holds(&other.type_name, &column.type_name) => left.push(refused(
                 subject(&column.name),
-                format!("has type {} here and {} on the source", other.type_name, column.type_name),
+                format!("has type {} on the target and {} on the source", other.type_name, column.type_name),
                 format!("ALTER TABLE {name} ALTER COLUMN {} TYPE {};", quoted(&column.name), column.type_name),
             )),
             Some(_) => {}
@@ -227,8 +227,8 @@ fn columns(table: &Relation, standing: &Standing, left: &mut Vec<Left>) {
     }
     for column in table.columns.iter().filter(|column| column.generated) {
         if !standing.columns.iter().any(|other| other.name == column.name && other.generated) {
-            let hint = "Make it a generated column here, as it is on the source.";
-            left.push(refused(subject(&column.name), "is generated on the source and is not here", hint));
+            let hint = "Make it a generated column on the target, as it is on the source.";
+            left.push(refused(subject(&column.name), "is generated on the source, but not on the target", hint));
         }
     }
     for other in standing.columns.iter().filter(|other| other.not_null && !other.given) {
@@ -237,7 +237,7 @@ fn columns(table: &Relation, standing: &Standing, left: &mut Vec<Left>) {
             let hint = format!("ALTER TABLE {name} ALTER COLUMN {quoted} DROP NOT NULL; -- or give it a default");
             left.push(refused(
                 subject(&other.name),
-                "is NOT NULL here, has no default, and is not on the source",
+                "is NOT NULL on the target, has no default there, and does not exist on the source",
                 hint,
             ));
         }
@@ -259,7 +259,7 @@ fn holds(wide: &str, narrow: &str) -> bool {
         || (wide == "text" && other == "character varying")
 }
 
-/// Whether chunks with exactly the source's ranges can be made in a hypertable here, which has none yet.
+/// Whether chunks with exactly the source's ranges can be made in a hypertable on the target, which has none yet.
 fn fits(hypertable: &Hypertable, other: &Hypertable, here: &Here) -> bool {
     const COMPARED: [&str; 5] = ["column", "type", "open", "num_slices", "partitioning_func"];
     let dimensions = |spec: &serde_json::Value| -> Vec<Vec<serde_json::Value>> {
@@ -286,14 +286,14 @@ fn skipped(hypertable: &Hypertable, way: Way, here: &Here, left: &mut Vec<Left>)
     if skips && (way != Way::Chunks || !is_native(hypertable, here)) {
         let subject = format!("table {}", hypertable.qualified().shown());
         let hint = "Call disable_chunk_skipping for its columns, and enable it again after the run.";
-        left.push(refused(subject, "has chunk skipping enabled here", hint));
+        left.push(refused(subject, "has chunk skipping enabled on the target", hint));
     }
 }
 
 /// Why chunks that are compressed on the source arrive as rows.
 fn unpacked(root: &Relation, standing: &Standing, other: &Hypertable, here: &Inventory) -> Option<String> {
     if !here.compressions.iter().any(|compression| compression.hypertable_id == other.id) {
-        return Some("compression is not enabled for the hypertable here".to_string());
+        return Some("compression is not enabled for the hypertable on the target".to_string());
     }
     let own = |column: &StandingColumn| {
         root.columns.iter().any(|other| {
@@ -302,7 +302,7 @@ fn unpacked(root: &Relation, standing: &Standing, other: &Hypertable, here: &Inv
     };
     let same = standing.columns.len() == root.columns.len() && standing.columns.iter().all(own);
     if !same {
-        return Some("the hypertable here has other columns".to_string());
+        return Some("the hypertable on the target has other columns".to_string());
     }
     // What is in a batch, no constraint looks at.
     let is_dimension = |column: &StandingColumn| {
@@ -310,10 +310,10 @@ fn unpacked(root: &Relation, standing: &Standing, other: &Hypertable, here: &Inv
         all.any(|dimension| dimension["column"] == *column.name)
     };
     let restricts = standing.constrained || standing.columns.iter().any(|c| c.not_null && !is_dimension(c));
-    (restricts && !standing.made).then(|| "the hypertable here may have other constraints".to_string())
+    (restricts && !standing.made).then(|| "the hypertable on the target may have other constraints".to_string())
 }
 
-/// Continuous aggregates that are here as they are on the source get their rows; the others are refreshed
+/// Continuous aggregates that are the same on the target get their rows; the others are refreshed
 /// by whoever made them. Returns what is told about these.
 pub fn caggs(source: &mut Inventory, here: &Here) -> (Arrivals, Vec<Left>) {
     let was_empty = |oid: u32| here.adopted.get(&oid).is_some_and(|adopted| adopted.1);
@@ -328,21 +328,22 @@ pub fn caggs(source: &mut Inventory, here: &Here) -> (Arrivals, Vec<Left>) {
         let materialized = here.hypertable(&name, true);
         let same = |field: &str| other.is_some_and(|other| other.spec[field] == cagg.spec[field]);
         let why = match (other, materialized) {
-            (None, _) | (_, None) => "It is not here as a continuous aggregate.",
+            (None, _) | (_, None) => "The target has no continuous aggregate of this name.",
             (Some(other), _)
                 if !same("definition") || other.raw.qualified() != cagg.raw.qualified() && !cagg.raw.cagg =>
             {
-                "Its query differs here."
+                "Its query differs on the target."
             }
-            (Some(other), _) if is_mixed(other) => "What it reads has rows here already.",
+            (Some(other), _) if is_mixed(other) => "The tables that it reads already contain rows on the target.",
             (Some(other), Some(materialized)) => {
                 let is_resumed = here.adopted.contains_key(&other.oid);
                 if here.inventory.chunks_of(materialized).next().is_some() && !is_resumed {
-                    left.push(refused(subject, "is not empty here", "Drop it here and make it again WITH NO DATA."));
+                    let hint = "Drop it on the target, and create it again WITH NO DATA.";
+                    left.push(refused(subject, "is not empty on the target", hint));
                     continue;
                 }
                 let unpacked = (!here.inventory.compressions.iter().any(|c| c.hypertable_id == materialized.id))
-                    .then(|| "compression is not enabled for the continuous aggregate here".to_string());
+                    .then(|| "compression is not enabled for the continuous aggregate on the target".to_string());
                 let arrival =
                     Arrival { way: Way::Chunks, relation: Some(other.oid), empty: true, keeps: false, unpacked };
                 arrivals.insert(cagg.relation.oid, arrival);
@@ -356,7 +357,7 @@ pub fn caggs(source: &mut Inventory, here: &Here) -> (Arrivals, Vec<Left>) {
     (arrivals, left)
 }
 
-/// The continuous aggregates here that are made of what the run writes, and do not get the source's rows: TimescaleDB
+/// The target's continuous aggregates that are made of what the run writes and do not get the source's rows: TimescaleDB
 /// does not see these writes, so their next refresh has to begin anew. Where that would lose buckets, the run is
 /// refused.
 pub fn renewed(arrivals: &Arrivals, here: &Here) -> (Vec<Name>, Vec<Left>) {
@@ -371,8 +372,8 @@ pub fn renewed(arrivals: &Arrivals, here: &Here) -> (Vec<Name>, Vec<Left>) {
         match here.hypertable(&name, true).is_some_and(|own| here.inventory.chunks_of(own).next().is_some()) {
             true if !is_resumed => left.push(refused(
                 format!("continuous aggregate {}", name.shown()),
-                "is not empty here, and reads what the run would write to without its knowing",
-                format!("DROP MATERIALIZED VIEW {name}; -- and make it again after the run"),
+                "is not empty on the target, and reads tables that the run would write to without recording it for the next refresh",
+                format!("DROP MATERIALIZED VIEW {name}; -- and create it again after the run"),
             )),
             _ => renewed.push(name),
         }
@@ -380,7 +381,7 @@ pub fn renewed(arrivals: &Arrivals, here: &Here) -> (Vec<Name>, Vec<Left>) {
     (renewed, left)
 }
 
-/// What a schema that is here has already, so that nothing of it is made.
+/// What an existing schema has, so that nothing of it is made.
 pub fn nothing_made(source: &mut Inventory) {
     source.compressions.clear();
     source.skipping.clear();

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// What `timescale_migrate.set_cagg_state` takes: the aggregates, and what interrupted refreshes
 /// have left.
 ///
-/// Whatever is to be refreshed under one of the snapshots is to be refreshed here: a chunk that was
+/// Whatever is to be refreshed under one of the snapshots is to be refreshed on the target: a chunk that was
 /// read `later` may hold rows that the first snapshot does not show, and an aggregate that was
 /// read first is to be refreshed for what has been refreshed on the source since.
 pub fn of(inventory: &Inventory, later: Option<&Inventory>) -> (Vec<Value>, Vec<Value>) {

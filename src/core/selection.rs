@@ -44,7 +44,7 @@ impl Named {
                     0 => nothing_fits(option, "object", pattern.text()),
                     count => Left::told(
                         subject,
-                        format!("Objects that fit the pattern '{}': {count}. {then}", pattern.text()),
+                        format!("Objects that match the pattern '{}': {count}. {then}", pattern.text()),
                     ),
                 });
                 while let Some(object) = fits.pop() {
@@ -56,8 +56,8 @@ impl Named {
             }
             found
         };
-        let include = named("include", &options.include, "They arrive, with what they need.");
-        let exclude = named("exclude", &options.exclude, "They are left out, and what depends on them.");
+        let include = named("include", &options.include, "They arrive with everything that they need.");
+        let exclude = named("exclude", &options.exclude, "They and everything that depends on them are left out.");
         let exclude_data = named("exclude_data", &options.exclude_data, "They arrive without their rows.");
         Named { include, exclude, exclude_data, told }
     }
@@ -67,7 +67,7 @@ impl Named {
 pub(super) fn nothing_fits(option: &str, what: &str, pattern: &str) -> Left {
     Left {
         subject: format!("option {option}"),
-        detail: format!("No {what} on the source fits the pattern '{pattern}'."),
+        detail: format!("No {what} on the source matches the pattern '{pattern}'."),
         hint: "A pattern is schema.name, with * for any characters; capitals need double quotes.".into(),
         refused: true,
     }
@@ -119,7 +119,7 @@ pub fn time_ranges(options: &Options, inventory: &Inventory) -> (HashMap<u32, Ti
             (&[], None) => continue,
             (&[], Some(key)) | (&[key], _) => key,
             _ => {
-                refuse(format!("Several patterns fit {}.", name.shown()), "Give one range for each hypertable.");
+                refuse(format!("Several patterns match {}.", name.shown()), "Give one range for each hypertable.");
                 continue;
             }
         };
@@ -135,7 +135,7 @@ pub fn time_ranges(options: &Options, inventory: &Inventory) -> (HashMap<u32, Ti
             None => refuse(format!("{} is not partitioned by a time or an integer.", name.shown()), ""),
             Some(range) => {
                 ranges.insert(hypertable.oid, range);
-                let detail = format!("Of {} the rows{} arrive.", name.shown(), shown.concat());
+                let detail = format!("Only the rows of {}{} arrive.", name.shown(), shown.concat());
                 told.push(Left::told(subject(), detail));
             }
         }

@@ -123,7 +123,7 @@ pub fn require_superuser() -> Result<()> {
     if unsafe { pg_sys::superuser() } {
         return Ok(());
     }
-    Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, "must be superuser to migrate a database"))
+    Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, "must be superuser to use timescale_migrate"))
 }
 
 /// Even what changes nothing takes a transaction id here.

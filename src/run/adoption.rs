@@ -1,4 +1,4 @@
-//! Rows into a schema that is here already: what there is, and what a run has decided about it.
+//! Rows into an existing schema: what it has, and what a run has decided about it.
 
 use super::process::restricted;
 use crate::catalog::{self, Local};
@@ -13,7 +13,7 @@ use pgrx::pg_sys::Oid;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// What a run does with what is here.
+/// What a run does with what exists.
 pub struct Adoption {
     pub arrivals: Arrivals,
     /// Continuous aggregates whose next refresh has to begin anew.
@@ -35,7 +35,7 @@ pub fn adapt(scope: &mut Scope, options: &Options, run: Option<i64>) -> Result<O
     scope.left.extend(left.into_iter().chain(told).chain(refused));
     for chunk in scope.inventory.chunks.iter().filter(|chunk| chunk.osm) {
         let subject = format!("tiered chunk {}", chunk.qualified().shown());
-        let detail = "Its rows cannot be brought into a schema that is here.".to_string();
+        let detail = "Its rows cannot be copied into an existing schema.".to_string();
         scope.left.push(Left { subject, detail, hint: "Untier it on the source.".to_string(), refused: true });
     }
     scope.left.extend(sequences(&mut scope.inventory, &own));
@@ -86,7 +86,7 @@ pub fn other_forms(source: &Inventory, own: &Inventory, options: &Options) -> Ha
     all.filter(|name| chunks(source, name) != chunks(own, name)).collect()
 }
 
-/// Those that are not here get no value.
+/// Those that the target lacks get no value.
 fn sequences(source: &mut Inventory, own: &Inventory) -> Vec<Left> {
     let known: HashSet<(&str, &str)> = own.sequences.iter().map(|s| (s.schema.as_str(), s.name.as_str())).collect();
     let mut left = Vec::new();
@@ -94,7 +94,7 @@ fn sequences(source: &mut Inventory, own: &Inventory) -> Vec<Left> {
         let is_here = known.contains(&(sequence.schema.as_str(), sequence.name.as_str()));
         if !is_here {
             let subject = format!("sequence {}", Name::new(&sequence.schema, &sequence.name).shown());
-            left.push(Left::told(subject, "It is not here. Left out: its value.".to_string()));
+            left.push(Left::told(subject, "It does not exist on the target. Left out: its value.".to_string()));
         }
         is_here
     });

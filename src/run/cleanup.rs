@@ -80,7 +80,7 @@ fn empty_adopted(run: i64, of: i64) -> Result<()> {
             &[of.into()],
         )?;
         if !kept.is_empty() {
-            let message = format!("rows that run {of} brought stay in {}", kept.join(", "));
+            let message = format!("rows that run {of} copied stay in {}", kept.join(", "));
             messages::warn_here(run, &message)?;
         }
         spi::execute("DELETE FROM timescale_migrate.adopted_log WHERE run = $1", &[of.into()]).map(drop)
@@ -88,7 +88,7 @@ fn empty_adopted(run: i64, of: i64) -> Result<()> {
     .map_err(|error| match error.code {
         // PostgreSQL's own advice would empty the other table, too.
         SqlState::FEATURE_NOT_SUPPORTED => {
-            let hint = "Drop the foreign key, call migrate_cleanup again, then make the key again.";
+            let hint = "Drop the foreign key, call migrate_cleanup again, then add the key again.";
             Error { hint: Some(hint.into()), ..error }
         }
         _ => error,
@@ -203,7 +203,7 @@ fn database_as_before(of: i64) -> Result<()> {
     })
 }
 
-/// Takes back what roles that were here became members of. That one of them, or the membership, is gone by now is
+/// Takes back what roles that existed before became members of. That one of them, or the membership, is gone by now is
 /// no more than a warning.
 fn memberships(run: i64, of: i64) -> Result<()> {
     let granted =

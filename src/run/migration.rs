@@ -16,12 +16,12 @@ pub struct Migration<'a> {
     pub spec: &'a RunSpec,
     /// What arrives.
     pub inventory: Inventory,
-    /// What is done with a schema that is here already; none if it is made.
+    /// What is done with an existing schema; none if it is made.
     pub adoption: Option<Adoption>,
     pub maker: Maker,
     pub contents: Contents<'a>,
     pub digests: Digests,
-    /// How many locks one transaction may take here while no worker does, so that the server has
+    /// How many locks one transaction may take on the target while no worker does, so that the server has
     /// room for others.
     pub locks: i64,
     pub locks_of_a_worker: i64,

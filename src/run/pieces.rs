@@ -43,7 +43,7 @@ pub fn made(run: i64) -> Result<HashSet<String>> {
     Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
 }
 
-/// The names of what the schema here consists of or will.
+/// The names of what the target's schema consists of, or will.
 fn known(run: i64) -> Result<HashSet<String>> {
     let sql = "SELECT to_json(object)::text FROM timescale_migrate.schema_log WHERE run = $1";
     Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
@@ -123,7 +123,7 @@ fn enter(run: i64, objects: impl Iterator<Item = (Option<String>, String)>, made
 }
 
 /// Enters all that is made sooner or later, in the current transaction: from now on the schema
-/// here is what it is.
+/// on the target is what it is.
 pub fn settle(run: i64, digests: &Digests) -> Result<()> {
     enter(run, digests.iter().map(|(name, digest)| (Some(digest.clone()), name.clone())), false)
 }
@@ -137,18 +137,17 @@ pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
     let mut changes = BTreeMap::new();
     for (name, digest) in &then {
         match now.get(name) {
-            None => {
-                changes.insert(name, "was dropped on the source since the run began; the schema here is not changed")
-            }
-            Some(other) if other != digest => {
-                changes.insert(name, "has changed on the source since the run began; the schema here is not changed")
-            }
+            None => changes
+                .insert(name, "was dropped on the source since the run began; the target's schema is not changed"),
+            Some(other) if other != digest => changes
+                .insert(name, "has changed on the source since the run began; the target's schema is not changed"),
             Some(_) => None,
         };
     }
     if settled {
         let new = now.keys().filter(|name| !then.contains_key(*name));
-        changes.extend(new.map(|name| (name, "is new on the source since the run began: it is made here, too")));
+        changes
+            .extend(new.map(|name| (name, "is new on the source since the run began: it is made on the target too")));
     }
     Ok(changes.into_iter().map(|(name, what)| format!("{name} {what}")).collect())
 }

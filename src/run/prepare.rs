@@ -1,5 +1,5 @@
 //! The start of a run, of a preflight, of a plan and of a comparison: a session on the source, what
-//! that server is, what of its database arrives here, and its schema.
+//! that server is, what of its database arrives on the target, and its schema.
 
 use super::preflight::{self, Report};
 use super::{adoption, scope, state};
@@ -57,7 +57,7 @@ impl<'a> Source<'a> {
         snapshot::hold(&mut self.connection, keeper, run, &self.server)
     }
 
-    /// What of an inventory arrives here.
+    /// What of an inventory arrives on the target.
     pub fn scope(&mut self, inventory: Inventory) -> Result<Scope> {
         scope::of(&mut self.connection, inventory, self.options)
     }

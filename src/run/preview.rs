@@ -113,7 +113,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         let object = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
         let note = match inventory.selection.is_empty(cagg.relation.oid) {
             true => "WITH NO DATA",
-            false if recompute => "WITH NO DATA; it is refreshed here",
+            false if recompute => "WITH NO DATA; it is refreshed on the target",
             false => "WITH NO DATA; its rows are copied",
         };
         steps.push(step(Phase::Schema, object, "CREATE MATERIALIZED VIEW", note));

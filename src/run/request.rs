@@ -44,7 +44,7 @@ pub fn earlier(source: &str, json: &serde_json::Value) -> Result<Option<i64>> {
          WHERE kind = 'migrate' AND source = $1 AND state <> 'removed' ORDER BY id DESC",
         &[source.into()],
     )?;
-    // What another version stored may not be readable: the run that begins then finds what is here.
+    // What another version stored may not be readable: the run that begins then finds what is on the target.
     let is_same = |stored: &str| Options::parse(stored).is_ok_and(|stored| asked.makes_same(&stored));
     Ok(runs.into_iter().find(|(_, stored)| is_same(stored)).map(|(run, _)| run))
 }

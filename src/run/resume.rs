@@ -76,10 +76,10 @@ pub fn apply(run: i64, again: Again) -> Result<Vec<String>> {
     Ok(again.warnings)
 }
 
-/// What cannot be made up for: the schema is here already.
+/// What cannot be made up for: the schema exists already.
 pub fn refused(run: i64, Unfit(message): Unfit) -> Error {
     Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(format!(
-        "Undo that on the source and call migrate_resume({run}) again; or call migrate_cleanup({run}), then migrate_from."
+        "Undo the change on the source and call migrate_resume({run}) again, or call migrate_cleanup({run}) and then migrate_from."
     ))
 }
 

@@ -144,7 +144,7 @@ fn plan_again(
     Ok((again, inventory))
 }
 
-/// Into a schema that is here, what becomes of a table was decided by the first snapshot.
+/// Into an existing schema, what becomes of a table was decided by the first snapshot.
 fn refuse_swapped(run: i64, mut new: impl Iterator<Item = (u32, Name)>) -> Result<()> {
     new.try_for_each(|(_, name)| {
         let query = "SELECT EXISTS (SELECT FROM timescale_migrate.task_log WHERE run = $1 AND phase = 'copy' AND tables[1] = $2)";

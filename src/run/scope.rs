@@ -1,4 +1,4 @@
-//! What a run is about: of what the source holds, that which arrives here.
+//! What a run is about: of what the source holds, that which arrives on the target.
 
 use crate::catalog::{self, Catalog, Local};
 use crate::core::conversion::{self, Facts};

@@ -13,7 +13,7 @@ pub fn resumable(run: i64) -> Result<(String, String)> {
             let message =
                 format!("run {run} was begun by timescale_migrate {version} and cannot be resumed by {VERSION}");
             Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(format!(
-                "SELECT migrate_cleanup({run}); removes what it has made. Then begin again with migrate_from."
+                "Call migrate_cleanup({run}) to remove what it made, then begin again with migrate_from."
             )))
         }
         _ => Ok(found),
@@ -25,25 +25,26 @@ pub fn removable(run: i64) -> Result<(String, String)> {
     given_up(run, "removed", &["failed", "cancelled", "interrupted", "removed"])
 }
 
-/// Refuses a run whose policies and jobs are not here.
+/// Refuses a run whose policies and jobs are not on the target.
 pub fn require_done(run: i64) -> Result<()> {
     source_of(run)?;
     let (kind, state) = kind_and_state(run)?;
     let (why, hint) = match (kind.as_str(), state.as_str()) {
         ("migrate", "done") => return require_no_later(run),
-        ("migrate", "running") => ("is not done yet", format!("SELECT * FROM migrate_wait({run}); waits for its end.")),
-        ("migrate", state) if state != "removed" => {
-            ("is not done", format!("SELECT * FROM migrate_resume({run}); makes policies and jobs at its end."))
-        }
-        ("migrate", _) => ("was removed", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
-        _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
+        ("migrate", "running") => ("is not done yet", format!("Call migrate_wait({run}) to wait for its end.")),
+        ("migrate", state) if state != "removed" => (
+            "is not done",
+            format!("Call migrate_resume({run}) to continue it; its policies and jobs are made at its end."),
+        ),
+        ("migrate", _) => ("was removed", "The view timescale_migrate.run lists all runs.".to_string()),
+        _ => ("is not a migration", "The view timescale_migrate.run lists all runs.".to_string()),
     };
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("run {run} {why}")).hint(hint))
 }
 
-/// How to go on with a run that has not ended, as a hint.
+/// How to continue with a run that has not ended, as a hint.
 pub fn ways(run: i64) -> String {
-    format!("SELECT * FROM migrate_resume({run}); continues it, SELECT migrate_cleanup({run}); removes what it made.")
+    format!("Call migrate_resume({run}) to continue it, or migrate_cleanup({run}) to remove what it made.")
 }
 
 /// Refuses a run after which another began to bring rows, and has not ended: jobs would find half of them.
@@ -65,10 +66,10 @@ fn given_up(run: i64, what: &str, states: &[&str]) -> Result<(String, String)> {
     let (kind, state) = kind_and_state(run)?;
     let (refused, hint) = match (kind.as_str(), state.as_str()) {
         ("migrate", state) if states.contains(&state) => return Ok(found),
-        ("migrate", "running") => ("is running", format!("SELECT migrate_cancel({run}); stops it.")),
-        ("migrate", "removed") => ("was removed", "Begin a new one with migrate_from.".to_string()),
+        ("migrate", "running") => ("is running", format!("Call migrate_cancel({run}) to stop it.")),
+        ("migrate", "removed") => ("was removed", "Begin a new run with migrate_from.".to_string()),
         ("migrate", _) => ("is done", "To begin again, migrate into another database.".to_string()),
-        _ => ("is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.".to_string()),
+        _ => ("is not a migration", "The view timescale_migrate.run lists all runs.".to_string()),
     };
     let message = format!("run {run} {refused} and cannot be {what}");
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(hint))

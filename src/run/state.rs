@@ -74,9 +74,9 @@ fn take_place() -> Result<()> {
             return Ok(());
         }
         let Some(other) = at_work()? else {
-            return Err(Error::new(SqlState::OBJECT_IN_USE, "another run is active in this database"));
+            return Err(Error::new(SqlState::OBJECT_IN_USE, "another run is running in this database"));
         };
-        Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {other} is active in this database")).hint(beside(other)))
+        Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {other} is running in this database")).hint(beside(other)))
     })
 }
 
@@ -87,7 +87,7 @@ pub fn at_work() -> Result<Option<i64>> {
 
 /// What to do beside a run, as a hint.
 pub fn beside(run: i64) -> String {
-    format!("SELECT * FROM migrate_wait({run}); waits for its end, SELECT migrate_cancel({run}); stops it.")
+    format!("Call migrate_wait({run}) to wait for its end, or migrate_cancel({run}) to stop it.")
 }
 
 /// Begins a phase that is the coordinator's own, unless the run is to stop.
@@ -290,7 +290,7 @@ fn cancelled(run: i64, migrates: bool) -> Error {
 /// What a cancel leaves of a migration, as a hint.
 pub fn after_cancel(run: i64) -> String {
     format!(
-        "Finished tasks are kept: migrate_resume({run}) continues the run, migrate_cleanup({run}) removes what it made."
+        "Finished tasks are kept. Call migrate_resume({run}) to continue it, or migrate_cleanup({run}) to remove what it made."
     )
 }
 

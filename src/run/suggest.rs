@@ -1,4 +1,4 @@
-//! What of a source could be better here: the rows of `migrate_suggest`. Asks; `core/suggest` decides.
+//! What of a source could be improved on the target: the rows of `migrate_suggest`. Asks; `core/suggest` decides.
 
 use crate::catalog::{self, Catalog, Local};
 use crate::core::inventory::{Chunk, CompressedChunk, Hypertable, Inventory, PG_CLASS, Server};
@@ -49,7 +49,7 @@ pub fn suggestions(params: &Params, options: &Options) -> Result<Vec<Suggestion>
     let mut scope = source.scope(inventory)?;
     // What else a run would be refused for is for the preflight to say.
     if let Some(wrong) = scope.left.iter().find(|left| left.refused && left.subject.starts_with("option ")) {
-        let message = format!("{} fits nothing", wrong.subject);
+        let message = format!("{} cannot be used", wrong.subject);
         return Err(Error::new(SqlState::INVALID_PARAMETER, message)
             .detail(wrong.detail.clone())
             .hint(wrong.hint.clone()));

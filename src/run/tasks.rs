@@ -150,7 +150,7 @@ pub fn release(claims: &[Claim]) -> Result<()> {
 pub struct Outcome {
     pub rows: Option<i64>,
     pub bytes: Option<i64>,
-    /// The relation here that it was about, whatever it is called by now.
+    /// The relation of the target that it was about, whatever it is called by now.
     pub relation: Option<Oid>,
     /// The table that holds a chunk's compressed rows until they become its own.
     pub compressed: Option<Oid>,
@@ -284,6 +284,6 @@ pub fn failures(run: i64) -> Result<()> {
     Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{} tasks failed", failed.len()))
         .detail(lines.join("\n"))
         .hint(format!(
-            "SELECT * FROM timescale_migrate.task WHERE run = {run} AND state = 'failed'; fix the causes, then call migrate_resume({run})."
+            "SELECT * FROM timescale_migrate.task WHERE run = {run} AND state = 'failed'; -- fix the causes, then call migrate_resume({run})"
         )))
 }

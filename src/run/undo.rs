@@ -1,4 +1,4 @@
-//! What copy tasks have brought here, taken back.
+//! What copy tasks have brought to the target, taken back.
 
 use super::phases::{foreign_key, tiered};
 use super::process::restricted;
@@ -20,7 +20,7 @@ pub struct Brought {
     pub checksum: Option<String>,
 }
 
-/// None if nothing is here.
+/// None if nothing has arrived.
 pub fn brought(copies: &[i32]) -> Result<Option<Brought>> {
     all_brought(&[copies]).map(|mut found| found.pop().flatten())
 }
@@ -91,13 +91,13 @@ fn cannot_be_taken_back(run: i64, work: &CopyTask) -> Error {
     let message =
         format!("{source} has changed on the source since it was copied into {table}, and cannot be copied again");
     Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
-        .detail(format!("{table} holds other rows as well, which cannot be told from these."))
+        .detail(format!("{table} holds other rows as well, which cannot be distinguished from these."))
         .hint(format!(
             "Call migrate_cleanup({run}), empty the table if rows are left in it, then call migrate_from again."
         ))
 }
 
-/// Takes the rows of a table back that are here.
+/// Takes the rows of a table back that have arrived.
 fn empty(run: i64, work: &CopyTask) -> Result<()> {
     spi::set_local("session_replication_role", "replica")?;
     match (&work.destination, work.condition()) {

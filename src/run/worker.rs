@@ -65,7 +65,7 @@ fn work(context: &mut Context) -> Result<()> {
     let mut pace = Pace { now: 1, most: context.spec.together };
     let (mut places, mut last, mut relations, mut connected) = (Places::default(), None, 0, false);
     while let Some(phase) = tasks::open_phase(run)? {
-        // When all rows are here, no session of the source is kept idle through what follows.
+        // When all rows have arrived, no session of the source is kept idle through what follows.
         if phase > Phase::Snapshot && !phase.reads_source() {
             context.drop_source();
         }

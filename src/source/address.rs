@@ -16,11 +16,8 @@ pub fn resolve(source: &str) -> Result<Params> {
     }
     let mut params = if is_conninfo(source) { libpq::parse_conninfo(source)? } else { server(source)? };
     if let Some(name) = NOT_TAKEN.into_iter().find(|name| params.get(name).is_some()) {
-        return Err(Error::new(
-            SqlState::INVALID_PARAMETER,
-            format!("connection option \"{name}\" cannot be used here"),
-        )
-        .detail("A run needs ordinary sessions, with settings of its own."));
+        return Err(Error::new(SqlState::INVALID_PARAMETER, format!("connection option \"{name}\" is not accepted"))
+            .detail("A run needs ordinary sessions, with settings of its own."));
     }
     // The text form of every value is the target's own encoding; dead peers are noticed.
     params.set("client_encoding", &crate::pg::session::encoding());

@@ -15,7 +15,7 @@ pub fn enable(inventory: &Inventory, wanted: impl Fn(&Name) -> bool) -> Result<(
         .try_for_each(|(root, spec)| set(root, spec, &serde_json::Value::Null))
 }
 
-/// What changes how rows come in and are compressed: for when all are here as they are on the
+/// What changes how rows come in and are compressed: for when all have arrived as they are on the
 /// source.
 pub fn enable_late(inventory: &Inventory) -> Result<()> {
     compressions(inventory)

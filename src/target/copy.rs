@@ -1,4 +1,4 @@
-//! Filling a relation here with rows of the source.
+//! Filling a relation of the target with rows of the source.
 
 use crate::core::name::Name;
 use crate::core::plan;

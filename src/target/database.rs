@@ -95,7 +95,7 @@ impl Database {
     }
 }
 
-/// Left behind by an unfinished restore, it would switch TimescaleDB off here.
+/// Left behind by an unfinished restore, it would switch TimescaleDB off on the target.
 fn is_restoring(setting: &str) -> bool {
     setting.starts_with("timescaledb.restoring=")
 }
@@ -152,7 +152,7 @@ pub fn further_settings(source: &Database, here: &Database) -> Result<Vec<(Strin
                 Some(role) => (role.clone(), format!("ROLE {} IN {object}", quoted(role))),
                 None => ("all roles".to_string(), object.clone()),
             };
-            let detail = format!("has the setting {name} in this database, and not on the source");
+            let detail = format!("has the setting {name} in this database, but not on the source");
             found.push((subject, detail, format!("ALTER {of} RESET {name};")));
         }
     }
@@ -294,8 +294,8 @@ pub fn hidden_functions() -> Result<Option<String>> {
     Ok(hidden.map(|(schema, ..)| {
         let schema = quoted(&schema);
         format!(
-            "the search_path of new sessions here does not have schema {schema}, where this extension's functions are: \
-             write {schema}.migrate_verify and so on"
+            "the search_path of new sessions does not contain schema {schema}, which has this extension's functions: \
+             call {schema}.migrate_verify and so on"
         )
     }))
 }
@@ -332,7 +332,8 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
                 continue;
             }
             if refuses_writes(group, setting) {
-                warnings.push(format!("setting {name} of the database was left out: it would refuse writes here"));
+                warnings
+                    .push(format!("setting {name} of the database was left out: it would refuse writes on the target"));
                 continue;
             }
             let what = match &group.role {

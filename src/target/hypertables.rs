@@ -18,7 +18,7 @@ pub fn make(hypertable: &Hypertable, maker: &Maker) -> Result<()> {
     if hypertable.is_converted() { attach(hypertable, maker) } else { Ok(()) }
 }
 
-/// An expression for a hypertable here.
+/// An expression for a hypertable of the target.
 pub(super) fn expression(hypertable: &Hypertable) -> String {
     plan::hypertable(&hypertable.known_as(), hypertable.cagg.is_some())
 }
@@ -39,7 +39,7 @@ pub fn enable_chunk_skipping(inventory: &Inventory) -> Result<()> {
 }
 
 /// Attaches the tablespaces that hypertables spread their future chunks over, as far as they
-/// exist here.
+/// exist on the target.
 pub fn attach_tablespaces(inventory: &Inventory, maker: &Maker) -> Result<()> {
     inventory.hypertables.iter().try_for_each(|hypertable| attach(hypertable, maker))
 }

@@ -18,7 +18,7 @@ pub fn numbers() -> Result<Vec<i64>> {
 }
 
 /// Makes the jobs and lets the scheduler see them; nothing of them runs before the commit. One that
-/// needs something which is not here is left out, with a warning: no reason to end here. Of
+/// needs something that the target lacks is left out, with a warning: no reason to end the run. Of
 /// what is inserted into the catalog it hears nothing; TimescaleDB's own functions tell it by this
 /// invalidation. Restarting it would end the jobs that are running, as one that waits for this run.
 pub fn make(run: i64, inventory: &Inventory, maker: &Maker, pauses: bool) -> Result<Vec<String>> {
@@ -57,7 +57,10 @@ pub fn make(run: i64, inventory: &Inventory, maker: &Maker, pauses: bool) -> Res
         })?;
     }
     if !renumbered.is_empty() {
-        warnings.push(format!("jobs have other numbers here, as theirs were taken: {}", renumbered.join(", ")));
+        warnings.push(format!(
+            "jobs have other numbers on the target, because theirs were taken: {}",
+            renumbered.join(", ")
+        ));
     }
     tell_scheduler()?;
     Ok(warnings)

@@ -1,4 +1,4 @@
-//! What is built here, a file for each kind of thing.
+//! What is made on the target, a file for each kind of thing.
 
 pub mod caggs;
 pub mod chunks;

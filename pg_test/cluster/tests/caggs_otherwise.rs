@@ -61,7 +61,7 @@ fn computed_anew(versions: Versions) {
     let planned = pair.target.value(levels);
     assert!(planned.ends_with("public.never_refreshed 1, public.daily 2, public.weekly 3"), "{planned}");
     pair.migrate_with(RECOMPUTE);
-    // None of it was copied, all of it is here, and what was made of it.
+    // None of it was copied, and all of it has arrived, with what was made of it.
     let copied = "SELECT count(*) FROM timescale_migrate.task WHERE phase = 'copy' AND object LIKE '%materialized_hypertable%'";
     assert_eq!(pair.target.value(copied), "0");
     assert!(pair.target.is("SELECT (SELECT sum(n) FROM hourly) = (SELECT sum(n) FROM reading) AND (SELECT n FROM kept) = (SELECT sum(n) FROM reading)"));

@@ -78,7 +78,7 @@ fn fill(pair: &Pair, edition: Edition) {
             pair.source.sql(statement);
         }
     }
-    // What was here before and looks as if it were the run's.
+    // What existed before and looks as if it were the run's.
     pair.target.sql(&format!(
         "DROP ROLE IF EXISTS {role}; CREATE SCHEMA mine; CREATE TABLE mine.own (n int); CREATE VIEW mine.seen AS SELECT * FROM mine.own; CREATE SCHEMA common;
          ALTER DATABASE {} SET statement_timeout = '7min'", quote(&pair.target.name)
@@ -155,9 +155,9 @@ fn outsiders(edition: Edition) {
     let error = pair.target.error(&format!("SELECT * FROM migrate_resume({run})"));
     assert_eq!(error.message(), format!("run {run} was removed and cannot be resumed"));
     // The rest is told, and nobody else sees it.
-    assert!(pair.target.is(&format!("SELECT message ~ 'removed in part; migrate_cleanup\\({run}\\)' FROM migrate_status({run})")));
+    assert!(pair.target.is(&format!("SELECT message ~ 'removed in part. Call migrate_cleanup\\({run}\\)' FROM migrate_status({run})")));
     assert!(pair.target.is("SELECT datconnlimit = 0 FROM pg_database WHERE datname = current_database()"));
-    pair.target.refuses("SELECT * FROM migrate_from('old')", &["already exists here", &format!("SELECT migrate_cleanup({run}); removes the rest")]);
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["already exists on the target", &format!("Call migrate_cleanup({run}) to remove the rest.")]);
     pair.target.sql("DROP VIEW mine.upon; DROP TABLE mine.child");
     clean_up(&pair, &run);
     assert_eq!(state(&pair), before);

@@ -104,7 +104,7 @@ fn until_resumed(edition: Edition) {
     pair.wait_for_state(&run, "interrupted");
     pair.wait_for_silence();
     assert_closed(&pair);
-    let message = format!("run {run} was interrupted; migrate_resume({run}) continues it, migrate_cleanup({run}) removes what it made");
+    let message = format!("run {run} was interrupted. Call migrate_resume({run}) to continue it, or migrate_cleanup({run}) to remove what it made.");
     assert_eq!(pair.target.value("SELECT message FROM migrate_status()"), message);
     slow::hurry(&pair);
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));

@@ -120,7 +120,7 @@ fn all_rows_arrive(_: Edition) {
     }
     let made = format!("SELECT count(*) FROM pg_class WHERE relname IN ('{}')", gone.join("', '"));
     assert_eq!(pair.target.value(&made), "0");
-    // Everything else is here, with each row, in the source's own chunks.
+    // Everything else has arrived, with each row, in the source's own chunks.
     let states = [
         "batches of ", "bucket of ", "compress", "continuous aggregate ", "definition of ", "invalidations of ", "job ", "range of ", "sparse indexes of ", "status of ",
         "threshold of ", "watermark of ", "schema TABLE daily", "schema VIEW daily",

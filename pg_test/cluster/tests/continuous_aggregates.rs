@@ -154,7 +154,7 @@ fn raw_data_gone(versions: Versions) {
     assert_same_rows(&pair, versions);
     assert_eq!(pair.target.value(history), kept);
     assert!(pair.target.is("SELECT sum(n) > 1000000 FROM daily WHERE day = '2024-03-20 UTC'"));
-    // Over the dropped range as well: whatever that does on the source, it does here.
+    // Over the dropped range as well: whatever that does on the source, it does on the target.
     pair.both(&["CALL refresh_continuous_aggregate('hourly', NULL, NULL)", "CALL refresh_continuous_aggregate('daily', NULL, NULL)"]);
     assert_same_rows(&pair, versions);
 }
@@ -196,7 +196,7 @@ fn surroundings(versions: Versions) {
         side.sql("REFRESH MATERIALIZED VIEW kept");
     }
     assert_same_rows(&pair, versions);
-    // Dropped with all that belongs to it, as one that was made here.
+    // Dropped with all that belongs to it, as one that was made on the target.
     pair.both(&["DROP TABLE seen", "DROP FUNCTION latest(), atomic()", "DROP MATERIALIZED VIEW kept", "DROP VIEW over_that, over_it", "DROP MATERIALIZED VIEW hourly"]);
     assert_same_rows(&pair, versions);
     let left = "SELECT count(*) FROM pg_class WHERE relname ~ '_materialized_hypertable|_partial_view|_direct_view'";

@@ -1,4 +1,4 @@
-//! Foreign keys are made when all that they read is here, and NOT VALID only if the source's own rows
+//! Foreign keys are made when all that they read has arrived, and NOT VALID only if the source's own rows
 //! violate them.
 
 use crate::resume_late::{CRAWL, stopped};

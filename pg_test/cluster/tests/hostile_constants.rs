@@ -1,4 +1,4 @@
-//! What ordinary users' definitions call while they are made here runs with their rights, also where it is PostgreSQL's
+//! What ordinary users' definitions call while they are made on the target runs with their rights, also where it is PostgreSQL's
 //! own: such a function asks who the caller is.
 
 use cluster::suite::Test;

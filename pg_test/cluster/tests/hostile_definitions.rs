@@ -1,4 +1,4 @@
-//! What an ordinary user of the source writes into names and definitions is never run as it stands: it makes nobody superuser here.
+//! What an ordinary user of the source writes into names and definitions is never run as it stands: it makes nobody superuser on the target.
 //! Nor is a function of theirs called in place of TimescaleDB's.
 
 use cluster::suite::Test;
@@ -113,8 +113,8 @@ fn functions_of_the_target(edition: Edition) {
          CREATE FUNCTION public.show_chunks(regclass) RETURNS void {body};
          CREATE PROCEDURE public.migrate_from(text, jsonb) {body}"
     ));
-    let why = "has the name of an extension's function here, which a run calls as a superuser";
-    let row = |function: &str| format!("error | {function} | {why} | DROP ROUTINE {function}; -- here, or rename it");
+    let why = "has the name of an extension's function on the target, which a run calls as a superuser";
+    let row = |function: &str| format!("error | {function} | {why} | DROP ROUTINE {function}; -- on the target, or rename it");
     assert_eq!(
         pair.preflight("overloads"),
         [row("public.show_chunks(regclass)"), row("public.migrate_from(IN text, IN jsonb)")]

@@ -1,4 +1,4 @@
-//! What owners of tables have written, on the source or here while a run is under way, never runs with a superuser's rights.
+//! What owners of tables have written, on the source, or on the target during a run, never runs with a superuser's rights.
 
 use crate::slow;
 use cluster::suite::Test;
@@ -7,7 +7,7 @@ use cluster::{Edition, Pair, assert_same, poll};
 pub const TESTS: &[Test] = &[
     Test::apache("constraints, domains, generated columns, indexes and casts", expressions),
     Test::apache("a function with settings, or with its owner's rights, changes nothing of the session", settings),
-    Test::apache("a table that is here is looked at without its owner's functions", standing),
+    Test::apache("existing tables are examined without their owner's functions", standing),
     Test::both("a trigger's condition changes nothing of the session", trigger_condition),
     Test::community("hypertables and continuous aggregates", hypertables),
     Test::community("aggregates that are computed anew", recomputed),
@@ -41,7 +41,7 @@ fn as_role(db: &cluster::Db, role: &str, statements: &str) {
     db.sql(&format!("SET ROLE {role}; {statements}"));
 }
 
-/// All of these have run here, each as the role.
+/// All of these have run on the target, each as the role.
 #[track_caller]
 fn ran_as(pair: &Pair, log: &str, role: &str, kinds: &[&str]) {
     assert_eq!(pair.target.value(&format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{role}'")), "f");
@@ -133,7 +133,7 @@ fn standing(edition: Edition) {
     let before = pair.target.cluster.log_length();
     pair.target.sql("ALTER TABLE n.t OWNER TO postgres");
     let owners = pair.preflight_with("objects", r#"{"mode": "data"}"#);
-    assert_eq!(owners, ["warning | tables of other owners | n.t belong to other roles here than on the source."]);
+    assert_eq!(owners, ["warning | tables of other owners | n.t belong to other roles on the target than on the source."]);
     pair.target.sql(&format!("ALTER TABLE n.t OWNER TO {role}"));
     assert!(pair.preflight_with("verdict", r#"{"mode": "data"}"#)[0].starts_with("ok"));
     pair.target.rows(r#"SELECT * FROM migrate_plan('old', '{"mode": "data"}')"#);
@@ -275,7 +275,7 @@ fn view_in_place(edition: Edition) {
     assert!(!pair.target.cluster.log_since(before).contains("LOG:  view of"));
 }
 
-/// Copying asks for no privilege and no policy, also where they are here already.
+/// Copying asks for no privilege and no policy, also where they exist on the target.
 fn without_privileges(edition: Edition) {
     let (pair, role) = (Pair::plain("hostile_without", edition), "hostile_without");
     prepare(&pair, role);
@@ -288,7 +288,7 @@ fn without_privileges(edition: Edition) {
          REVOKE ALL ON n.t FROM CURRENT_USER",
     );
     pair.source.sql("CREATE TABLE twice (a int); INSERT INTO twice VALUES (1), (1); CREATE TABLE later (a int); INSERT INTO later VALUES (1)");
-    // The run fails when all privileges are here.
+    // The run fails when all privileges have arrived.
     pair.target.sql(
         "CREATE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
              IF EXISTS (SELECT FROM pg_policy) THEN RAISE EXCEPTION 'enough'; END IF; END $$;
@@ -328,7 +328,7 @@ fn needs_more(edition: Edition) {
 }
 
 /// At no time may PUBLIC execute what it may not on the source: neither what owners wrote while their rows are copied nor a
-/// job of an ordinary role that was here before, which no connection limit keeps out.
+/// job of an ordinary role that existed before, which no connection limit keeps out.
 fn revoked(edition: Edition) {
     let pair = Pair::new("hostile_revoked", edition);
     let (owner, hired) = ("hostile_revoked_owner", "hostile_revoked_hired");

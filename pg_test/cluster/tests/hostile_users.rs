@@ -37,7 +37,7 @@ fn advisory_locks(edition: Edition) {
         );
         assert_eq!(pair.target.value(&process), format!("timescale_migrate {kind}"));
     }
-    pair.target.refuses("SELECT * FROM migrate_from('old')", &[&format!("run {run} is active in this database")]);
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &[&format!("run {run} is running in this database")]);
     assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, 'immediate')")));
     pair.wait_for_state(&run, "cancelled");
     slow::hurry(&pair);

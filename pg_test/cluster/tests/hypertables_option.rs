@@ -1,4 +1,4 @@
-//! Tables of the source that are hypertables here.
+//! Tables of the source that become hypertables.
 
 use crate::resume::{SLOW, cancelled, resume};
 use crate::slow::FAST;
@@ -20,7 +20,7 @@ fn all(side: &Db, query: &str) -> String {
     side.value(&format!("SELECT md5(string_agg(q::text, ' ' ORDER BY q::text)) FROM ({query}) q"))
 }
 
-/// A run stops when all rows are here.
+/// A run stops when all rows have arrived.
 pub const AT_THE_END: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
     CREATE TRIGGER refuse BEFORE UPDATE ON timescale_migrate.run_log FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = 'migrate') EXECUTE FUNCTION refuse()";
 const NO_MORE: &str = "DROP TRIGGER refuse ON timescale_migrate.run_log; DROP FUNCTION refuse";
@@ -99,7 +99,7 @@ fn table(edition: Edition) {
     assert!(pair.target.is(&format!("SELECT every(same) AND count(*) = 9 FROM migrate_verify({RUN})")));
     assert!(pair.target.is(&format!("SELECT every(same) AND count(*) = 9 FROM migrate_verify('old', options => '{options}')")));
     pair.target.sql("UPDATE \"My App\".numbered SET t = 'other' WHERE n = 120");
-    let differs = ["\"My App\".numbered: 200 rows on the source, 200 here, checksums differ"];
+    let differs = ["\"My App\".numbered: 200 rows on the source, 200 on the target, checksums differ"];
     pair.target.refuses(&format!("SELECT * FROM migrate_verify({RUN}, 'checksum')"), &differs);
 }
 
@@ -127,7 +127,7 @@ fn compressed(versions: Versions) {
     // A resume loses no chunk that is compressed, and a cleanup leaves none.
     pair.target.sql(AT_THE_END);
     pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{options}', jobs => 2)"), &["not yet"]);
-    // What the source has dropped stays here.
+    // What the source has dropped stays on the target.
     pair.source.sql("DROP TABLE gone");
     pair.target.refuses(&format!("SELECT * FROM migrate_resume({RUN})"), &["not yet"]);
     assert_eq!(all(&pair.target, "TABLE metric"), all(&pair.source, "TABLE metric"));
@@ -239,8 +239,8 @@ fn refusals(edition: Edition) {
     let found = pair.preflight_in_full("objects", options);
     for row in [
         "table public.already | is a hypertable on the source already",
-        "option hypertables | No ordinary table on the source fits the pattern 'public.absent'.",
-        "option hypertables | No ordinary table on the source fits the pattern 'public.parts'.",
+        "option hypertables | No ordinary table on the source matches the pattern 'public.absent'.",
+        "option hypertables | No ordinary table on the source matches the pattern 'public.parts'.",
         "table public.columns | has the time column \"t\" of type text",
         "table public.columns | has column \"j\" of type json, which has no hash",
         "table public.nullable | has the time column \"t\", which may be NULL",

@@ -109,7 +109,7 @@ fn triggers(versions: Versions) {
         "CREATE TRIGGER each BEFORE INSERT ON h FOR EACH ROW EXECUTE FUNCTION noted()",
         "CREATE TRIGGER other AFTER UPDATE ON h FOR EACH ROW EXECUTE FUNCTION noted('an ON argument')",
         "CREATE TRIGGER of_all AFTER INSERT ON h FOR EACH STATEMENT EXECUTE FUNCTION noted()",
-        // Its chunks are made here in another way.
+        // Its chunks are made in another way on the target.
         "CREATE TABLE placed (t timestamptz NOT NULL, n int); SELECT create_hypertable('placed', 't', associated_schema_name => 'archive')",
         "CREATE TRIGGER each BEFORE INSERT ON placed FOR EACH ROW EXECUTE FUNCTION noted(); INSERT INTO placed VALUES ('2024-01-01 UTC', 1)",
     ]);
@@ -190,9 +190,9 @@ fn named(versions: Versions) {
     ] {
         let mut expected = Vec::new();
         for (on, statement, sentence) in [
-            (&chunk, on_chunk, format!("chunks of public.h | 1 of them have {what} of their own. Those that are made here have the hypertable's.")),
-            (&compressed, on_compressed, format!("tables for the compressed rows of public.h | 1 of them have {what} of their own. Those that are made here do not.")),
-            (&materialization, on_materialization, format!("materialization hypertable of public.daily | It has {what} of its own. The one that is made here does not.")),
+            (&chunk, on_chunk, format!("chunks of public.h | 1 of them have {what} of their own. Those that are made on the target have the hypertable's.")),
+            (&compressed, on_compressed, format!("tables for the compressed rows of public.h | 1 of them have {what} of their own. Those that are made on the target do not.")),
+            (&materialization, on_materialization, format!("materialization hypertable of public.daily | It has {what} of its own. The one that is made on the target does not.")),
         ] {
             if statement.is_empty() {
                 continue;
@@ -257,7 +257,7 @@ fn materialization_hypertables(versions: Versions) {
     assert_same(&pair);
 }
 
-/// Numbers of chunks and jobs are others here.
+/// Numbers of chunks and jobs differ on the target.
 fn foreign_keys(versions: Versions) {
     let pair = Pair::of("own_keys", versions);
     hypertable(&pair);

@@ -42,7 +42,7 @@ fn compressed(versions: Versions) {
     assert_eq!(pair.target.value(own), "14");
 }
 
-/// All rows are here and no chunk is compressed yet when the first index cannot be made.
+/// All rows have arrived and no chunk is compressed yet when the first index cannot be made.
 fn failed(pair: &Pair) -> String {
     pair.target.sql(
         "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';

@@ -89,7 +89,7 @@ fn schema(edition: Edition) {
 fn plain_schema(edition: Edition) {
     let pair = Pair::plain("mode_plain_schema", edition);
     pair.source.sql(include_str!("sql/part_of_database_plain.sql"));
-    // The index fails here, late.
+    // The index fails on the target, late.
     pair.target.sql("CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not now''; END'");
     pair.target.sql("CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'CREATE INDEX') EXECUTE FUNCTION public.refuse()");
     pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{SCHEMA}')"), &["not now"]);
@@ -118,7 +118,7 @@ fn paused(edition: Edition) {
     pair.migrate_with(&format!("'{SCHEMA}'"));
     let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
     pair.migrate_with(r#"'{"mode": "data", "policies": "paused"}'"#);
-    let told = format!("still paused: 2 jobs of run {run}; SELECT * FROM migrate_start_jobs({run}) lets them run");
+    let told = format!("2 jobs of run {run} are still paused; call migrate_start_jobs({run}) to start them");
     assert!(pair.messages().contains(&told), "{}", pair.messages());
     assert_eq!(pair.target.value(&format!("SELECT count(*) FROM migrate_start_jobs({run})")), "2");
     assert_same(&pair);
@@ -171,7 +171,7 @@ fn other_forms(edition: Edition) {
     pair.target.sql("ALTER TABLE reading ENABLE ALWAYS TRIGGER always; ALTER TABLE plain ENABLE ALWAYS TRIGGER always");
     pair.target.sql("ALTER TABLE plain ALTER COLUMN id DROP NOT NULL");
     let notes = "SELECT string_agg(DISTINCT note, '; ' ORDER BY note) FROM migrate_plan('old', '{\"mode\": \"data\"}') WHERE phase = 'copy' AND note <> ''";
-    assert_eq!(pair.target.value(notes), "an ordinary table here; compression is not enabled for the hypertable here; other chunks here");
+    assert_eq!(pair.target.value(notes), "an ordinary table on the target; compression is not enabled for the hypertable on the target; other chunks on the target");
     pair.migrate_with(&format!("'{DATA}', jobs => 2"));
     for table in ["reading", "flat", "plain", "packed"] {
         let sum = format!("SELECT md5(string_agg(x::text, ',' ORDER BY x::text)) FROM (SELECT t, device, v, note FROM {table}) x");
@@ -212,22 +212,22 @@ fn refusals(edition: Edition) {
     ]);
     let found = pair.preflight_in_full("objects", r#"{"mode": "data"}"#);
     for row in [
-        "error | table public.absent | is not here | ",
-        "error | column a of public.narrow | has type character varying(5) here and character varying(10) on the source | ",
-        "error | column b of public.narrow | has type integer here and bigint on the source | ",
-        "error | column c of public.narrow | has type integer on the source and is not here | ",
-        "error | column b of public.needy | is NOT NULL here, has no default, and is not on the source | ",
-        "error | table public.filled | is not empty here | ",
-        "error | table public.seen | is not an ordinary table here | ",
-        "error | table public.ruled | has a rule for INSERT here, which COPY does not apply | ",
-        "error | column a of public.made | is generated here | ",
+        "error | table public.absent | does not exist on the target | ",
+        "error | column a of public.narrow | has type character varying(5) on the target and character varying(10) on the source | ",
+        "error | column b of public.narrow | has type integer on the target and bigint on the source | ",
+        "error | column c of public.narrow | has type integer on the source and does not exist on the target | ",
+        "error | column b of public.needy | is NOT NULL on the target, has no default there, and does not exist on the source | ",
+        "error | table public.filled | is not empty on the target | ",
+        "error | table public.seen | is not an ordinary table on the target | ",
+        "error | table public.ruled | has a rule for INSERT on the target, which COPY does not apply | ",
+        "error | column a of public.made | is generated on the target | ",
     ] {
         assert_eq!(found.iter().filter(|found| found.starts_with(row)).count(), 1, "{row}\n{}", found.join("\n"));
     }
     assert_eq!(found.len(), 9, "{found:?}");
     pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"mode": "data"}')"#, &["9 checks failed"]);
     pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"into": "any"}')"#, &["option \"into\" needs \"mode\": \"data\""]);
-    // Rows that are here may stay, and a sequence that is ahead.
+    // Rows that the target has may stay, and a sequence that is ahead.
     pair.both(&["CREATE SEQUENCE ahead", "CREATE SEQUENCE behind"]);
     pair.source.sql("SELECT setval('ahead', 5), setval('behind', 9)");
     pair.target.sql("SELECT setval('ahead', 7), setval('behind', 8)");
@@ -244,7 +244,7 @@ fn violated(edition: Edition) {
     let without = r#"{"mode": "data", "exclude_data": ["public.device"]}"#;
     pair.target.refuses(
         &format!("SELECT * FROM migrate_from('old', '{without}')"),
-        &["foreign key of_device of public.reading is violated by rows here", "Key (device)=("],
+        &["foreign key of_device of public.reading is violated by rows on the target", "Key (device)=("],
     );
     let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
     pair.target.sql(&format!("SELECT migrate_cleanup({run})"));
@@ -313,13 +313,13 @@ fn beneath_aggregates(edition: Edition) {
     pair.target.sql("TRUNCATE reading");
     pair.target.refuses(
         r#"SELECT * FROM migrate_from('old', '{"mode": "data"}')"#,
-        &["continuous aggregate public.daily: is not empty here, and reads what the run would write to"],
+        &["continuous aggregate public.daily: is not empty on the target, and reads tables that the run would write to"],
     );
     pair.target.sql("DROP MATERIALIZED VIEW daily");
     // Of the same name, and of another query.
     pair.target.sql(twice);
     pair.migrate_with(&format!("'{DATA}', jobs => 2"));
-    assert!(pair.messages().contains("continuous aggregate public.hourly: Its query differs here."));
+    assert!(pair.messages().contains("continuous aggregate public.hourly: Its query differs on the target."));
     pair.target.sql("CALL refresh_continuous_aggregate('hourly', NULL, NULL)");
     assert!(pair.target.is("SELECT (SELECT sum(n) FROM hourly) = 2 * (SELECT sum(n) FROM reading)"));
 }

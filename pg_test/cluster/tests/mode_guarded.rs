@@ -1,4 +1,4 @@
-//! Rows into a schema that is here: what could lose, double or destroy some is refused, or does not happen.
+//! Rows into an existing schema: what could lose, double or destroy some is refused, or does not happen.
 use cluster::suite::Test;
 use cluster::{Edition, Pair, poll};
 
@@ -38,7 +38,7 @@ fn own_tables(edition: Edition) {
         "CREATE SCHEMA timescale_migrate; CREATE TABLE timescale_migrate.task_log (id int, run bigint);
          INSERT INTO timescale_migrate.task_log VALUES (100000, 1)",
     );
-    let refused = ["table timescale_migrate.task_log: belongs to an extension here"];
+    let refused = ["table timescale_migrate.task_log: belongs to an extension on the target"];
     pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"mode": "data", "into": "any"}')"#, &refused);
 }
 
@@ -113,7 +113,7 @@ fn generated(edition: Edition) {
     let pair = Pair::plain("guarded_generated", edition);
     pair.source.sql("CREATE TABLE a (n int, twice int GENERATED ALWAYS AS (n * 2) STORED); INSERT INTO a VALUES (1)");
     pair.target.sql("CREATE TABLE a (n int, twice int)");
-    let refused = ["column twice of public.a: is generated on the source and is not here"];
+    let refused = ["column twice of public.a: is generated on the source, but not on the target"];
     pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"mode": "data"}')"#, &refused);
 }
 
@@ -124,7 +124,7 @@ fn skipping(edition: Edition) {
         "SELECT create_hypertable('r', 't', chunk_time_interval => INTERVAL '10 days')",
         "SET timescaledb.enable_chunk_skipping = on; SELECT enable_chunk_skipping('r', 'n')",
     ]);
-    let refused = ["table public.r: has chunk skipping enabled here"];
+    let refused = ["table public.r: has chunk skipping enabled on the target"];
     pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"mode": "data"}')"#, &refused);
 }
 
@@ -163,7 +163,7 @@ fn mild_key(edition: Edition) {
     pair.source.sql("INSERT INTO device VALUES (1); INSERT INTO reading VALUES (1)");
     pair.source.sql("SET session_replication_role = replica; INSERT INTO reading VALUES (5000)");
     let call = r#"SELECT * FROM migrate_from('old', '{"mode": "data", "exclude_data": ["public.device"]}')"#;
-    pair.target.refuses(call, &["foreign key reading_device_fkey of public.reading is violated by rows here"]);
+    pair.target.refuses(call, &["foreign key reading_device_fkey of public.reading is violated by rows on the target"]);
 }
 
 /// Runs to the end; meanwhile, when a worker waits to copy a table that is larger than the others, something happens.

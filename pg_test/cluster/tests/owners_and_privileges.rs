@@ -114,14 +114,14 @@ fn existing_roles(edition: Edition) {
     fill(&pair, "existing_roles");
     pair.target.sql("CREATE ROLE existing_roles_owner NOLOGIN CONNECTION LIMIT 77");
     pair.migrate_with(r#"'{"roles": "merge"}'"#);
-    // But for what they are members of that was not here.
+    // But for memberships in roles that did not exist.
     assert!(pair.target.is("SELECT pg_has_role('existing_roles_owner', 'existing_roles_group', 'MEMBER')"));
     let role = "SELECT rolcanlogin || ' ' || rolconnlimit FROM pg_roles WHERE rolname = 'existing_roles_owner'";
     assert_eq!(pair.target.value(role), "false 77");
     assert_same(&pair);
 }
 
-/// Those of roles that were here before, which stay.
+/// Those of roles that existed before, which stay.
 fn merged_and_removed(edition: Edition) {
     let pair = Pair::plain("merged", edition);
     let drop = "DROP ROLE IF EXISTS \"merged me\", merged_new, merged_here, merged_other, merged_third, merged_boss";
@@ -161,30 +161,30 @@ fn namesake(edition: Edition) {
          CREATE TABLE t (); ALTER TABLE t OWNER TO namesake_alice; CREATE TABLE u (); GRANT SELECT ON u TO namesake_bob"
     ));
     pair.target.sql(&format!("{drop}; CREATE ROLE namesake_alice LOGIN; CREATE ROLE namesake_group SUPERUSER; CREATE ROLE namesake_stranger IN ROLE namesake_alice"));
-    let same = "ALTER ROLE \"namesake_alice\" RENAME TO \"namesake_alice here\"; -- before the run, if it is not the same role";
+    let same = "ALTER ROLE \"namesake_alice\" RENAME TO \"namesake_alice_target\"; -- before the run, if it is not the same role";
     let merge = |role: &str, of: &str| {
         format!("GRANT \"{of}\" TO \"{role}\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"")
     };
-    let less = "-- before the run, if it is to have less";
+    let less = "-- before the run, if it is to have fewer rights";
     let alice = format!(
-        "warning | namesake_alice | exists here already, and gets what the role of that name owns or is granted on the source | {same}"
+        "warning | namesake_alice | exists on the target, and gets what the role of that name owns or is granted on the source | {same}"
     );
     let rows = [
-        "warning | namesake_alice | has members here that it does not have on the source: namesake_stranger | REVOKE \"namesake_alice\" FROM \"namesake_stranger\";".to_string(),
+        "warning | namesake_alice | has members on the target that it does not have on the source: namesake_stranger | REVOKE \"namesake_alice\" FROM \"namesake_stranger\";".to_string(),
         alice.clone(),
-        format!("warning | namesake_alice | does not become a member of namesake_dba, as one of the two roles exists here already | {}", merge("namesake_alice", "namesake_dba")),
-        format!("warning | namesake_bob | does not become a member of namesake_group, as one of the two roles exists here already | {}", merge("namesake_bob", "namesake_group")),
+        format!("warning | namesake_alice | does not become a member of namesake_dba, because one of the two roles exists on the target | {}", merge("namesake_alice", "namesake_dba")),
+        format!("warning | namesake_bob | does not become a member of namesake_group, because one of the two roles exists on the target | {}", merge("namesake_bob", "namesake_group")),
         format!("warning | namesake_bob | is made with membership in pg_write_all_data, which reaches beyond this database | CREATE ROLE \"namesake_bob\" LOGIN; {less}"),
         format!("warning | namesake_dba | is made with SUPERUSER, which reaches beyond this database | CREATE ROLE \"namesake_dba\"; {less}"),
-        "warning | namesake_group | has SUPERUSER here, and NOSUPERUSER on the source | ALTER ROLE \"namesake_group\" WITH NOSUPERUSER;".to_string(),
+        "warning | namesake_group | has SUPERUSER on the target, and NOSUPERUSER on the source | ALTER ROLE \"namesake_group\" WITH NOSUPERUSER;".to_string(),
         "ok | namesake_bob, namesake_dba | will be made".to_string(),
     ];
     assert_eq!(pair.preflight("roles"), rows);
     let asked = pair.preflight_with("roles", r#"{"roles": "merge"}"#);
-    assert!(asked[2].contains("namesake_alice | becomes a member of namesake_dba, and one of the two roles exists here already"), "{asked:?}");
+    assert!(asked[2].contains("namesake_alice | becomes a member of namesake_dba, and one of the two roles exists on the target"), "{asked:?}");
     let plan = pair.target.value("SELECT string_agg(concat_ws(' ', object, method, note), E'\\n') FROM migrate_plan('old') WHERE object LIKE 'ROLE %'");
-    assert!(plan.contains("ROLE namesake_alice  exists here already, and gets"), "{plan}");
-    assert!(plan.contains("ROLE namesake_dba CREATE ROLE missing here"), "{plan}");
+    assert!(plan.contains("ROLE namesake_alice  exists on the target, and gets"), "{plan}");
+    assert!(plan.contains("ROLE namesake_dba CREATE ROLE missing on the target"), "{plan}");
     pair.migrate();
     let member = |role: &str, of: &str| pair.target.is(&format!("SELECT pg_has_role('{role}', '{of}', 'MEMBER')"));
     assert!(!member("namesake_alice", "namesake_dba") && !member("namesake_bob", "namesake_group"));
@@ -200,8 +200,8 @@ fn told(pair: &Pair, prefix: &str) -> Vec<(String, String)> {
     rows.iter().map(|row| (row.get(0).unwrap().to_owned(), row.get(1).unwrap_or_default().to_owned())).collect()
 }
 
-/// A reader who may read on the source by a group and cannot here, as the group is here and the
-/// membership is not; and roles that are otherwise here.
+/// A reader who may read on the source by a group and cannot on the target, as the group exists there and the
+/// membership is not; and roles that differ on the target.
 fn existing_differ(edition: Edition) {
     let pair = Pair::plain("roles_differ", edition);
     pair.source.sql(
@@ -221,27 +221,27 @@ fn existing_differ(edition: Edition) {
     pair.target.sql("ALTER ROLE roles_differ_reader IN DATABASE roles_differ SET search_path = nowhere");
     let found = told(&pair, "roles_differ");
     let lines: Vec<String> = found.iter().map(|(detail, hint)| format!("{detail} | {hint}")).collect();
-    let same = "exists here already, and gets what the role of that name owns or is granted on the source | \
-                ALTER ROLE \"roles_differ_readers\" RENAME TO \"roles_differ_readers here\"; -- before the run, if it is not the same role";
+    let same = "exists on the target, and gets what the role of that name owns or is granted on the source | \
+                ALTER ROLE \"roles_differ_readers\" RENAME TO \"roles_differ_readers_target\"; -- before the run, if it is not the same role";
     assert_eq!(
         lines,
         [
-            "roles_differ_owner: has SUPERUSER NOLOGIN here, and NOSUPERUSER LOGIN on the source | \
+            "roles_differ_owner: has SUPERUSER NOLOGIN on the target, and NOSUPERUSER LOGIN on the source | \
              ALTER ROLE \"roles_differ_owner\" WITH NOSUPERUSER LOGIN;",
-            "roles_differ_reader: has CONNECTION LIMIT -1 here, and CONNECTION LIMIT 3 on the source | \
+            "roles_differ_reader: has CONNECTION LIMIT -1 on the target, and CONNECTION LIMIT 3 on the source | \
              ALTER ROLE \"roles_differ_reader\" WITH CONNECTION LIMIT 3;",
             // Of a setting of no known meaning the value is not shown.
-            "roles_differ_reader: its setting app.token is not set here | ALTER ROLE \"roles_differ_reader\" SET app.token = '...';",
-            "roles_differ_reader: its setting statement_timeout is not set here | \
+            "roles_differ_reader: its setting app.token is not set on the target | ALTER ROLE \"roles_differ_reader\" SET app.token = '...';",
+            "roles_differ_reader: its setting statement_timeout is not set on the target | \
              ALTER ROLE \"roles_differ_reader\" SET \"statement_timeout\" = '5s';",
-            "roles_differ_reader: has the setting work_mem here, and not on the source | ALTER ROLE \"roles_differ_reader\" RESET work_mem;",
-            "roles_differ_reader: is a member of pg_monitor here, and not on the source | REVOKE \"pg_monitor\" FROM \"roles_differ_reader\";",
-            "roles_differ_reader: does not become a member of roles_differ_readers, as both roles exist here already | \
+            "roles_differ_reader: has the setting work_mem on the target, but not on the source | ALTER ROLE \"roles_differ_reader\" RESET work_mem;",
+            "roles_differ_reader: is a member of pg_monitor on the target, but not on the source | REVOKE \"pg_monitor\" FROM \"roles_differ_reader\";",
+            "roles_differ_reader: does not become a member of roles_differ_readers, because both roles exist on the target | \
              GRANT \"roles_differ_readers\" TO \"roles_differ_reader\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"",
-            "roles_differ_reader: keeps the password that it has here, which may differ from the source's: the two are stored differently | \
+            "roles_differ_reader: keeps the password that it has on the target, which may differ from the source's: the two are stored in different forms | \
              In psql: \\password \"roles_differ_reader\"",
             &format!("roles_differ_readers: {same}"),
-            "roles_differ_reader: has the setting search_path in this database, and not on the source | \
+            "roles_differ_reader: has the setting search_path in this database, but not on the source | \
              ALTER ROLE \"roles_differ_reader\" IN DATABASE \"roles_differ\" RESET search_path;",
         ]
     );
@@ -274,7 +274,7 @@ fn rehearsed_roles(edition: Edition) {
     let target = Pair::server(&pair.source, cluster::Db::create(pair.target.cluster.clone(), "rehearsal_real"));
     let real = Pair { source: cluster::Db { cluster: pair.source.cluster.clone(), name: pair.source.name.clone() }, target };
     real.target.sql(reach);
-    let locked_out = "rehearsal_app: may log in, and has no password here";
+    let locked_out = "rehearsal_app: may log in, but has no password on the target";
     let lines: Vec<String> = told(&real, "rehearsal_app").into_iter().map(|(detail, _)| detail).collect();
     assert!(lines.iter().any(|line| line == locked_out), "{lines:?}");
     real.migrate();
@@ -282,7 +282,7 @@ fn rehearsed_roles(edition: Edition) {
     // What it is now nobody but the source knows.
     real.target.sql("ALTER ROLE rehearsal_app PASSWORD 'x'");
     let lines: Vec<String> = told(&real, "rehearsal_app").into_iter().map(|(detail, _)| detail).collect();
-    assert!(lines.iter().any(|line| line.contains("only a superuser there could compare them")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("only a superuser of the source could compare them")), "{lines:?}");
     // A superuser of the source does: another hash of the same password is another, the very same is none.
     let verifier = real.source.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'rehearsal_app'");
     real.target.sql(&format!("ALTER ROLE rehearsal_app PASSWORD '{verifier}'"));
@@ -310,9 +310,9 @@ fn more_rights(edition: Edition) {
     let rows = pair.preflight_with("owners", options);
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert_eq!(rows, pair.preflight_with("owners", r#"{"owners": "drop"}"#));
-    let function = "warning | public.who() | is SECURITY DEFINER and owned by more_rights_owner on the source; here the caller owns it";
+    let function = "warning | public.who() | is SECURITY DEFINER and owned by more_rights_owner on the source; on the target the caller owns it";
     assert!(rows[0].starts_with(function), "{rows:?}");
-    assert!(rows[1].contains("is owned by more_rights_owner on the source; here it would run with the caller's rights, and arrives paused"), "{rows:?}");
+    assert!(rows[1].contains("is owned by more_rights_owner on the source; on the target it would run with the caller's rights, so it arrives paused"), "{rows:?}");
     pair.migrate_with(&format!("'{options}'"));
     pair.target.sql("SELECT * FROM migrate_start_jobs(1)");
     let scheduled = "SELECT string_agg(schedule_interval || ' ' || scheduled, ', ' ORDER BY schedule_interval)

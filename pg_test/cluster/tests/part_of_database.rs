@@ -50,7 +50,7 @@ fn excluded(edition: Edition) {
     let options = r#"{"exclude": ["other.*", "app.\"D\"e?ice", "app.hour*"]}"#;
     let left = left_out(&pair, options);
     for part in [
-        "option exclude: Objects that fit the pattern 'app.\"D\"e?ice': 1. They are left out, and what depends on them.",
+        "option exclude: Objects that match the pattern 'app.\"D\"e?ice': 1. They and everything that depends on them are left out.",
         "continuous aggregate app.daily: It reads app.hourly, which does not arrive.",
         "FK CONSTRAINT app.reading reading_device_fkey: It depends on TABLE app.Device, which does not arrive.",
         "VIEW app.joined: It depends on TABLE app.Device, which does not arrive.",
@@ -121,7 +121,7 @@ fn included(edition: Edition) {
     pair.source.sql("DROP VIEW app.tagged");
     assert_same(&pair);
     // Nobody is told to drop what a finished run made.
-    let made = "error | table app.tag | already exists here | Run 3 made it: leave it out by the option exclude, or migrate into another database.";
+    let made = "error | table app.tag | already exists on the target | Run 3 made it. Leave it out with the option exclude, or migrate into another database.";
     assert_eq!(pair.preflight_with("target", r#"{"include": ["app.tag"]}"#), [made]);
 }
 
@@ -135,7 +135,7 @@ fn aggregate_here(pair: &Pair, options: &str) {
          SELECT time_bucket('1 day', t) AS day FROM app.own GROUP BY 1",
     ]);
     let statement = "DROP MATERIALIZED VIEW app.daily";
-    let hint = format!("error | view app.daily | already exists here | {statement}; -- or migrate into an empty database");
+    let hint = format!("error | view app.daily | already exists on the target | {statement}; -- or migrate into an empty database");
     assert_eq!(pair.preflight_with("target", options), [hint]);
     pair.target.each(&[statement, "DROP SCHEMA app CASCADE"]);
 }
@@ -205,7 +205,7 @@ fn without_rows(edition: Edition) {
     let sum = "SELECT sum(n) FROM app.hourly";
     let before = pair.source.value(sum);
     assert_eq!(pair.target.value(sum), before);
-    // The raw rows stay behind: what the source would compute anew must not be emptied here.
+    // The raw rows stay behind: what the source would compute anew must not be emptied on the target.
     pair.target.sql("CALL refresh_continuous_aggregate('app.hourly', NULL, NULL)");
     assert_eq!(pair.target.value(sum), before);
     // What is new is materialized.
@@ -225,8 +225,8 @@ fn plain_tables(edition: Edition) {
     let pair = Pair::plain("part_plain", edition);
     pair.source.sql(include_str!("sql/part_of_database_plain.sql"));
     for (options, message) in [
-        (r#"{"include": ["app.a", "nowhere.*"]}"#, "No object on the source fits the pattern 'nowhere.*'."),
-        (r#"{"exclude": ["App.\"A\""]}"#, "No object on the source fits the pattern 'App.\"A\"'."),
+        (r#"{"include": ["app.a", "nowhere.*"]}"#, "No object on the source matches the pattern 'nowhere.*'."),
+        (r#"{"exclude": ["App.\"A\""]}"#, "No object on the source matches the pattern 'App.\"A\"'."),
     ] {
         pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{options}')"), &[message]);
         assert_eq!(pair.preflight_with("objects", options).len(), 1 + usize::from(options.contains("app.a")));
@@ -243,7 +243,7 @@ fn plain_tables(edition: Edition) {
 fn resumed(edition: Edition) {
     let pair = Pair::new("part_resume", edition);
     make(&pair.source);
-    // The index fails here, late.
+    // The index fails on the target, late.
     pair.target.sql("CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not now''; END'");
     pair.target.sql("CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.refuse()");
     let options = r#"{"exclude": ["other.*"], "exclude_data": ["app.part_1"]}"#;

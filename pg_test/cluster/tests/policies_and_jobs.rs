@@ -7,7 +7,7 @@ pub const TESTS: &[Test] = &[
     Test::versions("every field", every_field),
     Test::between("nothing runs before the end", &Versions::TARGETS, nothing_runs_before),
     Test::between("paused, skipped", &Versions::TARGETS, paused_and_skipped),
-    Test::between("a number that is taken here", &[Versions::new("2.19.3", "2.19.3")], taken),
+    Test::between("a number that is taken on the target", &[Versions::new("2.19.3", "2.19.3")], taken),
 ];
 
 /// A policy of each kind, on hypertables whose time is an integer: what they do is the same
@@ -166,7 +166,7 @@ fn paused_and_skipped(versions: Versions) {
         FROM _timescaledb_config.bgw_job j WHERE j.id >= 1000";
     assert_eq!(pair.source.value(fields), pair.target.value(fields));
     let run = pair.target.value("SELECT max(run) FROM migrate_status()");
-    let told = format!("run {run}: still paused: 7 jobs of run {run}; SELECT * FROM migrate_start_jobs({run}) lets them run");
+    let told = format!("run {run}: 7 jobs of run {run} are still paused; call migrate_start_jobs({run}) to start them");
     let tells = "SELECT count(*) FROM timescale_migrate.message WHERE level = 'notice' AND message";
     assert_eq!(pair.target.value(&format!("{tells} = '{told}'")), "1");
     let started = pair.target.rows(&format!("SELECT * FROM migrate_start_jobs({run})"));
@@ -200,12 +200,12 @@ fn taken(versions: Versions) {
     pair.source.sql("SELECT add_job('act', '2 days', initial_start => '2100-01-01 UTC')");
     pair.target.sql("ALTER PROCEDURE act RENAME TO mine");
     let jobs = pair.preflight("jobs");
-    let hint = "Call delete_job(1000) here before the run if the source's job is to keep its number.";
-    let warning = format!("warning | User-Defined Action [1000] | gets another number: here 1000 is the number of another job | {hint}");
+    let hint = "Call delete_job(1000) on the target before the run if the source's job is to keep its number.";
+    let warning = format!("warning | User-Defined Action [1000] | gets another number, because another job of the target has the number 1000 | {hint}");
     assert!(jobs.contains(&warning), "{jobs:?}");
     assert!(!jobs.iter().any(|row| row.contains("1001")), "{jobs:?}");
     pair.migrate();
-    let told = "jobs have other numbers here, as theirs were taken: 1000 is 1002";
+    let told = "jobs have other numbers on the target, because theirs were taken: 1000 is 1002";
     assert!(pair.messages().contains(told), "{}", pair.messages());
     let names = "SELECT string_agg(concat_ws(' ', id, proc_name, application_name), ', ' ORDER BY id) FROM _timescaledb_config.bgw_job WHERE id >= 1000";
     assert_eq!(

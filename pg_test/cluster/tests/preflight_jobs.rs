@@ -67,13 +67,13 @@ fn failed(edition: Edition) {
          SELECT add_job('fail', '1 day', job_name => 'Unlucky')",
     );
     let name = format!("Unlucky [{job}]");
-    let warning = format!("warning | {name} | failed here at ");
-    let hint = " | Jobs that arrive may fail likewise. SELECT * FROM timescaledb_information.job_errors; shows every failure.";
+    let warning = format!("warning | {name} | failed on the target at ");
+    let hint = " | Jobs that arrive may fail in the same way. The view timescaledb_information.job_errors shows every failure.";
     poll("the job to fail", || scheduler().iter().any(|row| row.starts_with(&warning)));
     let rows = scheduler();
     assert!(rows.len() == 1 && rows[0].ends_with(&format!(": no luck{hint}")), "{rows:?}");
     // A run keeps it.
     pair.source.sql("CREATE TABLE t (n int)");
     pair.migrate();
-    assert!(pair.messages().contains(&format!("{name}: failed here at ")), "{}", pair.messages());
+    assert!(pair.messages().contains(&format!("{name}: failed on the target at ")), "{}", pair.messages());
 }

@@ -1,4 +1,4 @@
-//! The preflight looks at what the source's database needs here, and at what would change on
+//! The preflight looks at what the source's database needs on the target, and at what would change on
 //! the way.
 
 use cluster::suite::Test;
@@ -15,7 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a source user's rights", rights),
     Test::apache("a role that may read all data", reads_all_data),
     Test::apache("what PostgreSQL has that is not carried", not_carried),
-    Test::apache("partitions and chunks by a hash that differs here", hashes),
+    Test::apache("partitions and chunks by a hash that differs on the target", hashes),
     Test::both("what chunks have of their own", chunks_of_their_own),
 ];
 
@@ -62,19 +62,19 @@ fn collations(edition: Edition) {
         pair.preflight("collation"),
         [
             "warning | collation pg_catalog.\"de-x-icu\" | its version on the source has changed since indexes there were built; \
-             unique ones may have let duplicates in | REINDEX DATABASE \"preflight_collations\"; \
+             unique indexes may contain duplicates | REINDEX DATABASE \"preflight_collations\"; \
              ALTER COLLATION pg_catalog.\"de-x-icu\" REFRESH VERSION; -- on the source, in this order"
                 .to_string(),
             format!(
-                "warning | collation pg_catalog.\"de-x-icu\" | is icu de ({version}) on the source and icu sv ({other}) here: \
+                "warning | collation pg_catalog.\"de-x-icu\" | is icu de ({version}) on the source and icu sv ({other}) on the target: \
                  text may sort differently"
             ),
         ]
     );
-    let hint = "SELECT pg_import_system_collations('pg_catalog'); -- once its locale is installed on this server";
+    let hint = "SELECT pg_import_system_collations('pg_catalog'); -- once its locale is installed on the target";
     let missing = "collation pg_catalog.klingon";
     pair.source.sql("DROP TABLE used; CREATE TABLE speech (word text COLLATE klingon)");
-    let detail = "does not exist here, and column word of table public.speech uses it";
+    let detail = "does not exist on the target, and column word of table public.speech uses it";
     assert_eq!(pair.preflight("collation"), [format!("error | {missing} | {detail} | {hint}")]);
     pair.target.refuses_with(
         "SELECT * FROM migrate_from('old')",
@@ -86,16 +86,16 @@ fn extensions(edition: Edition) {
     let pair = Pair::plain("preflight_extensions", edition);
     pair.source.sql("CREATE EXTENSION pg_trgm VERSION '1.3'");
     let default = pair.target.value("SELECT default_version FROM pg_available_extensions WHERE name = 'pg_trgm'");
-    assert_eq!(pair.preflight("extensions"), [format!("warning | pg_trgm | version {default} here, 1.3 on the source")]);
+    assert_eq!(pair.preflight("extensions"), [format!("warning | pg_trgm | version {default} on the target, 1.3 on the source")]);
     pair.target.sql("CREATE EXTENSION pg_trgm VERSION '1.4'");
-    assert_eq!(pair.preflight("extensions"), ["warning | pg_trgm | version 1.4 here, 1.3 on the source"]);
+    assert_eq!(pair.preflight("extensions"), ["warning | pg_trgm | version 1.4 on the target, 1.3 on the source"]);
     pair.source.sql("ALTER EXTENSION pg_trgm UPDATE TO '1.4'");
-    assert_eq!(pair.preflight("extensions"), ["ok | all extensions | are available here"]);
+    assert_eq!(pair.preflight("extensions"), ["ok | all extensions | are available on the target"]);
 
     // No installation of the tests has an extension that another one lacks.
     pair.source.sql("UPDATE pg_extension SET extname = 'no_such_extension' WHERE extname = 'pg_trgm'");
-    let detail = "version 1.4 is installed on the source and none is available here";
-    let hint = "Install the extension's files on this server.";
+    let detail = "version 1.4 is installed on the source, and no version is available on the target";
+    let hint = "Install the extension's files on the target.";
     assert_eq!(pair.preflight("extensions"), [format!("error | no_such_extension | {detail} | {hint}")]);
     pair.target.refuses_with(
         "SELECT * FROM migrate_from('old')",
@@ -130,10 +130,10 @@ fn passwords(edition: Edition) {
     assert_same(&pair);
     let password = "SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'preflight_reader'";
     assert_eq!((pair.source.is(password), pair.target.is(password)), (false, true));
-    // Now that they are here, they might be somebody else's.
+    // Now that they exist, they might be somebody else's.
     let again = pair.preflight("roles");
-    assert!(again.len() == 3 && again[0].starts_with("warning | preflight_group | exists here already, and gets"), "{again:?}");
-    assert!(again[2].starts_with("warning | preflight_reader | may log in, and has no password here"), "{again:?}");
+    assert!(again.len() == 3 && again[0].starts_with("warning | preflight_group | exists on the target, and gets"), "{again:?}");
+    assert!(again[2].starts_with("warning | preflight_reader | may log in, but has no password on the target"), "{again:?}");
     pair.target.sql("DROP OWNED BY preflight_reader, preflight_group; DROP ROLE preflight_reader, preflight_group");
 }
 
@@ -147,7 +147,7 @@ fn foreign_keys(edition: Edition) {
          SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
          INSERT INTO parent VALUES (1); INSERT INTO h VALUES ('2024-01-01 UTC', 1); ALTER TABLE child VALIDATE CONSTRAINT late",
     );
-    let expected = "warning | lax on public.child | is NOT VALID on the source and will be here | \
+    let expected = "warning | lax on public.child | is NOT VALID on the source, and will be NOT VALID on the target | \
                     ALTER TABLE \"public\".\"child\" VALIDATE CONSTRAINT \"lax\"; -- on either side, once no row violates it";
     assert_eq!(pair.preflight("foreign_keys"), [expected]);
     pair.migrate();
@@ -169,9 +169,9 @@ fn event_triggers(edition: Edition) {
     assert_eq!(
         pair.preflight("event_triggers"),
         [
-            "warning | here | fires here on ddl_command_start, also for what the run makes | \
+            "warning | here | fires on ddl_command_start on the target, also for what the run makes | \
              ALTER EVENT TRIGGER \"here\" DISABLE; -- until the run has ended",
-            "warning | there | is made here too, as one of the last objects, and then fires on ddl_command_end",
+            "warning | there | is made on the target as one of the last objects, and then fires on ddl_command_end",
         ]
     );
     pair.target.sql("ALTER EVENT TRIGGER here DISABLE");
@@ -332,7 +332,7 @@ fn chunks_of_their_own(edition: Edition) {
          ALTER DEFAULT PRIVILEGES IN SCHEMA _timescaledb_internal GRANT SELECT ON TABLES TO {roles}"
     ));
     let own = |count: u8, what: &str| {
-        format!("warning | chunks of public.h | {count} of them have {what} of their own. Those that are made here have the hypertable's.")
+        format!("warning | chunks of public.h | {count} of them have {what} of their own. Those that are made on the target have the hypertable's.")
     };
     let default = "warning | default privileges in schema _timescaledb_internal | They are not migrated: the schema belongs to TimescaleDB.";
     let expected =

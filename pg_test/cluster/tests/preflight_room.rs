@@ -150,14 +150,14 @@ fn locks(edition: Edition) {
     );
     assert_eq!(
         pair.preflight("locks"),
-        [format!("ok | 0 tables, 1 hypertable, 100 chunks | the source's lock table holds {holds} locks, this server's 200")]
+        [format!("ok | 0 tables, 1 hypertable, 100 chunks | the source's lock table holds {holds} locks, the target's 200")]
     );
     pair.source.sql("INSERT INTO h VALUES ('2025-01-01 UTC')");
     assert_eq!(
         pair.preflight("locks"),
         ["warning | hypertable public.h | its 101 chunks are analyzed one by one, but not together, because they would take more \
           than half of the 200 locks that max_locks_per_transaction makes room for | \
-          ANALYZE \"public\".\"h\"; -- after the run; or raise max_locks_per_transaction on this server"]
+          ANALYZE \"public\".\"h\"; -- after the run; or raise max_locks_per_transaction on the target"]
     );
 }
 

@@ -9,7 +9,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("the order of the database itself", database_order),
     Test::apache("TimescaleDB that is missing, elsewhere, or half restored", timescaledb),
     Test::between("a source with a newer TimescaleDB", &[Versions::new("2.29.2", "2.19.3")], newer),
-    Test::between("a TimescaleDB that is too old here", &[Versions::new("2.17.2", "2.17.2")], old),
+    Test::between("a TimescaleDB that is too old on the target", &[Versions::new("2.17.2", "2.17.2")], old),
     Test::community("editions", editions),
 ];
 
@@ -33,7 +33,7 @@ fn versions(_: Edition) {
     let major = pair.target.value("SELECT current_setting('server_version_num')::int / 10000");
     assert_eq!(pair.preflight("version"), [format!("ok | PostgreSQL 15 | to PostgreSQL {major}")]);
     assert!(pair.preflight("connection")[0].starts_with("ok | preflight_versions | PostgreSQL 15."));
-    assert_eq!(pair.preflight("timescaledb"), ["ok | no TimescaleDB | on the source; tables stay plain tables"]);
+    assert_eq!(pair.preflight("timescaledb"), ["ok | source | has no TimescaleDB; tables arrive as ordinary tables unless the option hypertables names them"]);
 }
 
 fn encodings(edition: Edition) {
@@ -46,7 +46,7 @@ fn encodings(edition: Edition) {
     let none = create(&pair.source, "preflight_ascii", "ENCODING 'SQL_ASCII' LOCALE 'C'");
     from(&pair, "preflight_ascii");
     let (detail, hint) =
-        ("the source's text has no declared encoding and may be of several", "Convert the source to UTF8 first.");
+        ("the source's text has no declared encoding and may be in several", "Convert the source to UTF8 first.");
     assert_eq!(pair.preflight("encoding"), [format!("error | SQL_ASCII | {detail} | {hint}")]);
     let call = "SELECT * FROM migrate_from('old')";
     pair.target.refuses_with(
@@ -74,16 +74,16 @@ fn database_order(edition: Edition) {
     german.sql("CREATE TABLE t (word text PRIMARY KEY); INSERT INTO t VALUES ('b'), ('A')");
     let version = german.value("SELECT datcollversion FROM pg_database WHERE datname = current_database()");
     from(&pair, "preflight_german");
-    let letters = "warning | database preflight_german | has LC_CTYPE C on the source and C.UTF-8 here: \
+    let letters = "warning | database preflight_german | has LC_CTYPE C on the source and C.UTF-8 on the target: \
                    upper(), lower() and pattern matching may give other results";
     let order = format!(
-        "warning | database preflight_german | is icu de ({version}) on the source and libc C.UTF-8 (code points) here: \
+        "warning | database preflight_german | is icu de ({version}) on the source and libc C.UTF-8 (code points) on the target: \
          text may sort differently"
     );
     assert_eq!(pair.preflight("collation"), [letters, &order]);
     german.sql("UPDATE pg_database SET datcollversion = '1' WHERE datname = current_database()");
     let old = "warning | database preflight_german | its version on the source has changed since indexes there were built; \
-               unique ones may have let duplicates in | REINDEX DATABASE \"preflight_german\"; \
+               unique indexes may contain duplicates | REINDEX DATABASE \"preflight_german\"; \
                ALTER DATABASE \"preflight_german\" REFRESH COLLATION VERSION; -- on the source, in this order";
     assert_eq!(pair.preflight("collation"), [letters, old, &order]);
     pair.migrate();
@@ -100,7 +100,7 @@ fn timescaledb(edition: Edition) {
     pair.target.refuses_with(
         call,
         "ERROR: cannot migrate: timescaledb: public: TimescaleDB's functions are in schema ts on the source; definitions that \
-         use them name it (SQLSTATE 0A000)\nHINT: DROP EXTENSION timescaledb; CREATE EXTENSION timescaledb SCHEMA \"ts\";",
+         use them name this schema (SQLSTATE 0A000)\nHINT: DROP EXTENSION timescaledb; CREATE EXTENSION timescaledb SCHEMA \"ts\";",
     );
     pair.target.sql("DROP EXTENSION timescaledb");
     pair.target.refuses_with(
@@ -123,7 +123,7 @@ fn timescaledb(edition: Edition) {
     restoring(&pair.source);
     assert_eq!(
         pair.preflight("timescaledb"),
-        ["error | timescaledb.restoring | is on in the source, so an earlier restore there was not finished | \
+        ["error | timescaledb.restoring | is on in the source database, so an earlier restore there was not finished | \
           SELECT \"ts\".timescaledb_post_restore(); -- on the source"]
     );
 }
@@ -131,8 +131,8 @@ fn timescaledb(edition: Edition) {
 fn newer(versions: Versions) {
     let newer = Pair::of("preflight_newer", versions);
     newer.source.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
-    let why = "the source's version is newer than the one here (2.19.3), which may not support all that it stores";
-    let hint = "ALTER EXTENSION timescaledb UPDATE; -- here, in a new session, once version 2.29.2 or a newer one is installed";
+    let why = "the source's version is newer than the target's (2.19.3), which may not support all that it stores";
+    let hint = "ALTER EXTENSION timescaledb UPDATE; -- on the target, in a new session, once version 2.29.2 or a newer one is installed";
     assert_eq!(newer.preflight("timescaledb"), [format!("error | 2.29.2 | {why} | {hint}")]);
     assert_eq!(newer.preflight("edition"), ["ok | Community | to Community"]);
     newer.target.refuses_with(

@@ -66,7 +66,7 @@ fn hidden_functions(edition: Edition) {
     let (mut client, heard) = pair.target.connect_listening();
     client.simple_query("SELECT * FROM migrate_from('old')").unwrap();
     let heard = heard.lock().unwrap().join("\n");
-    assert!(heard.contains("does not have schema \"public\", where this extension's functions are: write \"public\".migrate_verify"), "{heard}");
+    assert!(heard.contains("does not contain schema \"public\", which has this extension's functions: call \"public\".migrate_verify"), "{heard}");
     assert!(pair.target.is("SELECT every(same) IS NOT false FROM public.migrate_verify('old')"));
     assert!(!pair.messages().contains("warning"), "{}", pair.messages());
 }
@@ -140,8 +140,8 @@ fn as_two_jobs(edition: Edition) {
     pair.target.sql(r#"CALL migrate_job(0, '{"source": "old", "mode": "schema", "verify": "checksum"}')"#);
     assert_eq!(pair.target.value(runs), "1 schema done, 2 data done");
     assert_same(&pair);
-    // Another source, or other work, is none of theirs: what it finds here is in its way.
-    pair.target.refuses(r#"CALL migrate_job(0, '{"source": "old"}')"#, &["already exists here"]);
+    // Another source, or other work, is none of theirs: what it finds on the target is in its way.
+    pair.target.refuses(r#"CALL migrate_job(0, '{"source": "old"}')"#, &["already exists on the target"]);
 }
 
 fn as_a_job(edition: Edition) {

@@ -34,11 +34,11 @@ fn target_has_objects(edition: Edition) {
     );
     pair.target.refuses_with(
         MIGRATE,
-        "ERROR: cannot migrate: 4 checks failed, the first is target: type app.kind: already exists here (SQLSTATE 42710)\n\
-         DETAIL: target: type app.kind: already exists here\n\
-         target: function app.f(integer): already exists here\n\
-         target: table app.orders: already exists here\n\
-         target: view app.seen: already exists here\n\
+        "ERROR: cannot migrate: 4 checks failed, the first is target: type app.kind: already exists on the target (SQLSTATE 42710)\n\
+         DETAIL: target: type app.kind: already exists on the target\n\
+         target: function app.f(integer): already exists on the target\n\
+         target: table app.orders: already exists on the target\n\
+         target: view app.seen: already exists on the target\n\
          HINT: DROP TYPE app.kind; -- or migrate into an empty database",
     );
     assert_eq!(pair.target.value("SELECT count(*) FROM app.orders"), "0");
@@ -55,14 +55,14 @@ fn second_run(edition: Edition) {
     let run = pair.start("");
     slow::wait_for_the_middle(&pair);
     let busy = format!(
-        "ERROR: run {run} is active in this database (SQLSTATE 55006)\n\
-         HINT: SELECT * FROM migrate_wait({run}); waits for its end, SELECT migrate_cancel({run}); stops it."
+        "ERROR: run {run} is running in this database (SQLSTATE 55006)\n\
+         HINT: Call migrate_wait({run}) to wait for its end, or migrate_cancel({run}) to stop it."
     );
     pair.target.refuses_with(MIGRATE, &busy);
     pair.target.refuses_with("SELECT * FROM migrate_verify('old')", &busy);
     pair.target.refuses_with(
         &format!("SELECT * FROM migrate_resume({run})"),
-        &format!("ERROR: run {run} is running and cannot be resumed (SQLSTATE 55000)\nHINT: SELECT migrate_cancel({run}); stops it."),
+        &format!("ERROR: run {run} is running and cannot be resumed (SQLSTATE 55000)\nHINT: Call migrate_cancel({run}) to stop it."),
     );
     assert_eq!(pair.state(&run), "running");
     assert_eq!(pair.target.value("SELECT run FROM migrate_status()"), run, "not what was refused");
@@ -85,7 +85,7 @@ fn finished(edition: Edition) {
         );
     };
     refused(0, "is done", "To begin again, migrate into another database.");
-    refused(1, "is not a migration", "SELECT * FROM timescale_migrate.run; lists all runs.");
+    refused(1, "is not a migration", "The view timescale_migrate.run lists all runs.");
 }
 
 fn into_itself(edition: Edition) {
@@ -110,7 +110,7 @@ fn newer_source(edition: Edition) {
     pair.source.sql("CREATE TABLE t (n int)");
     let major = "SELECT current_setting('server_version_num')::int / 10000";
     let (from, to) = (pair.source.value(major), pair.target.value(major));
-    let why = format!("the source is newer than this server ({to})");
+    let why = format!("the source is newer than the target ({to})");
     for call in ["migrate_from", "migrate_plan"] {
         let error = pair.target.refuses(&format!("SELECT * FROM {call}('old')"), &["at least the source's major version"]);
         assert_eq!(error.message(), format!("cannot migrate: version: PostgreSQL {from}: {why}"), "{call}");
@@ -187,7 +187,7 @@ fn privileges(edition: Edition) {
     as_someone("SELECT * FROM timescale_migrate.run", "permission denied for schema timescale_migrate");
     // A grant is not enough: a run writes as a superuser.
     pair.target.sql("GRANT EXECUTE ON FUNCTION migrate_from TO refuse_role_someone");
-    as_someone(MIGRATE, "must be superuser to migrate a database");
+    as_someone(MIGRATE, "must be superuser to use timescale_migrate");
 }
 
 fn unreadable_source(edition: Edition) {

@@ -14,7 +14,7 @@ pub const TESTS: &[Test] = &[
     Test::between("chunks are merged while one of them is copied", &[Versions::new("2.29.2", "2.29.2")], merged_meanwhile),
     Test::apache("the source lost transactions in a crash", lost_transactions),
     Test::community("triggers that fire always come to a hypertable with rows of its own", always_triggers),
-    Test::community("frozen chunks are written to after they were frozen here", frozen_change),
+    Test::community("frozen chunks are written to after they were frozen on the target", frozen_change),
     Test::apache("chunks come and go in between", chunks_change),
     Test::apache("the schema has changed on the source", changed_schema),
     Test::apache("what an option chose has another name", chosen),
@@ -124,7 +124,7 @@ fn compressed_change(versions: Versions) {
     }
 }
 
-/// The chunk whose copy was interrupted is here, without rows, and its range belongs to another chunk by now.
+/// The chunk whose copy was interrupted exists, without rows, and its range belongs to another chunk by now.
 fn merged_meanwhile(versions: Versions) {
     let pair = Pair::of("resume_merged", versions);
     slow::fill(&pair);
@@ -269,7 +269,7 @@ fn chunks_change(edition: Edition) {
     resume(&pair, &run);
     let messages = pair.messages();
     for expected in [
-        format!("{} no longer exists on the source: its copy here is removed", done.0),
+        format!("{} no longer exists on the source: its copy on the target is removed", done.0),
         format!("{open} no longer exists on the source: it is left out"),
     ] {
         assert!(messages.contains(&expected), "no \"{expected}\":\n{messages}");

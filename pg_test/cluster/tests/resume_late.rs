@@ -8,7 +8,7 @@ pub const TESTS: &[Test] = &[
     Test::both("and a target that has crashed", all_at_once),
     Test::apache("columns of another type", columns),
     Test::community("a chunk is compressed further while its copy waits", compressed_further),
-    Test::apache("an unlogged table is read here meanwhile", read_meanwhile),
+    Test::apache("an unlogged table is read on the target meanwhile", read_meanwhile),
 ];
 
 /// Stays in the phase in which it is refreshed, on the target alone.
@@ -64,7 +64,7 @@ fn all_at_once(edition: Edition) {
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, options => '{{\"verify\": \"checksum\", \"retries\": 2}}')"));
     assert!(pair.target.is("SELECT options @> '{\"verify\": \"checksum\", \"retries\": 2, \"split_bytes\": 100000}' FROM timescale_migrate.run"));
     assert_eq!(copied("public.same"), before, "copied again without need");
-    assert!(pair.messages().contains("public.fleeting was emptied here by a crash"), "{}", pair.messages());
+    assert!(pair.messages().contains("public.fleeting was emptied by a crash"), "{}", pair.messages());
     assert_same(&pair);
 }
 

@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("while sequences are read", sequences),
     Test::apache("while large objects are read", large_objects),
     Test::apache("while values are compared", verification),
-    Test::apache("when all rows are here, which changes nothing", afterwards),
+    Test::apache("when all rows have arrived, which changes nothing", afterwards),
 ];
 
 const READER: &str = "timescale_migrate run % reader";

@@ -67,10 +67,10 @@ fn gone(versions: Versions) {
     let (warnings, arrived) = outcome(&pair, "{}");
     let job = |id: &str| format!("job User-Defined Action [{id}]: ");
     let expected = [
-        (format!("job Astray [{astray}]: "), "The source no longer has its hypertable 4711. Left out: it will not run here."),
+        (format!("job Astray [{astray}]: "), "The source no longer has its hypertable 4711. Left out: it will not run on the target."),
         (job(&checked), "The source no longer has its check function \"Old place\".checks. The job arrives; its configuration is not checked, as on the source."),
-        (job(&moved), "The source no longer has its function or procedure \"Old place\".goes. Left out: it will not run here."),
-        (job(&ownerless), "The source no longer has its owner, role 4711. Left out: it will not run here."),
+        (job(&moved), "The source no longer has its function or procedure \"Old place\".goes. Left out: it will not run on the target."),
+        (job(&ownerless), "The source no longer has its owner, role 4711. Left out: it will not run on the target."),
     ];
     assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
     for ((start, part), warning) in expected.iter().zip(&warnings) {

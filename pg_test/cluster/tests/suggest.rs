@@ -70,31 +70,31 @@ fn tables_and_hypertables(edition: Edition) {
     let plain = format!(r#"{{"time": "ts", {compress}, "chunk_interval": "7 days"}}"#);
     let (reason, options) = of(&rows, "public.metric");
     assert_eq!(options, plain);
-    let start = "Its time is ts: an index holds it, rows lie in its order. A chunk of 7 days has about ";
-    let end = " with its indexes. Compressed it has segments by device, which has about 8 values.";
+    let start = "Its time column is ts: an index contains it, the rows are stored in its order. A chunk of 7 days has about ";
+    let end = " with its indexes. Compression would segment by device, which has about 8 values.";
     assert!(reason.starts_with(start) && reason.ends_with(end), "{reason}");
     let (reason, options) = of(&rows, "public.raw");
     assert_eq!(options, "-");
-    assert_eq!(reason, "Its time may be ts. It was never analyzed, so no chunk interval can be told: ANALYZE public.raw; on the source, and ask again.");
+    assert_eq!(reason, "Its time column may be ts. It was never analyzed, so no chunk interval can be suggested. Execute ANALYZE public.raw on the source, and call migrate_suggest again.");
     let (reason, options) = of(&rows, "public.raw_indexed");
     assert_eq!(options, r#"{"time": "ts", "compress": {"after": "7 days", "orderby": ["ts desc"]}, "chunk_interval": "7 days"}"#);
-    assert!(reason.contains("It was never analyzed, so no column to segment by can be told: ANALYZE"), "{reason}");
+    assert!(reason.contains("It was never analyzed, so no column to segment by can be suggested. Execute ANALYZE"), "{reason}");
     let (reason, options) = of(&rows, "public.nullable");
     assert_eq!(options, "-");
-    assert!(reason.ends_with("In the way: it has the time column \"ts\", which may be NULL. ALTER TABLE \"public\".\"nullable\" ALTER COLUMN \"ts\" SET NOT NULL; -- on the source"), "{reason}");
+    assert!(reason.ends_with("Obstacle: it has the time column \"ts\", which may be NULL. ALTER TABLE \"public\".\"nullable\" ALTER COLUMN \"ts\" SET NOT NULL; -- on the source"), "{reason}");
     let (reason, options) = of(&rows, "public.keyed");
     assert_eq!(options, format!(r#"{{"keys": "extend", "time": "ts", {compress}, "chunk_interval": "7 days"}}"#));
-    assert!(reason.ends_with("The unique key (n) gets ts too; values of n alone can then occur twice."), "{reason}");
+    assert!(reason.ends_with("ts is added to the unique key (n); values of n alone can then occur more than once."), "{reason}");
     let (reason, options) = of(&rows, "public.referenced");
     assert_eq!(options, "-");
-    assert!(reason.ends_with("In the way: foreign key refers_n_fkey of public.refers refers to (n), without ts."), "{reason}");
+    assert!(reason.ends_with("Obstacle: foreign key refers_n_fkey of public.refers references (n), without ts."), "{reason}");
     let (reason, options) = of(&rows, "public.parted");
     assert_eq!(options, "-");
-    assert!(reason.starts_with("Its time is ts: it is partitioned by it, rows lie in its order. A chunk of 7 days "), "{reason}");
-    assert!(reason.ends_with("In the way: it is partitioned, and arrives so."), "{reason}");
+    assert!(reason.starts_with("Its time column is ts: the table is partitioned by it, the rows are stored in its order. A chunk of 7 days "), "{reason}");
+    assert!(reason.ends_with("Obstacle: it is partitioned, and arrives as a partitioned table."), "{reason}");
     let (reason, options) = of(&rows, r#""My Schema"."Odd ""Name""#);
     assert_eq!(options, plain.replace("ts", "Time's").replace("device", "De Vice"));
-    assert!(reason.contains(r#"Its time is "Time's": rows lie in its order."#), "{reason}");
+    assert!(reason.contains(r#"Its time column is "Time's": the rows are stored in its order."#), "{reason}");
     // All together they are what a run takes.
     pair.target.sql("CREATE TABLE suggested AS SELECT jsonb_object_agg(object, options) AS all_of_them FROM migrate_suggest('old') WHERE options IS NOT NULL");
     let of_run = "SELECT count(*) FROM suggested, migrate_preflight('old', jsonb_build_object('hypertables', all_of_them))
@@ -109,7 +109,7 @@ fn tables_and_hypertables(edition: Edition) {
     let advice = "It is not compressed: ALTER TABLE public.uncompressed SET (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 'ts DESC'); SELECT add_compression_policy('public.uncompressed', INTERVAL '7 days');";
     assert!(uncompressed.ends_with(advice), "{uncompressed}");
 
-    pair.target.refuses(r#"SELECT * FROM migrate_suggest('old', '{"include": ["public.nothing"]}')"#, &["option include fits nothing"]);
+    pair.target.refuses(r#"SELECT * FROM migrate_suggest('old', '{"include": ["public.nothing"]}')"#, &["option include cannot be used"]);
     // What it says can be executed.
     pair.source.sql(&small[small.find("SELECT").unwrap()..]);
     for statement in uncompressed[uncompressed.find("ALTER").unwrap()..].split_inclusive(';') {
@@ -138,7 +138,7 @@ fn plain(edition: Edition) {
     assert_eq!(of(&rows, "public.ticks").1, r#"{"time": "at", "chunk_interval": 604800000}"#);
     let (reason, options) = of(&rows, "public.hidden");
     assert_eq!(options, "-");
-    assert!(reason.contains("Its statistics cannot be read, so no chunk interval can be told: GRANT SELECT on it on the source."), "{reason}");
+    assert!(reason.contains("Its statistics cannot be read, so no chunk interval can be suggested. Grant SELECT on it on the source."), "{reason}");
 
     pair.target.sql("DROP EXTENSION timescaledb");
     pair.target.refuses("SELECT * FROM migrate_suggest('old')", &["this database has no TimescaleDB"]);

@@ -53,7 +53,7 @@ fn of_aggregates(versions: Versions) {
     same();
     // A refresh changes what it changes on the source, but no bucket of which rows stayed behind.
     pair.source.sql("CALL refresh_continuous_aggregate('hourly', '2024-01-14 UTC', '2024-02-24 UTC')");
-    // Of hours that are here none is missing, up to the newest.
+    // Of hours that have arrived none is missing, up to the newest.
     pair.source.sql("CALL refresh_continuous_aggregate('weekly', NULL, NULL)");
     for name in ["hourly", "weekly", "monthly"] {
         pair.target.sql(&format!("CALL refresh_continuous_aggregate('{name}', NULL, NULL)"));
@@ -101,9 +101,9 @@ fn otherwise(edition: Edition) {
         INSERT INTO plain VALUES ('2000-01-01');
         CREATE INDEX late ON plain (t)");
     for (range, message) in [
-        (r#"{"public.nothing": {"from": 1}}"#, "No hypertable on the source fits the pattern 'public.nothing'."),
-        (r#"{"public.plain": {"from": 1}}"#, "No hypertable on the source fits the pattern 'public.plain'."),
-        (r#"{"public.rec*": {"from": "-1 year"}, "public.*ent": {"to": "2100-01-01"}}"#, "Several patterns fit public.recent."),
+        (r#"{"public.nothing": {"from": 1}}"#, "No hypertable on the source matches the pattern 'public.nothing'."),
+        (r#"{"public.plain": {"from": 1}}"#, "No hypertable on the source matches the pattern 'public.plain'."),
+        (r#"{"public.rec*": {"from": "-1 year"}, "public.*ent": {"to": "2100-01-01"}}"#, "Several patterns match public.recent."),
         (r#"{"\"App\".*": {"from": 7, "to": 7}}"#, "option \"time_range\" of \"App\".tick: from is not before to"),
         (r#"{"\"App\".*": {"from": "yesterday"}}"#, "option time_range of \"App\".tick: source: invalid input syntax for type bigint: \"yesterday\""),
         (r#"{"public.recent": {"from": "-1 year and more"}}"#, "invalid input syntax for type interval"),

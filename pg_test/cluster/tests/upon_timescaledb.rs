@@ -46,7 +46,7 @@ fn lacking(versions: Versions) {
     pair.source.sql(COMMON);
     assert_eq!(pair.preflight("objects"), ["ok | all objects | can be migrated"]);
     pair.source.sql(OLD);
-    let hint = "Drop it on the source, or let it use what both versions have. Or leave it out: \"on_unsupported\": \"skip\".";
+    let hint = "Drop it on the source, or change it to use only what both versions have. Or leave it out: \"on_unsupported\": \"skip\".";
     let found = [
         ("function old.names()", "column table_name of _timescaledb_catalog.chunk"),
         ("view old.finalized", "column finalized of timescaledb_information.continuous_aggregates"),

@@ -106,12 +106,12 @@ fn beside(edition: Edition) {
     assert_eq!(
         pair.target.value(errors),
         format!(
-            "target | run {run} | is active in this database, which can have only one run at a time | \
-             SELECT * FROM migrate_wait({run}); waits for its end, SELECT migrate_cancel({run}); stops it."
+            "target | run {run} | is running in this database, which can have only one run at a time | \
+             Call migrate_wait({run}) to wait for its end, or migrate_cancel({run}) to stop it."
         )
     );
     // Whoever is refused beside it is no run, and the one at work is the one that is shown.
-    pair.target.refuses("SELECT * FROM migrate_verify('old')", &[&format!("run {run} is active in this database")]);
+    pair.target.refuses("SELECT * FROM migrate_verify('old')", &[&format!("run {run} is running in this database")]);
     assert_eq!(pair.target.value("SELECT run FROM migrate_status()"), run);
     assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run"), "1");
     pair.target.refuses(&format!("SELECT migrate_start_jobs({run})"), &["is not done yet"]);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::parts::Graph;
 use super::{Archive, Entry, Group};
 
-/// What is not to be made here.
+/// What is not made on the target.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Objects by catalog and OID in the source: chunks, TimescaleDB's own triggers, and whatever

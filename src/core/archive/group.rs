@@ -71,7 +71,7 @@ impl Entry {
             "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => Group::Publication,
             "EVENT TRIGGER" => Group::Last,
             // Else PUBLIC may execute it until then, also one that runs with its owner's rights: what users wrote runs while rows
-            // come in, and jobs that were here before go on.
+            // come in, and jobs that existed before continue.
             "ACL" if self.is_privilege_on_function() => Group::PreData,
             // Of what users wrote, code runs with their rights as soon as rows come in: it has to find what it names.
             "ACL" if self.is_on(&["SCHEMA "]) => Group::OnProvided,

@@ -40,7 +40,7 @@ impl<'a> Check<'a> {
         let form = &self.wanted.form;
         if !target.timescaledb.as_ref().is_some_and(Timescaledb::is_known_target) {
             let detail = "is to become a hypertable, and this database has no TimescaleDB that a run can write to";
-            self.refuse(detail, "CREATE EXTENSION timescaledb; -- here, 2.19 or newer");
+            self.refuse(detail, "CREATE EXTENSION timescaledb; -- on the target, 2.19 or newer");
             return;
         }
         self.table();
@@ -60,7 +60,7 @@ impl<'a> Check<'a> {
         if facts.inherits {
             self.refuse(
                 "inherits from another table, or another table inherits from it",
-                "End the inheritance on the source, or let it arrive as it is.",
+                "End the inheritance on the source, or leave the table out of the option hypertables.",
             );
         }
         if facts.typed {
@@ -161,7 +161,7 @@ impl<'a> Check<'a> {
             self.refuse(format!("has the generated column {shown}, which cannot be a dimension"), hint);
         }
         if !column.deterministic {
-            let why = "equal values may have different hashes, so that rows are not found";
+            let why = "equal values may have different hashes, so that rows would not be found";
             self.refuse(format!("has column {shown} with a nondeterministic collation: {why}"), hint);
         }
     }
@@ -182,11 +182,10 @@ impl<'a> Check<'a> {
             let referring = (facts.referenced_by.iter()).find(|key| key.key == index.oid && arrives(&key.table));
             match (form.keys, referring) {
                 _ if index.exclusion => {
-                    self.refuse(detail, "Drop it on the source, or give it the columns there.");
+                    self.refuse(detail, "Drop it on the source, or add the columns to it there.");
                 }
                 (Keys::Refuse, _) => {
-                    let hint =
-                        "Give it the columns on the source, or here: \"keys\": \"extend\" in the entry of the table.";
+                    let hint = "Add the columns on the source, or set \"keys\": \"extend\" in the entry of the table.";
                     self.refuse(detail, hint);
                 }
                 (Keys::Extend, Some(reference)) => self.refuse(
@@ -202,8 +201,8 @@ impl<'a> Check<'a> {
                     ),
                 ),
                 (Keys::Extend, None) if missing.iter().any(|name| nullable(&name)) => self.refuse(
-                    format!("{detail}, which may be NULL: the key would not hold for such rows"),
-                    format!("SET NOT NULL for it on the source, or drop {key} there."),
+                    format!("{detail}, which may be NULL: the key would not be enforced for such rows"),
+                    format!("Set it NOT NULL on the source, or drop {key} there."),
                 ),
                 (Keys::Extend, None) => {
                     self.told.push(format!("Its {what} {key} gets {}.", shown.join(" and ")));
@@ -268,7 +267,7 @@ impl<'a> Check<'a> {
             );
         }
         if let Some(column) = facts.columns.iter().find(|column| column.name.starts_with("_ts_meta_")) {
-            let detail = format!("has column {}: compression keeps such names for itself", quoted(&column.name));
+            let detail = format!("has column {}: compression reserves such names", quoted(&column.name));
             self.refuse(detail, "Rename it on the source, or leave compress out.");
         }
     }

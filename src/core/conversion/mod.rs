@@ -1,4 +1,4 @@
-//! Tables of the source that become hypertables here, as the option `hypertables` says: what stands in the way,
+//! Tables of the source that become hypertables, as the option `hypertables` says: what stands in the way,
 //! and what they are made with.
 
 mod check;
@@ -116,7 +116,11 @@ pub fn wanted(options: &Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Lef
                 left.push(refused(&name, "belongs to an extension", "Leave it out of the option hypertables."));
             }
             [key] => wanted.push(Wanted { oid: table.oid, name, form: (*options.hypertables[*key]).clone() }),
-            _ => left.push(refused(&name, "fits several patterns", "Let one of them fit it.")),
+            _ => left.push(refused(
+                &name,
+                "matches several patterns",
+                "Change the patterns so that only one of them matches it.",
+            )),
         }
     }
     left.extend(unused.into_iter().map(|key| nothing_fits("hypertables", "ordinary table", key)));

@@ -116,7 +116,7 @@ pub struct Inventory {
     pub matviews: Vec<Matview>,
     pub foreign_keys: Vec<ForeignKey>,
     pub keys: Vec<Key>,
-    /// Unique keys and indexes that get further columns here.
+    /// Unique keys and indexes that get further columns on the target.
     pub extended: HashMap<Object, Vec<String>>,
     /// Tables that inherit from a hypertable without being its chunks.
     pub children: Vec<Excluded>,

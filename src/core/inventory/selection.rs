@@ -19,7 +19,7 @@ pub struct Selection {
     /// All relations are.
     pub no_rows: bool,
     /// By the OID of a continuous aggregate of whose raw data, a hypertable or another aggregate, not
-    /// all rows arrive: for which range `[from, to)` of its buckets, in TimescaleDB's internal form, it finds all rows here.
+    /// all rows arrive: for which range `[from, to)` of its buckets, in TimescaleDB's internal form, all rows arrive.
     pub refreshable: HashMap<u32, [i64; 2]>,
     /// By the OID of a hypertable whose own rows are cut as well: `WHERE ...`.
     pub filters: HashMap<u32, String>,

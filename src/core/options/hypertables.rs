@@ -1,4 +1,4 @@
-//! Option `hypertables`: what becomes of a table that is to be a hypertable here.
+//! Option `hypertables`: what becomes of a table that is to become a hypertable.
 
 use serde::{Deserialize, Serialize};
 

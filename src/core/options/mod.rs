@@ -40,7 +40,7 @@ pub struct Options {
     /// By a pattern, or `*` for all hypertables: the rows that arrive of a hypertable, or the buckets of
     /// a continuous aggregate.
     pub time_range: BTreeMap<String, Times>,
-    /// By a pattern: tables of the source that become hypertables here.
+    /// By a pattern: tables of the source that become hypertables on the target.
     pub hypertables: BTreeMap<String, Box<Form>>,
     pub on_unsupported: OnUnsupported,
     pub disk: Disk,
@@ -128,7 +128,7 @@ impl Options {
         for key in changes.keys() {
             if options.contains_key(key) && !CHANGEABLE.contains(&key.as_str()) {
                 return Err(invalid(format!("option \"{key}\" cannot be changed for a run that has begun"))
-                    .hint(format!("These can: {}.", CHANGEABLE.join(", "))));
+                    .hint(format!("These options can be changed: {}.", CHANGEABLE.join(", "))));
             }
         }
         options.extend(changes);
@@ -203,7 +203,7 @@ impl Options {
         }
         if !self.hypertables.is_empty() && self.mode == Mode::Data {
             return Err(invalid("option \"hypertables\" has no effect with \"mode\": \"data\"")
-                .hint("Into a hypertable that is here, the rows of a table come without it."));
+                .hint("The rows of a table go into an existing hypertable without this option."));
         }
         if self.into == IntoTables::Any && self.mode != Mode::Data {
             return Err(invalid("option \"into\" needs \"mode\": \"data\""));
@@ -347,7 +347,7 @@ mod tests {
             (
                 r#"{"mode": "data", "hypertables": {"public.m": {"time": "t"}}}"#,
                 "option \"hypertables\" has no effect with \"mode\": \"data\"",
-                "Into a hypertable",
+                "The rows of a table go into an existing hypertable",
             ),
             (r#"{"split_bytes": -1}"#, "split_bytes must not be negative: -1", ""),
             ("[]", "options must be a JSON object", ""),

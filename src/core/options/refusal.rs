@@ -24,7 +24,7 @@ pub(super) fn refused(key: &str, said: &str) -> Error {
     }
     if said.starts_with("order by ") {
         return invalid(format!("invalid value for option \"{key}\": {said}"))
-            .hint("Expected a column, with desc and nulls first or nulls last if so.");
+            .hint("Expected a column, optionally followed by desc, and by nulls first or nulls last.");
     }
     let (wrong, expected) = said.split_once(", expected ").unwrap_or((&said, "a string"));
     let expected = match (key, expected) {

@@ -10,7 +10,7 @@ pub enum Mode {
     All,
     /// Everything but rows; policies and jobs are paused.
     Schema,
-    /// Rows, into a schema that is here.
+    /// Rows, into an existing schema.
     Data,
 }
 
@@ -31,7 +31,7 @@ pub enum Roles {
     /// Make the roles that own or are granted something and that the target lacks.
     #[default]
     Used,
-    /// Besides, make memberships in which one of the two roles is here already.
+    /// Besides, make memberships in which one of the two roles exists on the target.
     Merge,
     /// Make none; a missing one is an error.
     None,

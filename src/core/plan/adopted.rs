@@ -5,7 +5,7 @@ use crate::core::arrival::{Arrivals, Way};
 use crate::core::inventory::Slices;
 use serde::{Deserialize, Serialize};
 
-/// What a copy has to know of a relation here that the run did not make.
+/// What a copy has to know of a relation of the target that the run did not make.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adopted {
     /// It holds other rows as well: what the copy brings cannot be taken back alone.
@@ -48,7 +48,7 @@ impl CopyTask {
 }
 
 /// Lets copies, as they are planned into tables and chunks of the source's form, go to what there is.
-/// What has no place here is left out.
+/// What has no place on the target is left out.
 pub fn redirect(tasks: &mut Vec<Task>, arrivals: &Arrivals) {
     tasks.retain_mut(|task| match &mut task.work {
         Work::Copy(copy) => direct(copy, arrivals),
@@ -79,7 +79,8 @@ fn direct(copy: &mut CopyTask, arrivals: &Arrivals) -> bool {
         }
         Way::Routed | Way::Flat => {
             shared = true;
-            let reason = if arrival.way == Way::Flat { "an ordinary table here" } else { "other chunks here" };
+            let reason =
+                if arrival.way == Way::Flat { "an ordinary table on the target" } else { "other chunks on the target" };
             unpack(copy, reason);
             if matches!(copy.recipe, Recipe::Frozen) {
                 copy.recipe = Recipe::Queried { reason: reason.to_string() };

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Clone, Debug, Deserialize)]
 pub struct Known {
     pub id: i32,
-    /// Its rows are here.
+    /// Its rows have arrived.
     pub done: bool,
     /// What it reads had changed.
     #[serde(default)]
@@ -51,9 +51,9 @@ impl Snapshot {
 /// What there is to do.
 #[derive(Default)]
 pub struct Again {
-    /// Tasks of which nothing is here.
+    /// Tasks of which nothing is on the target.
     pub forget: Vec<i32>,
-    /// Relations of which something is here that has to go: the ids of their tasks.
+    /// Relations of which something is on the target that has to go: the ids of their tasks.
     pub take_back: Vec<Vec<i32>>,
     pub add: Vec<Task>,
     pub warnings: Vec<String>,
@@ -74,7 +74,7 @@ impl Again {
 #[derive(Debug, PartialEq)]
 pub struct Unfit(pub String);
 
-/// What has another name on the source by now. The schema here has the old one, and would get
+/// What has another name on the source by now. The schema of the target has the old one, and would get
 /// another relation by the new one.
 pub fn check_names(known: &[Known], inventory: &Inventory) -> Result<(), Unfit> {
     check(known, &names(inventory).collect())
@@ -137,7 +137,7 @@ pub fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> 
             again.add.push(recheck(&gone, Doubt::Gone, 0, Vec::new()));
             continue;
         }
-        let fate = if done { "its rows stay here" } else { "it is left out" };
+        let fate = if done { "its rows stay on the target" } else { "it is left out" };
         again.warnings.push(format!("{} no longer exists on the source: {fate}", gone[0].work.source.name.shown()));
         match done {
             true => again.forget.extend(gone.iter().map(|task| task.id)),
@@ -155,7 +155,7 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
     for (oid, mut tasks) in planned.iter().filter(|(oid, _)| affected.contains(oid)).map(|(o, t)| (*o, t.clone())) {
         if let Some(before) = take(&mut known, &planned, oid) {
             check_columns(&before[0].work, copy_of(&tasks[0]))?;
-            // The schema here is that of the run's first snapshot.
+            // The schema on the target is that of the first snapshot.
             let destination = &before[0].work.destination;
             if matches!(destination, Destination::Table(_)) || destination.is_converted() {
                 tasks.iter_mut().for_each(|task| copy_mut(task).destination = before[0].work.destination.clone());
@@ -167,7 +167,9 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
     for (_, gone) in known.into_iter().filter(|(oid, _)| affected.contains(oid)) {
         if gone[0].work.place().is_none() {
             let name = gone[0].work.source.name.shown();
-            again.warnings.push(format!("{name} was dropped on the source since the snapshot: it stays empty here"));
+            again
+                .warnings
+                .push(format!("{name} was dropped on the source since the snapshot: it stays empty on the target"));
         }
         again.replace(&gone);
     }

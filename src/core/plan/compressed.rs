@@ -67,7 +67,7 @@ fn compressed(chunk: &CompressedChunk, source: &Inventory, target: &Target) -> R
         of(&source.collations).is_some_and(|c| of(&target.collations).as_ref() == Some(&c))
     };
     if let Some(name) = layout.collations.iter().find(|name| !alike(name)) {
-        return Err(format!("collation {name} may sort differently here"));
+        return Err(format!("collation {name} may sort differently on the target"));
     }
     // What a bloom filter holds depends on how TimescaleDB was built. Queries do without it, and
     // without first and last values.

@@ -41,14 +41,14 @@ pub fn unsplit(size: i64, source: &Server, options: &Options) -> Option<&'static
 pub struct Target {
     pub server: Server,
     pub collations: Vec<Collation>,
-    /// Tablespaces that are kept and exist here; what is in others goes to the default.
+    /// Tablespaces that are kept and exist on the target; what is in others goes to the default.
     pub tablespaces: HashSet<String>,
-    /// What becomes of each table in a schema that is here already.
+    /// What becomes of each table in an existing schema.
     pub arrivals: Option<Arrivals>,
 }
 
 /// The copy tasks of everything that the inventory lists. Chunks go to their tablespace where
-/// it is among `tablespaces`, those that are kept and exist here.
+/// it is among `tablespaces`, those that are kept and exist on the target.
 pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<Task> {
     let mut tasks = Vec::new();
     for table in inventory.filled_tables() {

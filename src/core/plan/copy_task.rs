@@ -41,7 +41,7 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The table that the rows belong to here; of chunks, what their hypertable is known as.
+    /// The table that the rows belong to on the target; of chunks, what their hypertable is known as.
     pub fn table(&self) -> &Name {
         match self {
             Destination::Table(name) => name,
@@ -80,13 +80,13 @@ pub enum Recipe {
     /// Rows of a chunk that is frozen again when constraints are made.
     Frozen,
     /// Rows that only a query gives, of a chunk that is compressed, frozen or tiered on the
-    /// source and cannot be so here.
+    /// source and cannot be so on the target.
     Queried {
         reason: String,
     },
     /// Its compressed relation as it is, then what rows it has besides.
     Compressed(Box<Compressed>),
-    /// Decompressed by the source and compressed again here.
+    /// Decompressed by the source and compressed again on the target.
     /// `late`: only when constraints are made, which this target refuses on compressed chunks.
     Recompressed {
         reason: String,
@@ -188,7 +188,7 @@ pub struct CopyTask {
     pub destination: Destination,
     pub recipe: Recipe,
     pub filter: Filter,
-    /// No other task fills the relation here, which this one may therefore empty first.
+    /// No other task fills the relation on the target, which this one may therefore empty first.
     pub owns_relation: bool,
     /// Named on both sides: their order and dropped columns may differ. None means that there
     /// is no column that could be named.
@@ -208,7 +208,7 @@ pub struct CopyTask {
     /// The snapshot that it is read under.
     #[serde(default)]
     pub snapshot: SnapshotId,
-    /// The relation here is not the run's own.
+    /// The relation on the target is not the run's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Adopted>,
 }

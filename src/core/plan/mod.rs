@@ -164,7 +164,7 @@ pub struct Sql {
     pub author: Option<String>,
 }
 
-/// A foreign key, made when all rows that it reads are here.
+/// A foreign key, made when all rows that it reads have arrived.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub statements: Vec<String>,
@@ -205,7 +205,7 @@ impl Attach {
 /// A chunk that TimescaleDB has made for rows of a table, to be compressed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compress {
-    /// Its OID here.
+    /// Its OID on the target.
     pub chunk: u32,
     pub hypertable: Name,
 }
@@ -284,7 +284,7 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// A comparison of what a task copies, by the columns of the relation here.
+    /// A comparison of what a task copies, by the columns of the relation on the target.
     pub fn of(copy: CopyTask, columns: Vec<String>) -> Verify {
         let condition = copy.filtered();
         let batches = copy.source.storage.batches(copy.source.query.as_deref()).cloned();
@@ -317,7 +317,7 @@ pub fn sql(phase: Phase, table: Name, bytes: i64, statement: String) -> Task {
     task(phase, object, 0, bytes, Work::Sql(Sql { statements: vec![statement], tables: vec![table], ..Sql::default() }))
 }
 
-/// An expression for a hypertable here by the name it is known as: with `cagg` that of the
+/// An expression for a hypertable of the target by the name it is known as: with `cagg` that of the
 /// continuous aggregate whose rows it holds.
 pub fn hypertable(name: &Name, cagg: bool) -> String {
     match cagg {

@@ -64,7 +64,7 @@ pub const PHASES: [(Phase, &str, By, &str); 25] = {
             Phase::HypertableKey,
             "hypertable_key",
             Workers,
-            "Foreign keys of hypertables whose compressed chunks could not be given them later.",
+            "Foreign keys of hypertables, where they must precede compression.",
         ),
         (Phase::Compression, "compression", Workers, "Copied compressed data becomes compressed chunks."),
         (Phase::ForeignKey, "foreign_key", Workers, "All other foreign keys are added and checked."),

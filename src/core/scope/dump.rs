@@ -77,7 +77,7 @@ impl Scope {
                 _ => "schema",
             };
             let why = format!("It depends on {}, which does not arrive.", lacks.object());
-            let hint = "Drop it on the source, or let it use something else.";
+            let hint = "Drop it on the source, or change it to use something else.";
             let follows = chosen || self.gone.contains(&(lacks.class_oid, lacks.oid));
             self.add(kind, entry.object(), why, hint, follows);
         }

@@ -49,15 +49,15 @@ pub struct Found {
     pub object: Option<Excluded>,
 }
 
-pub(super) const EDITION: &str = "Install TimescaleDB's Community edition here, from its vendor's packages.";
+pub(super) const EDITION: &str = "Install TimescaleDB's Community edition on the target, from its vendor's packages.";
 
 /// What follows from leaving something of a kind out; None where a row would be lost.
 fn consequence(kind: &str) -> Option<&'static str> {
     match kind {
         "compression" => Some("its rows arrive uncompressed"),
         "continuous aggregate" => Some("its materialized rows do not arrive"),
-        "job" => Some("it will not run here"),
-        "frozen chunks" => Some("the chunks can be written to here"),
+        "job" => Some("it will not run on the target"),
+        "frozen chunks" => Some("the chunks can be written to on the target"),
         "table of the user's choice" => Some("its rows and the objects that depend on it do not arrive"),
         // A view, a function, whatever else is no table.
         "schema" => Some("objects that depend on it are left out too"),
@@ -89,7 +89,7 @@ pub struct Scope {
     pub inventory: Inventory,
     pub left: Vec<Left>,
     skip: bool,
-    /// Catalog and OID of what is left out here; what needs it follows.
+    /// Catalog and OID of what is left out; what needs it follows.
     gone: HashSet<(u32, u32)>,
 }
 
@@ -185,8 +185,10 @@ impl Scope {
                     }
                     "Run ALTER TABLE ... NO INHERIT ... on the source; the table then arrives as an ordinary one."
                 }
-                "dependence on TimescaleDB" => "Drop it on the source, or let it use what both versions have.",
-                "dependence on a chunk" => "Let it use the hypertable or the continuous aggregate.",
+                "dependence on TimescaleDB" => {
+                    "Drop it on the source, or change it to use only what both versions have."
+                }
+                "dependence on a chunk" => "Change it to use the hypertable or the continuous aggregate.",
                 "foreign key to an internal table" => "Drop it on the source.",
                 "object in an internal schema" => "Move it with ALTER ... SET SCHEMA.",
                 _ => "",
@@ -244,10 +246,10 @@ impl Scope {
 
     /// Policies whose procedures this side's version does not have.
     pub fn unknown_policies(&mut self, known: &HashSet<String>) {
-        let hint = "ALTER EXTENSION timescaledb UPDATE; -- here, to the source's version or a newer one";
+        let hint = "ALTER EXTENSION timescaledb UPDATE; -- on the target, to the source's version or a newer one";
         self.jobs(|job| {
             let unknown = job["kind"] == "policy" && !known.contains(&text(job, "proc_name"));
-            unknown.then(|| ("The version of TimescaleDB here has no such policy.".to_string(), hint, false))
+            unknown.then(|| ("The target's version of TimescaleDB has no such policy.".to_string(), hint, false))
         });
     }
 

@@ -37,7 +37,7 @@ impl Chunked {
     /// What to change once it has arrived, and why; none if nothing.
     pub fn suggestion(&self, target: Target) -> Option<Suggestion> {
         let advice: Vec<String> = [self.interval(target), self.compression(target)].into_iter().flatten().collect();
-        let reason = format!("A hypertable arrives as it is; afterwards, on the target: {}", advice.join(" "));
+        let reason = format!("A hypertable arrives as it is. Execute afterwards on the target: {}", advice.join(" "));
         let (object, rows, bytes) = (self.name.shown(), self.rows, self.bytes);
         (!advice.is_empty()).then_some(Suggestion { object, reason, rows, bytes, options: None })
     }

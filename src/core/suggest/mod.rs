@@ -1,5 +1,5 @@
-//! Which tables of a source are worth a hypertable here, and which of its hypertables could be better: decided by
-//! the source's statistics alone.
+//! Which tables of a source would benefit from becoming hypertables, and which of its
+//! hypertables could be improved: decided by the source's statistics alone.
 
 mod compress;
 mod hypertable;
@@ -42,7 +42,7 @@ impl Suggestion {
     /// Enters something that has to be changed first.
     pub fn hinder(&mut self, obstacle: &str) {
         self.options = None;
-        self.reason.push_str(&format!(" In the way: {obstacle}"));
+        self.reason.push_str(&format!(" Obstacle: {obstacle}"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! A table of the source that may become a hypertable here.
+//! A table of the source that may become a hypertable.
 
 use super::interval::{self, Growth, Interval};
 use super::time::{self, Clock, Time};
@@ -49,11 +49,14 @@ impl Table {
         let time = time::best(facts, self.partitioned_by.as_deref())?;
         let mut reason = vec![why(&time)];
         if facts.deleted as f64 > MOST_UPDATES * inserted {
-            reason.push(format!("Of its rows {} were deleted; retention drops whole chunks.", facts.deleted));
+            reason.push(format!(
+                "{} of its rows were deleted; a retention policy drops whole chunks only.",
+                facts.deleted
+            ));
         }
         let mut options = None;
         match self.growth(&time) {
-            None => reason.push(self.unknown("no chunk interval can be told")),
+            None => reason.push(self.unknown("no chunk interval can be suggested")),
             Some(growth) => {
                 let interval = interval::choose(growth, time.clock, interval::most_bytes(target.shared_buffers));
                 let bytes = (interval.seconds * growth.most).min(self.whole as f64) as u64;
@@ -69,7 +72,7 @@ impl Table {
         extended.dedup();
         for columns in &extended {
             reason.push(format!(
-                "The unique key ({columns}) gets {} too; values of {columns} alone can then occur twice.",
+                "{} is added to the unique key ({columns}); values of {columns} alone can then occur more than once.",
                 shown(column)
             ));
         }
@@ -89,7 +92,7 @@ impl Table {
         let mut obstacles: Vec<String> = refers
             .map(|reference| {
                 format!(
-                    "foreign key {} of {} refers to ({}), without {}.",
+                    "foreign key {} of {} references ({}), without {}.",
                     shown(&reference.name),
                     reference.table.shown(),
                     listed(reference.columns.iter()),
@@ -98,7 +101,7 @@ impl Table {
             })
             .collect();
         if self.partitioned {
-            obstacles.push("it is partitioned, and arrives so.".to_string());
+            obstacles.push("it is partitioned, and arrives as a partitioned table.".to_string());
         }
         obstacles
     }
@@ -111,9 +114,12 @@ impl Table {
     /// What the lack of statistics means.
     fn unknown(&self, therefore: &str) -> String {
         if !self.facts.readable {
-            return format!("Its statistics cannot be read, so {therefore}: GRANT SELECT on it on the source.");
+            return format!("Its statistics cannot be read, so {therefore}. Grant SELECT on it on the source.");
         }
-        format!("It was never analyzed, so {therefore}: ANALYZE {}; on the source, and ask again.", self.name.shown())
+        format!(
+            "It was never analyzed, so {therefore}. Execute ANALYZE {} on the source, and call migrate_suggest again.",
+            self.name.shown()
+        )
     }
 
     fn options(
@@ -128,12 +134,12 @@ impl Table {
         let mut options = json!({"time": column, "chunk_interval": interval.value(time.clock)});
         if !target.community {
             if !self.facts.analyzed {
-                reason.push(self.unknown("this is by an index alone"));
+                reason.push(self.unknown("the interval is computed from an index alone"));
             }
             return options;
         }
         if self.facts.row_security {
-            reason.push("With row security it cannot be compressed.".to_string());
+            reason.push("It has row security, so it cannot be compressed.".to_string());
             return options;
         }
         let mut form = json!({"orderby": [format!("{column} desc")]});
@@ -142,13 +148,13 @@ impl Table {
             Some(segments) => {
                 form["segmentby"] = json!([segments.column]);
                 reason.push(format!(
-                    "Compressed it has segments by {}, which has about {:.0} values.",
+                    "Compression would segment by {}, which has about {:.0} values.",
                     shown(segments.column),
                     segments.values
                 ));
             }
-            None if !self.facts.analyzed => reason.push(self.unknown("no column to segment by can be told")),
-            None => reason.push("No column is fit to segment by.".to_string()),
+            None if !self.facts.analyzed => reason.push(self.unknown("no column to segment by can be suggested")),
+            None => reason.push("No column is suitable for segmentby.".to_string()),
         }
         // A policy on integers needs a function that tells the present one.
         if !matches!(time.clock, Clock::Integer(_)) {
@@ -162,13 +168,13 @@ impl Table {
 /// What makes a column the time of its table.
 fn why(time: &Time) -> String {
     let said = [
-        (time.partitioned, "it is partitioned by it"),
-        (time.indexed, "an index holds it"),
-        (time.ordered, "rows lie in its order"),
+        (time.partitioned, "the table is partitioned by it"),
+        (time.indexed, "an index contains it"),
+        (time.ordered, "the rows are stored in its order"),
     ];
     let said: Vec<&str> = said.into_iter().filter(|(is, _)| *is).map(|(_, said)| said).collect();
     match said.is_empty() {
-        true => format!("Its time may be {}.", shown(&time.column.name)),
-        false => format!("Its time is {}: {}.", shown(&time.column.name), said.join(", ")),
+        true => format!("Its time column may be {}.", shown(&time.column.name)),
+        false => format!("Its time column is {}: {}.", shown(&time.column.name), said.join(", ")),
     }
 }

@@ -112,13 +112,13 @@ fn what_is_in_the_way() {
     let partitioned = Table { partitioned: true, ..table(facts()) }.suggestion(COMMUNITY).unwrap();
     assert!(
         partitioned.options.is_none()
-            && partitioned.reason.ends_with(" In the way: it is partitioned, and arrives so.")
+            && partitioned.reason.ends_with(" Obstacle: it is partitioned, and arrives as a partitioned table.")
     );
     let referenced =
         |columns: &[&str]| json!([{"name": "k", "table": {"schema": "a", "name": "b"}, "columns": columns}]);
     let suggestion = suggested(|f| f["referenced_by"] = referenced(&["id"])).unwrap();
     assert_eq!(suggestion.options, None);
-    assert!(suggestion.reason.ends_with("In the way: foreign key k of a.b refers to (id), without ts."));
+    assert!(suggestion.reason.ends_with("Obstacle: foreign key k of a.b references (id), without ts."));
     assert_ne!(options(suggested(|f| f["referenced_by"] = referenced(&["id", "ts"]))), Value::Null);
     let key = |columns: &'static [Option<&str>]| move |f: &mut Value| f["indexes"] = json!([index(columns, true)]);
     assert_eq!(options(suggested(key(&[Some("device"), Some("ts")])))["keys"], Value::Null);
@@ -136,12 +136,15 @@ fn without_statistics() {
         }
     };
     let suggestion = suggested(unknown).unwrap();
-    assert!(suggestion.options.is_none() && suggestion.reason.contains("ANALYZE public.metric;"), "{suggestion:?}");
+    assert!(
+        suggestion.options.is_none() && suggestion.reason.contains("Execute ANALYZE public.metric on"),
+        "{suggestion:?}"
+    );
     let hidden = suggested(|f| {
         unknown(f);
         f["readable"] = json!(false);
     });
-    assert!(hidden.unwrap().reason.contains("GRANT SELECT"));
+    assert!(hidden.unwrap().reason.contains("Grant SELECT"));
     let mut indexed = facts();
     unknown(&mut indexed);
     indexed["indexes"] = json!([index(&[Some("ts")], false), index(&[Some("device"), Some("ts")], false)]);
@@ -209,7 +212,7 @@ fn hypertables() {
         facts: serde_json::from_value(facts()).ok(),
     };
     let reason = |chunked: Chunked| chunked.suggestion(COMMUNITY).map(|suggestion| suggestion.reason);
-    let afterwards = "A hypertable arrives as it is; afterwards, on the target: ";
+    let afterwards = "A hypertable arrives as it is. Execute afterwards on the target: ";
     let small = reason(hours(1_000, GB)).unwrap();
     assert_eq!(
         small.strip_prefix(afterwards).unwrap(),

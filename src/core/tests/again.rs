@@ -112,7 +112,7 @@ fn what_was_made_anew_takes_the_place_of_the_old() {
     // Another table is none of its business.
     let again = resume(vec![done(1, table(10))], planned(vec![table(90)]), &snapshots(|_| ())).unwrap();
     assert_eq!(outcome(&again), (vec![90], vec![]));
-    assert_eq!(again.warnings, ["s.r10 no longer exists on the source: its rows stay here"]);
+    assert_eq!(again.warnings, ["s.r10 no longer exists on the source: its rows stay on the target"]);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_round_reads_what_was_postponed_and_no_more() {
     let again = round(known, now, &inventory(json!([]))).unwrap();
     assert_eq!(outcome(&again), (vec![20], vec![]));
     assert_eq!((again.forget, again.take_back.len()), (vec![2, 4], 0));
-    assert_eq!(again.warnings, ["s.r11 was dropped on the source since the snapshot: it stays empty here"]);
+    assert_eq!(again.warnings, ["s.r11 was dropped on the source since the snapshot: it stays empty on the target"]);
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn as_they_are_or_again() {
         (
             "another version of a collation",
             |_, t| t.collations[0].version = Some("2".into()),
-            "again, late: collation c may sort differently here",
+            "again, late: collation c may sort differently on the target",
         ),
         (
             "a collation of unknown version",
@@ -103,7 +103,7 @@ fn as_they_are_or_again() {
                 s.collations[0].version = None;
                 t.collations[0].version = None
             },
-            "again, late: collation c may sort differently here",
+            "again, late: collation c may sort differently on the target",
         ),
     ];
     for (name, change, expected) in cases {

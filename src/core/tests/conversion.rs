@@ -87,7 +87,7 @@ fn what_stands_in_the_way() {
     };
     assert_eq!(refused(plain(), not_arriving), Vec::<String>::new());
     let hash = || json!({"time": "ts", "hash": {"column": "id", "partitions": 3}, "keys": "extend"});
-    let nullable = "has the unique index \"ux\", which lacks \"ts\" and \"id\", which may be NULL: the key would not hold for such rows";
+    let nullable = "has the unique index \"ux\", which lacks \"ts\" and \"id\", which may be NULL: the key would not be enforced for such rows";
     assert_eq!(refused(hash(), |facts| facts["columns"][1]["not_null"] = json!(false)), [nullable]);
     assert_eq!(refused(hash(), |facts| facts["columns"][1]["deterministic"] = json!(false)).len(), 1);
     let many: fn(&mut Value) = |facts| {

@@ -114,7 +114,7 @@ fn where_the_rows_go() {
     target.tablespaces.insert("a".to_string());
     assert_eq!(tablespace(&target).as_deref(), Some("a"));
 
-    // Compression is enabled before the rows come where a chunk is compressed as soon as it is here.
+    // Compression is enabled before the rows come where a chunk is compressed as soon as it has arrived.
     for (version, early) in [("2.19.3", false), ("2.20.0", true)] {
         let (source, mut target) = read(CAGG);
         super::version(&mut target.server, version);

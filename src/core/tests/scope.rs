@@ -44,7 +44,7 @@ fn what_the_source_holds_that_has_no_place() {
         (
             "dependence on a chunk",
             object(),
-            "!dependence on a chunk x: Why. (Let it use the hypertable or the continuous aggregate. Or leave it out: \"on_unsupported\": \"skip\".)",
+            "!dependence on a chunk x: Why. (Change it to use the hypertable or the continuous aggregate. Or leave it out: \"on_unsupported\": \"skip\".)",
             "dependence on a chunk x: Why. Left out: objects that depend on it are left out too.",
         ),
         (
@@ -75,7 +75,7 @@ fn what_the_source_holds_that_has_no_place() {
 fn continuous_aggregates() {
     let policy = || job(json!({"kind": "policy", "hypertable": {"schema": "public", "name": "daily", "cagg": true}}));
     let with_policy = |source: &mut Inventory, _: &mut Target| source.jobs.push(policy());
-    let job_of_it = "job Job [1000]: It runs public.p on public.daily every 1 day. public.daily does not arrive. Left out: it will not run here.";
+    let job_of_it = "job Job [1000]: It runs public.p on public.daily every 1 day. public.daily does not arrive. Left out: it will not run on the target.";
     let arrives =
         |scope: &Scope| (scope.inventory.caggs.len(), scope.inventory.chunks.len(), scope.inventory.jobs.len());
 
@@ -118,7 +118,7 @@ fn where_the_target_has_no_community_edition() {
         source.jobs.push(job(json!({})));
         source.chunks[0].frozen = true;
     };
-    let hint = "Install TimescaleDB's Community edition here, from its vendor's packages. Or leave it out: \"on_unsupported\": \"skip\".";
+    let hint = "Install TimescaleDB's Community edition on the target, from its vendor's packages. Or leave it out: \"on_unsupported\": \"skip\".";
     let refused = scope(HYPERTABLE, "{}", Vec::new(), jobs);
     assert_eq!(
         told(&refused.left),
@@ -135,8 +135,8 @@ fn where_the_target_has_no_community_edition() {
         told(&skipped.left),
         [
             "compression of public.m: Compression is enabled; 1 of its chunks are compressed. Left out: its rows arrive uncompressed.",
-            "frozen chunks of public.m: There are 1 of them. Left out: the chunks can be written to here.",
-            "job Job [1000]: It runs public.p every 1 day. Jobs and policies exist only in the Community edition. Left out: it will not run here.",
+            "frozen chunks of public.m: There are 1 of them. Left out: the chunks can be written to on the target.",
+            "job Job [1000]: It runs public.p every 1 day. Jobs and policies exist only in the Community edition. Left out: it will not run on the target.",
         ]
     );
     assert_eq!(skipped.inventory.jobs.len(), 1);
@@ -165,7 +165,7 @@ fn jobs() {
     assert_eq!(
         told(&all.left),
         [
-            "job Job [1000]: It runs public.p every 1 day. It belongs to the extension timescaledb_osm, which does not arrive. Left out: it will not run here."
+            "job Job [1000]: It runs public.p every 1 day. It belongs to the extension timescaledb_osm, which does not arrive. Left out: it will not run on the target."
         ]
     );
     let none = scope(HYPERTABLE, r#"{"policies": "skip"}"#, Vec::new(), two);

@@ -24,10 +24,10 @@ fn patterns_name_objects() {
     ];
     for (pattern, oids, told) in [
         // A function of the name too; partitions of partitions.
-        ("app.part", vec![1, 1, 2, 7], "Objects that fit the pattern 'app.part': 2."),
-        ("app.part_1", vec![2, 7], "Objects that fit the pattern 'app.part_1': 1."),
-        ("app.*", vec![1, 1, 2, 4, 7], "Objects that fit the pattern 'app.*': 5."),
-        ("app._hyper*", vec![], "No object on the source fits the pattern 'app._hyper*'."),
+        ("app.part", vec![1, 1, 2, 7], "Objects that match the pattern 'app.part': 2."),
+        ("app.part_1", vec![2, 7], "Objects that match the pattern 'app.part_1': 1."),
+        ("app.*", vec![1, 1, 2, 4, 7], "Objects that match the pattern 'app.*': 5."),
+        ("app._hyper*", vec![], "No object on the source matches the pattern 'app._hyper*'."),
     ] {
         let options = Options::parse(&serde_json::json!({ "exclude": [pattern] }).to_string()).unwrap();
         let named = Named::of(&options, &all, &source);

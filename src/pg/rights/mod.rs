@@ -250,7 +250,7 @@ unsafe extern "C-unwind" fn before_call(
     // SAFETY: a plain read of the user.
     let as_superuser = is_superuser(unsafe { pg_sys::GetUserId() });
     if object == SET_CONFIG && !as_superuser && !is_enclosed() && !is_restricted() {
-        let message = "set_config is called by what an ordinary user has written, and would change this session";
+        let message = "code of an ordinary user calls set_config, which would change this session";
         catch::throw(
             Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message).hint("Change the expression on the source."),
         );

@@ -1,4 +1,4 @@
-//! Copy tasks: a relation's rows from the source into one relation here, counted on both sides,
+//! Copy tasks: a relation's rows from the source into one relation on the target, counted on both sides,
 //! committed together with the task's `done`.
 
 use super::spread::{self, Spread};
@@ -58,7 +58,7 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
         };
         changed |= match sums {
             true => !guard::is_kept(source, &work.source.guards)?,
-            // Nothing more is read: the source need not wait for what is left to do here.
+            // Nothing more is read: the source need not wait for what is left to do on the target.
             false => !guard::end(source, &work.source.guards)?,
         };
         if changed {
@@ -102,8 +102,8 @@ fn too_large(error: Error, binary: bool) -> Error {
 
 /// Copies small relations that are read under one snapshot, in one transaction on either side; returns
 /// the tasks that are done. The transaction on the source takes one message, its locks and checks
-/// included. It begins when nothing has to be waited for here any more, and is under way while chunks are made, unless
-/// their columns have to be known for it. After any error no task is done: which one it is about is found out by doing
+/// included. It begins when the target has nothing to wait for any more, and is under way while chunks are made,
+/// unless their columns have to be known for it. After any error no task is done: which one it is about is found out by doing
 /// them one by one.
 pub fn together(context: &mut Context, claims: &[Claim]) -> Result<Vec<i32>> {
     let (run, sums) = (context.spec.run, context.spec.options.verify == Level::Checksum);
@@ -288,7 +288,7 @@ impl Goals {
         self.roots.iter().try_for_each(|(root, _)| chunks::lock_root(*root))
     }
 
-    /// The relations to fill, in the order of the tasks. Chunks are made here, which locks their hypertable
+    /// The relations to fill, in the order of the tasks. Chunks are made, which locks their hypertable
     /// until the transaction ends: a copy that takes long is not in the same.
     fn targets(&self, run: i64, works: &[&CopyTask]) -> Result<Vec<Oid>> {
         let mut found = self.found.clone();

@@ -1,9 +1,9 @@
-//! Foreign keys. Each is made when all rows that it reads are here: every copy of both tables is
+//! Foreign keys. Each is made when all rows that it reads have arrived: every copy of both tables is
 //! done, and their compressed chunks are attached.
 //!
 //! A key that is violated all the same is made NOT VALID only if the source itself has a row that
-//! violates it, which the warning then quotes. If the source has none, then what is here comes from more
-//! than one moment, or was changed here: an error, which a resume under a new snapshot repairs.
+//! violates it, which the warning then quotes. If the source has none, then what the target has comes from more
+//! than one moment, or was changed there: an error, which a resume under a new snapshot repairs.
 //!
 //! A resume that copies rows of a table again drops its keys first ([`undo`]), so that they are
 //! checked again: TimescaleDB neither compresses nor drops a chunk that a key references.
@@ -159,7 +159,7 @@ fn not_valid(claim: &Claim, key: &ForeignKey, definition: &str) -> Result<String
     if without.len() == leaves.len() {
         return Ok("was left out".to_string());
     }
-    let mut how = "was made on each partition by itself".to_string();
+    let mut how = "was made on each partition separately".to_string();
     for (what, of) in [("NOT VALID on", unchecked), ("left out on", without)] {
         if !of.is_empty() {
             let more = of.len().saturating_sub(SHOWN);
@@ -180,7 +180,7 @@ fn attempt(work: impl FnOnce() -> Result<()>) -> Result<bool> {
 }
 
 /// Drops the keys of a table whose rows are taken back or added to, in the current transaction; they are
-/// made again once all rows are here.
+/// made again once all rows have arrived.
 pub fn undo(run: i64, table: &Name) -> Result<()> {
     let keys = || -> Result<Vec<(i32, ForeignKey)>> {
         spi::json_rows(include_str!("../../../sql/run/keys_of_table.sql"), &[run.into(), table.to_string().into()])

@@ -39,9 +39,10 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
         // Without rows, none is to run yet.
         if options.mode != Mode::Schema {
             for (of, jobs) in jobs::paused()? {
+                let (are, them) = if jobs == 1 { ("is", "it") } else { ("are", "them") };
                 let jobs = counted(jobs, "job");
                 let message = format!(
-                    "run {run}: still paused: {jobs} of run {of}; SELECT * FROM migrate_start_jobs({of}) lets them run"
+                    "run {run}: {jobs} of run {of} {are} still paused; call migrate_start_jobs({of}) to start {them}"
                 );
                 messages::notice_here(run, &message)?;
             }

@@ -1,5 +1,5 @@
 //! Foreign keys of tables that the run did not make. Rows come in without the keys' triggers, so each key is checked
-//! when all rows are here.
+//! when all rows have arrived.
 
 use crate::core::name::literal;
 use crate::core::options::IntoTables;
@@ -40,7 +40,7 @@ pub fn all(migration: &Migration) -> Result<()> {
         let shown = |row: &str| format!("Key ({columns})=({row}) is not present in {referenced}.");
         let mut original = None;
         if arrives_whole {
-            // There, tables may have chunks that have none here.
+            // On the source, tables may have chunks that have none on the target.
             let query =
                 transaction(|| violating(oid, &table, &referenced))?.map_or_else(String::new, |(_, query)| query);
             original = of_source(migration, &mut source, &query)?;
@@ -51,10 +51,10 @@ pub fn all(migration: &Migration) -> Result<()> {
                 messages::warn(run, &message)?;
             }
             None => {
-                return Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, format!("{about} is violated by rows here"))
+                return Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, format!("{about} is violated by rows on the target"))
                     .detail(shown(&row))
                     .hint(
-                        "Rows that it references were left out, or rows were here before. Correct them, then call migrate_resume.",
+                        "The rows that it references were left out, or the target contained rows before the run. Correct the rows, then call migrate_resume.",
                     ));
             }
         }
@@ -62,7 +62,7 @@ pub fn all(migration: &Migration) -> Result<()> {
     Ok(())
 }
 
-/// A row here that violates a key: the key's columns, and their values.
+/// A row of the target that violates a key: the key's columns, and their values.
 fn violation(oid: u32, keyed: &str, referenced: &str) -> Result<Option<(String, String)>> {
     let Some((columns, query)) = violating(oid, keyed, referenced)? else { return Ok(None) };
     Ok(restricted(|| spi::value::<String>(&query, &[]))?.map(|row| (columns, row)))

@@ -22,7 +22,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
     let other = match (recheck.doubt, again) {
         (Doubt::Gone, _) | (_, None) => {
-            Some(format!("{name} no longer exists on the source: its copy here is removed"))
+            Some(format!("{name} no longer exists on the source: its copy on the target is removed"))
         }
         (Doubt::Changed, _) => changed,
         (Doubt::Lost, _) => Some(format!(
@@ -32,7 +32,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             // The copy finds out what it is now.
             None => changed,
             Some((now, newer)) => match (transaction(|| emptied(&brought))?, newer) {
-                (true, _) => Some(format!("{name} was emptied here by a crash of this server: it is copied again")),
+                (true, _) => Some(format!("{name} was emptied by a crash of the target's server: it is copied again")),
                 (_, true) => changed,
                 _ => (now != brought.rows).then(|| {
                     let rows = brought.rows;
@@ -71,7 +71,7 @@ fn since(context: &mut Context, id: i32, now: &CopyTask, horizon: u64) -> Result
     Ok(guard::end(source, guards)?.then_some(found))
 }
 
-/// Whether an unlogged relation here has lost its rows, as such do in a crash.
+/// Whether an unlogged relation of the target has lost its rows, as such do in a crash.
 fn emptied(Brought { relation, rows, .. }: &Brought) -> Result<bool> {
     let unlogged = "SELECT relpersistence = 'u' FROM pg_catalog.pg_class WHERE oid = $1";
     Ok(*rows > 0 && spi::value::<bool>(unlogged, &[(*relation).into()])? == Some(true) && !rows::has_any(*relation))

@@ -38,7 +38,8 @@ pub fn carry(migration: &Migration) -> Result<()> {
         for sequence in batch {
             let name = Name::new(&sequence.schema, &sequence.name);
             let Some((last, called)) = values.get(&sequence.oid) else {
-                let message = format!("sequence {} was dropped on the source: its value is not set here", name.shown());
+                let message =
+                    format!("sequence {} was dropped on the source: its value is not set on the target", name.shown());
                 messages::warn(run, &message)?;
                 continue;
             };

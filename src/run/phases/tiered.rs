@@ -1,4 +1,4 @@
-//! The rows of a tiered chunk, of a table that is a hypertable here, or for other chunks than the source's. Where they
+//! The rows of a tiered chunk, of a table that becomes a hypertable, or for other chunks than the source's. Where they
 //! belong is not known beforehand, so TimescaleDB finds or makes the chunk of each: by INSERT into the hypertable, as its
 //! owner, from a temporary table, as COPY inside this process fills the relation that it is given and no other.
 

@@ -53,7 +53,7 @@ pub fn source_checksum(
     let (work, source) = (Verify::of(work.clone(), columns.to_vec()), context.source()?);
     match ask(source, &work, &Sum::of(&work.columns)).and_then(|()| answer(source, &work)) {
         Ok(found) => Ok(found.and_then(|found| of_copied(found, copied))),
-        // The rows are here, and not to be copied again because another has waited for the source's locks.
+        // The rows have arrived, and not to be copied again because another has waited for the source's locks.
         Err(error) if error.side == Side::Source => {
             context.drop_source();
             Ok(None)
@@ -229,7 +229,7 @@ fn usual(work: &Verify) -> Sum {
 
 /// The sum of rows that may have no text form.
 fn value_sums(work: &Verify) -> Result<Sum> {
-    // With none here, there is nothing to compare values with.
+    // With none on the target, there is nothing to compare values with.
     let Some(target) = work.targets.first() else { return Ok(Sum::Count) };
     catalog::value_sums(spi::relation_oid(&target.to_string())?).map(Sum::Values)
 }
@@ -263,10 +263,10 @@ fn is_known(work: &Verify) -> bool {
 /// Rows and checksum of one side.
 type Sums = (i64, Option<String>);
 
-/// What is here of one relation, and that relation if it is one.
+/// What the target has of one relation, and that relation if it is one.
 type Own = (Sums, Option<Oid>);
 
-/// Of each comparison what is here; none if there is no such relation.
+/// Of each comparison what the target has; none if there is no such relation.
 fn own(works: &[(&Verify, Sum)]) -> Result<Vec<Option<Own>>> {
     let mut own: Vec<Option<Own>> = works.iter().map(|_| None).collect();
     // The own rows of hypertables are read by themselves: TimescaleDB is off meanwhile.

@@ -26,7 +26,7 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
             Status::Warning,
             format!("database {}", server.database),
             format!(
-                "has LC_CTYPE {} on the source and {} here: upper(), lower() and pattern matching may give other results",
+                "has LC_CTYPE {} on the source and {} on the target: upper(), lower() and pattern matching may give other results",
                 server.ctype, target.ctype
             ),
             "",
@@ -51,19 +51,19 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
                 "collation",
                 Status::Warning,
                 subject.clone(),
-                "its version on the source has changed since indexes there were built; unique ones may have let duplicates in",
+                "its version on the source has changed since indexes there were built; unique indexes may contain duplicates",
                 format!("{reindex} {database}; {refresh}; -- on the source, in this order"),
             );
         }
-        // Those of the user's own schemas are made here.
+        // Those of the user's own schemas are made on the target.
         let Some(original) = of(&there, &used.name).filter(|_| used.builtin) else { continue };
         let Some(copy) = of(&here, &used.name) else {
             report.add(
                 "collation",
                 Status::Error,
                 subject,
-                format!("does not exist here, and {} uses it", used.user.as_deref().unwrap_or("the database")),
-                "SELECT pg_import_system_collations('pg_catalog'); -- once its locale is installed on this server",
+                format!("does not exist on the target, and {} uses it", used.user.as_deref().unwrap_or("the database")),
+                "SELECT pg_import_system_collations('pg_catalog'); -- once its locale is installed on the target",
             );
             continue;
         };
@@ -75,7 +75,7 @@ pub(super) fn collations(report: &mut Report, source: &mut Connection, server: &
                 "collation",
                 Status::Warning,
                 subject,
-                format!("is {} on the source and {} here: text may sort differently", original, copy),
+                format!("is {} on the source and {} on the target: text may sort differently", original, copy),
                 "",
             );
         }

@@ -1,4 +1,4 @@
-//! Checks of the jobs of both sides: what they do to a run, and how they fare here.
+//! Checks of the jobs of both sides: what they do to a run, and how they fare on the target.
 
 use super::{Report, Status};
 use crate::catalog::{Catalog, Local};
@@ -36,15 +36,15 @@ pub(super) fn failed(report: &mut Report) -> Result<()> {
             "scheduler",
             Status::Warning,
             name,
-            format!("failed here at {at}: {error}"),
-            "Jobs that arrive may fail likewise. SELECT * FROM timescaledb_information.job_errors; shows every failure.",
+            format!("failed on the target at {at}: {error}"),
+            "Jobs that arrive may fail in the same way. The view timescaledb_information.job_errors shows every failure.",
         );
     }
     report.settle("scheduler", "jobs of this database", "none has failed in its latest run");
     Ok(())
 }
 
-/// Jobs whose numbers other jobs have here.
+/// Jobs whose numbers other jobs of the target have.
 pub(super) fn numbers(report: &mut Report, inventory: &Inventory) -> Result<()> {
     let here = jobs::numbers()?;
     let taken = inventory.jobs.iter().filter(|job| job["id"].as_i64().is_some_and(|id| here.contains(&id)));
@@ -53,8 +53,11 @@ pub(super) fn numbers(report: &mut Report, inventory: &Inventory) -> Result<()> 
             "jobs",
             Status::Warning,
             job["application_name"].as_str().unwrap_or_default(),
-            format!("gets another number: here {} is the number of another job", job["id"]),
-            format!("Call delete_job({}) here before the run if the source's job is to keep its number.", job["id"]),
+            format!("gets another number, because another job of the target has the number {}", job["id"]),
+            format!(
+                "Call delete_job({}) on the target before the run if the source's job is to keep its number.",
+                job["id"]
+            ),
         );
     }
     Ok(())

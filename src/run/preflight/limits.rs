@@ -12,7 +12,7 @@ use crate::libpq::Connection;
 const IDS_LEFT: i64 = 40_000_000;
 
 /// On the source pg_dump locks all tables that are no chunks at once, and all else is locked one by
-/// one. Here no more than one hypertable at once is locked, for its statistics.
+/// one. On the target no more than one hypertable at once is locked, for its statistics.
 pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server, options: &Options) {
     let tables = inventory.tables().count() as i64;
     let (there, here) = (inventory.server.lock_capacity(), target.lock_capacity());
@@ -40,14 +40,14 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
                     "its {chunks} chunks are analyzed one by one, but not together, because they would take more than half \
                      of the {here} locks that max_locks_per_transaction makes room for"
                 ),
-                format!("ANALYZE {}; -- after the run; or raise max_locks_per_transaction on this server", root.known_as()),
+                format!("ANALYZE {}; -- after the run; or raise max_locks_per_transaction on the target", root.known_as()),
             );
         }
     }
     report.settle(
         "locks",
         inventory.summed_up(),
-        format!("the source's lock table holds {there} locks, this server's {here}"),
+        format!("the source's lock table holds {there} locks, the target's {here}"),
     );
 }
 

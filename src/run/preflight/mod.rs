@@ -183,9 +183,9 @@ pub fn unreachable(report: &mut Report, params: &Params, error: Error) {
     report.add("connection", Status::Error, subject, detail, error.hint.unwrap_or_default());
 }
 
-/// The row for a run that is at work here: what it makes is in nobody's way but a second run's.
+/// The row for a run that is running: what it makes is in the way of a second run only.
 pub fn beside(report: &mut Report, run: i64) {
-    let detail = "is active in this database, which can have only one run at a time";
+    let detail = "is running in this database, which can have only one run at a time";
     report.add("target", Status::Error, format!("run {run}"), detail, state::beside(run));
 }
 
@@ -224,7 +224,7 @@ pub fn locked(report: &mut Report, error: Error) {
 
 /// Every other check that needs no dump of the schema.
 ///
-/// `fresh`: nothing of the run is here yet, so that anything by the name of what is to be made
+/// `fresh`: nothing of the run is on the target yet, so that anything by the name of what is to be made
 /// is in its way.
 pub fn check(
     report: &mut Report,
@@ -304,6 +304,6 @@ pub fn check_schema<'a>(report: &mut Report, scope: &mut Scope, archive: &'a Arc
             "Move it to another schema on the source.",
         );
     }
-    report.settle("schema", "schema", "can be created here");
+    report.settle("schema", "schema", "can be created on the target");
     contents
 }

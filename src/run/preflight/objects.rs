@@ -1,4 +1,4 @@
-//! Checks of what is to be carried: whether it can be read, made here, and named as it is.
+//! Checks of what is to be carried: whether it can be read, made on the target, and named as it is.
 
 use super::{Report, Status, queries};
 use crate::catalog::{self, Catalog, Local};
@@ -76,7 +76,7 @@ pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: 
     Ok(())
 }
 
-/// Rows that would belong to another partition or chunk here, because a value's hash differs.
+/// Rows that would belong to another partition or chunk on the target, because a value's hash differs.
 pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
     for query in queries::hashes(server) {
         for (subject, column, type_name) in source.ask::<(String, String, String)>(&query)? {
@@ -94,9 +94,11 @@ pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Serv
     Ok(())
 }
 
-/// Functions of either side that would be run here in place of an extension's.
+/// Functions of either side that would be run on the target in place of an extension's.
 pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<()> {
-    for (found, place) in [(catalog::overloads(source)?, "on the source"), (catalog::overloads(&mut Local)?, "here")] {
+    for (found, place) in
+        [(catalog::overloads(source)?, "on the source"), (catalog::overloads(&mut Local)?, "on the target")]
+    {
         for function in found {
             let hint = format!("DROP ROUTINE {function}; -- {place}, or rename it");
             let detail = format!("has the name of an extension's function {place}, which a run calls as a superuser");
@@ -140,13 +142,13 @@ pub(super) fn needed_roles(
     if options.roles == Roles::None {
         for role in missing {
             let hint = format!("{}; -- or the option \"roles\": \"used\"", role.create(None));
-            report.add("roles", Status::Error, role.name, "does not exist here", hint);
+            report.add("roles", Status::Error, role.name, "does not exist on the target", hint);
         }
     } else if !missing.is_empty() {
         let names: Vec<String> = missing.into_iter().map(|role| role.name).collect();
         report.add("roles", Status::Ok, names.join(", "), "will be made", "");
     }
-    report.settle("roles", "all roles", "exist here or are not needed");
+    report.settle("roles", "all roles", "exist on the target or are not needed");
     Ok(())
 }
 
@@ -163,7 +165,7 @@ pub(super) fn change_hands(
     }
     for (function, owner) in source.ask::<(String, String)>(queries::DEFINERS)? {
         let detail = format!(
-            "is SECURITY DEFINER and owned by {owner} on the source; here the caller owns it, and it runs with the caller's rights for whoever may execute it"
+            "is SECURITY DEFINER and owned by {owner} on the source; on the target the caller owns it, and it runs with the caller's rights for everyone who may execute it"
         );
         let hint = format!(
             "ALTER ROUTINE {function} OWNER TO {}; -- after the run, or REVOKE EXECUTE on it FROM PUBLIC",
@@ -177,7 +179,7 @@ pub(super) fn change_hands(
         let name = job["application_name"].as_str().unwrap_or_default();
         let owner = job["owner"].as_str().unwrap_or_default();
         let detail = format!(
-            "is owned by {owner} on the source; here it would run with the caller's rights, and arrives paused"
+            "is owned by {owner} on the source; on the target it would run with the caller's rights, so it arrives paused"
         );
         let hint = format!(
             "SELECT {}.alter_job(id, scheduled => true, timezone => timezone) FROM _timescaledb_config.bgw_job WHERE application_name = {}; -- after the run",
@@ -208,7 +210,7 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection, inventory
             continue;
         }
         if extension.name == OSM {
-            let detail = "tiered storage is not set up here; rows in it arrive in ordinary chunks";
+            let detail = "tiered storage is not set up on the target; rows in it arrive in ordinary chunks";
             report.add("extensions", Status::Warning, OSM, detail, "");
             continue;
         }
@@ -218,8 +220,11 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection, inventory
                 "extensions",
                 Status::Error,
                 extension.name.clone(),
-                format!("version {} is installed on the source and none is available here", extension.version),
-                "Install the extension's files on this server.",
+                format!(
+                    "version {} is installed on the source, and no version is available on the target",
+                    extension.version
+                ),
+                "Install the extension's files on the target.",
             );
             continue;
         };
@@ -228,12 +233,12 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection, inventory
                 "extensions",
                 Status::Warning,
                 extension.name.clone(),
-                format!("version {version} here, {} on the source", extension.version),
+                format!("version {version} on the target, {} on the source", extension.version),
                 "",
             );
         }
     }
-    report.settle("extensions", "all extensions", "are available here");
+    report.settle("extensions", "all extensions", "are available on the target");
     Ok(())
 }
 
@@ -245,25 +250,25 @@ pub(super) fn tablespaces(report: &mut Report, database: &database::Database, op
                 "tablespaces",
                 Status::Warning,
                 tablespace.clone(),
-                "does not exist here; its objects go to the default",
+                "does not exist on the target; its objects go to the default tablespace",
                 "",
             );
         }
     }
-    report.settle("tablespaces", "all tablespaces", "exist here or are not kept");
+    report.settle("tablespaces", "all tablespaces", "exist on the target or are not kept");
     Ok(())
 }
 
-/// How to go on with the newest migration here of which something is here, if it did not reach its end.
+/// How to continue after the newest migration of which something is on the target, if it did not reach its end.
 fn unfinished() -> Result<Option<String>> {
     let newest = include_str!("../../../sql/run/unfinished_run.sql");
     Ok(spi::json_rows::<(i64, bool)>(newest, &[])?.pop().map(|(run, is_removed)| match is_removed {
-        true => format!("Run {run} was removed in part: SELECT migrate_cleanup({run}); removes the rest."),
-        false => format!("Run {run} was not finished: {}", standing::ways(run)),
+        true => format!("Run {run} was removed in part. Call migrate_cleanup({run}) to remove the rest."),
+        false => format!("Run {run} is not finished. {}", standing::ways(run)),
     }))
 }
 
-/// What finished runs made here, and which.
+/// What finished runs made on the target, and which.
 fn made_here() -> Result<HashMap<(u32, u32), i64>> {
     let text = "SELECT json_build_array(m.classid::int8, m.objid::int8, m.run)::text
          FROM timescale_migrate.made_log m JOIN timescale_migrate.run r ON r.id = m.run AND r.state = 'done'";
@@ -295,7 +300,7 @@ pub(super) fn collisions(
     let mut taken: Vec<(Object, (u32, u32))> = Vec::new();
     for object in source.ask::<Object>(text)? {
         let name = (object.kind.clone(), object.identity.clone());
-        // A schema may be here already.
+        // A schema may exist already.
         if let Some(local) = here.get(&name).filter(|_| object.kind != "schema" && arrives(&object)) {
             taken.push((object, *local));
         }
@@ -310,12 +315,12 @@ pub(super) fn collisions(
         let hint = match (&unfinished, made_here.get(&local)) {
             (Some(unfinished), _) => unfinished.clone(),
             (None, Some(run)) => {
-                format!("Run {run} made it: leave it out by the option exclude, or migrate into another database.")
+                format!("Run {run} made it. Leave it out with the option exclude, or migrate into another database.")
             }
             (None, None) => object.drop(caggs.contains(&object.oid)),
         };
         let subject = format!("{} {}", object.type_name, object.identity);
-        report.add("target", Status::Error, subject, "already exists here", hint);
+        report.add("target", Status::Error, subject, "already exists on the target", hint);
     }
     if makes && !inventory.hypertables.is_empty() {
         let everything = "SELECT to_json(pubname)::text FROM pg_catalog.pg_publication WHERE puballtables";
@@ -341,7 +346,7 @@ pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
             "foreign_keys",
             Status::Warning,
             format!("{} on {}", key.name, key.table.shown()),
-            "is NOT VALID on the source and will be here",
+            "is NOT VALID on the source, and will be NOT VALID on the target",
             format!(
                 "ALTER TABLE {} VALIDATE CONSTRAINT {}; -- on either side, once no row violates it",
                 key.table,
@@ -356,7 +361,7 @@ pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Re
     let text = queries::EVENT_TRIGGERS;
     for (name, event) in Local.ask::<(String, String)>(text)? {
         let hint = format!("ALTER EVENT TRIGGER {} DISABLE; -- until the run has ended", quoted(&name));
-        let detail = format!("fires here on {event}, also for what the run makes");
+        let detail = format!("fires on {event} on the target, also for what the run makes");
         report.add("event_triggers", Status::Warning, name, detail, hint);
     }
     for (name, event) in source.ask::<(String, String)>(text)? {
@@ -364,7 +369,7 @@ pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Re
             "event_triggers",
             Status::Warning,
             name,
-            format!("is made here too, as one of the last objects, and then fires on {event}"),
+            format!("is made on the target as one of the last objects, and then fires on {event}"),
             "",
         );
     }

@@ -46,7 +46,7 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
             "encoding",
             Status::Error,
             "SQL_ASCII",
-            "the source's text has no declared encoding and may be of several",
+            "the source's text has no declared encoding and may be in several",
             "Convert the source to UTF8 first.",
         );
     }
@@ -60,7 +60,7 @@ pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
             "version",
             Status::Error,
             format!("PostgreSQL {from}"),
-            format!("the source is newer than this server ({to})"),
+            format!("the source is newer than the target ({to})"),
             "Migrate to a server of at least the source's major version.",
         );
     }
@@ -78,7 +78,9 @@ pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
 
 pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server) {
     let Some(from) = &source.timescaledb else {
-        report.add("timescaledb", Status::Ok, "no TimescaleDB", "on the source; tables stay plain tables", "");
+        const NONE: &str =
+            "has no TimescaleDB; tables arrive as ordinary tables unless the option hypertables names them";
+        report.add("timescaledb", Status::Ok, "source", NONE, "");
         return;
     };
     if from.restoring {
@@ -86,7 +88,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
             "timescaledb",
             Status::Error,
             "timescaledb.restoring",
-            "is on in the source, so an earlier restore there was not finished",
+            "is on in the source database, so an earlier restore there was not finished",
             format!("SELECT {}.timescaledb_post_restore(); -- on the source", quoted(&from.schema)),
         );
     }
@@ -116,9 +118,9 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
                     "timescaledb",
                     Status::Error,
                     from.version.clone(),
-                    format!("the source's version is newer than the one here ({}), which may not support all that it stores", to.version),
+                    format!("the source's version is newer than the target's ({}), which may not support all that it stores", to.version),
                     format!(
-                        "ALTER EXTENSION timescaledb UPDATE; -- here, in a new session, once version {} or a newer one is installed", from.release()
+                        "ALTER EXTENSION timescaledb UPDATE; -- on the target, in a new session, once version {} or a newer one is installed", from.release()
                     ),
                 );
             }
@@ -137,7 +139,7 @@ pub(super) fn timescaledb(report: &mut Report, source: &Server, target: &Server)
                     Status::Error,
                     to.schema.clone(),
                     format!(
-                        "TimescaleDB's functions are in schema {} on the source; definitions that use them name it",
+                        "TimescaleDB's functions are in schema {} on the source; definitions that use them name this schema",
                         from.schema
                     ),
                     format!(
@@ -170,7 +172,7 @@ pub(super) fn workers(report: &mut Report, target: &Server, options: &Options) -
     let wanted = i64::from(options.jobs) + 1;
     let raise = |more: i64| {
         let enough = i64::from(target.max_worker_processes) + more;
-        format!("ALTER SYSTEM SET max_worker_processes = {enough}; -- and restart this server")
+        format!("ALTER SYSTEM SET max_worker_processes = {enough}; -- and restart the target")
     };
     if free < 2 {
         report.add(

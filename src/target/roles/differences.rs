@@ -1,4 +1,4 @@
-//! How a role that is here already differs from the source's of its name. It stays as it is: each
+//! How a role that exists on the target differs from the source's of its name. It stays as it is: each
 //! difference is named, with the statement that makes up for it.
 
 use super::{Attributes, Membership, Notice};
@@ -15,7 +15,7 @@ pub(super) fn attributes(name: &str, there: &Attributes, here: &Attributes) -> O
     let (wanted, found): (Vec<String>, Vec<String>) =
         all(there).zip(all(here)).filter(|(there, here)| there != here).unzip();
     (!wanted.is_empty()).then(|| Notice {
-        detail: format!("has {} here, and {} on the source", found.join(" "), wanted.join(" ")),
+        detail: format!("has {} on the target, and {} on the source", found.join(" "), wanted.join(" ")),
         hint: format!("ALTER ROLE {} WITH {};", quoted(name), wanted.join(" ")),
     })
 }
@@ -31,36 +31,37 @@ pub(super) fn settings(name: &str, there: &[String], here: &[String]) -> Vec<Not
     let known = |setting: &str| !setting.contains('.');
     let mut notices = Vec::new();
     for (setting, wanted) in there.iter().filter(|(setting, wanted)| here.get(*setting) != Some(wanted)) {
-        let place = if here.contains_key(setting) { "has another value here" } else { "is not set here" };
+        let place =
+            if here.contains_key(setting) { "has another value on the target" } else { "is not set on the target" };
         let statement = settings::statement(&role, wanted).filter(|_| known(setting));
         let hint = statement.unwrap_or_else(|| format!("ALTER {role} SET {setting} = '...'"));
         notices.push(Notice { detail: format!("its setting {setting} {place}"), hint: format!("{hint};") });
     }
     for setting in here.keys().filter(|setting| !there.contains_key(*setting)) {
         notices.push(Notice {
-            detail: format!("has the setting {setting} here, and not on the source"),
+            detail: format!("has the setting {setting} on the target, but not on the source"),
             hint: format!("ALTER {role} RESET {setting};"),
         });
     }
     notices
 }
 
-/// Memberships here that the source does not have.
+/// Memberships on the target that the source does not have.
 pub(super) fn surplus(name: &str, there: &[Membership], here: &[Membership]) -> Vec<Notice> {
     let more = here.iter().filter(|of| !there.iter().any(|other| other.role == of.role));
     more.map(|of| Notice {
-        detail: format!("is a member of {} here, and not on the source", of.role),
+        detail: format!("is a member of {} on the target, but not on the source", of.role),
         hint: format!("REVOKE {} FROM {};", quoted(&of.role), quoted(name)),
     })
     .collect()
 }
 
-/// Members here that the source's role does not have: they get what it gets.
+/// Members on the target that the source's role does not have: they get what it gets.
 pub(super) fn members(name: &str, mut here: Vec<&str>) -> Option<Notice> {
     here.sort_unstable();
     let members: Vec<String> = here.iter().map(|member| quoted(member)).collect();
     (!here.is_empty()).then(|| Notice {
-        detail: format!("has members here that it does not have on the source: {}", here.join(", ")),
+        detail: format!("has members on the target that it does not have on the source: {}", here.join(", ")),
         hint: format!("REVOKE {} FROM {};", quoted(name), members.join(", ")),
     })
 }
@@ -71,13 +72,13 @@ pub fn password(name: &str, there: Option<&HashMap<String, String>>, here: &Hash
     let (wanted, found) = (there.map(|all| all.get(name)), here.get(name));
     let detail = match (wanted, found) {
         (Some(None), _) => return None,
-        (_, None) => "may log in, and has no password here",
+        (_, None) => "may log in, but has no password on the target",
         (Some(wanted), found) if wanted == found => return None,
         (Some(_), _) => {
-            "keeps the password that it has here, which may differ from the source's: the two are stored differently"
+            "keeps the password that it has on the target, which may differ from the source's: the two are stored in different forms"
         }
         (None, _) => {
-            "keeps the password that it has here, which may differ from the source's: only a superuser there could compare them"
+            "keeps the password that it has on the target, which may differ from the source's: only a superuser of the source could compare them"
         }
     };
     Some(Notice { detail: detail.into(), hint: format!("In psql: \\password {}", quoted(name)) })

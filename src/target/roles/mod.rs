@@ -1,4 +1,4 @@
-//! The roles that the database needs and this server lacks. Roles that are here already stay
+//! The roles that the database needs and this server lacks. Roles that exist there already stay
 //! as they are: they may be somebody else's of the same name, so they become members of none, and
 //! none of them, unless the options ask for it. How they differ is said each time.
 
@@ -61,13 +61,13 @@ pub struct Role {
     member_of: Vec<Membership>,
     #[serde(skip)]
     pub here: bool,
-    /// It was here before the run, and gets what on the source is the role's of its name.
+    /// It existed on the target before the run, and gets what on the source is the role's of its name.
     #[serde(skip)]
     pub gains: bool,
-    /// It is here, and may log in on the source.
+    /// It exists on the target, and may log in on the source.
     #[serde(skip)]
     pub logs_in: bool,
-    /// How it differs here, but for memberships that it lacks.
+    /// How it differs on the target, but for memberships that it lacks.
     #[serde(skip)]
     differences: Vec<Notice>,
 }
@@ -78,13 +78,13 @@ struct Membership {
     admin: bool,
     inherit: Option<bool>,
     set: Option<bool>,
-    /// Those of the two roles that were here before the run.
+    /// Those of the two roles that existed before the run.
     #[serde(skip)]
     were_here: u8,
-    /// It is here, with other options.
+    /// It exists on the target, with other options.
     #[serde(skip)]
     changes: bool,
-    /// What a superuser has granted of it here.
+    /// What a superuser has granted of it on the target.
     #[serde(default)]
     granted: Option<Box<Membership>>,
 }
@@ -116,7 +116,7 @@ pub fn query(inventory: &Inventory) -> String {
 pub const PASSWORDS: &str = include_str!("../../../sql/inventory/role_passwords.sql");
 
 /// The roles that what arrives of the source's database needs under these options: those that
-/// this server lacks, and of those here the ones that gain something, differ or may log in.
+/// this server lacks, and of those on the target the ones that gain something, differ or may log in.
 pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Options) -> Result<Vec<Role>> {
     let mut roles: Vec<Role> = source.ask(&query(inventory))?;
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
@@ -165,7 +165,7 @@ pub fn passwords_here() -> Result<HashMap<String, String>> {
 }
 
 /// Makes the roles with attributes, settings and memberships, in the current transaction, and enters how
-/// those of roles that were here are taken back; returns warnings.
+/// those of roles that existed before are taken back; returns warnings.
 pub fn make(run: i64, roles: &[Role], passwords: &HashMap<String, String>, options: &Options) -> Result<Vec<String>> {
     spi::execute(&settings::set_known(&[("md5_password_warnings", "off")], true), &[])?;
     for role in roles.iter().filter(|role| !role.here) {
@@ -223,7 +223,7 @@ impl Role {
         self.attributes.login
     }
 
-    /// Compares it with the role of its name that is here; what is left is to be done or told.
+    /// Compares it with the role of its name on the target; what is left is to be done or told.
     fn meet(&mut self, here: &Present, merges: bool) {
         let mut differences: Vec<Notice> =
             differences::attributes(&self.name, &self.attributes, &here.attributes).into_iter().collect();
@@ -243,18 +243,18 @@ impl Role {
         !self.differences.is_empty() || !self.member_of.is_empty()
     }
 
-    /// What the source's roles get here by their names, or what these may do beyond this database.
+    /// What the source's roles get on the target by their names, or what these may do beyond this database.
     pub fn notices(&self, options: &Options) -> Vec<Notice> {
         let name = quoted(&self.name);
         let same = |name: &str| {
-            let other = quoted(&format!("{name} here"));
+            let other = quoted(&format!("{name}_target"));
             format!("ALTER ROLE {} RENAME TO {other}; -- before the run, if it is not the same role", quoted(name))
         };
         let mut notices = self.differences.clone();
         let mut notice = |detail: String, hint: String| notices.push(Notice { detail, hint });
         if self.gains {
             notice(
-                "exists here already, and gets what the role of that name owns or is granted on the source".into(),
+                "exists on the target, and gets what the role of that name owns or is granted on the source".into(),
                 same(&self.name),
             );
         }
@@ -272,7 +272,7 @@ impl Role {
                 ),
                 true => {
                     let existing = if self.here { &self.name } else { &of.role };
-                    notice(format!("becomes a member of {}, and {which} here already", of.role), same(existing));
+                    notice(format!("becomes a member of {}, and {which} on the target", of.role), same(existing));
                 }
                 false if of.changes => {
                     notice(format!("is a member of {} with other options than on the source", of.role), grant)
@@ -281,7 +281,7 @@ impl Role {
                     notice(format!("does not become a member of {}", of.role), grant)
                 }
                 false => notice(
-                    format!("does not become a member of {}, as {which} here already", of.role),
+                    format!("does not become a member of {}, because {which} on the target", of.role),
                     format!("{grant} -- or the option \"roles\": \"merge\""),
                 ),
             }
@@ -300,7 +300,7 @@ impl Role {
             if !rights.is_empty() {
                 let detail = format!("is made with {}, which reaches beyond this database", rights.join(", "));
                 let login = if self.attributes.login { " LOGIN" } else { "" };
-                notice(detail, format!("CREATE ROLE {name}{login}; -- before the run, if it is to have less"));
+                notice(detail, format!("CREATE ROLE {name}{login}; -- before the run, if it is to have fewer rights"));
             }
         }
         notices
@@ -314,7 +314,7 @@ impl Role {
         };
         let groups = self.member_of.iter().filter(|of| of.is_made(options)).map(|of| of.role.as_str()).collect();
         let settings = self.settings.iter().map(|setting| settings::name(setting)).collect();
-        format!("missing here{}{}", list("member of", groups), list("sets", settings))
+        format!("missing on the target{}{}", list("member of", groups), list("sets", settings))
     }
 
     pub fn create(&self, password: Option<&String>) -> String {

@@ -24,9 +24,9 @@ use std::collections::{HashMap, HashSet};
 pub struct Maker {
     pub(super) owners: bool,
     privileges: bool,
-    /// Tablespaces that are kept and exist here; what is in others goes to the default.
+    /// Tablespaces that are kept and exist on the target; what is in others goes to the default.
     tablespaces: HashSet<String>,
-    /// Schemas that were here before.
+    /// Schemas that existed before.
     schemas: HashSet<String>,
     /// Hypertables, which take no ONLY.
     hypertables: HashSet<(String, String)>,
@@ -105,7 +105,7 @@ impl Maker {
         }
     }
 
-    /// A schema that was here before, as `public` always is: it gets the source's owner, like its
+    /// A schema that existed before, as `public` always is: it gets the source's owner, like its
     /// privileges and its comment.
     fn is_here(&self, entry: &Entry) -> bool {
         entry.desc == "SCHEMA" && self.schemas.contains(&entry.tag)
