@@ -37,7 +37,10 @@ SELECT r.id, r.kind, r.source, r.options, r.role,
        CASE WHEN r.state = 'running' AND h.pid IS NULL THEN 'interrupted' ELSE r.state END AS state,
        r.phase, h.pid, r.started_at, r.ended_at,
        r.spent + (coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.begun_at) AS duration,
-       r.source_version, r.snapshot, r.tables, r.hypertables, r.chunks, r.side, r.sqlstate, r.error, r.detail, r.hint, r.context, r.object
+       r.source_version, r.snapshot, r.tables, r.hypertables, r.chunks,
+       -- A resume gives many of them once more.
+       (SELECT count(DISTINCT m.message) FROM timescale_migrate.message_log m WHERE m.run = r.id AND m.level = 'warning') AS warnings,
+       r.side, r.sqlstate, r.error, r.detail, r.hint, r.context, r.object
 FROM timescale_migrate.run_log r
 LEFT JOIN timescale_migrate.holder h ON h.is_run AND h.id = r.id
 WHERE r.state <> 'refused';
@@ -92,7 +95,7 @@ WITH t AS (
     GROUP BY t.run
 ),
 f AS (
-    SELECT r.id AS run, r.kind, r.state, r.phase, coalesce(t.tasks_done, 0) AS tasks_done, coalesce(t.tasks, 0) AS tasks,
+    SELECT r.id AS run, r.kind, r.state, r.phase, r.warnings, coalesce(t.tasks_done, 0) AS tasks_done, coalesce(t.tasks, 0) AS tasks,
            t.rows, t.bytes, t.bytes_total, r.duration AS elapsed,
            coalesce(r.object || ': ', '') || r.error AS error,
            CASE WHEN r.state = 'done' THEN 1
@@ -111,12 +114,9 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
             THEN pg_catalog.make_interval(secs => round(f.seconds * (1 - f.share) / f.share)::double precision) END AS eta,
        f.elapsed,
        CASE f.state
-            WHEN 'done' THEN (
-                SELECT CASE count(DISTINCT m.message) WHEN 0 THEN 'no warnings'
-                       ELSE format('%s: SELECT * FROM timescale_migrate.message WHERE run = %s AND level = ''warning'';',
-                                   CASE count(DISTINCT m.message) WHEN 1 THEN '1 warning'
-                                   ELSE format('%s warnings', count(DISTINCT m.message)) END, f.run) END
-                FROM timescale_migrate.message_log m WHERE m.run = f.run AND m.level = 'warning')
+            WHEN 'done' THEN CASE f.warnings WHEN 0 THEN 'no warnings'
+                 ELSE format('%s: SELECT * FROM timescale_migrate.message WHERE run = %s AND level = ''warning'';',
+                             CASE f.warnings WHEN 1 THEN '1 warning' ELSE format('%s warnings', f.warnings) END, f.run) END
             WHEN 'interrupted' THEN format('run %s was interrupted', f.run) || w.ways
             WHEN 'failed' THEN f.error || w.ways
             WHEN 'cancelled' THEN f.error || w.ways
