@@ -1,8 +1,9 @@
 //! The messages of runs.
 
 use crate::error::{Error, Result};
+use crate::libpq::Teller;
 use crate::pg::catch::transaction;
-use crate::pg::spi;
+use crate::pg::{report, session, spi};
 use std::time::Duration;
 
 /// A warning, in a transaction of its own.
@@ -38,6 +39,19 @@ pub fn retrying(run: i64, what: &str, error: &Error, pause: Duration, attempt: u
     };
     let seconds = pause.as_secs();
     warn(run, &format!("{what}: {why}; trying again in {seconds} s ({attempt} of {limit})"))
+}
+
+/// Tells what is waited for, in notices of the run, or of this session if there is none. Those of a
+/// transaction would be seen at its end.
+pub fn teller(run: Option<i64>) -> Teller {
+    Teller::new(move |message| match run {
+        Some(run) if !session::is_in_transaction() => notice(run, message),
+        Some(_) => Ok(()),
+        None => {
+            report::notice(message);
+            Ok(())
+        }
+    })
 }
 
 fn add(run: i64, level: &str, message: &str, hint: Option<&str>) -> Result<()> {

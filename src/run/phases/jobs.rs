@@ -1,7 +1,7 @@
 //! The end of a migration: the database's own settings, policies, jobs and event triggers.
 
 use crate::core::archive::Group;
-use crate::core::options::{Connections, Mode, Policies};
+use crate::core::options::{Connections, Mode};
 use crate::core::plan::Phase;
 use crate::core::progress::counted;
 use crate::error::Result;
@@ -32,14 +32,13 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
         for warning in jobs::make(run, &migration.inventory, &migration.maker, options.pauses())? {
             messages::warn_here(run, &warning)?;
         }
-        // Other parts may be still to come.
-        if migration.adoption.is_some() && options.policies == Policies::Copy && options.is_whole() {
+        if migration.adoption.is_some() && jobs::starts_schema(options) {
             jobs::start_of_schema()?;
         }
         // Without rows, none is to run yet.
         if options.mode != Mode::Schema {
             for (of, jobs) in jobs::paused()? {
-                let jobs = counted(jobs, "job");
+                let jobs = counted(jobs.len(), "job");
                 let message = format!(
                     "run {run}: still paused: {jobs} of run {of}; SELECT * FROM migrate_start_jobs({of}) lets them run"
                 );
@@ -51,6 +50,7 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
                 messages::warn_here(run, &warning)?;
             }
         }
+        migration.count_chunks()?;
         state::finish(run)
     })
     .map_err(context::describe)
