@@ -7,7 +7,6 @@ use crate::pg::{catch, report, session, spi};
 use crate::run::launch;
 use crate::run::spec::Kind;
 use crate::run::{preflight, prepare, preview, request, standing, state, suggest};
-use crate::source::address;
 use crate::target::jobs;
 use pgrx::prelude::*;
 use pgrx::{JsonB, default, name};
@@ -62,7 +61,7 @@ fn migrate_preflight(
 fn checks(source: Option<&str>, options: &Options, report: &mut preflight::Report) -> Result<bool> {
     session::require_superuser()?;
     session::require_primary("migrate_preflight")?;
-    prepare::preflight(&address::resolve(given("source", source)?)?, options, report)
+    prepare::preflight(given("source", source)?, options, report)
 }
 
 /// Every step that a migration would take, in order; changes nothing anywhere.
@@ -87,7 +86,7 @@ fn migrate_plan(
     let steps = || -> Result<Vec<preview::Step>> {
         session::require_superuser()?;
         session::require_primary("migrate_plan")?;
-        preview::steps(&address::resolve(given("source", source)?)?, &self::options(&options)?)
+        preview::steps(&request::params(given("source", source)?)?, &self::options(&options)?)
     };
     TableIterator::new((1i64..).zip(answer(steps)).map(|(step, row)| {
         let note = Some(row.note).filter(|note| !note.is_empty());
@@ -110,7 +109,7 @@ fn migrate_suggest(
     let suggestions = || {
         session::require_superuser()?;
         session::require_primary("migrate_suggest")?;
-        suggest::suggestions(&address::resolve(given("source", source)?)?, &self::options(&options)?)
+        suggest::suggestions(&request::params(given("source", source)?)?, &self::options(&options)?)
     };
     let row = |s: Suggestion| (s.object, s.reason, s.rows, s.bytes, s.options.map(JsonB));
     TableIterator::new(answer(suggestions).into_iter().map(row))
@@ -279,7 +278,7 @@ fn migrate_cancel(run: Option<i64>, mode: default!(Option<&str>, "'graceful'")) 
 }
 
 /// Removes what a run has made that failed, was cancelled or was interrupted, and only that; the
-/// number of objects that are gone.
+/// number of objects that are gone, and of tables that were filled without being made and are emptied.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn migrate_cleanup(run: Option<i64>) -> i64 {

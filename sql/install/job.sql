@@ -2,7 +2,7 @@
 --
 -- Each call looks for the newest migration of that source with options that make the same. It resumes that run if it failed or was
 -- interrupted, with the options that the run began with; if the run is running, done or cancelled, there is nothing to do. If there is no
--- such run, the call begins one.
+-- such run, the call begins one. When the run is done, the server's log says how to remove the job.
 CREATE PROCEDURE @extschema@.migrate_job(job_id integer, config jsonb)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -25,6 +25,13 @@ BEGIN
                                            (config ->> 'wait')::boolean);
     ELSE
         PERFORM @extschema@.migrate_from(config ->> 'source', config - 'source', NULL::integer, NULL::boolean);
+    END IF;
+    -- Nobody sees the notices of a scheduled job.
+    SELECT r.id, timescale_migrate.removal_of_jobs(r.id) AS removal INTO last
+    FROM timescale_migrate.run r
+    WHERE r.id = timescale_migrate.earlier_run(config ->> 'source', config - 'source') AND r.state = 'done';
+    IF last.removal IS NOT NULL THEN
+        RAISE LOG 'timescale_migrate run % is done: %', last.id, last.removal;
     END IF;
 END
 $$;

@@ -5,7 +5,8 @@
 SELECT json_build_object(
     'oid', c.oid::int8,
     'schema', n.nspname,
-    'name', c.relname
+    'name', c.relname,
+    'owner', pg_catalog.pg_get_userbyid(c.relowner)
 )::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -14,6 +14,7 @@ SELECT json_build_object(
     -- As a session in UTC shows it, which the caller's need not be.
     'valid_until', CASE WHEN isfinite(r.rolvaliduntil) THEN to_json(r.rolvaliduntil AT TIME ZONE 'UTC') #>> '{}' || '+00:00'
                         ELSE r.rolvaliduntil::text END,
+    'comment', shobj_description(r.oid, 'pg_authid'),
     'settings', coalesce(
         (SELECT to_json(s.setconfig) FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '[]'::json),
     'member_of', (

@@ -1,6 +1,6 @@
 -- The policies that run now or are due within the hour: they compress, drop, reorder or fill chunks while a run reads them.
 -- Run on: source. TimescaleDB 2.11 and later, any edition.
--- Returns: one JSON array per policy: its name, the hypertable or continuous aggregate, and when it is due; null if it runs.
+-- Returns: one JSON array per policy: its name, the hypertable or continuous aggregate, when it is due, null if it runs, and the hypertable's number.
 --
 -- A scheduler must be running: there is none if background workers were stopped. bgw_job is a table until 2.24 and since then a view under
 -- the same name.
@@ -11,7 +11,7 @@ SELECT json_build_array(
              (SELECT format('%I.%I', h.schema_name, h.table_name)
               FROM _timescaledb_catalog.hypertable h WHERE h.id = j.hypertable_id),
              format('hypertable %s', j.hypertable_id)),
-    CASE WHEN NOT x.runs THEN x.due::timestamptz(0)::text END)::text
+    CASE WHEN NOT x.runs THEN x.due::timestamptz(0)::text END, j.hypertable_id)::text
 FROM _timescaledb_config.bgw_job j
 LEFT JOIN _timescaledb_internal.bgw_job_stat s ON s.job_id = j.id
 CROSS JOIN LATERAL (

@@ -2,7 +2,7 @@
 -- hypertables) and schemas, and that are not migrated: neither inherited from the hypertable, nor read by inventory/chunks.sql,
 -- compressed_chunks.sql and caggs.sql.
 -- Run on: source. TimescaleDB 2.11 and later, any edition, after compression_settings.sql or hypertable_compression.sql.
--- Returns: one JSON array per finding: kind, subject, detail.
+-- Returns: one JSON array per finding, as unsupported.sql.
 , internal_schema AS (
     SELECT d.objid AS oid
     FROM pg_catalog.pg_depend d
@@ -140,7 +140,7 @@ finding AS (
     WHERE o.relname ~ '_\d+_chunk$' AND o.relname <> left(format('%s_%s_chunk', h.associated_table_prefix, k.id), 63)
       AND o.relname !~ '^_(dist_)?hyper_\d+_\d+_chunk$'
 )
-SELECT json_build_array(f.kind, f.subject, f.detail)::text
+SELECT json_build_array(f.kind, f.subject, f.detail, CASE WHEN f.oid IS NOT NULL THEN json_build_array(f.class::int8, f.oid::int8) END)::text
 FROM (
     SELECT o.kind, o.subject,
            CASE o.kind
@@ -148,14 +148,15 @@ FROM (
                WHEN 'chunks of' THEN format('%s of them have %s of their own. Those that are made on the target have the hypertable''s.',
                                             count(DISTINCT o.oid), o.what)
                ELSE format('%s of them have %s of their own. Those that are made on the target do not.', count(DISTINCT o.oid), o.what)
-           END AS detail
+           END AS detail, 'pg_catalog.pg_class'::regclass::oid AS class, to_regclass(o.subject)::oid AS oid
     FROM finding o
     GROUP BY o.kind, o.subject, o.what
     UNION ALL
-    SELECT 'default privileges in schema', d.defaclnamespace::regnamespace::text, 'They are not migrated: the schema belongs to TimescaleDB.'
+    SELECT 'default privileges in schema', d.defaclnamespace::regnamespace::text, 'They are not migrated: the schema belongs to TimescaleDB.', NULL, NULL
     FROM pg_catalog.pg_default_acl d JOIN internal_schema s ON s.oid = d.defaclnamespace
     UNION ALL
-    SELECT 'publication', p.pubname::text, format('It does not contain the tables of schema %s on the target: the schema belongs to TimescaleDB.', s.oid::regnamespace)
+    SELECT 'publication', p.pubname::text, format('It does not contain the tables of schema %s on the target: the schema belongs to TimescaleDB.', s.oid::regnamespace),
+           p.tableoid, p.oid
     FROM internal_schema s
     CROSS JOIN pg_catalog.pg_publication p
     -- Publications of schemas exist since PostgreSQL 15.

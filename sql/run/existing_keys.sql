@@ -1,7 +1,9 @@
--- The valid foreign keys of the tables that a run has written to without having made them, and what FROM names to read all rows of both tables.
--- Run on: target. $1 run.
+-- The valid foreign keys of the tables that a run writes to without having made them, and what FROM names to read all rows of both tables.
+-- Run on: target. $1 run, $2 tables that it would write to.
 -- Returns: one JSON array per key: its OID, its name, its table, the referenced table, and the two texts.
-WITH adopted AS (SELECT relation FROM timescale_migrate.adopted_log WHERE run = $1),
+WITH adopted AS (
+    SELECT relation FROM timescale_migrate.adopted_log WHERE run = $1 UNION SELECT unnest($2)
+),
 named AS NOT MATERIALIZED (
     SELECT c.oid, n.nspname, pg_catalog.format('%I.%I', n.nspname, c.relname) AS shown,
            pg_catalog.format(CASE WHEN c.relkind = 'p' OR timescale_migrate.is_hypertable(c.oid) THEN '%I.%I' ELSE 'ONLY %I.%I' END, n.nspname, c.relname) AS rows

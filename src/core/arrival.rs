@@ -3,7 +3,7 @@
 
 use super::inventory::{Cagg, Hypertable, Inventory, Relation};
 use super::name::{Name, quoted};
-use super::options::{IntoTables, Keep, Options};
+use super::options::{IntoTables, Options};
 use super::scope::Left;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -96,12 +96,7 @@ fn refused(subject: String, detail: impl Into<String>, hint: impl Into<String>) 
 
 /// What becomes of everything that the inventory lists; and what stands in the way, all of it.
 pub fn of(source: &Inventory, here: &Here, options: &Options) -> (Arrivals, Vec<Left>) {
-    let (mut arrivals, mut left, mut others) = (Arrivals::new(), Vec::new(), Vec::new());
-    let mut owners = |table: &Relation, standing: &Standing| {
-        if !standing.made && table.owner.as_ref().is_some_and(|owner| *owner != standing.owner) {
-            others.push(table.qualified().shown());
-        }
-    };
+    let (mut arrivals, mut left) = (Arrivals::new(), Vec::new());
     // Tables on the target that users may have rows in, and whether an extension has made them.
     let tables = here.inventory.relations.iter().map(|table| (table.qualified(), table.condition.is_some()));
     let tables: HashMap<Name, bool> = tables.collect();
@@ -114,7 +109,6 @@ pub fn of(source: &Inventory, here: &Here, options: &Options) -> (Arrivals, Vec<
         }
         let Some(standing) = standing(&name, here, &tables, options, &mut left) else { continue };
         columns(table, standing, &mut left);
-        owners(table, standing);
         let other = here.hypertable(&name, false);
         let way = here.way(standing.oid, if other.is_some() { Way::Routed } else { Way::Table });
         other.iter().for_each(|other| skipped(other, way, here, &mut left));
@@ -126,7 +120,6 @@ pub fn of(source: &Inventory, here: &Here, options: &Options) -> (Arrivals, Vec<
         let Some(standing) = standing(&name, here, &tables, options, &mut left) else { continue };
         if let Some(root) = root {
             columns(root, standing, &mut left);
-            owners(root, standing);
         }
         let other = here.hypertable(&name, false);
         let way = match other {
@@ -141,17 +134,8 @@ pub fn of(source: &Inventory, here: &Here, options: &Options) -> (Arrivals, Vec<
         arrival.unpacked = other.zip(root).and_then(|(other, root)| unpacked(root, standing, other, here.inventory));
         arrivals.insert(hypertable.oid, arrival);
     }
-    if options.owners == Keep::Keep && !others.is_empty() {
-        let more = if others.len() > NAMED { format!(" and {} more", others.len() - NAMED) } else { String::new() };
-        others.truncate(NAMED);
-        let detail = format!("{}{more} belong to other roles on the target than on the source.", others.join(", "));
-        left.push(Left::told("tables of other owners".to_string(), detail));
-    }
     (arrivals, left)
 }
-
-/// As many tables are named that have something in common.
-const NAMED: usize = 10;
 
 fn arrival(way: Way, standing: &Standing, here: &Here, options: &Options) -> Arrival {
     let (empty, keeps) = (!here.filled.contains(&standing.oid), options.into == IntoTables::Any);

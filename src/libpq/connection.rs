@@ -5,6 +5,7 @@ use super::limit::{self, Flow};
 use super::params::Params;
 use super::password;
 use super::result::{Raw, Rows};
+use super::teller::Teller;
 use crate::core::name::quoted;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::wait::{self, Event, Interest};
@@ -43,6 +44,8 @@ pub struct Connection {
     pub(super) is_swollen: bool,
     /// The second connection itself, of which no third one is asked.
     pub(super) is_probe: bool,
+    /// Who is told of a long wait for a lock.
+    pub teller: Option<Teller>,
     /// Queries that were sent before they are asked, in their order.
     pub(super) ahead: VecDeque<String>,
 }
@@ -96,6 +99,7 @@ impl Connection {
             flow: Flow::new(),
             is_swollen: false,
             is_probe: false,
+            teller: None,
             ahead: VecDeque::new(),
         };
         // Before the first byte is read: by itself libpq writes notices to this server's log.
@@ -235,6 +239,7 @@ impl Connection {
             return Ok(());
         }
         self.quiet += begun.elapsed();
+        self.tell_of_lock()?;
         if self.quiet < self.patience.silence {
             return Ok(());
         }

@@ -11,9 +11,11 @@ mod params;
 mod password;
 mod result;
 mod silence;
+mod teller;
 mod wire;
 
 pub use connection::{Connection, Patience};
 pub use copy_out::Script;
 pub use params::{Keyword, Params, keywords, parse_conninfo};
 pub use result::Rows;
+pub use teller::{ALL, LONG, Teller};

@@ -89,6 +89,12 @@ pub fn invalidate(relation: pg_sys::Oid) {
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
 }
 
+/// Whether this process is in a transaction.
+pub fn is_in_transaction() -> bool {
+    // SAFETY: a plain read of this process's state.
+    unsafe { pg_sys::IsTransactionState() }
+}
+
 /// Of this process.
 pub fn pid() -> i32 {
     // SAFETY: set once at process start.

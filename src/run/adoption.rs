@@ -5,7 +5,8 @@ use crate::catalog::{self, Local};
 use crate::core::arrival::{self, Arrival, Arrivals, Here, Standing, Way};
 use crate::core::inventory::{Hypertable, Inventory};
 use crate::core::name::Name;
-use crate::core::options::{Mode, Options};
+use crate::core::options::{Keep, Mode, Options};
+use crate::core::progress;
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{rows, spi};
@@ -39,6 +40,9 @@ pub fn adapt(scope: &mut Scope, options: &Options, run: Option<i64>) -> Result<O
         scope.left.push(Left { subject, detail, hint: "Untier it on the source.".to_string(), refused: true });
     }
     scope.left.extend(sequences(&mut scope.inventory, &own));
+    if options.owners == Keep::Keep {
+        scope.left.extend(other_owners(&scope.inventory, &here, &arrivals));
+    }
     let known: HashSet<(&str, &str)> = own.matviews.iter().map(|m| (m.schema.as_str(), m.name.as_str())).collect();
     scope.inventory.matviews.retain(|m| known.contains(&(m.schema.as_str(), m.name.as_str())));
     arrival::nothing_made(&mut scope.inventory);
@@ -47,7 +51,9 @@ pub fn adapt(scope: &mut Scope, options: &Options, run: Option<i64>) -> Result<O
 
 fn here<'a>(source: &Inventory, own: &'a Inventory, run: Option<i64>) -> Result<Here<'a>> {
     let roots = source.hypertables.iter().filter(|h| h.cagg.is_none()).map(|h| h.qualified());
-    let names: Vec<Name> = source.filled_tables().map(|table| table.qualified()).chain(roots).collect();
+    let sequences = source.sequences.iter().map(|s| Name::new(&s.schema, &s.name));
+    let names: Vec<Name> =
+        source.filled_tables().map(|table| table.qualified()).chain(roots).chain(sequences).collect();
     let found: Vec<Standing> =
         spi::json_rows(include_str!("../../sql/preflight/existing_relations.sql"), &[spi::json(&names)?])?;
     let read = own.of_chunks();
@@ -84,6 +90,26 @@ pub fn other_forms(source: &Inventory, own: &Inventory, options: &Options) -> Ha
     };
     let all = source.hypertables.iter().chain(&own.hypertables).map(Hypertable::known_as);
     all.filter(|name| chunks(source, name) != chunks(own, name)).collect()
+}
+
+/// What has another owner on the target than on the source, and was made by no run.
+fn other_owners(source: &Inventory, here: &Here, arrivals: &Arrivals) -> Vec<Left> {
+    let is_other = |name: &Name, owner: Option<&str>| {
+        here.standing.get(name).is_some_and(|own| !own.made && owner.is_some_and(|owner| owner != own.owner))
+    };
+    let is_written = |oid| arrivals.get(&oid).is_some_and(|arrival| arrival.relation.is_some());
+    let roots = source.hypertables.iter().filter(|h| h.cagg.is_none()).filter_map(|h| source.root(h));
+    let tables = source.filled_tables().chain(roots).filter(|table| is_written(table.oid));
+    let tables = tables.map(|table| (table.qualified(), table.owner.as_deref()));
+    let sequences = source.sequences.iter().map(|s| (Name::new(&s.schema, &s.name), s.owner.as_deref()));
+    let told = |what: &str, all: &mut dyn Iterator<Item = (Name, Option<&str>)>| {
+        let names: Vec<String> =
+            all.filter(|(name, owner)| is_other(name, *owner)).map(|(name, _)| name.shown()).collect();
+        let detail = format!("{} belong to other roles on the target than on the source.", progress::listed(&names));
+        (!names.is_empty()).then(|| Left::told(format!("{what} of other owners"), detail))
+    };
+    let (mut tables, mut sequences) = (tables, sequences);
+    told("tables", &mut tables).into_iter().chain(told("sequences", &mut sequences)).collect()
 }
 
 /// Those that the target lacks get no value.

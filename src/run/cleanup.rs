@@ -8,6 +8,7 @@
 use super::{adoption, messages, standing, state, undo};
 use crate::core::name::Name;
 use crate::core::plan::Phase;
+use crate::core::progress;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::catch::transaction;
 use crate::pg::{deletion, spi};
@@ -61,6 +62,7 @@ pub fn run(run: i64, of: i64) -> Result<()> {
 fn empty_adopted(run: i64, of: i64) -> Result<()> {
     let query = include_str!("../../sql/run/adopted_tables.sql");
     let found = transaction(|| spi::json_rows::<(Name, bool)>(query, &[of.into()]))?;
+    let emptied: Vec<String> = found.iter().map(|(table, _)| table.shown()).collect();
     let (caggs, tables): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, is_cagg)| *is_cagg);
     if !caggs.is_empty() {
         each(run, include_str!("../../sql/run/adopted_chunks.sql"), of)?;
@@ -73,6 +75,10 @@ fn empty_adopted(run: i64, of: i64) -> Result<()> {
         spi::set_local("session_replication_role", "replica")?;
         if !tables.is_empty() {
             spi::execute(&format!("TRUNCATE {}", tables.join(", ")), &[])?;
+        }
+        if !emptied.is_empty() {
+            let message = format!("run {run}: emptied what run {of} had filled: {}", progress::listed(&emptied));
+            messages::notice_here(run, &message)?;
         }
         let kept: Vec<String> = spi::json_rows(
             "SELECT to_json(relation::pg_catalog.regclass::text)::text FROM timescale_migrate.adopted_log

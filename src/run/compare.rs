@@ -4,13 +4,13 @@ use super::crew::Crew;
 use super::phases::verify;
 use super::prepare::Source;
 use super::spec::RunSpec;
-use super::{adoption, messages, state, tasks};
+use super::{adoption, messages, request, state, tasks};
 use crate::catalog::{self, Local};
 use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level};
 use crate::core::plan::{self, Phase, RowStorage, Task, Verify};
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, session};
 use crate::source::watch::Watch;
 use crate::target::schema;
@@ -195,6 +195,16 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
     // First: after an error the workers are terminated, which the server's log has as FATAL.
     crew.dismiss()?;
     state::set_phase(id, Phase::Verify)?;
-    verify::judge(id)?;
+    verify::judge(id).map_err(|error| compared_otherwise(spec, error))?;
     transaction(|| state::finish(id))
+}
+
+/// Says how to compare with what a migration has brought under other options than these.
+fn compared_otherwise(spec: &RunSpec, error: Error) -> Error {
+    match transaction(|| request::otherwise(&spec.source, &spec.options)) {
+        Ok(Some(run)) if error.code == SqlState::DATA_CORRUPTED => error.hint(format!(
+            "Run {run} migrated with other options: SELECT * FROM migrate_verify({run}); compares what it brought."
+        )),
+        _ => error,
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::crew::no_slots;
 use super::spec::{Kind, Role, RunSpec};
-use super::{standing, state};
+use super::{request, standing, state};
 use crate::core::options::Options;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Params;
@@ -35,32 +35,27 @@ struct Ear {
     hint: Option<String>,
 }
 
-/// Removes what a run has made; the number of objects that are gone.
+/// Removes what a run has made; the number of objects that are gone, and of tables that are emptied.
 pub fn cleanup(run: i64) -> Result<i64> {
     let (label, _) = standing::removable(run)?;
-    let there = || {
-        spi::value::<i64>(
+    let there = || -> Result<i64> {
+        let made =
             "SELECT count(*) FROM timescale_migrate.made_log JOIN timescale_migrate.object USING (classid, objid)
-             WHERE run = $1",
-            &[run.into()],
-        )
+             WHERE run = $1";
+        let filled: Vec<serde_json::Value> =
+            spi::json_rows(include_str!("../../sql/run/adopted_tables.sql"), &[run.into()])?;
+        Ok(spi::value::<i64>(made, &[run.into()])?.unwrap_or(0) + filled.len() as i64)
     };
     let before = there()?;
     launch(label, Params::default(), Kind::Cleanup(run), Options::default(), None)?.wait()?;
-    Ok(before.unwrap_or(0) - there()?.unwrap_or(0))
+    Ok(before - there()?)
 }
 
 /// Starts a coordinator, for a new run or for one to be continued. Errors of the run itself come
 /// from [`Started::wait`].
 pub fn start(source: &str, kind: Kind, options: Options, resume: Option<i64>) -> Result<Started> {
-    let params = address::resolve(source)?;
+    let params = request::params(source)?;
     let label = address::shown(source)?;
-    if label != source && params.has_secret() {
-        report::warning(
-            "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity",
-            Some("Use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead."),
-        );
-    }
     launch(label, params, kind, options, resume)
 }
 

@@ -1,8 +1,9 @@
 //! The messages of runs.
 
 use crate::error::Result;
+use crate::libpq::Teller;
 use crate::pg::catch::transaction;
-use crate::pg::spi;
+use crate::pg::{report, session, spi};
 
 /// A warning, in a transaction of its own.
 pub fn warn(run: i64, message: &str) -> Result<()> {
@@ -27,6 +28,19 @@ pub fn warn_here(run: i64, message: &str) -> Result<()> {
 /// A notice, in the current transaction.
 pub fn notice_here(run: i64, message: &str) -> Result<()> {
     add(run, "notice", message, None)
+}
+
+/// Tells what is waited for, in notices of the run, or of this session if there is none. Those of a
+/// transaction would be seen at its end.
+pub fn teller(run: Option<i64>) -> Teller {
+    Teller::new(move |message| match run {
+        Some(run) if !session::is_in_transaction() => notice(run, message),
+        Some(_) => Ok(()),
+        None => {
+            report::notice(message);
+            Ok(())
+        }
+    })
 }
 
 fn add(run: i64, level: &str, message: &str, hint: Option<&str>) -> Result<()> {

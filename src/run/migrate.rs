@@ -58,7 +58,8 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         }
         Mode::All | Mode::Schema => {
             let between = || crew::look(id, &mut watch);
-            let archive = dump::dump(&spec.params, &scope.inventory.server, Some(&snapshot), options, reader, between)?;
+            let (server, teller) = (&scope.inventory.server, messages::teller(Some(id)));
+            let archive = dump::dump(&spec.params, server, Some(&snapshot), options, reader, teller, between)?;
             let (server, dump) = (&archive.server_version, &archive.dump_version);
             messages::notice(id, &format!("run {id}: schema of PostgreSQL {server} read by pg_dump {dump}"))?;
             archive

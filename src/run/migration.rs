@@ -5,11 +5,14 @@ use super::pieces::{self, Piece};
 use super::spec::RunSpec;
 use super::state;
 use crate::core::archive::{Contents, Digests, Group};
-use crate::core::inventory::Inventory;
+use crate::core::arrival::Way;
+use crate::core::inventory::{Hypertable, Inventory};
 use crate::core::options::Options;
 use crate::core::plan::{self, Phase, Task, analyze};
 use crate::error::Result;
+use crate::pg::spi;
 use crate::target::schema::{self, Maker};
+use pgrx::pg_sys::Oid;
 
 /// What the phases of a migration share.
 pub struct Migration<'a> {
@@ -46,6 +49,29 @@ impl Migration<'_> {
         let extended = schema::extended(&self.contents);
         tasks.extend(analyze::tasks(&self.inventory, target, self.options().jobs, &extended));
         Ok(tasks)
+    }
+
+    /// Enters how many chunks there are, in the current transaction. Those that are not the source's are known only
+    /// when the rows have come.
+    pub fn count_chunks(&self) -> Result<()> {
+        let (inventory, arrivals) = (&self.inventory, self.adoption.as_ref().map(|adoption| &adoption.arrivals));
+        let is_other = |h: &&Hypertable| {
+            arrivals.and_then(|a| a.get(&h.oid)).is_some_and(|a| matches!(a.way, Way::Routed | Way::Flat))
+        };
+        let same = inventory.hypertables.iter().filter(|h| !is_other(h));
+        let same: usize = same.map(|hypertable| inventory.chunks_of(hypertable).count()).sum();
+        let others: Vec<Oid> = match arrivals {
+            Some(arrivals) => {
+                let routed = arrivals.values().filter(|a| a.way == Way::Routed);
+                routed.filter_map(|a| a.relation).map(Oid::from_u32).collect()
+            }
+            None => {
+                let converted = inventory.hypertables.iter().filter(|h| h.is_converted());
+                converted.map(|h| spi::relation_oid(&h.qualified().to_string())).collect::<Result<_>>()?
+            }
+        };
+        let arguments = [self.run().into(), (same as i64).into(), others.into()];
+        spi::execute(include_str!("../../sql/run/count_chunks.sql"), &arguments).map(drop)
     }
 
     /// The entries of a group, each as a piece by its name.

@@ -2,7 +2,7 @@
 //! that server is, what of its database arrives on the target, and its schema.
 
 use super::preflight::{self, Report};
-use super::{adoption, scope, state};
+use super::{adoption, messages, scope, state};
 use crate::catalog;
 use crate::core::archive::Archive;
 use crate::core::inventory::{Inventory, Server};
@@ -11,13 +11,15 @@ use crate::core::scope::Scope;
 use crate::error::{Result, SqlState};
 use crate::libpq::{Connection, Params};
 use crate::source::snapshot::{self, Keeper};
-use crate::source::{dump, session};
+use crate::source::{address, dump, session};
 
 /// A source that has described itself.
 pub struct Source<'a> {
     params: &'a Params,
     options: &'a Options,
     pub connection: Connection,
+    /// Whose messages tell what is waited for; none if the caller's session is told.
+    run: Option<i64>,
     /// One that is open besides, for whatever needs a session next.
     second: Option<Connection>,
     pub server: Server,
@@ -26,14 +28,19 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// Connects; `name` is the session's `application_name`.
     pub fn open(params: &'a Params, options: &'a Options, name: &str) -> Result<Source<'a>> {
+        Source::told(params, options, name, None)
+    }
+
+    fn told(params: &'a Params, options: &'a Options, name: &str, run: Option<i64>) -> Result<Source<'a>> {
         let mut connection = session::open(params, name, options)?;
+        connection.teller = Some(messages::teller(run));
         let server = catalog::server(&mut connection)?;
-        Ok(Source { params, options, connection, second: None, server })
+        Ok(Source { params, options, connection, run, second: None, server })
     }
 
     /// The reading session of a run.
     pub fn of_run(params: &'a Params, options: &'a Options, run: i64) -> Result<Source<'a>> {
-        Source::open(params, options, &snapshot::reader_name(run))
+        Source::told(params, options, &snapshot::reader_name(run), Some(run))
     }
 
     /// What has to be right before the catalog is read.
@@ -64,7 +71,8 @@ impl<'a> Source<'a> {
 
     /// The schema as it is now.
     pub fn dump(&mut self) -> Result<Archive> {
-        dump::dump(self.params, &self.server, None, self.options, self.second.take(), || Ok(()))
+        let teller = messages::teller(self.run);
+        dump::dump(self.params, &self.server, None, self.options, self.second.take(), teller, || Ok(()))
     }
 
     /// The reading session, when nothing more is read with it; none if it is not worth keeping: a server keeps
@@ -77,7 +85,11 @@ impl<'a> Source<'a> {
 
 /// Every check of a migration, as `migrate_preflight` returns them; false if there was no sense in making all. A
 /// source that does not answer, or that cannot be read for locks, is a row, too.
-pub fn preflight(params: &Params, options: &Options, report: &mut Report) -> Result<bool> {
+pub fn preflight(source: &str, options: &Options, report: &mut Report) -> Result<bool> {
+    let params = &address::resolve(source)?;
+    if address::holds_password(source)? {
+        preflight::password(report);
+    }
     let mut source = match Source::open(params, options, "timescale_migrate preflight") {
         Err(error) if error.code == SqlState::CANNOT_CONNECT => {
             preflight::unreachable(report, params, error);

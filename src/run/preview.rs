@@ -10,6 +10,7 @@ use crate::core::progress::counted;
 use crate::core::scope::{self, Left};
 use crate::error::Result;
 use crate::libpq::Params;
+use crate::run::phases::key_check;
 use crate::run::prepare::Source;
 use crate::run::{adoption, preflight};
 use crate::target::schema::{self, Maker};
@@ -119,6 +120,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         steps.push(step(Phase::Schema, object, "CREATE MATERIALIZED VIEW", note));
     }
     steps.extend(made(Group::OnProvided).map(|entry| step(Phase::Schema, entry.object(), "pg_dump", "")));
+    let checked = arrivals.as_ref().map_or(Ok(Vec::new()), key_check::of)?;
     let here = plan::Target { arrivals, ..maker.target(&inventory)? };
     let mut copies = plan::copies(&inventory, &here, options);
     copies.sort_by_key(|task| -task.bytes);
@@ -159,6 +161,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(roots(Group::Constraint, Phase::Constraint));
     steps.extend(made(Group::Attach).map(|entry| step(Phase::Attach, entry.object(), "SQL", "")));
     steps.extend(maker.foreign_keys(&contents, &inventory, &here)?.into_iter().map(from_task));
+    steps.extend(checked.into_iter().map(|key| step(Phase::ForeignKey, key, "check", "")));
     if recompute {
         for (level, tasks) in (1..).zip(recompute::levels(&inventory)) {
             let note = format!("over its whole range, level {level}");
@@ -198,6 +201,11 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         let paused = options.pauses() || changes_hands || job["scheduled"] == false;
         let note = format!("{}{}", scope::job_work(job), if paused { "; paused" } else { "" });
         steps.push(step(Phase::Jobs, format!("JOB {name}"), "create_job", note));
+    }
+    if !makes && jobs::starts_schema(options) {
+        steps.extend(
+            jobs::paused_with_schema()?.into_iter().map(|name| step(Phase::Jobs, format!("JOB {name}"), "start", "")),
+        );
     }
     steps.extend(made(Group::Last).map(|entry| step(Phase::Jobs, entry.object(), "SQL", "")));
     // What does not arrive is no phase, and comes first.

@@ -1,5 +1,6 @@
 //! What the processes of a run have in common: their settings, and a worker's session on the source.
 
+use super::messages;
 use super::spec::RunSpec;
 use crate::core::inventory::SourceRelation;
 use crate::core::plan::SnapshotId;
@@ -92,7 +93,9 @@ impl Context {
             None => {
                 let RunSpec { params, options, run, .. } = &self.spec;
                 let name = format!("timescale_migrate run {run} worker");
-                source_session::open(params, &name, options)?
+                let mut opened = source_session::open(params, &name, options)?;
+                opened.teller = Some(messages::teller(Some(*run)));
+                opened
             }
         };
         Ok(self.source.insert(connection))

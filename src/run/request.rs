@@ -3,7 +3,8 @@
 use crate::core::options::Options;
 use crate::core::times::End;
 use crate::error::{Error, Result, SqlState};
-use crate::pg::spi;
+use crate::libpq::Params;
+use crate::pg::{report, spi};
 use crate::source::address;
 
 /// The options of a call, with times instead of intervals before now: a resume is to find the rows that the
@@ -17,6 +18,21 @@ pub fn options(json: Option<&serde_json::Value>) -> Result<Options> {
         *end = End::Text(spi::value(time, &[interval.to_string().into()])?.unwrap_or_default());
     }
     Ok(options)
+}
+
+/// What is said of a source that is a connection string with a password, and what to do.
+pub const PASSWORD: [&str; 2] = [
+    "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity",
+    "Use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead.",
+];
+
+/// How to connect to a source; the caller is warned of a password in it.
+pub fn params(source: &str) -> Result<Params> {
+    let params = address::resolve(source)?;
+    if address::holds_password(source)? {
+        report::warning(PASSWORD[0], Some(PASSWORD[1]));
+    }
+    Ok(params)
 }
 
 /// No options are the default ones.
@@ -47,4 +63,14 @@ pub fn earlier(source: &str, json: &serde_json::Value) -> Result<Option<i64>> {
     // What another version stored may not be readable: the run that begins then finds what is on the target.
     let is_same = |stored: &str| Options::parse(stored).is_ok_and(|stored| asked.makes_same(&stored));
     Ok(runs.into_iter().find(|(_, stored)| is_same(stored)).map(|(run, _)| run))
+}
+
+/// The newest finished migration of this source, if it has brought other rows than one with these options would, or in
+/// tables of another form.
+pub fn otherwise(source: &str, options: &Options) -> Result<Option<i64>> {
+    let newest = "SELECT json_build_array(id, options::text)::text FROM timescale_migrate.run
+         WHERE kind = 'migrate' AND source = $1 AND state = 'done' AND options ->> 'mode' <> 'schema' ORDER BY id DESC LIMIT 1";
+    let run = spi::json_rows::<(i64, String)>(newest, &[source.into()])?.pop();
+    let brings_other = |stored: &str| Options::parse(stored).is_ok_and(|stored| !options.brings_same(&stored));
+    Ok(run.filter(|(_, stored)| brings_other(stored)).map(|(run, _)| run))
 }

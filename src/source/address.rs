@@ -40,6 +40,11 @@ pub fn shown(source: &str) -> Result<String> {
     if is_conninfo(source) { Ok(libpq::parse_conninfo(source)?.public_conninfo()) } else { Ok(source.to_string()) }
 }
 
+/// Whether the source is a connection string with a password.
+pub fn holds_password(source: &str) -> Result<bool> {
+    Ok(is_conninfo(source) && libpq::parse_conninfo(source)?.has_secret())
+}
+
 fn server(name: &str) -> Result<Params> {
     let wrapper = spi::value::<String>(
         "SELECT w.fdwname::text FROM pg_catalog.pg_foreign_server s

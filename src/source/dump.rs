@@ -7,7 +7,7 @@ use crate::core::archive::Archive;
 use crate::core::inventory::Server;
 use crate::core::options::Options;
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::{Connection, Params};
+use crate::libpq::{ALL, Connection, LONG, Params, Teller};
 use crate::pg::child::Child;
 use crate::pg::session;
 use crate::pg::wait::Event;
@@ -23,9 +23,10 @@ pub fn dump(
     snapshot: Option<&str>,
     options: &Options,
     mut open: Option<Connection>,
+    teller: Teller,
     mut between: impl FnMut() -> Result<()>,
 ) -> Result<Archive> {
-    let (begun, mut first) = (Instant::now(), Vec::new());
+    let (begun, mut first, mut teller) = (Instant::now(), Vec::new(), Some(teller));
     loop {
         let mut source = match open.take() {
             Some(mut source) => {
@@ -34,11 +35,13 @@ pub fn dump(
             }
             None => source_session::open(params, &session_name(), options)?,
         };
+        source.teller = teller.take();
         let error = match attempt(&mut source, server, snapshot, &first, &mut between) {
             Err(error) if error.code == SqlState::LOCK_NOT_AVAILABLE => error,
             // It may be what was to be locked first.
             Err(error) if error.code == SqlState::UNDEFINED_TABLE && !first.is_empty() => {
                 first.clear();
+                teller = source.teller.take();
                 continue;
             }
             Err(error) if error.code == SqlState::UNDEFINED_TABLE && error.side == Side::Source => {
@@ -53,6 +56,10 @@ pub fn dump(
             return Err(guard::name_blockers(&mut source, error));
         }
         source.roll_back()?;
+        if begun.elapsed() >= LONG {
+            source.tell_of_locks(ALL)?;
+        }
+        teller = source.teller.take();
         first = source.ask(include_str!("../../sql/source/locked.sql"))?;
         first.truncate(1);
         between()?;

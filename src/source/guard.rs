@@ -16,7 +16,7 @@ use crate::core::checksum;
 use crate::core::inventory::{Slices, SourceRelation};
 use crate::core::name::{Name, literal};
 use crate::error::{Error, Result, Side, SqlState};
-use crate::libpq::{Connection, Rows, Script};
+use crate::libpq::{ALL, Connection, LONG, Rows, Script};
 use crate::pg::wait::{self, Event};
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,9 @@ pub fn begin(
                     return Err(name_blockers(source, error));
                 }
                 source.roll_back()?;
+                if begun.elapsed() >= LONG {
+                    source.tell_of_locks(&oids(guards))?;
+                }
                 wait::on_latch(PAUSE, Event::SourceLock);
             }
             // The name, or its schema, is gone, or is that of something else.
@@ -195,6 +198,12 @@ fn lock_others(names: &[String]) -> String {
     format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT; ", names.join(", ONLY "))
 }
 
+/// A query that gives their OIDs.
+fn oids(guards: &[SourceRelation]) -> String {
+    let oids: Vec<String> = guards.iter().map(|guard| guard.oid.to_string()).collect();
+    format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","))
+}
+
 fn kept_query(guards: &[SourceRelation]) -> String {
     let row = |(number, guard): (usize, &SourceRelation)| {
         format!("{}, {}, {}", number + 1, guard.oid, literal(&guard.name.to_string()))
@@ -238,7 +247,7 @@ pub fn name_blockers(connection: &mut Connection, error: Error) -> Error {
     if error.code != SqlState::LOCK_NOT_AVAILABLE {
         return error;
     }
-    let blockers = connection.roll_back().and_then(|_| connection.ask(include_str!("../../sql/source/blockers.sql")));
+    let blockers = connection.roll_back().and_then(|_| connection.blockers(ALL));
     let lines: Vec<String> = blockers.unwrap_or_default();
     let error = Error::new(error.code, "source: a table could not be locked within lock_timeout").on(Side::Source);
     let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };

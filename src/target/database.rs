@@ -106,6 +106,12 @@ fn refuses_writes(group: &Settings, setting: &str) -> bool {
     group.role.is_none() && on.is_some_and(|on| !["off", "false", "no", "0"].contains(&on))
 }
 
+/// The settings that are left out because of that.
+pub fn refusing_writes(database: &Database) -> impl Iterator<Item = &str> {
+    let all = database.settings.iter().flat_map(|group| group.settings.iter().map(move |setting| (group, setting)));
+    all.filter(|(group, setting)| refuses_writes(group, setting)).map(|(_, setting)| settings::name(setting))
+}
+
 /// What [`read`] asks.
 pub const QUERY: &str = include_str!("../../sql/inventory/database.sql");
 
@@ -331,9 +337,8 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
             if is_restoring(setting) {
                 continue;
             }
+            // The preflight has said so.
             if refuses_writes(group, setting) {
-                warnings
-                    .push(format!("setting {name} of the database was left out: it would refuse writes on the target"));
                 continue;
             }
             let what = match &group.role {

@@ -3,6 +3,7 @@
 use super::context::making;
 use super::schema::Maker;
 use crate::core::inventory::Inventory;
+use crate::core::options::{Options, Policies};
 use crate::error::Result;
 use crate::pg::catch::subtransaction;
 use crate::pg::{session, spi};
@@ -79,15 +80,31 @@ pub fn start(run: i64) -> Result<Vec<(i32, String)>> {
     Ok(started)
 }
 
-/// The runs that left jobs paused which nobody has started since, with the number of these jobs.
-pub fn paused() -> Result<Vec<(i64, usize)>> {
+/// The runs that left jobs paused which nobody has started since, with the names of these jobs.
+pub fn paused() -> Result<Vec<(i64, Vec<String>)>> {
+    Ok(paused_by()?.into_iter().map(|(run, _, jobs)| (run, jobs)).collect())
+}
+
+/// The same with whether the run brought a schema alone.
+fn paused_by() -> Result<Vec<(i64, bool, Vec<String>)>> {
     if spi::value::<bool>("SELECT EXISTS (SELECT FROM timescale_migrate.paused_log)", &[])? != Some(true) {
         return Ok(Vec::new());
     }
     spi::json_rows(include_str!("../../sql/run/paused_jobs.sql"), &[])
 }
 
-/// Lets the jobs run that runs which brought a schema alone left paused.
+/// Whether rows that come into a schema let jobs run which came with it. Other parts may be still to come.
+pub fn starts_schema(options: &Options) -> bool {
+    options.policies == Policies::Copy && options.is_whole()
+}
+
+/// The names of these jobs.
+pub fn paused_with_schema() -> Result<Vec<String>> {
+    let with_schema = paused_by()?.into_iter().filter(|(_, with_schema, _)| *with_schema);
+    Ok(with_schema.flat_map(|(.., jobs)| jobs).collect())
+}
+
+/// Lets them run.
 pub fn start_of_schema() -> Result<()> {
     let runs = "SELECT DISTINCT p.run::text FROM timescale_migrate.paused_log p
         JOIN timescale_migrate.run_log r ON r.id = p.run WHERE r.state = 'done' AND r.options->>'mode' = 'schema'";

@@ -259,21 +259,27 @@ fn comparison(edition: Edition) {
     let pair = Pair::plain("cancel_comparison", edition);
     pair.source.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
     pair.migrate();
-    let mut holder = pair.target.connect();
-    holder.batch_execute("BEGIN; LOCK TABLE t").unwrap();
-    thread::scope(|scope| {
-        let call = scope.spawn(|| pair.target.error("SELECT * FROM migrate_verify('old')"));
-        cluster::poll("the comparison to be held up", || {
-            pair.target.is(
-                "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-                                WHERE NOT granted AND a.datname = current_database())",
-            )
+    for mode in ["graceful", "immediate"] {
+        // As if the table were a large one.
+        let mut holder = pair.target.connect();
+        holder.batch_execute("BEGIN; LOCK TABLE t").unwrap();
+        thread::scope(|scope| {
+            let call = scope.spawn(|| pair.target.error("SELECT * FROM migrate_verify('old')"));
+            cluster::poll("the comparison to be held up", || {
+                pair.target.is(
+                    "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                                    WHERE NOT granted AND a.datname = current_database())",
+                )
+            });
+            let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+            assert!(pair.target.is(&format!("SELECT migrate_cancel({run}, '{mode}')")));
+            if mode == "graceful" {
+                holder.batch_execute("ROLLBACK").unwrap();
+            }
+            let error = call.join().unwrap();
+            assert_eq!((error.code().code(), error.hint()), ("57014", None), "{error}");
+            assert_eq!(pair.state(&run), "cancelled");
         });
-        let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
-        assert!(pair.target.is(&format!("SELECT migrate_cancel({run})")));
-        holder.batch_execute("ROLLBACK").unwrap();
-        let error = call.join().unwrap();
-        assert_eq!((error.code().code(), error.hint()), ("57014", None), "{error}");
-        assert_eq!(pair.state(&run), "cancelled");
-    });
+        pair.wait_for_silence();
+    }
 }

@@ -28,7 +28,7 @@ fn cannot_connect(pair: &Pair, source: &str, detail: &str) {
         pair.target.refuses_with(&format!("SELECT * FROM {call}('{source}')"), &text);
     }
     let row = format!(
-        "SELECT concat_ws(' | ', topic, status, detail) FROM migrate_preflight('{source}')"
+        "SELECT concat_ws(' | ', topic, status, detail) FROM migrate_preflight('{source}') WHERE topic = 'connection' AND status = 'error'"
     );
     assert_eq!(pair.target.value(&row), format!("connection | error | {detail}"));
 }
@@ -96,6 +96,13 @@ fn authentication(edition: Edition) {
     cannot_connect(&pair, "old", &failed("FATAL:  password authentication failed for user \"postgres\""));
     let uri = format!("postgresql://postgres:notthatone@127.0.0.1:{port}/connect_password");
     cannot_connect(&pair, &uri, &failed("FATAL:  password authentication failed for user \"postgres\""));
+    let (mut client, heard) = pair.target.connect_listening();
+    let row = "SELECT concat_ws(' | ', status, subject, detail, hint) FROM migrate_preflight($1) WHERE subject = 'connection string'";
+    let told = "holds a password, which the statement may have left in logs and in pg_stat_activity";
+    let hint = "Use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead.";
+    assert_eq!(client.query_one(row, &[&uri]).unwrap().get::<_, String>(0), format!("warning | connection string | {told} | {hint}"));
+    client.query("SELECT * FROM migrate_plan($1)", &[&uri]).unwrap_err();
+    assert_eq!(*heard.lock().unwrap(), [format!("WARNING: the connection string {told}")]);
     pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (SET user 'connect_nobody')");
     cannot_connect(&pair, "old", &failed("FATAL:  password authentication failed for user \"connect_nobody\""));
     pair.target.sql("ALTER USER MAPPING FOR CURRENT_USER SERVER old OPTIONS (DROP password)");

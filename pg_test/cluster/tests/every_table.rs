@@ -132,7 +132,7 @@ fn settings(edition: Edition) {
         "SELECT * FROM migrate_from('old')",
     ]);
     let settings = |db: &cluster::Db| format!("ALTER DATABASE {} RESET ALL", quote(&db.name));
-    assert!(pair.messages().contains("default_transaction_read_only of the database was left out"), "{}", pair.messages());
+    assert!(pair.messages().contains("default_transaction_read_only of the database: is left out"), "{}", pair.messages());
     for side in [&pair.source, &pair.target] {
         side.each(&["SET default_transaction_read_only = off", &settings(side)]);
     }

@@ -132,9 +132,15 @@ fn standing(edition: Edition) {
     as_role(&pair.target, role, &format!("CREATE TABLE n.t (a int); CREATE INDEX ON n.t (a) {predicate}; {H}; CREATE INDEX ON n.h (a) {predicate}"));
     let before = pair.target.cluster.log_length();
     pair.target.sql("ALTER TABLE n.t OWNER TO postgres");
+    pair.both(&["CREATE SEQUENCE n.s"]);
+    as_role(&pair.source, role, "CREATE SEQUENCE n.own");
+    pair.target.sql("CREATE SEQUENCE n.own");
     let owners = pair.preflight_with("objects", r#"{"mode": "data"}"#);
-    assert_eq!(owners, ["warning | tables of other owners | n.t belong to other roles on the target than on the source."]);
-    pair.target.sql(&format!("ALTER TABLE n.t OWNER TO {role}"));
+    assert_eq!(
+        owners,
+        ["tables of other owners | n.t", "sequences of other owners | n.own"].map(|of| format!("warning | {of} belong to other roles on the target than on the source."))
+    );
+    pair.target.sql(&format!("ALTER TABLE n.t OWNER TO {role}; ALTER SEQUENCE n.own OWNER TO {role}"));
     assert!(pair.preflight_with("verdict", r#"{"mode": "data"}"#)[0].starts_with("ok"));
     pair.target.rows(r#"SELECT * FROM migrate_plan('old', '{"mode": "data"}')"#);
     ran_as(&pair, &pair.target.cluster.log_since(before), role, &[]);

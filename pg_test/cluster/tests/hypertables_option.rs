@@ -136,7 +136,14 @@ fn compressed(versions: Versions) {
     pair.target.sql(&format!("SELECT migrate_cleanup({RUN})"));
     assert!(pair.target.is("SELECT to_regclass('metric') IS NULL AND NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk)"));
     pair.target.sql(NO_MORE);
-    pair.migrate_with(&format!("'{options}', jobs => 2"));
+    let summary = pair.migrate_with(&format!("'{options}', jobs => 2"));
+    let chunks = "SELECT sum((SELECT count(*) FROM show_chunks(t))) FROM unnest('{metric,gone,other}'::regclass[]) t";
+    assert_eq!(summary.get("chunks"), Some(&*pair.target.value(chunks)));
+    // By its name alone the source is compared as it is, without the option.
+    let run = summary.get("run").unwrap();
+    let hint = format!("Run {run} migrated with other options: SELECT * FROM migrate_verify({run}); compares what it brought.");
+    assert_eq!(pair.target.refuses("SELECT * FROM migrate_verify('old')", &["no table"]).hint(), Some(&*hint));
+    assert!(pair.target.is(&format!("SELECT every(same) FROM migrate_verify({run})")));
     assert_eq!(all(&pair.target, "TABLE metric"), all(&pair.source, "TABLE metric"));
     assert!(pair.target.is(
         "SELECT count(*) > 15 AND every(is_compressed = (range_end < now() - INTERVAL '7 days')) FROM timescaledb_information.chunks WHERE hypertable_name = 'metric'"
@@ -169,7 +176,8 @@ fn empty(edition: Edition) {
     pair.migrate_with(&format!(r#"'{{"mode": "schema", "hypertables": {entry}}}'"#));
     let policies = "SELECT string_agg(scheduled::text, ' ') FROM timescaledb_information.jobs WHERE hypertable_name = 'metric'";
     assert_eq!(pair.target.value(policies), "false");
-    pair.migrate_with(r#"'{"mode": "data", "verify": "checksum"}'"#);
+    let summary = pair.migrate_with(r#"'{"mode": "data", "verify": "checksum"}'"#);
+    assert_eq!(summary.get("chunks"), Some(&*pair.target.value("SELECT count(*) FROM show_chunks('metric')")));
     assert_eq!(all(&pair.target, "TABLE metric"), all(&pair.source, "TABLE metric"));
     assert_eq!(pair.target.value(policies), "true");
     assert!(pair.target.is("SELECT count(*) > 2 FROM show_chunks('metric')"));

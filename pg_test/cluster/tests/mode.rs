@@ -105,6 +105,14 @@ fn both(edition: Edition) {
     pair.migrate_with(&format!("'{SCHEMA}', jobs => 2"));
     let plan = "SELECT string_agg(DISTINCT method, '; ' ORDER BY method) FROM migrate_plan('old', '{\"mode\": \"data\"}') WHERE phase = 'copy'";
     assert_eq!(pair.target.value(plan), "COPY binary; COPY binary, compressed");
+    // It checks the keys, and starts the jobs that are not paused on the source.
+    let steps = |phase: &str| {
+        pair.target.value(&format!(
+            "SELECT string_agg(regexp_replace(object, ' \\[.*', '') || ' ' || method, '; ' ORDER BY step) FROM migrate_plan('old', '{DATA}') WHERE phase = '{phase}'"
+        ))
+    };
+    assert_eq!(steps("foreign_key"), "foreign key reading_device_fkey of app.reading check");
+    assert_eq!(steps("jobs"), "JOB Retention Policy start; JOB Refresh Continuous Aggregate Policy start");
     pair.migrate_with(&format!("'{DATA}', jobs => 2"));
     assert_same(&pair);
     assert!(pair.target.is("SELECT every(same) AND count(*) > 5 FROM timescale_migrate.verification"));
@@ -172,7 +180,9 @@ fn other_forms(edition: Edition) {
     pair.target.sql("ALTER TABLE plain ALTER COLUMN id DROP NOT NULL");
     let notes = "SELECT string_agg(DISTINCT note, '; ' ORDER BY note) FROM migrate_plan('old', '{\"mode\": \"data\"}') WHERE phase = 'copy' AND note <> ''";
     assert_eq!(pair.target.value(notes), "an ordinary table on the target; compression is not enabled for the hypertable on the target; other chunks on the target");
-    pair.migrate_with(&format!("'{DATA}', jobs => 2"));
+    let summary = pair.migrate_with(&format!("'{DATA}', jobs => 2"));
+    let chunks = "SELECT sum((SELECT count(*) FROM show_chunks(t))) FROM unnest('{reading,plain,packed}'::regclass[]) t";
+    assert_eq!(summary.get("chunks"), Some(&*pair.target.value(chunks)));
     for table in ["reading", "flat", "plain", "packed"] {
         let sum = format!("SELECT md5(string_agg(x::text, ',' ORDER BY x::text)) FROM (SELECT t, device, v, note FROM {table}) x");
         assert_eq!(pair.source.value(&sum), pair.target.value(&sum), "{table}");
@@ -247,8 +257,9 @@ fn violated(edition: Edition) {
         &["foreign key of_device of public.reading is violated by rows on the target", "Key (device)=("],
     );
     let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
-    pair.target.sql(&format!("SELECT migrate_cleanup({run})"));
+    assert_eq!(pair.target.value(&format!("SELECT migrate_cleanup({run})")), "1");
     assert_eq!(pair.target.value("SELECT count(*) FROM reading"), "0");
+    assert!(pair.messages().contains(&format!("emptied what run {run} had filled: public.reading")), "{}", pair.messages());
     // The source's own violation is told.
     pair.source.sql("SET session_replication_role = replica; DELETE FROM device WHERE id = 2");
     pair.migrate_with(&format!("'{DATA}'"));

@@ -182,6 +182,16 @@ fn namesake(edition: Edition) {
     assert_eq!(pair.preflight("roles"), rows);
     let asked = pair.preflight_with("roles", r#"{"roles": "merge"}"#);
     assert!(asked[2].contains("namesake_alice | becomes a member of namesake_dba, and one of the two roles exists on the target"), "{asked:?}");
+    // What it gets, the options say.
+    pair.source.sql("CREATE POLICY p ON u TO namesake_alice");
+    for (owners, privileges, gets) in [
+        ("keep", "drop", "gets what the role of that name owns on the source"),
+        ("drop", "keep", "gets what the role of that name is granted on the source"),
+        ("drop", "drop", "policies or user mappings of the source name a role of that name"),
+    ] {
+        let found = pair.preflight_with("roles", &format!(r#"{{"owners": "{owners}", "privileges": "{privileges}"}}"#));
+        assert!(found.contains(&format!("warning | namesake_alice | exists on the target, and {gets} | {same}")), "{found:?}");
+    }
     let plan = pair.target.value("SELECT string_agg(concat_ws(' ', object, method, note), E'\\n') FROM migrate_plan('old') WHERE object LIKE 'ROLE %'");
     assert!(plan.contains("ROLE namesake_alice  exists on the target, and gets"), "{plan}");
     assert!(plan.contains("ROLE namesake_dba CREATE ROLE missing on the target"), "{plan}");
@@ -215,7 +225,7 @@ fn existing_differ(edition: Edition) {
     );
     pair.target.sql(
         "CREATE ROLE roles_differ_readers; CREATE ROLE roles_differ_reader LOGIN PASSWORD 'y' IN ROLE pg_monitor;
-         ALTER ROLE roles_differ_reader SET work_mem = '1MB';
+         ALTER ROLE roles_differ_reader SET work_mem = '1MB'; COMMENT ON ROLE roles_differ_reader IS 'of here';
          CREATE ROLE roles_differ_owner SUPERUSER NOLOGIN",
     );
     pair.target.sql("ALTER ROLE roles_differ_reader IN DATABASE roles_differ SET search_path = nowhere");
@@ -230,6 +240,7 @@ fn existing_differ(edition: Edition) {
              ALTER ROLE \"roles_differ_owner\" WITH NOSUPERUSER LOGIN;",
             "roles_differ_reader: has CONNECTION LIMIT -1 on the target, and CONNECTION LIMIT 3 on the source | \
              ALTER ROLE \"roles_differ_reader\" WITH CONNECTION LIMIT 3;",
+            "roles_differ_reader: has a comment on the target, but none on the source | COMMENT ON ROLE \"roles_differ_reader\" IS NULL;",
             // Of a setting of no known meaning the value is not shown.
             "roles_differ_reader: its setting app.token is not set on the target | ALTER ROLE \"roles_differ_reader\" SET app.token = '...';",
             "roles_differ_reader: its setting statement_timeout is not set on the target | \
@@ -238,7 +249,7 @@ fn existing_differ(edition: Edition) {
             "roles_differ_reader: is a member of pg_monitor on the target, but not on the source | REVOKE \"pg_monitor\" FROM \"roles_differ_reader\";",
             "roles_differ_reader: does not become a member of roles_differ_readers, because both roles exist on the target | \
              GRANT \"roles_differ_readers\" TO \"roles_differ_reader\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"",
-            "roles_differ_reader: keeps the password that it has on the target, which may differ from the source's: the two are stored in different forms | \
+            "roles_differ_reader: keeps the password that it has on the target, which may be the same as the source's or not: SCRAM verifiers with different salts cannot be compared | \
              In psql: \\password \"roles_differ_reader\"",
             &format!("roles_differ_readers: {same}"),
             "roles_differ_reader: has the setting search_path in this database, but not on the source | \

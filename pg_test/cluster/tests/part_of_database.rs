@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     Test::community("without rows", without_rows),
     Test::apache("of plain tables", plain_tables),
     Test::community("resumed and compared", resumed),
+    Test::apache("what does not arrive is not warned of", not_told),
 ];
 
 /// Tables of every kind in several schemas; a hypertable with compressed chunks, two continuous aggregates and a policy.
@@ -262,4 +263,37 @@ fn resumed(edition: Edition) {
         "TRUNCATE app.part_1",
     ]);
     assert_same(&pair);
+}
+
+fn not_told(edition: Edition) {
+    let pair = Pair::plain("part_not_told", edition);
+    pair.source.sql(
+        "CREATE TYPE kind AS ENUM ('a'); CREATE TABLE wanted (n int PRIMARY KEY);
+         CREATE TABLE hashed (k kind) PARTITION BY HASH (k); CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+         CREATE TABLE other (n int); ALTER TABLE other ADD CONSTRAINT loose FOREIGN KEY (n) REFERENCES wanted NOT VALID;
+         CREATE INDEX broken ON other (n); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass;
+         CREATE ROLE part_not_told_owner; CREATE FUNCTION definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+         ALTER FUNCTION definer() OWNER TO part_not_told_owner;
+         CREATE FUNCTION fire() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER fires ON ddl_command_end EXECUTE FUNCTION fire();
+         ALTER DATABASE part_not_told SET default_transaction_read_only = on",
+    );
+    pair.target.sql("ALTER DATABASE part_not_told SET work_mem = '8MB'");
+    let told = |options: &str| {
+        let rows = format!("SELECT concat_ws(' | ', topic, subject, detail) FROM migrate_preflight('old', '{options}') WHERE status <> 'ok' AND topic <> 'verdict'");
+        pair.target.rows(&rows).iter().map(|row| row.get(0).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = told(r#"{"owners": "drop"}"#);
+    for row in [
+        "objects | partitioned table public.hashed | is partitioned by the hash of k",
+        "objects | invalid index public.broken",
+        "objects | setting default_transaction_read_only of the database | is left out",
+        "foreign_keys | loose on public.other",
+        "owners | public.definer()",
+        "event_triggers | fires",
+        "roles | all roles | has the setting work_mem",
+    ] {
+        assert!(all.iter().any(|found| found.starts_with(row)), "{row}\n{}", all.join("\n"));
+    }
+    let told = told(r#"{"owners": "drop", "include": ["public.wanted"]}"#);
+    assert_eq!(told, ["objects | option include | Objects that fit the pattern 'public.wanted': 1. They arrive, with what they need."]);
 }

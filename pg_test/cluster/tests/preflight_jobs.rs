@@ -52,6 +52,17 @@ fn policies(versions: Versions) {
     // As the hint says.
     pair.source.sql(&format!("SELECT {schema}.stop_background_workers()"));
     poll("the jobs to end", || pair.preflight("jobs") == NONE);
+
+    // What is due matters only if rows of its hypertable arrive.
+    drop(reader);
+    pair.source.sql("CREATE TABLE plain (n int); SELECT remove_compression_policy('h')");
+    pair.source.sql("SELECT alter_job(job_id, next_start => now() + interval '30 minutes') FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'");
+    pair.source.sql(&format!("SELECT {schema}.start_background_workers()"));
+    poll("the scheduler to start", || pair.preflight("jobs").first().is_some_and(|row| row.starts_with(&due)));
+    assert_eq!(pair.preflight_with("jobs", r#"{"exclude": ["public.h"]}"#), NONE);
+    assert_eq!(pair.preflight_with("jobs", r#"{"exclude_data": ["public.h"]}"#), NONE);
+    assert!(pair.preflight_with("jobs", r#"{"exclude": ["public.plain"]}"#)[0].starts_with(&due));
+    pair.source.sql(&format!("SELECT {schema}.stop_background_workers()"));
 }
 
 fn failed(edition: Edition) {

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     Test::between("a source with a newer TimescaleDB", &[Versions::new("2.29.2", "2.19.3")], newer),
     Test::between("a TimescaleDB that is too old on the target", &[Versions::new("2.17.2", "2.17.2")], old),
     Test::community("editions", editions),
+    Test::apache("a session that cannot start a run", session),
 ];
 
 /// A database of a kind that is not the server's default.
@@ -153,4 +154,25 @@ fn old(versions: Versions) {
 fn editions(_: Edition) {
     let apache = Pair::across("preflight_editions", Edition::Community, Edition::Apache);
     assert_eq!(apache.preflight("edition"), ["ok | Community | to Apache"]);
+}
+
+fn session(edition: Edition) {
+    let pair = Pair::plain("preflight_session", edition);
+    // Of the source it is harmless.
+    pair.source.sql("ALTER DATABASE preflight_session SET default_transaction_read_only = on");
+    assert!(pair.preflight("verdict")[0].starts_with("ok | a run | may begin"));
+    for (name, value, wanted) in
+        [("default_transaction_read_only", "on", "off"), ("default_transaction_isolation", "serializable", "read committed")]
+    {
+        let set = format!("SET {name} = '{value}'");
+        let statement = format!("SET {name} = '{wanted}';");
+        let row = format!("error | {name} | is {value} in this session, which so cannot start a run | {statement}");
+        let asked = "SELECT concat_ws(' | ', status, subject, detail, hint) FROM migrate_preflight('old') WHERE topic = 'target'";
+        let mut client = pair.target.connect();
+        client.batch_execute(&set).unwrap();
+        assert_eq!(client.query_one(asked, &[]).unwrap().get::<_, String>(0), row);
+        assert!(client.batch_execute("SELECT * FROM migrate_from('old')").is_err());
+        client.batch_execute(&statement).unwrap();
+        assert!(client.query_one(asked, &[]).unwrap().get::<_, String>(0).starts_with("ok | this database"));
+    }
 }

@@ -178,8 +178,14 @@ fn as_a_job_of_the_scheduler(edition: Edition) {
         "SELECT add_job('tell', '1 day', config => '{\"a\": 1}')",
     ]);
     let job = pair.target.value(r#"SELECT add_job('migrate_job', '1 day', config => '{"source": "old", "jobs": 1}')"#);
+    let before = pair.target.cluster.log_length();
     let error = first_end(&pair.target, &job);
     assert_eq!(pair.target.value("SELECT string_agg(state, ' ') FROM timescale_migrate.run"), "done");
+    // It is to be removed, as long as it is there.
+    let removal = format!("SELECT public.delete_job({job}); removes the job that migrates");
+    let log = pair.target.cluster.log_since(before);
+    assert!(log.contains(&format!("timescale_migrate run 1 is done: {removal}")), "{log}");
+    assert!(pair.target.is(&format!("SELECT message LIKE '%; {removal}' FROM migrate_status()")));
     // Some servers end every job so, once its work is done: then one that does nothing ends in the same words.
     if !error.is_empty() {
         pair.target.sql("CREATE PROCEDURE nothing(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1'");
@@ -192,6 +198,8 @@ fn as_a_job_of_the_scheduler(edition: Edition) {
     assert_same_but(&pair, &["job "]);
     pair.target.sql(&format!("CALL run_job({job})"));
     assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run"), "1");
+    pair.target.sql(&format!("SELECT public.delete_job({job})"));
+    assert!(pair.target.is("SELECT message NOT LIKE '%delete_job%' FROM migrate_status()"));
 }
 
 /// As docs/operations.md schedules it, but for the time; in a session that pg_cron opens, and in one of its background workers.

@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("migrate_wait returns and tells what the run does", waited_for),
     Test::apache("migrate_wait fails as the run fails", failed),
     Test::apache("preflight beside a run names it, and not what it makes", beside),
+    Test::apache("whoever waits for a lock on the source says so", locked),
 ];
 
 /// Neither a run nor a word of one is to be seen.
@@ -117,4 +118,45 @@ fn beside(edition: Edition) {
     pair.target.refuses(&format!("SELECT migrate_start_jobs({run})"), &["is not done yet"]);
     slow::hurry(&pair);
     pair.target.rows(&format!("SELECT * FROM migrate_wait({run})"));
+}
+
+fn locked(edition: Edition) {
+    let pair = Pair::plain("waiting_locked", edition);
+    slow::make_plain(&pair);
+    pair.source.sql("CREATE TABLE busy (n int); INSERT INTO busy VALUES (1); ANALYZE busy");
+    let mut holder = pair.source.connect();
+    let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let told = |doing: &str| format!("waiting for a lock on the source: public.busy is locked by process {pid} (postgres, {doing})");
+    // A statement may hold a password.
+    let mut lock = || holder.batch_execute("BEGIN; LOCK TABLE busy; SELECT 'bWVsdGVk'").unwrap();
+    lock();
+    let notice = format!("NOTICE: {}", told("idle in transaction"));
+    for call in ["migrate_preflight('old')", "migrate_plan('old')", "migrate_from('old', jobs => 1)"] {
+        let (mut client, heard) = pair.target.connect_listening();
+        let said = || heard.lock().unwrap().iter().filter(|line| **line == notice).count();
+        let cancel = client.cancel_token();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(move || client.batch_execute(&format!("SELECT * FROM {call}")));
+            cluster::poll(call, || said() > 0);
+            cancel.cancel_query(postgres::NoTls).unwrap();
+            assert!(describe(&waiter.join().unwrap().unwrap_err()).contains("cancel"), "{call}");
+        });
+        assert_eq!(said(), 1, "{call}");
+    }
+    drop(holder);
+
+    // A worker, too.
+    let run = pair.start(", jobs => 1");
+    cluster::poll("the copy to be at work", || {
+        pair.target.is("SELECT count(*) > 0 FROM timescale_migrate.task WHERE object = 'public.slow' AND state = 'running'")
+    });
+    let mut holder = pair.source.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE busy").unwrap();
+    slow::hurry(&pair);
+    let notices = format!("SELECT count(*) FROM timescale_migrate.message WHERE run = {run} AND message LIKE '%for a lock on the source: public.busy is locked by%'");
+    cluster::poll("the worker to say so", || pair.target.value(&notices) == "1");
+    drop(holder);
+    pair.target.rows(&format!("SELECT * FROM migrate_wait({run})"));
+    assert!(!pair.messages().contains("bWVsdGVk"), "{}", pair.messages());
+    cluster::assert_same(&pair);
 }

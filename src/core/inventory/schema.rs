@@ -9,6 +9,7 @@ pub struct Sequence {
     pub oid: u32,
     pub schema: String,
     pub name: String,
+    pub owner: Option<String>,
 }
 
 /// `matviews.sql`

@@ -66,6 +66,18 @@ impl Inventory {
         self.excluded.iter().map(|excluded| (excluded.class_oid, excluded.oid)).collect()
     }
 
+    /// Whether an object of whatever kind arrives, one of TimescaleDB's own included; after [`Inventory::select`].
+    pub fn lets_arrive(&self, class_oid: u32, oid: u32) -> bool {
+        let selection = &self.selection;
+        if selection.only.is_none() && selection.unwanted.is_empty() {
+            return true;
+        }
+        match self.excluded.iter().any(|own| (own.class_oid, own.oid) == (class_oid, oid)) {
+            true => self.chunks.iter().any(|c| c.oid == oid) || self.hypertables.iter().any(|h| h.oid == oid),
+            false => selection.arrives(class_oid, oid),
+        }
+    }
+
     /// Lists no more than what the selection lets arrive. What is made of the schema's dump is decided
     /// by the same selection.
     pub fn select(&mut self) {

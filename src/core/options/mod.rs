@@ -155,6 +155,13 @@ impl Options {
         work(&asked) == work(stored)
     }
 
+    /// Whether the same rows arrive, in tables of the same form.
+    pub fn brings_same(&self, other: &Options) -> bool {
+        const ASKED: [&str; 7] = ["mode", "caggs", "include", "exclude", "exclude_data", "time_range", "hypertables"];
+        let [own, other] = [self, other].map(|options| serde_json::json!(options));
+        ASKED.iter().all(|key| own[*key] == other[*key])
+    }
+
     /// Both ends of every time range.
     pub fn ends_mut(&mut self) -> impl Iterator<Item = &mut End> {
         self.time_range.values_mut().flat_map(|times| [&mut times.from, &mut times.to]).flatten()
@@ -264,6 +271,8 @@ mod tests {
         ] {
             assert_eq!(options(asked.clone()).makes_same(&stored), same, "{asked}");
         }
+        assert!(stored.brings_same(&Options { jobs: 1, owners: Keep::Drop, ..stored.clone() }));
+        assert!(!stored.brings_same(&options(serde_json::json!({}))));
         let data = options(serde_json::json!({"mode": "data"}));
         assert!(data.makes_same(&data) && !data.makes_same(&options(serde_json::json!({"mode": "schema"}))));
     }

@@ -1,7 +1,7 @@
 //! The end of a migration: the database's own settings, policies, jobs and event triggers.
 
 use crate::core::archive::Group;
-use crate::core::options::{Connections, Mode, Policies};
+use crate::core::options::{Connections, Mode};
 use crate::core::plan::Phase;
 use crate::core::progress::counted;
 use crate::error::Result;
@@ -32,15 +32,14 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
         for warning in jobs::make(run, &migration.inventory, &migration.maker, options.pauses())? {
             messages::warn_here(run, &warning)?;
         }
-        // Other parts may be still to come.
-        if migration.adoption.is_some() && options.policies == Policies::Copy && options.is_whole() {
+        if migration.adoption.is_some() && jobs::starts_schema(options) {
             jobs::start_of_schema()?;
         }
         // Without rows, none is to run yet.
         if options.mode != Mode::Schema {
             for (of, jobs) in jobs::paused()? {
-                let (are, them) = if jobs == 1 { ("is", "it") } else { ("are", "them") };
-                let jobs = counted(jobs, "job");
+                let (are, them) = if jobs.len() == 1 { ("is", "it") } else { ("are", "them") };
+                let jobs = counted(jobs.len(), "job");
                 let message = format!(
                     "run {run}: {jobs} of run {of} {are} still paused; call migrate_start_jobs({of}) to start {them}"
                 );
@@ -52,6 +51,7 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
                 messages::warn_here(run, &warning)?;
             }
         }
+        migration.count_chunks()?;
         state::finish(run)
     })
     .map_err(context::describe)

@@ -1,6 +1,7 @@
 //! Foreign keys of tables that the run did not make. Rows come in without the keys' triggers, so each key is checked
 //! when all rows have arrived.
 
+use crate::core::arrival::Arrivals;
 use crate::core::name::literal;
 use crate::core::options::IntoTables;
 use crate::core::plan::Phase;
@@ -11,6 +12,7 @@ use crate::run::migration::Migration;
 use crate::run::process::restricted;
 use crate::run::{messages, state, tasks};
 use crate::source::session;
+use pgrx::pg_sys::Oid;
 
 /// `existing_keys.sql`
 type Key = (u32, String, String, String, String, String);
@@ -25,8 +27,7 @@ pub fn all(migration: &Migration) -> Result<()> {
     if !tasks::standing(run, Phase::Copy)?.1.is_empty() {
         return Ok(());
     }
-    let query = include_str!("../../../sql/run/existing_keys.sql");
-    let keys: Vec<Key> = transaction(|| spi::json_rows(query, &[run.into()]))?;
+    let keys = transaction(|| keys(Some(run), Vec::new()))?;
     if keys.is_empty() {
         return Ok(());
     }
@@ -36,7 +37,7 @@ pub fn all(migration: &Migration) -> Result<()> {
     for (oid, name, table, referenced, keyed, read) in keys {
         state::checkpoint(run)?;
         let Some((columns, row)) = transaction(|| violation(oid, &keyed, &read))? else { continue };
-        let about = format!("foreign key {name} of {table}");
+        let about = about(&name, &table);
         let shown = |row: &str| format!("Key ({columns})=({row}) is not present in {referenced}.");
         let mut original = None;
         if arrives_whole {
@@ -60,6 +61,21 @@ pub fn all(migration: &Migration) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The keys that a run checks, or one would that wrote to these tables.
+fn keys(run: Option<i64>, tables: Vec<Oid>) -> Result<Vec<Key>> {
+    spi::json_rows(include_str!("../../../sql/run/existing_keys.sql"), &[run.into(), tables.into()])
+}
+
+fn about(name: &str, table: &str) -> String {
+    format!("foreign key {name} of {table}")
+}
+
+/// Those that a run would check.
+pub fn of(arrivals: &Arrivals) -> Result<Vec<String>> {
+    let tables = arrivals.values().filter_map(|arrival| arrival.relation).map(Oid::from_u32).collect();
+    Ok(keys(None, tables)?.iter().map(|(_, name, table, ..)| about(name, table)).collect())
 }
 
 /// A row of the target that violates a key: the key's columns, and their values.

@@ -31,6 +31,7 @@ pub fn carry(migration: &Migration) -> Result<()> {
     }
     let (params, options) = (&migration.spec.params, migration.options());
     let mut source = session::open(params, &format!("timescale_migrate run {run} sequences"), options)?;
+    source.teller = Some(messages::teller(Some(run)));
     // None may be a view by now, whose functions would be run with this session's rights.
     source.query(&session::restrict("view, foreign-table", false))?;
     for batch in sequences.chunks(BATCH) {

@@ -5,14 +5,15 @@ use crate::catalog::{Catalog, Local};
 use crate::core::inventory::{Inventory, Timescaledb};
 use crate::error::Result;
 use crate::target::jobs;
+use std::collections::HashSet;
 
 /// A policy, what it is on, and when it is due unless it runs.
-pub(super) type Policy = (String, String, Option<String>);
+pub(super) type Policy = (String, String, Option<String>, i32);
 
 /// Policies that may change chunks between the snapshot and their copy.
 pub(super) fn policies(report: &mut Report, found: Vec<Policy>, timescaledb: &Timescaledb) {
     let schema = &timescaledb.functions_schema;
-    for (name, relation, due) in found {
+    for (name, relation, due, hypertable) in found {
         let when = due.map_or("is running".to_string(), |due| format!("is due at {due}"));
         report.add(
             "jobs",
@@ -23,8 +24,23 @@ pub(super) fn policies(report: &mut Report, found: Vec<Policy>, timescaledb: &Ti
                 "SELECT {schema}.stop_background_workers(); -- on the source, as a superuser, and start_background_workers() after the run"
             ),
         );
+        report.0.iter_mut().last().into_iter().for_each(|check| check.hypertable = Some(hypertable));
     }
+    settle(report);
+}
+
+fn settle(report: &mut Report) {
     report.settle("jobs", "policies of the source", "none runs or is due within the hour");
+}
+
+/// Leaves out the policies on hypertables of which no rows arrive.
+pub(super) fn only_arriving(report: &mut Report, inventory: &Inventory) {
+    let arriving = inventory.hypertables.iter().filter(|h| !inventory.selection.is_empty(h.oid));
+    let arriving: HashSet<i32> = arriving.map(|hypertable| hypertable.id).collect();
+    report.0.retain(|check| check.hypertable.is_none_or(|hypertable| arriving.contains(&hypertable)));
+    if inventory.server.timescaledb.is_some() {
+        settle(report);
+    }
 }
 
 /// Jobs of this database whose newest run failed: what ends them may end every job that arrives.

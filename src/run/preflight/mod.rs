@@ -20,6 +20,7 @@ use crate::core::progress::counted;
 use crate::core::scope::{Left, Scope};
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{Connection, Params};
+use crate::run::request::PASSWORD;
 use crate::run::state;
 use crate::target::{database, schema};
 
@@ -53,6 +54,8 @@ pub struct Check {
     pub subject: String,
     pub detail: String,
     pub hint: String,
+    /// The number of the hypertable that it is about; only of policies.
+    hypertable: Option<i32>,
 }
 
 /// Collects checks; one `ok` row stands for a check that found nothing.
@@ -68,7 +71,8 @@ impl Report {
         detail: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.0.push(Check { topic, status, subject: subject.into(), detail: detail.into(), hint: hint.into() });
+        let (subject, detail, hint) = (subject.into(), detail.into(), hint.into());
+        self.0.push(Check { topic, status, subject, detail, hint, hypertable: None });
     }
 
     fn settle(&mut self, topic: &'static str, subject: impl Into<String>, detail: impl Into<String>) {
@@ -183,6 +187,12 @@ pub fn unreachable(report: &mut Report, params: &Params, error: Error) {
     report.add("connection", Status::Error, subject, detail, error.hint.unwrap_or_default());
 }
 
+/// The row for a source that is a connection string with a password.
+pub fn password(report: &mut Report) {
+    let [detail, hint] = PASSWORD;
+    report.add("connection", Status::Warning, "connection string", detail.replace("the connection string ", ""), hint);
+}
+
 /// The row for a run that is running: what it makes is in the way of a second run only.
 pub fn beside(report: &mut Report, run: i64) {
     let detail = "is running in this database, which can have only one run at a time";
@@ -202,6 +212,7 @@ pub fn check_servers(
     let known = server.timescaledb.as_ref().filter(|t| t.is_known_source());
     source.announce(queries::of_servers(known.is_some()))?;
     servers::servers(report, server, &target);
+    servers::session(report)?;
     servers::timescaledb(report, server, &target);
     endpoint::connections(report, source, options)?;
     let policies = known.map(|_| source.ask(queries::POLICIES)).transpose()?;
@@ -236,10 +247,11 @@ pub fn check(
     let inventory = &scope.inventory;
     source.announce(queries::all(scope, options, fresh))?;
     let target = catalog::server(&mut Local)?;
+    jobs::only_arriving(report, inventory);
     collations::collations(report, source, &inventory.server, &target)?;
     objects::rights(report, source, &inventory.server)?;
-    objects::not_carried(report, source, &inventory.server)?;
-    objects::hashes(report, source, &inventory.server)?;
+    objects::not_carried(report, source, inventory)?;
+    objects::hashes(report, source, inventory)?;
     report.objects(scope, fresh);
     objects::overloads(report, source)?;
     let makes = options.mode != Mode::Data;
@@ -267,7 +279,14 @@ pub fn check(
             ),
         );
     }
-    if makes && fresh {
+    let whole = makes && inventory.selection.only.is_none();
+    if whole {
+        for name in database::refusing_writes(&database) {
+            let detail = "is left out: it would refuse writes on the target";
+            report.add("objects", Status::Warning, format!("setting {name} of the database"), detail, "");
+        }
+    }
+    if whole && fresh {
         for (subject, detail, hint) in database::further_settings(&database, &database::read(&mut Local)?)? {
             report.add("roles", Status::Warning, subject, detail, hint);
         }
@@ -275,7 +294,7 @@ pub fn check(
     if makes {
         objects::tablespaces(report, &database, options)?;
         objects::foreign_keys(report, inventory);
-        objects::event_triggers(report, source)?;
+        objects::event_triggers(report, source, inventory)?;
     }
     if fresh {
         objects::collisions(report, source, inventory, makes)?;

@@ -2,8 +2,8 @@
 
 use super::{Report, Status, queries};
 use crate::catalog::{self, Catalog, Local};
-use crate::core::inventory::{Inventory, OSM, PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Server};
-use crate::core::name::{literal, quoted};
+use crate::core::inventory::{Inventory, OSM, PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, PG_PROC, Server};
+use crate::core::name::{Name, literal, quoted};
 use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
@@ -65,21 +65,26 @@ pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Serv
 }
 
 /// What of PostgreSQL stays behind.
-pub(super) fn not_carried(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
-    let mut found: Vec<(String, String, String)> = source.ask(queries::UNSUPPORTED)?;
-    if let Some(timescaledb) = &server.timescaledb {
-        found.extend(source.ask::<(String, String, String)>(&queries::of_chunks(timescaledb))?);
+pub(super) fn not_carried(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
+    /// Kind, subject, detail, and the object that it is about, if that need not arrive.
+    type Found = (String, String, String, Option<(u32, u32)>);
+    let mut found: Vec<Found> = source.ask(queries::UNSUPPORTED)?;
+    if let Some(timescaledb) = &inventory.server.timescaledb {
+        found.extend(source.ask::<Found>(&queries::of_chunks(timescaledb))?);
     }
-    for (kind, subject, detail) in found {
+    found.retain(|(.., about)| about.is_none_or(|(class_oid, oid)| inventory.lets_arrive(class_oid, oid)));
+    for (kind, subject, detail, _) in found {
         report.add("objects", Status::Warning, format!("{kind} {subject}"), detail, "");
     }
     Ok(())
 }
 
 /// Rows that would belong to another partition or chunk on the target, because a value's hash differs.
-pub(super) fn hashes(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
-    for query in queries::hashes(server) {
-        for (subject, column, type_name) in source.ask::<(String, String, String)>(&query)? {
+pub(super) fn hashes(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
+    for query in queries::hashes(&inventory.server) {
+        let mut found = source.ask::<(String, String, String, u32)>(&query)?;
+        found.retain(|(.., table)| inventory.lets_arrive(PG_CLASS, *table));
+        for (subject, column, type_name, _) in found {
             report.add(
                 "objects",
                 Status::Error,
@@ -163,7 +168,9 @@ pub(super) fn change_hands(
     if options.owners == Keep::Keep {
         return Ok(());
     }
-    for (function, owner) in source.ask::<(String, String)>(queries::DEFINERS)? {
+    let mut definers = source.ask::<(String, String, u32)>(queries::DEFINERS)?;
+    definers.retain(|(.., oid)| inventory.lets_arrive(PG_PROC, *oid));
+    for (function, owner, _) in definers {
         let detail = format!(
             "is SECURITY DEFINER and owned by {owner} on the source; on the target the caller owns it, and it runs with the caller's rights for everyone who may execute it"
         );
@@ -341,7 +348,10 @@ pub(super) fn collisions(
 pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
     let of_chunks: HashSet<u32> =
         inventory.excluded.iter().filter(|e| e.class_oid == PG_CONSTRAINT).map(|e| e.oid).collect();
-    for key in inventory.foreign_keys.iter().filter(|key| !key.validated && !of_chunks.contains(&key.oid)) {
+    let tables: HashSet<Name> = inventory.relations.iter().map(|table| table.qualified()).collect();
+    let keys = inventory.foreign_keys.iter().filter(|key| !key.validated && !of_chunks.contains(&key.oid));
+    let unwanted = &inventory.selection.unwanted;
+    for key in keys.filter(|key| tables.contains(&key.table) && !unwanted.contains(&(PG_CONSTRAINT, key.oid))) {
         report.add(
             "foreign_keys",
             Status::Warning,
@@ -357,14 +367,16 @@ pub(super) fn foreign_keys(report: &mut Report, inventory: &Inventory) {
     report.settle("foreign_keys", "all foreign keys", "are validated on the source");
 }
 
-pub(super) fn event_triggers(report: &mut Report, source: &mut Connection) -> Result<()> {
+pub(super) fn event_triggers(report: &mut Report, source: &mut Connection, inventory: &Inventory) -> Result<()> {
     let text = queries::EVENT_TRIGGERS;
-    for (name, event) in Local.ask::<(String, String)>(text)? {
+    for (name, event, ..) in Local.ask::<(String, String, u32, u32)>(text)? {
         let hint = format!("ALTER EVENT TRIGGER {} DISABLE; -- until the run has ended", quoted(&name));
         let detail = format!("fires on {event} on the target, also for what the run makes");
         report.add("event_triggers", Status::Warning, name, detail, hint);
     }
-    for (name, event) in source.ask::<(String, String)>(text)? {
+    let mut found = source.ask::<(String, String, u32, u32)>(text)?;
+    found.retain(|(.., class_oid, oid)| inventory.lets_arrive(*class_oid, *oid));
+    for (name, event, ..) in found {
         report.add(
             "event_triggers",
             Status::Warning,

@@ -53,6 +53,18 @@ pub(super) fn servers(report: &mut Report, source: &Server, target: &Server) {
     report.settle("encoding", source.encoding.clone(), format!("to {}", target.encoding));
 }
 
+/// What a session has to be like that starts a run; those of the run itself are.
+pub(super) fn session(report: &mut Report) -> Result<()> {
+    let wrong = "SELECT json_build_array(name, setting, boot_val)::text FROM pg_catalog.pg_settings
+         WHERE name = 'default_transaction_read_only' AND setting = 'on'
+            OR name = 'default_transaction_isolation' AND setting NOT LIKE 'read %'";
+    for (name, value, wanted) in spi::json_rows::<(String, String, String)>(wrong, &[])? {
+        let detail = format!("is {value} in this session, which so cannot start a run");
+        report.add("target", Status::Error, name.clone(), detail, format!("SET {name} = '{wanted}';"));
+    }
+    Ok(())
+}
+
 pub(super) fn versions(report: &mut Report, source: &Server, target: &Server) {
     let (from, to) = (source.major(), target.major());
     if source.is_newer_than(target) {

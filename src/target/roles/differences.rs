@@ -56,6 +56,18 @@ pub(super) fn surplus(name: &str, there: &[Membership], here: &[Membership]) -> 
     .collect()
 }
 
+/// A comment that differs.
+pub(super) fn comment(name: &str, there: Option<&str>, here: Option<&str>) -> Option<Notice> {
+    let detail = match (there, here) {
+        (there, here) if there == here => return None,
+        (Some(_), Some(_)) => "has another comment on the target than on the source",
+        (Some(_), None) => "has a comment on the source, but none on the target",
+        (None, _) => "has a comment on the target, but none on the source",
+    };
+    let wanted = there.map_or("NULL".to_string(), literal);
+    Some(Notice { detail: detail.into(), hint: format!("COMMENT ON ROLE {} IS {wanted};", quoted(name)) })
+}
+
 /// Members on the target that the source's role does not have: they get what it gets.
 pub(super) fn members(name: &str, mut here: Vec<&str>) -> Option<Notice> {
     here.sort_unstable();
@@ -72,16 +84,27 @@ pub fn password(name: &str, there: Option<&HashMap<String, String>>, here: &Hash
     let (wanted, found) = (there.map(|all| all.get(name)), here.get(name));
     let detail = match (wanted, found) {
         (Some(None), _) => return None,
-        (_, None) => "may log in, but has no password on the target",
-        (Some(wanted), found) if wanted == found => return None,
-        (Some(_), _) => {
-            "keeps the password that it has on the target, which may differ from the source's: the two are stored in different forms"
-        }
+        (_, None) => "may log in, but has no password on the target".to_string(),
+        (Some(Some(wanted)), Some(found)) if wanted == found => return None,
+        (Some(Some(wanted)), Some(found)) => format!("keeps the password that it has on the target, {}", unlike(wanted, found)),
         (None, _) => {
-            "keeps the password that it has on the target, which may differ from the source's: only a superuser of the source could compare them"
+            "keeps the password that it has on the target, which may differ from the source's: only a superuser of the source could compare them".to_string()
         }
     };
-    Some(Notice { detail: detail.into(), hint: format!("In psql: \\password {}", quoted(name)) })
+    Some(Notice { detail, hint: format!("In psql: \\password {}", quoted(name)) })
+}
+
+/// How two stored passwords differ. A hash with a salt tells nothing about one with another salt.
+fn unlike(there: &str, here: &str) -> &'static str {
+    // All but the hash: the name of the method, and of SCRAM the iterations and the salt.
+    let form = |stored: &str| stored.rsplit_once('$').map(|(form, _)| form.to_string());
+    match (form(there), form(here)) {
+        (wanted, found) if wanted == found => "which is not the source's",
+        (Some(_), Some(_)) => {
+            "which may be the same as the source's or not: SCRAM verifiers with different salts cannot be compared"
+        }
+        _ => "which may be the same as the source's or not: a SCRAM verifier and an MD5 hash cannot be compared",
+    }
 }
 
 impl Attributes {
@@ -100,5 +123,25 @@ impl Attributes {
             flags.iter().map(|(on, name)| format!("{}{name}", if *on { "" } else { "NO" })).collect();
         words.push(format!("CONNECTION LIMIT {}", self.connection_limit));
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unlike;
+
+    #[test]
+    fn stored_passwords() {
+        let scram = |salt: &str, hash: &str| format!("SCRAM-SHA-256$4096:{salt}${hash}:{hash}");
+        let md5 = |hash: &str| format!("md5{hash}");
+        for (there, here, told) in [
+            (md5("1"), md5("2"), "is not the source's"),
+            (scram("s", "1"), scram("s", "2"), "is not the source's"),
+            (scram("s", "1"), scram("t", "1"), "different salts"),
+            (scram("s", "1"), md5("1"), "an MD5 hash"),
+            (md5("1"), scram("s", "1"), "an MD5 hash"),
+        ] {
+            assert!(unlike(&there, &here).contains(told), "{there} {here}");
+        }
     }
 }

@@ -38,6 +38,7 @@ struct Present {
     name: String,
     #[serde(flatten)]
     attributes: Attributes,
+    comment: Option<String>,
     settings: Vec<String>,
     member_of: Vec<Membership>,
     ours: bool,
@@ -227,6 +228,7 @@ impl Role {
     fn meet(&mut self, here: &Present, merges: bool) {
         let mut differences: Vec<Notice> =
             differences::attributes(&self.name, &self.attributes, &here.attributes).into_iter().collect();
+        differences.extend(differences::comment(&self.name, self.comment.as_deref(), here.comment.as_deref()));
         differences.extend(differences::settings(&self.name, &self.settings, &here.settings));
         differences.extend(differences::surplus(&self.name, &self.member_of, &here.member_of));
         self.member_of.retain_mut(|of| {
@@ -253,10 +255,13 @@ impl Role {
         let mut notices = self.differences.clone();
         let mut notice = |detail: String, hint: String| notices.push(Notice { detail, hint });
         if self.gains {
-            notice(
-                "exists on the target, and gets what the role of that name owns or is granted on the source".into(),
-                same(&self.name),
-            );
+            let gets = match (options.owners, options.privileges) {
+                (Keep::Keep, Keep::Keep) => "and gets what the role of that name owns or is granted on the source",
+                (Keep::Keep, Keep::Drop) => "and gets what the role of that name owns on the source",
+                (Keep::Drop, Keep::Keep) => "and gets what the role of that name is granted on the source",
+                (Keep::Drop, Keep::Drop) => "and policies or user mappings of the source name a role of that name",
+            };
+            notice(format!("exists on the target, {gets}"), same(&self.name));
         }
         // What is missing then is an error.
         if options.roles == Roles::None && !self.here {
