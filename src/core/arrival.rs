@@ -40,7 +40,7 @@ pub struct Arrival {
 /// By the OID on the source.
 pub type Arrivals = HashMap<u32, Arrival>;
 
-/// `here.sql`: a relation of the target.
+/// `existing_relations.sql`: a relation of the target.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Standing {
     pub oid: u32,

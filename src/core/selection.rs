@@ -57,7 +57,7 @@ impl Named {
             found
         };
         let include = named("include", &options.include, "They arrive with everything that they need.");
-        let exclude = named("exclude", &options.exclude, "They and everything that depends on them are left out.");
+        let exclude = named("exclude", &options.exclude, "They do not arrive, nor does anything that depends on them.");
         let exclude_data = named("exclude_data", &options.exclude_data, "They arrive without their rows.");
         Named { include, exclude, exclude_data, told }
     }
@@ -68,7 +68,7 @@ pub(super) fn nothing_fits(option: &str, what: &str, pattern: &str) -> Left {
     Left {
         subject: format!("option {option}"),
         detail: format!("No {what} on the source matches the pattern '{pattern}'."),
-        hint: "A pattern is schema.name, with * for any characters; capitals need double quotes.".into(),
+        hint: "A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes.".into(),
         refused: true,
     }
 }

@@ -239,7 +239,10 @@ impl Connection {
             return Ok(());
         }
         self.quiet += begun.elapsed();
-        self.tell_of_lock()?;
+        // A COPY has its locks.
+        if !matches!(event, Event::SourceCopy) {
+            self.tell_of_lock()?;
+        }
         if self.quiet < self.patience.silence {
             return Ok(());
         }

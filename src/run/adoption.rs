@@ -166,7 +166,7 @@ pub fn adopt(run: i64, arrivals: &Arrivals) -> Result<()> {
         };
         if is_filled {
             let name = name()?;
-            return Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{name} is not empty any more"))
+            return Err(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("{name} is no longer empty"))
                 .hint(format!("TRUNCATE {name}; -- or keep its rows: \"into\": \"any\"")));
         }
     }

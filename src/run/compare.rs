@@ -202,9 +202,12 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
 /// Says how to compare with what a migration has brought under other options than these.
 fn compared_otherwise(spec: &RunSpec, error: Error) -> Error {
     match transaction(|| request::otherwise(&spec.source, &spec.options)) {
-        Ok(Some(run)) if error.code == SqlState::DATA_CORRUPTED => error.hint(format!(
-            "Run {run} migrated with other options: SELECT * FROM migrate_verify({run}); compares what it brought."
-        )),
+        Ok(Some(run)) if error.code == SqlState::DATA_CORRUPTED => {
+            let hint = error.hint.clone().unwrap_or_default();
+            error.hint(format!(
+                "{hint} -- Run {run} migrated with other options. Call migrate_verify({run}) to compare what it copied."
+            ))
+        }
         _ => error,
     }
 }

@@ -105,7 +105,7 @@ impl Crew {
                     SqlState::NOT_IN_PREREQUISITE_STATE,
                     "all workers ended before their tasks were done",
                 )
-                .hint("The server's log tells why."));
+                .hint("See the server log for details."));
             }
             self.report()?;
             self.look_at_source()?;

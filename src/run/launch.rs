@@ -194,7 +194,7 @@ impl Started {
 /// The error of a run that nobody has written the end of.
 fn silent_end(run: i64) -> Error {
     Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("the coordinator of run {run} ended unexpectedly"))
-        .hint("The server's log tells why.")
+        .hint("See the server log for details.")
 }
 
 /// The error that a run ended with.

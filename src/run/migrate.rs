@@ -133,7 +133,7 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    /// Does a phase's work, if it has any here. When it returns, the phase has no open task.
+    /// Does a phase's work, if there is any in this run. When it returns, the phase has no open task.
     fn perform(&mut self, phase: Phase) -> Result<()> {
         let (migration, crew, run) = (&self.migration, &mut self.crew, self.migration.run());
         let recomputes = migration.options().caggs == Caggs::Recompute;
@@ -189,10 +189,12 @@ impl Course<'_> {
             }
             Phase::Publications => migration.make(phase, Group::Publication),
             Phase::Jobs => jobs::finish(migration, &self.database),
-            // Those without work in this run, before these, in the rounds of the copying, of other runs, and after the end.
+            // No work in this run.
             Phase::Recheck | Phase::Attach | Phase::Recompute => Ok(()),
-            Phase::Start | Phase::Preflight | Phase::Schema => Ok(()),
-            Phase::Tiered | Phase::Snapshot | Phase::Cleanup | Phase::Done => Ok(()),
+            // Done before, and in the rounds of Copy.
+            Phase::Start | Phase::Preflight | Phase::Schema | Phase::Tiered | Phase::Snapshot => Ok(()),
+            // Of another run, and the end.
+            Phase::Cleanup | Phase::Done => Ok(()),
         }
     }
 

@@ -25,7 +25,10 @@ pub fn known(run: i64) -> Result<Vec<Known>> {
 pub fn reconcile(run: i64, planned: Vec<Task>) -> Result<Vec<String>> {
     let (known, snapshots) = transaction(|| {
         // What an interrupted start has not compared, this one does.
-        spi::execute("DELETE FROM timescale_migrate.task_log WHERE run = $1 AND phase = 'recheck'", &[run.into()])?;
+        // Refreshes that are to be done are added again, level by level.
+        let stale = "DELETE FROM timescale_migrate.task_log
+            WHERE run = $1 AND (phase = 'recheck' OR (phase = 'recompute' AND state <> 'done'))";
+        spi::execute(stale, &[run.into()])?;
         let snapshots: Vec<Snapshot> = spi::json_rows(
             "SELECT json_build_object('id', id, 'horizon', horizon, 'started', started, 'timeline', timeline, 'durable', durable)::text
              FROM timescale_migrate.snapshot_log WHERE run = $1 ORDER BY id",

@@ -89,7 +89,7 @@ pub fn copy(
         if idle == PATIENCE {
             return Err(Error::new(
                 SqlState::SNAPSHOT_GONE,
-                format!("{} kept changing on the source while it was to be copied", postponed[0]),
+                format!("{} kept changing on the source before it could be copied", postponed[0]),
             )
             .hint(
                 "Pause the jobs on the source that compress, move or rewrite chunks, and continue with migrate_resume.",

@@ -37,7 +37,7 @@ pub fn begin(run: i64, kind: &str, source: &str, options: &Options) -> Result<()
     transaction(|| {
         // Before anybody sees the run, whose holder has it for himself.
         if !Lock::Run(run).try_take() {
-            return Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {run} has a coordinator already")));
+            return Err(Error::new(SqlState::OBJECT_IN_USE, format!("run {run} already has a coordinator")));
         }
         // Their callers have long read why.
         let refused = "DELETE FROM timescale_migrate.run_log WHERE state = 'refused' AND ended_at < clock_timestamp() - interval '10 minutes'";
@@ -290,7 +290,7 @@ fn cancelled(run: i64, migrates: bool) -> Error {
 /// What a cancel leaves of a migration, as a hint.
 pub fn after_cancel(run: i64) -> String {
     format!(
-        "Finished tasks are kept. Call migrate_resume({run}) to continue it, or migrate_cleanup({run}) to remove what it made."
+        "Finished tasks are kept. Call migrate_resume({run}) to continue the run, or migrate_cleanup({run}) to remove what it made."
     )
 }
 

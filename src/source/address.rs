@@ -61,7 +61,7 @@ fn server(name: &str) -> Result<Params> {
                 SqlState::INVALID_PARAMETER,
                 format!("server \"{name}\" belongs to the foreign-data wrapper \"{other}\""),
             )
-            .hint("Make one with CREATE SERVER ... FOREIGN DATA WRAPPER timescale_migrate."));
+            .hint("Create one with CREATE SERVER ... FOREIGN DATA WRAPPER timescale_migrate."));
         }
     }
     let mut params = Params::default();

@@ -161,7 +161,7 @@ fn passfile(edition: Edition) {
     refused("nowhere cannot be read by this server: No such file or directory");
     reach(&pair, &format!("SET passfile '{}'", file.display()));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    refused("is ignored because others than its owner have access to it");
+    refused("is ignored because users other than its owner have access to it");
     // As one that another user owns.
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     refused("cannot be read by this server: Permission denied");

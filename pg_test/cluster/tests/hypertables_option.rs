@@ -141,7 +141,7 @@ fn compressed(versions: Versions) {
     assert_eq!(summary.get("chunks"), Some(&*pair.target.value(chunks)));
     // By its name alone the source is compared as it is, without the option.
     let run = summary.get("run").unwrap();
-    let hint = format!("Run {run} migrated with other options: SELECT * FROM migrate_verify({run}); compares what it brought.");
+    let hint = format!("Run {run} migrated with other options. Call migrate_verify({run}) to compare what it copied.");
     assert_eq!(pair.target.refuses("SELECT * FROM migrate_verify('old')", &["no table"]).hint(), Some(&*hint));
     assert!(pair.target.is(&format!("SELECT every(same) FROM migrate_verify({run})")));
     assert_eq!(all(&pair.target, "TABLE metric"), all(&pair.source, "TABLE metric"));

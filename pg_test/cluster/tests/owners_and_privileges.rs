@@ -187,7 +187,7 @@ fn namesake(edition: Edition) {
     for (owners, privileges, gets) in [
         ("keep", "drop", "gets what the role of that name owns on the source"),
         ("drop", "keep", "gets what the role of that name is granted on the source"),
-        ("drop", "drop", "policies or user mappings of the source name a role of that name"),
+        ("drop", "drop", "row-level security policies or user mappings of the source name a role of that name"),
     ] {
         let found = pair.preflight_with("roles", &format!(r#"{{"owners": "{owners}", "privileges": "{privileges}"}}"#));
         assert!(found.contains(&format!("warning | namesake_alice | exists on the target, and {gets} | {same}")), "{found:?}");

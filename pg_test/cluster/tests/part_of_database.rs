@@ -51,7 +51,7 @@ fn excluded(edition: Edition) {
     let options = r#"{"exclude": ["other.*", "app.\"D\"e?ice", "app.hour*"]}"#;
     let left = left_out(&pair, options);
     for part in [
-        "option exclude: Objects that match the pattern 'app.\"D\"e?ice': 1. They and everything that depends on them are left out.",
+        "option exclude: Objects that match the pattern 'app.\"D\"e?ice': 1. They do not arrive, nor does anything that depends on them.",
         "continuous aggregate app.daily: It reads app.hourly, which does not arrive.",
         "FK CONSTRAINT app.reading reading_device_fkey: It depends on TABLE app.Device, which does not arrive.",
         "VIEW app.joined: It depends on TABLE app.Device, which does not arrive.",

@@ -110,7 +110,7 @@ fn connections(edition: Edition) {
     let held = pair.source.connect();
     let status = |jobs: u32| pair.preflight_with("connections", &format!(r#"{{"jobs": {jobs}}}"#));
     let room = |sessions: u32, needed: u32| format!("the source has room for {sessions} sessions, {needed} are needed");
-    let hint = "Use fewer jobs, or raise the limit on the source.";
+    let hint = "Lower the option jobs, or raise the limit on the source.";
     // The test's own sessions take a moment to be gone.
     poll("room for six", || status(3) == [format!("ok | max_connections = 7 | {}", room(6, 6))]);
     assert_eq!(status(4), [format!("error | max_connections = 7 | {} | {hint}", room(6, 7))]);

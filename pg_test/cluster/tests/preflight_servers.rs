@@ -166,7 +166,7 @@ fn session(edition: Edition) {
     {
         let set = format!("SET {name} = '{value}'");
         let statement = format!("SET {name} = '{wanted}';");
-        let row = format!("error | {name} | is {value} in this session, which so cannot start a run | {statement}");
+        let row = format!("error | {name} | is {value} in this session, so it cannot start a run | {statement}");
         let asked = "SELECT concat_ws(' | ', status, subject, detail, hint) FROM migrate_preflight('old') WHERE topic = 'target'";
         let mut client = pair.target.connect();
         client.batch_execute(&set).unwrap();

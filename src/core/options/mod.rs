@@ -305,7 +305,7 @@ mod tests {
             (
                 r#"{"include": ["app.*", "reading"]}"#,
                 "invalid value for option \"include[1]\": pattern 'reading' names no schema",
-                "Write schema.name,",
+                "A pattern is schema.name,",
             ),
             (
                 r#"{"exclude": "app.*"}"#,
@@ -351,7 +351,7 @@ mod tests {
             (
                 r#"{"hypertables": {"m": {"time": "t"}}}"#,
                 "invalid value for option \"hypertables\": pattern 'm' names no schema",
-                "Write schema.name,",
+                "A pattern is schema.name,",
             ),
             (
                 r#"{"mode": "data", "hypertables": {"public.m": {"time": "t"}}}"#,

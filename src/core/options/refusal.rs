@@ -11,7 +11,7 @@ pub(super) fn refused(key: &str, said: &str) -> Error {
     let said = said.replace('`', if said.starts_with("invalid") { "" } else { "\"" });
     if said.starts_with("pattern ") {
         return invalid(format!("invalid value for option \"{key}\": {said}"))
-            .hint("Write schema.name, with * for any characters and ? for one; capitals and dots need double quotes.");
+            .hint("A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes.");
     }
     if said.starts_with("data did not match") {
         return invalid(format!("invalid value for option \"{key}\""))

@@ -99,6 +99,7 @@ fn of_source(migration: &Migration, source: &mut Option<Connection>, query: &str
         None => {
             let name = format!("timescale_migrate run {} keys", migration.run());
             let mut opened = session::open(&migration.spec.params, &name, migration.options())?;
+            opened.teller = Some(messages::teller(Some(migration.run())));
             opened.query(&session::restrict("view", false))?;
             source.insert(opened)
         }

@@ -32,7 +32,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             // The copy finds out what it is now.
             None => changed,
             Some((now, newer)) => match (transaction(|| emptied(&brought))?, newer) {
-                (true, _) => Some(format!("{name} was emptied by a crash of the target's server: it is copied again")),
+                (true, _) => Some(format!("{name} was emptied by a crash of the target: it is copied again")),
                 (_, true) => changed,
                 _ => (now != brought.rows).then(|| {
                     let rows = brought.rows;

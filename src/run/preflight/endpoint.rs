@@ -29,7 +29,7 @@ pub(super) fn connections(report: &mut Report, source: &mut Connection, options:
             Status::Error,
             format!("{name} = {value}"),
             format!("the source has room for {} sessions, {wanted} are needed", left.max(&0)),
-            "Use fewer jobs, or raise the limit on the source.",
+            "Lower the option jobs, or raise the limit on the source.",
         );
     }
     if let Some((name, value, left)) = limits.first() {

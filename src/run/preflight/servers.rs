@@ -59,7 +59,7 @@ pub(super) fn session(report: &mut Report) -> Result<()> {
          WHERE name = 'default_transaction_read_only' AND setting = 'on'
             OR name = 'default_transaction_isolation' AND setting NOT LIKE 'read %'";
     for (name, value, wanted) in spi::json_rows::<(String, String, String)>(wrong, &[])? {
-        let detail = format!("is {value} in this session, which so cannot start a run");
+        let detail = format!("is {value} in this session, so it cannot start a run");
         report.add("target", Status::Error, name.clone(), detail, format!("SET {name} = '{wanted}';"));
     }
     Ok(())
