@@ -68,7 +68,9 @@ pub(super) fn nothing_fits(option: &str, what: &str, pattern: &str) -> Left {
     Left {
         subject: format!("option {option}"),
         detail: format!("No {what} on the source matches the pattern '{pattern}'."),
-        hint: "A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes.".into(),
+        hint:
+            "A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes."
+                .into(),
         refused: true,
     }
 }

@@ -19,7 +19,9 @@ pub fn missing(params: &Params) -> String {
         // As libpq's passwordFromFile() has it.
         Ok(file) if !file.is_file() => format!("The passfile {path} is not a file."),
         Ok(file) if file.permissions().mode() & 0o077 != 0 => {
-            format!("The passfile {path} is ignored because users other than its owner have access to it: chmod 0600 {path}")
+            format!(
+                "The passfile {path} is ignored because users other than its owner have access to it: chmod 0600 {path}"
+            )
         }
         Ok(_) => match std::fs::File::open(path) {
             Err(error) => unreadable(error),

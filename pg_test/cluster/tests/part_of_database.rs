@@ -51,7 +51,6 @@ fn excluded(edition: Edition) {
     let options = r#"{"exclude": ["other.*", "app.\"D\"e?ice", "app.hour*"]}"#;
     let left = left_out(&pair, options);
     for part in [
-        "option exclude: Objects that match the pattern 'app.\"D\"e?ice': 1. They do not arrive, nor does anything that depends on them.",
         "continuous aggregate app.daily: It reads app.hourly, which does not arrive.",
         "FK CONSTRAINT app.reading reading_device_fkey: It depends on TABLE app.Device, which does not arrive.",
         "VIEW app.joined: It depends on TABLE app.Device, which does not arrive.",
@@ -60,6 +59,9 @@ fn excluded(edition: Edition) {
     ] {
         assert!(left.iter().any(|line| line.starts_with(part)), "{part}\n{}", left.join("\n"));
     }
+    let noted = format!("SELECT string_agg(note, E'\\n') FROM migrate_plan('old', '{options}') WHERE phase = 'note' AND object = 'option exclude'");
+    let noted = pair.target.value(&noted);
+    assert!(noted.contains("Objects that match the pattern 'app.\"D\"e?ice': 1. They do not arrive, nor does anything that depends"), "{noted}");
     pair.migrate_with(&format!("'{options}', jobs => 2"));
     let run = "(SELECT max(id) FROM timescale_migrate.run)";
     assert!(pair.target.is(&format!("SELECT every(same) AND count(*) > 5 FROM migrate_verify({run})")));
@@ -295,5 +297,5 @@ fn not_told(edition: Edition) {
         assert!(all.iter().any(|found| found.starts_with(row)), "{row}\n{}", all.join("\n"));
     }
     let told = told(r#"{"owners": "drop", "include": ["public.wanted"]}"#);
-    assert_eq!(told, ["objects | option include | Objects that fit the pattern 'public.wanted': 1. They arrive, with what they need."]);
+    assert_eq!(told, ["objects | option include | Objects that match the pattern 'public.wanted': 1. They arrive with everything that they need."]);
 }

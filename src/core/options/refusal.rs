@@ -10,8 +10,9 @@ pub(super) fn refused(key: &str, said: &str) -> Error {
     // Words are quoted so, and numbers; strings are in quotes already.
     let said = said.replace('`', if said.starts_with("invalid") { "" } else { "\"" });
     if said.starts_with("pattern ") {
-        return invalid(format!("invalid value for option \"{key}\": {said}"))
-            .hint("A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes.");
+        return invalid(format!("invalid value for option \"{key}\": {said}")).hint(
+            "A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes.",
+        );
     }
     if said.starts_with("data did not match") {
         return invalid(format!("invalid value for option \"{key}\""))

@@ -69,7 +69,12 @@ pub const PHASES: [(Phase, &str, By, &str); 25] = {
         (Phase::Compression, "compression", Workers, "Copied compressed data becomes compressed chunks."),
         (Phase::ForeignKey, "foreign_key", Workers, "All other foreign keys are added and checked."),
         (Phase::Recompute, "recompute", Workers, "With \"caggs\": \"recompute\": continuous aggregates are refreshed."),
-        (Phase::Rest, "rest", Coordinator, "Triggers, rules, row-level security and whatever else has to follow the rows."),
+        (
+            Phase::Rest,
+            "rest",
+            Coordinator,
+            "Triggers, rules, row-level security and whatever else has to follow the rows.",
+        ),
         (Phase::Refresh, "refresh", Coordinator, "Materialized views are refreshed."),
         (Phase::Analyze, "analyze", WorkersFromSource, "Statistics are collected."),
         (Phase::Verify, "verify", WorkersFromSource, "Both sides are compared."),

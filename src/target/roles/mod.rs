@@ -259,7 +259,9 @@ impl Role {
                 (Keep::Keep, Keep::Keep) => "and gets what the role of that name owns or is granted on the source",
                 (Keep::Keep, Keep::Drop) => "and gets what the role of that name owns on the source",
                 (Keep::Drop, Keep::Keep) => "and gets what the role of that name is granted on the source",
-                (Keep::Drop, Keep::Drop) => "and row-level security policies or user mappings of the source name a role of that name",
+                (Keep::Drop, Keep::Drop) => {
+                    "and row-level security policies or user mappings of the source name a role of that name"
+                }
             };
             notice(format!("exists on the target, {gets}"), same(&self.name));
         }
