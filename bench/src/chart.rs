@@ -1,6 +1,6 @@
 //! The medians as bars.
 
-use crate::report::{Measured, Scene};
+use crate::measured::{Measured, Scene};
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;

@@ -8,6 +8,7 @@ mod chart;
 mod contenders;
 mod data;
 mod gantt;
+mod measured;
 mod moving;
 mod report;
 
@@ -15,8 +16,8 @@ use clap::Parser;
 use cluster::{Cluster, Db, Edition, link::Link, of_edition};
 use contenders::Contender;
 use data::Data;
+use measured::{Measured, Scene};
 use moving::Moving;
-use report::{Measured, Scene};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
