@@ -63,8 +63,8 @@ pub fn statement(what: &str, setting: &str) -> Option<String> {
 pub fn set_known(settings: &[(&str, &str)], local: bool) -> String {
     let values = settings.iter().map(|(name, value)| format!("({}, {})", literal(name), literal(value)));
     format!(
-        "SELECT pg_catalog.set_config(s.name, v.value, {local})
-         FROM (VALUES {}) v(name, value) JOIN pg_catalog.pg_settings s ON s.name = v.name;",
+        "SELECT pg_catalog.set_config(v.name, v.value, {local})
+         FROM (VALUES {}) v(name, value) WHERE pg_catalog.current_setting(v.name, true) IS NOT NULL;",
         values.collect::<Vec<_>>().join(", ")
     )
 }

@@ -101,15 +101,18 @@ fn other_owners(source: &Inventory, here: &Here, arrivals: &Arrivals) -> Vec<Lef
     let roots = source.hypertables.iter().filter(|h| h.cagg.is_none()).filter_map(|h| source.root(h));
     let tables = source.filled_tables().chain(roots).filter(|table| is_written(table.oid));
     let tables = tables.map(|table| (table.qualified(), table.owner.as_deref()));
+    let tables = tables.filter(|(name, owner)| is_other(name, *owner)).map(|(name, _)| name.shown());
     let sequences = source.sequences.iter().map(|s| (Name::new(&s.schema, &s.name), s.owner.as_deref()));
-    let told = |what: &str, all: &mut dyn Iterator<Item = (Name, Option<&str>)>| {
-        let names: Vec<String> =
-            all.filter(|(name, owner)| is_other(name, *owner)).map(|(name, _)| name.shown()).collect();
-        let detail = format!("{} belong to other roles on the target than on the source.", progress::listed(&names));
-        (!names.is_empty()).then(|| Left::told(format!("{what} of other owners"), detail))
-    };
-    let (mut tables, mut sequences) = (tables, sequences);
-    told("tables", &mut tables).into_iter().chain(told("sequences", &mut sequences)).collect()
+    let sequences = sequences.filter(|(name, owner)| is_other(name, *owner)).map(|(name, _)| name.shown());
+    let mut left = Vec::new();
+    for (what, names) in [("tables", tables.collect::<Vec<_>>()), ("sequences", sequences.collect())] {
+        if !names.is_empty() {
+            let listed = progress::listed(&names);
+            let detail = format!("{listed} belong to other roles on the target than on the source.");
+            left.push(Left::told(format!("{what} of other owners"), detail));
+        }
+    }
+    left
 }
 
 /// Those that the target lacks get no value.

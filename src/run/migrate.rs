@@ -145,9 +145,12 @@ impl Course<'_> {
             Phase::Copy => self.copy(),
             Phase::Sequences => sequences::carry(migration),
             Phase::LargeObjects => {
-                let snapshots = self.snapshots.as_mut().ok_or_else(|| Error::internal("no snapshot is held"))?;
-                large_objects::carry(migration, snapshots.newest()?)?;
-                self.release_snapshots()
+                large_objects::carry(migration, held(&mut self.snapshots)?.newest()?)?;
+                // A comparison that will ask the source needs the snapshots until then; nothing else does.
+                if !self.checksum || !verify::asks_source(run)? {
+                    self.leave_source();
+                }
+                Ok(())
             }
             Phase::Index => {
                 // The indexes of chunks are placed by them.
@@ -181,11 +184,10 @@ impl Course<'_> {
             Phase::Refresh => refresh::all(migration),
             Phase::Constraint | Phase::HypertableKey | Phase::Analyze | Phase::Verify => crew.work(phase),
             Phase::Stopping => {
-                self.snapshots = None;
-                crew.leave_source();
+                self.leave_source();
                 tasks::failures(run)?;
                 verify::judge(run)?;
-                crew.dismiss()
+                self.crew.dismiss()
             }
             Phase::Publications => migration.make(phase, Group::Publication),
             Phase::Jobs => jobs::finish(migration, &self.database),
@@ -200,8 +202,7 @@ impl Course<'_> {
 
     /// Copies in rounds. Afterwards nothing is written to hypertables any more, and what follows may read the aggregates.
     fn copy(&mut self) -> Result<()> {
-        let snapshots = self.snapshots.as_mut().ok_or_else(|| Error::internal("no snapshot is held"))?;
-        let spec = self.migration.spec;
+        let (spec, snapshots) = (self.migration.spec, held(&mut self.snapshots)?);
         let later = rounds::copy(&spec.params, &spec.options, &mut self.crew, snapshots, &self.target, self.checksum)?;
         transaction(|| {
             if spec.options.caggs != Caggs::Recompute {
@@ -211,12 +212,13 @@ impl Course<'_> {
         })
     }
 
-    /// A comparison that will ask the source needs the snapshots until then; nothing else does.
-    fn release_snapshots(&mut self) -> Result<()> {
-        if !self.checksum || !verify::asks_source(self.migration.run())? {
-            self.snapshots = None;
-            self.crew.leave_source();
-        }
-        Ok(())
+    /// Nothing is read under a snapshot any more.
+    fn leave_source(&mut self) {
+        self.snapshots = None;
+        self.crew.leave_source();
     }
+}
+
+fn held(snapshots: &mut Option<Snapshots>) -> Result<&mut Snapshots> {
+    snapshots.as_mut().ok_or_else(|| Error::internal("no snapshot is held"))
 }

@@ -5,7 +5,6 @@ mod cleanup;
 mod compare;
 pub mod coordinator;
 mod crew;
-
 pub mod launch;
 mod messages;
 mod migrate;

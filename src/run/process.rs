@@ -13,19 +13,12 @@ use crate::source::session as source_session;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Settings of every process of a run, each with its reason.
-const SETTINGS: [(&str, &str); 22] = [
+/// Settings of every process of a run besides the text forms of values, each with its reason.
+const SETTINGS: [(&str, &str); 16] = [
     ("search_path", "pg_catalog, pg_temp"),
-    // The same text forms as on the source's side.
-    ("datestyle", "ISO"),
-    ("intervalstyle", "postgres"),
-    ("timezone", "UTC"),
-    ("extra_float_digits", "3"),
-    ("bytea_output", "hex"),
     // What COPY takes its input for, which the source is asked to send.
     ("client_encoding", "UTF8"),
     ("array_nulls", "on"),
-    ("lc_monetary", "C"),
     // Nothing may cut a long copy off.
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
@@ -66,7 +59,7 @@ pub fn restricted<R>(query: impl FnOnce() -> Result<R>) -> Result<R> {
 /// Applies them to this session.
 pub fn settings() -> Result<()> {
     catch::transaction(|| {
-        SETTINGS.iter().try_for_each(|(name, value)| spi::set(name, value))?;
+        SETTINGS.iter().chain(&source_session::TEXT_FORMS).try_for_each(|(name, value)| spi::set(name, value))?;
         let newer = [&source_session::ALL_ROWS[..], &[("transaction_timeout", "0")]].concat();
         spi::execute(&set_known(&newer, false), &[]).map(drop)
     })

@@ -20,9 +20,9 @@ pub fn options(json: Option<&serde_json::Value>) -> Result<Options> {
     Ok(options)
 }
 
-/// What is said of a source that is a connection string with a password, and what to do.
+/// What is said of a connection string with a password, and what to do.
 pub const PASSWORD: [&str; 2] = [
-    "the connection string holds a password, which the statement may have left in logs and in pg_stat_activity",
+    "holds a password, which the statement may have left in logs and in pg_stat_activity",
     "Use CREATE SERVER and CREATE USER MAPPING, a passfile or a service instead.",
 ];
 
@@ -30,7 +30,7 @@ pub const PASSWORD: [&str; 2] = [
 pub fn params(source: &str) -> Result<Params> {
     let params = address::resolve(source)?;
     if address::holds_password(source)? {
-        report::warning(PASSWORD[0], Some(PASSWORD[1]));
+        report::warning(&format!("the connection string {}", PASSWORD[0]), Some(PASSWORD[1]));
     }
     Ok(params)
 }

@@ -8,17 +8,20 @@ use crate::error::Result;
 use crate::libpq::{Connection, Params, Patience};
 use std::time::{Duration, Instant};
 
-/// Each setting with its reason.
-const SETTINGS: [(&str, &str); 15] = [
-    // Names in answers and in what they mean must not depend on the user's path.
-    ("search_path", "pg_catalog, pg_temp"),
-    // One text form for every value, as pg_dump and postgres_fdw set them.
+/// One text form for every value, on both sides, as pg_dump and postgres_fdw set them.
+pub const TEXT_FORMS: [(&str, &str); 6] = [
     ("datestyle", "ISO"),
     ("intervalstyle", "postgres"),
     ("timezone", "UTC"),
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
     ("lc_monetary", "C"),
+];
+
+/// Each further setting with its reason.
+const SETTINGS: [(&str, &str); 9] = [
+    // Names in answers and in what they mean must not depend on the user's path.
+    ("search_path", "pg_catalog, pg_temp"),
     // As on the target, where definitions are read again.
     ("standard_conforming_strings", "on"),
     // Errors of probes are expected.
@@ -70,7 +73,7 @@ pub fn open(params: &Params, name: &str, options: &Options) -> Result<Connection
     };
     let mut connection = Connection::open(params, patience)?;
     let mut sql = format!("SET application_name = {};", literal(name));
-    for (setting, value) in SETTINGS {
+    for (setting, value) in SETTINGS.into_iter().chain(TEXT_FORMS) {
         sql.push_str(&match setting {
             "search_path" => format!("SET search_path = {value};"),
             _ => format!("SET {setting} = {};", literal(value)),

@@ -190,6 +190,7 @@ mod tests {
         };
         assert_eq!(rows, PHASES.iter().map(row).collect::<Vec<_>>());
     }
+
     #[test]
     fn the_diagram_has_every_phase_in_its_order() {
         let page = include_str!("../../../docs/architecture.md");

@@ -190,7 +190,7 @@ pub fn unreachable(report: &mut Report, params: &Params, error: Error) {
 /// The row for a source that is a connection string with a password.
 pub fn password(report: &mut Report) {
     let [detail, hint] = PASSWORD;
-    report.add("connection", Status::Warning, "connection string", detail.replace("the connection string ", ""), hint);
+    report.add("connection", Status::Warning, "connection string", detail, hint);
 }
 
 /// The row for a run that is running: what it makes is in the way of a second run only.
