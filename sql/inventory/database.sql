@@ -16,6 +16,9 @@ SELECT json_build_object(
             'role', CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END,
             'settings', s.setconfig)), '[]'::json)
         FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid),
+    'server_settings', (
+        SELECT coalesce(json_agg(c), '[]'::json)
+        FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c WHERE s.setdatabase = 0 AND s.setrole = 0),
     'tablespaces', (
         SELECT coalesce(json_agg(t.spcname ORDER BY t.spcname), '[]'::json)
         FROM pg_catalog.pg_tablespace t

@@ -63,6 +63,10 @@ SELECT json_build_object(
         JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
         WHERE p.pronamespace = to_regnamespace(quote_ident(j.proc_schema)) AND p.proname = j.proc_name
         LIMIT 1),
+    'proc_oids', (
+        SELECT coalesce(json_agg(p.oid::int8), '[]'::json)
+        FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = to_regnamespace(quote_ident(j.proc_schema)) AND p.proname = j.proc_name),
     'check_schema', j.check_schema,
     'check_name', j.check_name,
     'owner', pg_get_userbyid(j.owner),

@@ -2,13 +2,17 @@
 -- user mappings or settings, or own one of its jobs; the members of these, which may have their rights only by membership; and every role
 -- that those are members of, with the grantors of these memberships.
 -- Run on: source. PostgreSQL 13 and later. :owners stands for an array of the names of the jobs' owners, :objects for NULL, or where only a part
--- of the database arrives, for a JSON array of [OID of the catalog, OID]: then what the roles have elsewhere does not count.
+-- of the database arrives, for a JSON array of [OID of the catalog, OID]: then what the roles have elsewhere does not count. :unwanted stands for
+-- such an array of what does not arrive.
 -- Returns: one JSON object per role, by name. Passwords are in role_passwords.sql.
 --
 -- `bootstrap` is the superuser that initdb made; `predefined` are the pg_* roles that every server of that version has. Dependencies on
 -- both are not recorded in pg_shdepend, so owners are read from the catalogs for the first and memberships lead to the second.
 WITH RECURSIVE object(class, oid) AS (
     SELECT (o->>0)::oid, (o->>1)::oid FROM json_array_elements(:objects::json) o
+),
+unwanted(class, oid) AS (
+    SELECT (o->>0)::oid, (o->>1)::oid FROM json_array_elements(:unwanted::json) o
 ),
 used_by_objects(role) AS (
     SELECT s.refobjid
@@ -56,6 +60,14 @@ used(role) AS (
     UNION SELECT role FROM used_by_objects WHERE :objects::json IS NOT NULL
 ),
 -- Members of predefined roles are those of the whole server.
+-- What may name a role.
+arriving(class, oid) AS (
+    SELECT a.class, a.oid
+    FROM (SELECT 'pg_catalog.pg_class'::regclass::oid, polrelid FROM pg_catalog.pg_policy
+          UNION SELECT 'pg_catalog.pg_foreign_server'::regclass, oid FROM pg_catalog.pg_foreign_server) a(class, oid)
+    WHERE (:objects::json IS NULL OR (a.class, a.oid) IN (SELECT class, oid FROM object))
+      AND (a.class, a.oid) NOT IN (SELECT class, oid FROM unwanted)
+),
 entitled(role) AS (
     SELECT role FROM used
     UNION
@@ -83,17 +95,24 @@ SELECT json_build_object(
     'connection_limit', r.rolconnlimit,
     'valid_until', r.rolvaliduntil,
     -- Named by an object's definition, not only by its owner or privileges.
-    'named', EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE r.oid = ANY (p.polroles))
-        OR EXISTS (SELECT FROM pg_catalog.pg_user_mappings u WHERE u.umuser = r.oid),
+    'named', EXISTS (
+            SELECT FROM pg_catalog.pg_policy p
+            WHERE r.oid = ANY (p.polroles) AND ('pg_catalog.pg_class'::regclass, p.polrelid) IN (SELECT class, oid FROM arriving)
+        ) OR EXISTS (
+            SELECT FROM pg_catalog.pg_user_mappings u
+            WHERE u.umuser = r.oid AND ('pg_catalog.pg_foreign_server'::regclass, u.srvid) IN (SELECT class, oid FROM arriving)),
     'comment', shobj_description(r.oid, 'pg_authid'),
     'settings', coalesce(
         (SELECT to_json(s.setconfig) FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '[]'::json),
     'member_of', (
-        -- Since PostgreSQL 16 there is one for each grantor; here there is one grantor.
+        -- Since PostgreSQL 16 there is one for each grantor; here they are one, of the only grantor if there is one that may grant it.
         SELECT coalesce(json_agg(json_build_object(
-            'role', pg_get_userbyid(m.roleid), 'admin', m.admin, 'inherit', m.inherit, 'set', m.set) ORDER BY m.roleid), '[]'::json)
+            'role', pg_get_userbyid(m.roleid), 'admin', m.admin, 'inherit', m.inherit, 'set', m.set, 'grantor', (
+                SELECT g.rolname FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.member
+                WHERE a.roleid = m.roleid AND a.member = m.grantor AND a.admin_option AND g.oid <> 10 LIMIT 1)
+            ) ORDER BY m.roleid), '[]'::json)
         FROM (
-            SELECT m.roleid, bool_or(m.admin_option) AS admin,
+            SELECT m.roleid, CASE WHEN count(*) = 1 THEN min(m.grantor) END AS grantor, bool_or(m.admin_option) AS admin,
                    -- Options of a membership exist since PostgreSQL 16.
                    bool_or((to_jsonb(m)->>'inherit_option')::bool) AS inherit, bool_or((to_jsonb(m)->>'set_option')::bool) AS set
             FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid GROUP BY m.roleid) m)

@@ -53,9 +53,12 @@ pub fn statement(what: &str, setting: &str) -> Option<String> {
     } else {
         literal(value)
     };
-    // A setting of an extension is two names.
-    let name = name.split('.').map(quoted).collect::<Vec<_>>().join(".");
-    Some(format!("ALTER {what} SET {name} = {value}"))
+    Some(format!("ALTER {what} SET {} = {value}", quoted_name(name)))
+}
+
+/// A setting's name in SQL; that of an extension's is two names.
+pub fn quoted_name(name: &str) -> String {
+    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
 }
 
 /// A query that gives the settings that the server has these values, for the session or, if `local`, the transaction.

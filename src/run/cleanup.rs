@@ -228,16 +228,23 @@ fn memberships(run: i64, of: i64) -> Result<()> {
 
 /// Roles belong to all databases, which may use them by now; why each of the others stays.
 fn drop_roles(of: i64) -> Result<Vec<String>> {
-    let roles: Vec<String> =
+    let mut roles: Vec<String> =
         transaction(|| spi::json_rows(include_str!("../../sql/run/made_roles.sql"), &[of.into()]))?;
-    let mut left = Vec::new();
-    for role in roles {
-        if let Err(error) = transaction(|| spi::execute(&format!("DROP ROLE {role}"), &[]).map(drop)) {
-            if error.code == SqlState::QUERY_CANCELED {
-                return Err(error);
+    // One that has granted a membership goes after that one's member.
+    loop {
+        let (mut stay, mut left) = (Vec::new(), Vec::new());
+        for role in &roles {
+            if let Err(error) = transaction(|| spi::execute(&format!("DROP ROLE {role}"), &[]).map(drop)) {
+                if error.code == SqlState::QUERY_CANCELED {
+                    return Err(error);
+                }
+                left.push(format!("role {role}: {error}"));
+                stay.push(role.clone());
             }
-            left.push(format!("role {role}: {error}"));
         }
+        if stay.is_empty() || stay.len() == roles.len() {
+            return Ok(left);
+        }
+        roles = stay;
     }
-    Ok(left)
 }

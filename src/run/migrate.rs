@@ -68,12 +68,6 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     let contents = preflight::check_schema(&mut report, &mut scope, &archive);
     report.refuse()?;
     let digests = contents.digests();
-    for change in pieces::changes(id, &digests, settled)? {
-        messages::warn(id, &change)?;
-    }
-    for warning in report.warnings() {
-        messages::warn_with_hint(id, &format!("{}: {}", warning.subject, warning.detail), &warning.hint)?;
-    }
     let inventory = scope.inventory;
     let maker = transaction(|| Maker::new(&inventory, options))?;
     let arrivals = adoption.as_ref().map(|adoption| adoption.arrivals.clone());
@@ -83,31 +77,37 @@ pub fn run(spec: &RunSpec) -> Result<()> {
 
     let mut tasks = migration.tasks(&target)?;
     snapshots.give(&mut tasks);
+    let (count, early) = (tasks.len(), plan::compressed_early(&tasks));
     let copies = tasks.iter().filter(|t| t.phase == Phase::Copy);
-    messages::notice(
-        id,
-        &format!(
-            "run {id}: {}, {} in {}, under snapshot {}",
-            migration.inventory.summed_up(),
-            progress::size(copies.clone().map(|t| t.bytes.max(0) as u64).sum()),
-            progress::counted(tasks.len(), "task"),
-            snapshot,
-        ),
-    )?;
+    let summary = format!(
+        "run {id}: {}, {} in {}, under snapshot {}",
+        migration.inventory.summed_up(),
+        progress::size(copies.map(|t| t.bytes.max(0) as u64).sum()),
+        progress::counted(count, "task"),
+        snapshot,
+    );
+    // What it refuses is refused before anything is changed.
+    let resumed = if begun { Some(resume::plan(id, std::mem::take(&mut tasks))?) } else { None };
+    for change in pieces::changes(id, &migration.digests, settled)? {
+        messages::warn(id, &change)?;
+    }
+    for warning in report.warnings() {
+        messages::warn_with_hint(id, &format!("{}: {}", warning.subject, warning.detail), &warning.hint)?;
+    }
+    messages::notice(id, &summary)?;
     // The workers get ready while the schema is made.
     let locks_there = migration.inventory.server.lock_share(options.jobs);
     let started = spec.for_workers(&snapshot, locks_of_a_worker.min(locks_there));
-    let crew = Crew::start(&started, options.jobs, tasks.len(), watch)?;
+    let crew = Crew::start(&started, options.jobs, count, watch)?;
 
-    let database = schema_phase::make(&migration, snapshots.newest()?, &plan::compressed_early(&tasks))?;
+    let database = schema_phase::make(&migration, snapshots.newest()?, &early)?;
     state::step(id, "tasks", || tasks::add(id, &tasks))?;
-    if begun {
+    drop(tasks);
+    if let Some(resumed) = resumed {
         messages::notice(id, &format!("run {id} continues under the new snapshot {snapshot}"))?;
-        for message in resume::reconcile(id, tasks)? {
+        for message in resume::reconcile(id, resumed)? {
             messages::warn(id, &message)?;
         }
-    } else {
-        drop(tasks);
     }
     let checksum = options.verify == Level::Checksum;
     let first = snapshots.first;

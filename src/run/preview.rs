@@ -85,6 +85,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
 
     let makes = arrivals.is_none();
     let needed = if makes { roles::needed(&mut source.connection, &inventory, options)? } else { Vec::new() };
+    let known = roles::known(&needed)?;
     for role in needed {
         let name = format!("ROLE {}", role.name);
         if options.roles != Roles::None && !role.here {
@@ -141,7 +142,8 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     if !inventory.sequences.is_empty() {
         steps.push(step(Phase::Sequences, counted(inventory.sequences.len(), "sequence"), "setval", ""));
     }
-    let database = database::read(&mut source.connection)?;
+    let mut database = database::read(&mut source.connection)?;
+    database.leave_out(&known);
     let large_objects = &database.large_objects;
     let whole = inventory.selection.only.is_none() && makes;
     if large_objects.count > 0 && inventory.selection.has_large_objects() {

@@ -21,14 +21,17 @@ pub fn known(run: i64) -> Result<Vec<Known>> {
     spi::json_rows(include_str!("../../sql/run/copies.sql"), &[run.into()])
 }
 
-/// Makes the run's tasks fit the source as it is under the newest snapshot; returns warnings.
-pub fn reconcile(run: i64, planned: Vec<Task>) -> Result<Vec<String>> {
+/// What a resume has to do.
+pub struct Planned {
+    again: Again,
+    /// What is planned besides copies.
+    others: Vec<Task>,
+}
+
+/// Compares the run's tasks with the source as it is under the newest snapshot; refuses one that has changed too much. Nothing
+/// is changed.
+pub fn plan(run: i64, planned: Vec<Task>) -> Result<Planned> {
     let (known, snapshots) = transaction(|| {
-        // What an interrupted start has not compared, this one does.
-        // Refreshes that are to be done are added again, level by level.
-        let stale = "DELETE FROM timescale_migrate.task_log
-            WHERE run = $1 AND (phase = 'recheck' OR (phase = 'recompute' AND state <> 'done'))";
-        spi::execute(stale, &[run.into()])?;
         let snapshots: Vec<Snapshot> = spi::json_rows(
             "SELECT json_build_object('id', id, 'horizon', horizon, 'started', started, 'timeline', timeline, 'durable', durable)::text
              FROM timescale_migrate.snapshot_log WHERE run = $1 ORDER BY id",
@@ -39,8 +42,20 @@ pub fn reconcile(run: i64, planned: Vec<Task>) -> Result<Vec<String>> {
     let (copies, others): (Vec<Task>, Vec<Task>) =
         planned.into_iter().partition(|task| matches!(task.work, Work::Copy(_)));
     let again = again::resume(known, copies, &snapshots).map_err(|unfit| refused(run, unfit))?;
-    let warnings = apply(run, again)?;
-    transaction(|| add_new(run, others))?;
+    Ok(Planned { again, others })
+}
+
+/// Makes the run's tasks fit the source; returns warnings.
+pub fn reconcile(run: i64, planned: Planned) -> Result<Vec<String>> {
+    transaction(|| {
+        // What an interrupted start has not compared, this one does.
+        // Refreshes that are to be done are added again, level by level.
+        let stale = "DELETE FROM timescale_migrate.task_log
+            WHERE run = $1 AND (phase = 'recheck' OR (phase = 'recompute' AND state <> 'done'))";
+        spi::execute(stale, &[run.into()])
+    })?;
+    let warnings = apply(run, planned.again)?;
+    transaction(|| add_new(run, planned.others))?;
     transaction(|| spi::execute(include_str!("../../sql/run/reopen_failed.sql"), &[run.into()]))?;
     Ok(warnings)
 }

@@ -1,7 +1,8 @@
 //! What belongs to the database itself: its owner, comment, privileges, connection
 //! limit and settings.
 
-use super::roles::attempt;
+use super::privileges::{Grant, give_back, grants};
+use super::roles::{self, attempt};
 use crate::catalog::{Catalog, Local};
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};
@@ -9,6 +10,7 @@ use crate::core::settings;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::pg::{lock, spi};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// `database.sql`
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Database {
     pub connection_limit: i32,
     pub acl: Option<Vec<Grant>>,
     pub settings: Vec<Settings>,
+    /// Of all roles in all databases.
+    #[serde(default)]
+    server_settings: Vec<String>,
     pub tablespaces: Vec<String>,
     pub large_objects: LargeObjects,
 }
@@ -29,15 +34,6 @@ pub struct Before {
     #[serde(flatten)]
     database: Database,
     schemas: Vec<Schema>,
-}
-
-/// A privilege in an ACL.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Grant {
-    /// None is PUBLIC.
-    pub grantee: Option<String>,
-    pub privilege: String,
-    pub grantable: bool,
 }
 
 /// `schemas.sql`
@@ -72,8 +68,10 @@ impl Database {
         if options.owners == Keep::Keep {
             kept.push(format!("owner {}", self.owner));
         }
-        if options.privileges == Keep::Keep && self.acl.is_some() {
-            kept.push("privileges".to_string());
+        match options.privileges {
+            Keep::Keep if self.acl.is_some() => kept.push("privileges".to_string()),
+            Keep::Drop if !self.kept_from_public().is_empty() => kept.push("what PUBLIC may not do".to_string()),
+            _ => {}
         }
         if self.comment.is_some() {
             kept.push("comment".to_string());
@@ -92,6 +90,19 @@ impl Database {
             kept.push(format!("{} {}{of}", if names.len() == 1 { "setting" } else { "settings" }, names.join(", ")));
         }
         kept
+    }
+
+    /// Takes out the settings of roles that are not among those that exist on the target or are made there.
+    pub fn leave_out(&mut self, roles: &HashSet<String>) -> Vec<Settings> {
+        let is_out = |group: &mut Settings| group.role.as_ref().is_some_and(|role| !roles.contains(role));
+        self.settings.extract_if(.., is_out).collect()
+    }
+
+    /// The privileges that PUBLIC has on a database unless they are revoked, as they are on this one.
+    fn kept_from_public(&self) -> Vec<&'static str> {
+        let Some(acl) = &self.acl else { return Vec::new() };
+        let is_granted = |privilege: &&str| acl.iter().any(|g| g.grantee.is_none() && g.privilege == *privilege);
+        ["CONNECT", "TEMPORARY"].into_iter().filter(|privilege| !is_granted(privilege)).collect()
     }
 }
 
@@ -128,24 +139,9 @@ pub fn before() -> Result<Before> {
     Ok(Before { database: read(&mut Local)?, schemas: Local.ask(include_str!("../../sql/inventory/schemas.sql"))? })
 }
 
-/// `REVOKE` of the defaults and `GRANT` of what the source has, on any kind of object.
-pub fn grants(object: &str, acl: &[Grant], owner: Option<&str>) -> Vec<String> {
-    let mut statements = vec![format!("REVOKE ALL ON {object} FROM PUBLIC")];
-    if let Some(owner) = owner {
-        statements.push(format!("REVOKE ALL ON {object} FROM {}", quoted(owner)));
-    }
-    for grant in acl {
-        // A privilege is a keyword; what a hostile source sends instead stays a name.
-        let privilege: String = grant.privilege.chars().filter(|c| c.is_ascii_uppercase() || *c == ' ').collect();
-        let grantee = grant.grantee.as_deref().map_or("PUBLIC".to_string(), quoted);
-        let option = if grant.grantable && grant.grantee.is_some() { " WITH GRANT OPTION" } else { "" };
-        statements.push(format!("GRANT {privilege} ON {object} TO {grantee}{option}"));
-    }
-    statements
-}
-
-/// Settings of this database, and of roles in it, that the source's does not have: they stay. Each with what to do.
-pub fn further_settings(source: &Database, here: &Database) -> Result<Vec<(String, String, String)>> {
+/// Settings of this database, and of roles in it, that the source's does not have, which stay; and those of all roles
+/// that differ, which belong to the server. Each with what to do.
+pub fn different_settings(source: &Database, here: &Database) -> Result<Vec<(String, String, String)>> {
     let object = this_database()?;
     let mut found = Vec::new();
     for group in &here.settings {
@@ -162,6 +158,8 @@ pub fn further_settings(source: &Database, here: &Database) -> Result<Vec<(Strin
             found.push((subject, detail, format!("ALTER {of} RESET {name};")));
         }
     }
+    let differ = roles::setting_differences("ROLE ALL", &source.server_settings, &here.server_settings);
+    found.extend(differ.into_iter().map(|notice| ("all roles".to_string(), notice.detail, notice.hint)));
     Ok(found)
 }
 
@@ -262,29 +260,6 @@ fn limit_connections(object: &str, limit: i32) -> Result<()> {
     spi::execute(&format!("ALTER {object} CONNECTION LIMIT {limit}"), &[]).map(drop)
 }
 
-/// Takes the privileges that there are now, and grants those of before: the `initial` ones, each
-/// with its grantee, where they were never changed.
-fn give_back(
-    object: &str,
-    now: &Option<Vec<Grant>>,
-    before: &Option<Vec<Grant>>,
-    initial: &[(Option<&str>, &str)],
-) -> Result<()> {
-    if now == before {
-        return Ok(());
-    }
-    for grantee in now.iter().flatten().filter_map(|grant| grant.grantee.as_deref()) {
-        spi::execute(&format!("REVOKE ALL ON {object} FROM {}", quoted(grantee)), &[])?;
-    }
-    let grant = |(grantee, privilege): &(Option<&str>, &str)| Grant {
-        grantee: grantee.map(str::to_string),
-        privilege: privilege.to_string(),
-        grantable: false,
-    };
-    let before = before.clone().unwrap_or_else(|| initial.iter().map(grant).collect());
-    grants(object, &before, None).iter().try_for_each(|statement| spi::execute(statement, &[]).map(drop))
-}
-
 fn this_database() -> Result<String> {
     let name: String = spi::value("SELECT pg_catalog.current_database()::text", &[])?.unwrap_or_default();
     Ok(format!("DATABASE {}", quoted(&name)))
@@ -308,9 +283,10 @@ pub fn hidden_functions() -> Result<Option<String>> {
 
 /// Gives this database what the source's has, in the current transaction; returns warnings.
 /// `closed`: how it was before it was closed.
-pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> Result<Vec<String>> {
+pub fn make(mut database: Database, closed: Option<&Before>, options: &Options) -> Result<Vec<String>> {
     let object = this_database()?;
     let mut warnings = Vec::new();
+    database.leave_out(&roles::known(&[])?);
     if let Some(Before { database: before, .. }) = closed {
         let owner = format!("ALTER {object} OWNER TO {}", quoted(&before.owner));
         attempt(&owner, &mut warnings, "the database keeps the caller as its owner")?;
@@ -326,10 +302,14 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
     if database.connection_limit != -1 {
         limit_connections(&object, database.connection_limit)?;
     }
-    if let (Keep::Keep, Some(acl)) = (options.privileges, &database.acl) {
-        for statement in grants(&object, acl, None) {
-            attempt(&statement, &mut warnings, "a privilege on the database was left out")?;
-        }
+    let revoke = |privilege: &&str| format!("REVOKE {privilege} ON {object} FROM PUBLIC");
+    let statements = match (options.privileges, &database.acl) {
+        (Keep::Keep, Some(acl)) => grants(&object, acl, None),
+        (Keep::Keep, None) => Vec::new(),
+        (Keep::Drop, _) => database.kept_from_public().iter().map(revoke).collect(),
+    };
+    for statement in statements {
+        attempt(&statement, &mut warnings, "a privilege on the database was left out")?;
     }
     for group in &database.settings {
         for setting in &group.settings {
@@ -337,16 +317,16 @@ pub fn make(database: &Database, closed: Option<&Before>, options: &Options) -> 
             if is_restoring(setting) {
                 continue;
             }
-            // The preflight has said so.
+            // Preflight has said so.
             if refuses_writes(group, setting) {
                 continue;
             }
-            let what = match &group.role {
-                Some(role) => format!("ROLE {} IN {object}", quoted(role)),
-                None => object.clone(),
+            let (what, of) = match &group.role {
+                Some(role) => (format!("ROLE {} IN {object}", quoted(role)), format!("role {role} in the database")),
+                None => (object.clone(), "the database".to_string()),
             };
             if let Some(statement) = settings::statement(&what, setting) {
-                attempt(&statement, &mut warnings, &format!("setting {name} of the database was left out"))?;
+                attempt(&statement, &mut warnings, &format!("setting {name} of {of} was left out"))?;
             }
         }
     }

@@ -2,7 +2,7 @@
 //! and comments.
 
 use super::copy::stream;
-use super::database::{Grant, grants};
+use super::privileges::{Grant, grants};
 use crate::catalog::Catalog;
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options};

@@ -11,5 +11,6 @@ pub mod jobs;
 pub mod large_objects;
 pub mod made;
 pub mod overloads;
+pub mod privileges;
 pub mod roles;
 pub mod schema;

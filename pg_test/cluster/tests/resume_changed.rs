@@ -289,8 +289,13 @@ fn changed_schema(edition: Edition) {
         pair.wait_for_silence();
         assert_eq!(pair.state(&run), "failed");
     };
-    pair.source.sql("ALTER TABLE slow_too ADD COLUMN more int");
+    pair.source.sql(
+        "DROP ROLE IF EXISTS resume_late_role; CREATE ROLE resume_late_role; CREATE TABLE too_late (n int); GRANT SELECT ON too_late TO resume_late_role;
+         ALTER TABLE slow_too ADD COLUMN more int",
+    );
     error("the columns of public.slow_too have changed on the source since the run began");
+    // What would have come along has not.
+    assert!(pair.target.is("SELECT to_regclass('too_late') IS NULL AND to_regrole('resume_late_role') IS NULL"));
     pair.source.sql("ALTER TABLE slow_too DROP COLUMN more; ALTER TABLE slow RENAME TO slower");
     error("public.slow was renamed to public.slower on the source since the run began");
     pair.source.sql("ALTER TABLE slower RENAME TO slow");

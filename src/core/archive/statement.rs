@@ -97,6 +97,13 @@ impl Entry {
         Cow::Owned(statements.into_iter().filter(|statement| !own(statement)).collect())
     }
 
+    /// Of privileges, the statements that take from PUBLIC what it has without them, such as EXECUTE on functions. Nothing
+    /// that ends so ends with a quoted name.
+    pub fn revoked_from_public(&self) -> String {
+        let statements = scan::statements(&self.definition).unwrap_or_default();
+        statements.into_iter().filter(|statement| statement.trim_end().ends_with(" FROM PUBLIC;")).collect()
+    }
+
     /// The definition of a CHECK constraint without looking at the rows, if it is one that has to hold for them. What the
     /// server writes of one ends with its expression or a property, not with a quote or a comment.
     pub fn unchecked_definition(&self) -> Option<String> {

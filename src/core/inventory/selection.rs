@@ -1,6 +1,6 @@
 //! The part of an inventory that a user asks for.
 
-use super::{Hypertable, Inventory, PG_CLASS};
+use super::{Hypertable, Inventory, PG_CLASS, PG_PROC};
 use crate::core::name::Name;
 use std::collections::{HashMap, HashSet};
 
@@ -111,6 +111,11 @@ impl Inventory {
             let names: HashSet<_> = self.hypertables.iter().map(|hypertable| hypertable.known_as()).collect();
             let of = |job: &serde_json::Value| serde_json::from_value(job["hypertable"].clone()).ok();
             self.jobs.retain(|job| of(job).is_none_or(|name| names.contains(&name)));
+            let arrives =
+                |oid: &serde_json::Value| oid.as_u64().is_some_and(|oid| selection.arrives(PG_PROC, oid as u32));
+            let calls =
+                |job: &serde_json::Value| job["proc_oids"].as_array().is_some_and(|all| all.iter().any(arrives));
+            self.jobs.retain(|job| job["kind"] != "action" || !job["extension"].is_null() || calls(job));
         }
         self.cagg_ranges.retain(|range| {
             let is = |field: &str, text: &str| range[field].as_str() == Some(text);

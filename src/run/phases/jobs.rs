@@ -21,7 +21,7 @@ pub fn finish(migration: &Migration, database: &Database) -> Result<()> {
             // A part of a database changes nothing about the database that it comes into.
             before.as_ref().map_or(Ok(()), database::open)?;
         } else {
-            for warning in database::make(database, before.as_ref(), options)? {
+            for warning in database::make(database.clone(), before.as_ref(), options)? {
                 messages::warn_here(run, &warning)?;
             }
         }

@@ -15,14 +15,16 @@ use crate::catalog::{self, Catalog, Local};
 use crate::core::archive::{Archive, Contents, Why};
 use crate::core::inventory::Server;
 use crate::core::name::quoted;
-use crate::core::options::{Mode, Options};
+use crate::core::options::{Keep, Mode, Options};
 use crate::core::progress::counted;
 use crate::core::scope::{Left, Scope};
+use crate::core::settings;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::{Connection, Params};
 use crate::run::request::PASSWORD;
 use crate::run::state;
-use crate::target::{database, schema};
+use crate::target::{database, privileges, schema};
+use std::collections::HashSet;
 
 /// Of a refusal's detail.
 const MOST_LINES: usize = 20;
@@ -255,15 +257,16 @@ pub fn check(
     report.objects(scope, fresh);
     objects::overloads(report, source)?;
     let makes = options.mode != Mode::Data;
+    let mut roles = HashSet::new();
     if makes {
-        objects::needed_roles(report, source, inventory, options)?;
+        roles = objects::needed_roles(report, source, inventory, options)?;
         objects::change_hands(report, source, inventory, &target, options)?;
         if fresh && target.community() {
             jobs::numbers(report, inventory)?;
         }
         objects::extensions(report, source, inventory)?;
     }
-    let database = database::read(source)?;
+    let mut database = database::read(source)?;
     if inventory.selection.has_large_objects() && database.large_objects.count > 0 && !database.large_objects.readable {
         report.add(
             "rights",
@@ -286,8 +289,20 @@ pub fn check(
             report.add("objects", Status::Warning, format!("setting {name} of the database"), detail, "");
         }
     }
+    if whole {
+        for group in database.leave_out(&roles) {
+            let names: Vec<&str> = group.settings.iter().map(|setting| settings::name(setting)).collect();
+            let detail =
+                format!("is not made, so that its settings in the database are left out: {}", names.join(", "));
+            report.add("roles", Status::Warning, group.role.unwrap_or_default(), detail, "");
+        }
+    }
     if whole && fresh {
-        for (subject, detail, hint) in database::further_settings(&database, &database::read(&mut Local)?)? {
+        let mut differences = database::different_settings(&database, &database::read(&mut Local)?)?;
+        if options.privileges == Keep::Keep {
+            differences.extend(privileges::differences(source)?);
+        }
+        for (subject, detail, hint) in differences {
             report.add("roles", Status::Warning, subject, detail, hint);
         }
     }

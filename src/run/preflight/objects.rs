@@ -114,14 +114,16 @@ pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<
     Ok(())
 }
 
+/// Returns the names of those that exist on the target or are made.
 pub(super) fn needed_roles(
     report: &mut Report,
     source: &mut Connection,
     inventory: &Inventory,
     options: &Options,
-) -> Result<()> {
+) -> Result<HashSet<String>> {
     let server = &inventory.server;
     let mut missing = roles::needed(source, inventory, options)?;
+    let known = roles::known(&missing)?;
     let there = roles::passwords(source, server.superuser)?;
     let there = server.superuser.then_some(&there);
     let here = roles::passwords_here()?;
@@ -154,7 +156,7 @@ pub(super) fn needed_roles(
         report.add("roles", Status::Ok, names.join(", "), "will be made", "");
     }
     report.settle("roles", "all roles", "exist on the target or are not needed");
-    Ok(())
+    Ok(known)
 }
 
 /// What without its owner runs with the caller's rights.

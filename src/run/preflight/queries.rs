@@ -4,7 +4,7 @@ use crate::catalog;
 use crate::core::inventory::{Server, Timescaledb};
 use crate::core::options::{Keep, Mode, Options};
 use crate::core::scope::Scope;
-use crate::target::{database, roles};
+use crate::target::{database, privileges, roles};
 
 pub(super) const COLLATIONS_USED: &str = include_str!("../../../sql/preflight/collations_used.sql");
 pub(super) const UNREADABLE: &str = include_str!("../../../sql/preflight/unreadable.sql");
@@ -52,6 +52,10 @@ pub(super) fn all(scope: &Scope, options: &Options, fresh: bool) -> Vec<String> 
         .chain(if_so(makes && options.owners != Keep::Keep, DEFINERS))
         .chain(if_so(makes, EXTENSIONS))
         .chain([database::QUERY.to_owned()])
+        .chain(if_so(
+            makes && fresh && options.privileges == Keep::Keep && scope.inventory.selection.only.is_none(),
+            privileges::QUERY,
+        ))
         .chain(if_so(makes, EVENT_TRIGGERS))
         .chain(if_so(fresh, OBJECTS))
         .chain([super::disk_space::query(&scope.inventory, options), TRANSACTION_IDS.to_owned()])

@@ -20,22 +20,21 @@ pub(super) fn attributes(name: &str, there: &Attributes, here: &Attributes) -> O
     })
 }
 
-/// Settings of the role itself, in whatever database. Values are shown only of PostgreSQL's own
+/// Settings of a role, or of all roles, in whatever database; `role` as in ALTER. Values are shown only of PostgreSQL's own
 /// parameters: of the others nobody knows how secret they are.
-pub(super) fn settings(name: &str, there: &[String], here: &[String]) -> Vec<Notice> {
+pub fn settings(role: &str, there: &[String], here: &[String]) -> Vec<Notice> {
     let by_name = |list: &[String]| -> BTreeMap<String, String> {
         list.iter().map(|setting| (settings::name(setting).to_string(), setting.clone())).collect()
     };
     let (there, here) = (by_name(there), by_name(here));
-    let role = format!("ROLE {}", quoted(name));
     let known = |setting: &str| !setting.contains('.');
     let mut notices = Vec::new();
     for (setting, wanted) in there.iter().filter(|(setting, wanted)| here.get(*setting) != Some(wanted)) {
         let place =
             if here.contains_key(setting) { "has another value on the target" } else { "is not set on the target" };
-        let statement = settings::statement(&role, wanted).filter(|_| known(setting));
-        let hint = statement.unwrap_or_else(|| format!("ALTER {role} SET {setting} = '...'"));
-        notices.push(Notice { detail: format!("its setting {setting} {place}"), hint: format!("{hint};") });
+        let statement = settings::statement(role, wanted).filter(|_| known(setting));
+        let hint = statement.unwrap_or_else(|| format!("ALTER {role} SET {} = '...'", settings::quoted_name(setting)));
+        notices.push(Notice { detail: format!("the setting {setting} {place}"), hint: format!("{hint};") });
     }
     for setting in here.keys().filter(|setting| !there.contains_key(*setting)) {
         notices.push(Notice {

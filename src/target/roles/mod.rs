@@ -3,6 +3,7 @@
 //! none of them, unless the options ask for it. How they differ is said each time.
 
 mod differences;
+mod memberships;
 
 use super::context;
 use crate::catalog::{Catalog, Local};
@@ -14,9 +15,11 @@ use crate::error::Result;
 use crate::pg::catch::subtransaction;
 use crate::pg::{secret, spi};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-pub use differences::password;
+use memberships::Membership;
+
+pub use differences::{password, settings as setting_differences};
 
 /// Of both sides' `roles.sql`.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,23 +76,6 @@ pub struct Role {
     differences: Vec<Notice>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct Membership {
-    role: String,
-    admin: bool,
-    inherit: Option<bool>,
-    set: Option<bool>,
-    /// Those of the two roles that existed before the run.
-    #[serde(skip)]
-    were_here: u8,
-    /// It exists on the target, with other options.
-    #[serde(skip)]
-    changes: bool,
-    /// What a superuser has granted of it on the target.
-    #[serde(default)]
-    granted: Option<Box<Membership>>,
-}
-
 /// What somebody has to know of a role before it is made or used.
 #[derive(Clone, Debug)]
 pub struct Notice {
@@ -106,11 +92,12 @@ struct Password {
 /// What [`needed`] asks the source.
 pub fn query(inventory: &Inventory) -> String {
     let owners: Vec<String> = inventory.jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
-    let only = inventory.selection.only.as_ref();
+    let (only, unwanted) = (inventory.selection.only.as_ref(), &inventory.selection.unwanted);
     let objects = only.map_or("NULL".to_string(), |only| literal(&serde_json::json!(only).to_string()));
     include_str!("../../../sql/inventory/roles.sql")
         .replace("(:owners)", &format!("(ARRAY[{}]::name[])", owners.join(", ")))
         .replace(":objects::json", &format!("{objects}::json"))
+        .replace(":unwanted::json", &format!("{}::json", literal(&serde_json::json!(unwanted).to_string())))
 }
 
 /// What [`passwords`] asks.
@@ -128,12 +115,14 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
             .map(|role| (role.name.clone(), role))
             .collect();
     let was_here = |name: &str| here.get(name).is_some_and(|role| !role.ours);
+    let made: HashSet<String> = roles.iter().map(|role| role.name.clone()).collect();
     let is_member = |member_of: &[Membership], role: &str| member_of.iter().any(|of| of.role == role);
     let there: Vec<(String, Vec<Membership>)> =
         roles.iter().map(|role| (role.name.clone(), role.member_of.clone())).collect();
     for role in &mut roles {
         let merges = was_here(&role.name);
         for of in &mut role.member_of {
+            of.known = of.is_predefined() || here.contains_key(&of.role) || made.contains(&of.role);
             of.were_here = u8::from(merges) + u8::from(was_here(&of.role) && !of.is_predefined());
         }
         if let Some(present) = here.get(&role.name) {
@@ -149,6 +138,12 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
     }
     roles.retain(|role| !role.here || role.gains || role.logs_in || role.differs());
     Ok(roles)
+}
+
+/// The names of the roles that exist on the target, or that a run makes.
+pub fn known(needed: &[Role]) -> Result<HashSet<String>> {
+    let here: Vec<String> = spi::json_rows("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?;
+    Ok(here.into_iter().chain(needed.iter().map(|role| role.name.clone())).collect())
 }
 
 /// Password verifiers, where the source's user may read them.
@@ -173,26 +168,11 @@ pub fn make(run: i64, roles: &[Role], passwords: &HashMap<String, String>, optio
         let create = role.create(passwords.get(&role.name));
         context::making(&format!("role {}", role.name), None, || secret::execute(&create))?;
     }
-    let mut warnings = Vec::new();
+    let mut warnings = memberships::make(run, roles, options)?;
     for role in roles {
         let name = quoted(&role.name);
         if let Some(comment) = &role.comment {
             spi::execute(&format!("COMMENT ON ROLE {name} IS {}", literal(comment)), &[])?;
-        }
-        for membership in role.member_of.iter().filter(|of| of.is_made(options)) {
-            let statement = membership.grant(&name);
-            let made = attempt(
-                &statement,
-                &mut warnings,
-                &format!("role {} was not made a member of {}", role.name, membership.role),
-            )?;
-            // With a role that the run made, they go by themselves.
-            if made && role.here {
-                spi::execute(
-                    "UPDATE timescale_migrate.run_log SET memberships = memberships || $2 WHERE id = $1",
-                    &[run.into(), membership.undo(&name).into()],
-                )?;
-            }
         }
         for setting in &role.settings {
             if let Some(statement) = settings::statement(&format!("ROLE {name}"), setting) {
@@ -229,7 +209,11 @@ impl Role {
         let mut differences: Vec<Notice> =
             differences::attributes(&self.name, &self.attributes, &here.attributes).into_iter().collect();
         differences.extend(differences::comment(&self.name, self.comment.as_deref(), here.comment.as_deref()));
-        differences.extend(differences::settings(&self.name, &self.settings, &here.settings));
+        differences.extend(differences::settings(
+            &format!("ROLE {}", quoted(&self.name)),
+            &self.settings,
+            &here.settings,
+        ));
         differences.extend(differences::surplus(&self.name, &self.member_of, &here.member_of));
         self.member_of.retain_mut(|of| {
             let found = here.member_of.iter().find(|found| found.role == of.role);
@@ -269,7 +253,7 @@ impl Role {
         if options.roles == Roles::None && !self.here {
             return notices;
         }
-        for of in self.member_of.iter().filter(|of| of.were_here > 0 || options.roles == Roles::None) {
+        for of in self.member_of.iter().filter(|of| of.were_here > 0 || !of.known || options.roles == Roles::None) {
             let grant = format!("{};", of.grant(&name));
             let which = if of.were_here == 2 { "both roles exist" } else { "one of the two roles exists" };
             match of.is_made(options) {
@@ -284,6 +268,10 @@ impl Role {
                 false if of.changes => {
                     notice(format!("is a member of {} with other options than on the source", of.role), grant)
                 }
+                false if !of.known => notice(
+                    format!("does not become a member of {}, which is not made", of.role),
+                    format!("CREATE ROLE {}; -- before the run", quoted(&of.role)),
+                ),
                 false if options.roles == Roles::None => {
                     notice(format!("does not become a member of {}", of.role), grant)
                 }
@@ -333,54 +321,5 @@ impl Role {
             sql.push_str(&format!(" PASSWORD {}", literal(password)));
         }
         sql
-    }
-}
-
-impl Membership {
-    /// Names that begin so are PostgreSQL's own.
-    fn is_predefined(&self) -> bool {
-        self.role.starts_with("pg_")
-    }
-
-    fn is_made(&self, options: &Options) -> bool {
-        match options.roles {
-            Roles::None => false,
-            Roles::Used => self.were_here == 0,
-            Roles::Merge => true,
-        }
-    }
-
-    /// Whether it has the same options; those that PostgreSQL 16 brought, where both servers have them.
-    fn is_like(&self, other: &Membership) -> bool {
-        let same = |a: Option<bool>, b: Option<bool>| a.is_none() || b.is_none() || a == b;
-        self.admin == other.admin && same(self.inherit, other.inherit) && same(self.set, other.set)
-    }
-
-    /// What takes the grant back.
-    fn undo(&self, member: &str) -> String {
-        let of = quoted(&self.role);
-        match &self.granted {
-            None => format!("REVOKE {of} FROM {member}"),
-            // There GRANT takes no option away.
-            Some(before) if cfg!(feature = "pg15") && !before.admin => {
-                format!("REVOKE ADMIN OPTION FOR {of} FROM {member}")
-            }
-            Some(before) => before.grant(member),
-        }
-    }
-
-    fn grant(&self, member: &str) -> String {
-        let mut options = Vec::new();
-        if self.admin {
-            options.push("ADMIN OPTION".to_string());
-        }
-        // Options of a membership exist since PostgreSQL 16, on both sides.
-        if cfg!(not(feature = "pg15")) {
-            options = vec![format!("ADMIN {}", self.admin)];
-            options.extend(self.inherit.map(|on| format!("INHERIT {on}")));
-            options.extend(self.set.map(|on| format!("SET {on}")));
-        }
-        let with = if options.is_empty() { String::new() } else { format!(" WITH {}", options.join(", ")) };
-        format!("GRANT {} TO {member}{with}", quoted(&self.role))
     }
 }

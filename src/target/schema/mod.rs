@@ -99,7 +99,9 @@ impl Maker {
     /// Whether the options want this entry made.
     pub fn wants(&self, entry: &Entry) -> bool {
         match entry.desc.as_str() {
-            "ACL" | "DEFAULT ACL" => self.privileges,
+            // Without the owners, the roles whose default privileges they are need not exist.
+            "DEFAULT ACL" => self.privileges || (self.owners && !entry.revoked_from_public().is_empty()),
+            "ACL" => self.privileges || !entry.revoked_from_public().is_empty(),
             "SCHEMA" => self.owners || !self.is_here(entry),
             _ => true,
         }
@@ -139,8 +141,12 @@ impl Maker {
     }
 
     /// The entry's definition. pg_dump writes ALTER TABLE ONLY for what it adds to a table;
-    /// TimescaleDB refuses ONLY on a hypertable, whose chunks have to follow.
+    /// TimescaleDB refuses ONLY on a hypertable, whose chunks have to follow. Where privileges are dropped, PUBLIC does not
+    /// get those that it does not have on the source either.
     fn definition(&self, entry: &Entry) -> String {
+        if !self.privileges && matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL") {
+            return entry.revoked_from_public();
+        }
         let definition = entry.portable_definition();
         // A publication's name comes before the table's, any other after it.
         let publication = entry.desc == "PUBLICATION TABLE";

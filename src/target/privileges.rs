@@ -1,0 +1,143 @@
+//! Privileges on the database, on schemas and on large objects: given as on the source, taken back, compared.
+
+use crate::catalog::{Catalog, Local};
+use crate::core::name::quoted;
+use crate::error::Result;
+use crate::libpq::Connection;
+use crate::pg::spi;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A privilege in an ACL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    /// None is PUBLIC.
+    pub grantee: Option<String>,
+    pub privilege: String,
+    pub grantable: bool,
+}
+
+/// `privileges.sql`
+#[derive(Deserialize)]
+struct Granted {
+    kind: String,
+    name: String,
+    owner: String,
+    stored: bool,
+    acl: Vec<Grant>,
+}
+
+impl Grant {
+    /// The privilege in SQL: what a hostile source sends instead of one is made harmless.
+    fn keyword(&self) -> String {
+        self.privilege.chars().filter(|c| c.is_ascii_uppercase() || *c == ' ').collect()
+    }
+}
+
+/// `REVOKE` of the defaults and `GRANT` of what the source has, on any kind of object.
+pub fn grants(object: &str, acl: &[Grant], owner: Option<&str>) -> Vec<String> {
+    let mut statements = vec![format!("REVOKE ALL ON {object} FROM PUBLIC")];
+    if let Some(owner) = owner {
+        statements.push(format!("REVOKE ALL ON {object} FROM {}", quoted(owner)));
+    }
+    for grant in acl {
+        let option = if grant.grantable && grant.grantee.is_some() { " WITH GRANT OPTION" } else { "" };
+        let (privilege, grantee) = (grant.keyword(), role_sql(grant.grantee.as_deref()));
+        statements.push(format!("GRANT {privilege} ON {object} TO {grantee}{option}"));
+    }
+    statements
+}
+
+/// Takes the privileges that there are now, and grants those of before: the `initial` ones, each
+/// with its grantee, where they were never changed.
+pub(super) fn give_back(
+    object: &str,
+    now: &Option<Vec<Grant>>,
+    before: &Option<Vec<Grant>>,
+    initial: &[(Option<&str>, &str)],
+) -> Result<()> {
+    if now == before {
+        return Ok(());
+    }
+    for grantee in now.iter().flatten().filter_map(|grant| grant.grantee.as_deref()) {
+        spi::execute(&format!("REVOKE ALL ON {object} FROM {}", quoted(grantee)), &[])?;
+    }
+    let grant = |(grantee, privilege): &(Option<&str>, &str)| Grant {
+        grantee: grantee.map(str::to_string),
+        privilege: privilege.to_string(),
+        grantable: false,
+    };
+    let before = before.clone().unwrap_or_else(|| initial.iter().map(grant).collect());
+    grants(object, &before, None).iter().try_for_each(|statement| spi::execute(statement, &[]).map(drop))
+}
+
+/// What this database, and those of its schemas that the source has too, will grant that the source does not, and the
+/// other way round: to whom, a detail and a hint.
+pub fn differences(source: &mut Connection) -> Result<Vec<(String, String, String)>> {
+    let (there, here): (Vec<Granted>, Vec<Granted>) = (source.ask(QUERY)?, Local.ask(QUERY)?);
+    let mut found = Vec::new();
+    for here in &here {
+        let is_same = |there: &&Granted| there.kind == here.kind && (here.is_database() || there.name == here.name);
+        let Some(there) = there.iter().find(is_same) else { continue };
+        let place = if here.is_database() { "the database".to_string() } else { format!("schema {}", here.name) };
+        let object = format!("{} {}", here.kind, quoted(&here.name));
+        let stays = there.lacks(here).filter(|grant| !there.takes(grant));
+        for (grantee, privileges) in by_grantee(stays) {
+            let list = privileges.join(", ");
+            let hint = format!("REVOKE {list} ON {object} FROM {};", role_sql(grantee));
+            found.push((shown(grantee), format!("has {list} on {place} on the target, but not on the source"), hint));
+        }
+        let missing = here.lacks(there).filter(|grant| !there.gives(grant));
+        for (grantee, privileges) in by_grantee(missing) {
+            let list = privileges.join(", ");
+            let hint = format!("GRANT {list} ON {object} TO {};", role_sql(grantee));
+            found.push((shown(grantee), format!("has {list} on {place} on the source, but not on the target"), hint));
+        }
+    }
+    Ok(found)
+}
+
+/// What [`differences`] asks both sides.
+pub const QUERY: &str = include_str!("../../sql/preflight/privileges.sql");
+
+impl Granted {
+    fn is_database(&self) -> bool {
+        self.kind == "DATABASE"
+    }
+
+    /// What the other one grants, and this one does not; owners have what they need.
+    fn lacks<'a>(&'a self, other: &'a Granted) -> impl Iterator<Item = &'a Grant> {
+        let is_owner = |role: &String| *role == self.owner || *role == other.owner;
+        other.acl.iter().filter(move |grant| !self.acl.contains(grant) && !grant.grantee.as_ref().is_some_and(is_owner))
+    }
+
+    /// Of the source: whether a run revokes it, if it is not granted there.
+    fn takes(&self, grant: &Grant) -> bool {
+        self.is_initial(grant) || (self.is_database() && self.stored && grant.grantee.is_none())
+    }
+
+    /// Of the source: whether a run grants it.
+    fn gives(&self, grant: &Grant) -> bool {
+        if self.is_database() { self.stored } else { !self.is_initial(grant) }
+    }
+
+    /// What `pg_dump` takes for granted of schema public.
+    fn is_initial(&self, grant: &Grant) -> bool {
+        !self.is_database() && self.name == "public" && grant.grantee.is_none() && grant.privilege == "USAGE"
+    }
+}
+
+fn by_grantee<'a>(grants: impl Iterator<Item = &'a Grant>) -> BTreeMap<Option<&'a str>, Vec<String>> {
+    let mut found = BTreeMap::<_, Vec<String>>::new();
+    grants.for_each(|grant| found.entry(grant.grantee.as_deref()).or_default().push(grant.keyword()));
+    found
+}
+
+fn shown(grantee: Option<&str>) -> String {
+    grantee.unwrap_or("PUBLIC").to_string()
+}
+
+/// As in GRANT; without a name it is PUBLIC.
+fn role_sql(grantee: Option<&str>) -> String {
+    grantee.map_or("PUBLIC".to_string(), quoted)
+}
