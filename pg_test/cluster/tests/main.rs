@@ -69,6 +69,7 @@ scenarios!(
     tiered_chunks,
     time_range,
     hypertables_option,
+    hypertables_resumed,
     resume,
     resume_changed,
     resume_late,

@@ -42,6 +42,9 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         },
     };
     let run = context.spec.run;
+    if other.is_some() {
+        undo::drop_converted(run, &recheck.copies)?;
+    }
     transaction(|| {
         if let Some(message) = other {
             undo::take_back(run, recheck.copies.clone())?;
