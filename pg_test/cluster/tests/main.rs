@@ -53,6 +53,7 @@ scenarios!(
     part_of_database,
     mode,
     mode_guarded,
+    mode_interrupted,
     placement,
     compressed_chunks,
     compressed_methods,
