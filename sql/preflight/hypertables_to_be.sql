@@ -30,6 +30,14 @@ SELECT json_build_object(
         JOIN pg_catalog.pg_class r ON r.oid = k.conrelid
         JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
         WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0),
+    -- Those that publish it, but not all tables; whether they name it.
+    'publications', (
+        SELECT coalesce(json_agg(json_build_array(p.pubname, EXISTS (
+                   SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)) ORDER BY p.pubname), '[]')
+        FROM pg_catalog.pg_publication p
+        WHERE NOT p.puballtables AND EXISTS (
+            SELECT FROM pg_catalog.pg_publication_tables t JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+            WHERE t.pubname = p.pubname AND n.oid = c.relnamespace AND t.tablename = c.relname)),
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
                    'name', a.attname,

@@ -2,12 +2,19 @@
 
 use super::phases::{foreign_key, tiered};
 use super::process::restricted;
+use super::spec::together;
+use super::tasks;
+use crate::catalog::{self, Local};
 use crate::core::inventory::SourceRelation;
+use crate::core::name::{Name, literal, quoted};
 use crate::core::plan::{CopyTask, Destination, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::target::{copy, overloads};
 use pgrx::pg_sys::Oid;
+
+/// At most so many drop chunks at the same time.
+const WORKERS: u16 = 16;
 
 /// What copy tasks of one relation have brought.
 pub struct Brought {
@@ -51,11 +58,38 @@ pub fn set_guards(copies: &[i32], guards: &[SourceRelation]) -> Result<()> {
     for (id, work) in tasks {
         let Work::Copy(mut copy) = work else { return Err(Error::internal("not a copy task")) };
         copy.source.guards = guards.to_vec();
-        let work = Work::Copy(copy);
-        let update = "UPDATE timescale_migrate.task_log SET work = $2 WHERE id = $1";
-        spi::execute(update, &[id.into(), spi::json(&work)?])?;
+        set_work(id, &Work::Copy(copy))?;
     }
     Ok(())
+}
+
+fn set_work(task: i32, work: &Work) -> Result<()> {
+    let update = "UPDATE timescale_migrate.task_log SET work = $2 WHERE id = $1";
+    spi::execute(update, &[task.into(), spi::json(work)?]).map(drop)
+}
+
+/// Drops the chunks of a table that has become a hypertable, before its copies are taken back, some at a time: one
+/// transaction would lock them all. However this ends, the copies are no longer done, and are taken back.
+pub fn drop_converted(run: i64, copies: &[i32]) -> Result<()> {
+    let table = transaction(|| {
+        let work = "SELECT json_build_array(work)::text FROM timescale_migrate.task_log WHERE id = $1";
+        let found = spi::json_rows::<(Work,)>(work, &[copies.first().copied().into()])?;
+        let copy = found.first().and_then(|(work,)| work.copy()).filter(|copy| copy.destination.is_converted());
+        let Some(name) = copy.map(|copy| copy.destination.table()) else { return Ok(None) };
+        let root = copy::own(run, name)?;
+        drop_constraints(run, name)?;
+        let open = "UPDATE timescale_migrate.task_log SET state = 'postponed' WHERE id = ANY ($1) AND state = 'done'";
+        spi::execute(open, &[copies.to_vec().into()])?;
+        Ok(Some(root))
+    })?;
+    let Some(root) = table else { return Ok(()) };
+    while transaction(|| tiered::drop_some(run, root, Some(chunks_at_once(WORKERS)? as i64)))? {}
+    Ok(())
+}
+
+/// How many chunks one of so many workers may drop, or read, in one transaction.
+pub fn chunks_at_once(jobs: u16) -> Result<usize> {
+    Ok(together(catalog::server(&mut Local)?.lock_share(jobs)))
 }
 
 /// Takes the copies of one relation back, so that what comes next begins with nothing; in the
@@ -65,7 +99,7 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
         if work.is_shared() {
             return Err(cannot_be_taken_back(run, &work));
         }
-        foreign_key::undo(run, work.destination.table())?;
+        drop_constraints(run, work.destination.table())?;
         match work.destination {
             Destination::Table(_) => empty(run, &work)?,
             // Made anew: it may be compressed by now, and another is not to find it in its way.
@@ -83,6 +117,26 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
         spi::execute(query, &[run.into(), copies.clone().into()])?;
     }
     delete(copies)
+}
+
+/// Drops what is made again when all rows of a table have arrived, in the current transaction: its foreign keys, and
+/// what rows need not fulfil, but new ones have to.
+pub fn drop_constraints(run: i64, table: &Name) -> Result<()> {
+    foreign_key::undo(run, table)?;
+    let query = include_str!("../../sql/run/constraints_of_table.sql");
+    for (task, work) in spi::json_rows::<(i32, Work)>(query, &[run.into(), table.to_string().into()])? {
+        let Work::Sql(mut sql) = work else { continue };
+        let (Some(name), Some(table)) = (&sql.unvalidated, sql.tables.first()) else { continue };
+        let on = format!("CONSTRAINT {} ON {table}", quoted(name));
+        let query = include_str!("../../sql/run/constraint_comment.sql");
+        let found = spi::json_rows::<Option<String>>(query, &[table.to_string().into(), name.clone().into()])?;
+        let Some(comment) = found.into_iter().next() else { continue };
+        spi::execute(&format!("ALTER TABLE {table} DROP CONSTRAINT {}", quoted(name)), &[])?;
+        sql.statements.extend(comment.map(|comment| format!("COMMENT ON {on} IS {}", literal(&comment))));
+        set_work(task, &Work::Sql(sql))?;
+        tasks::reopen(task)?;
+    }
+    Ok(())
 }
 
 /// Its rows are among others.

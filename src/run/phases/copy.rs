@@ -4,7 +4,7 @@
 use super::spread::{self, Spread};
 use super::{compression, verify};
 use crate::core::inventory::SourceRelation;
-use crate::core::name::Name;
+use crate::core::name::{Name, quoted};
 use crate::core::options::Level;
 use crate::core::plan::{CopyTask, Destination, Recipe, RowStorage};
 use crate::error::{Error, Result, Side, SqlState};
@@ -80,8 +80,22 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             context.drop_source();
             tasks::postpone(id)
         }
-        copied => copied.map_err(|error| too_large(error, work.binary())),
+        copied => copied.map_err(|error| no_time(too_large(error, work.binary()), work)),
     }
+}
+
+/// Says what to do about a row whose time TimescaleDB does not have, in a table that becomes a hypertable.
+fn no_time(error: Error, work: &CopyTask) -> Error {
+    let Destination::Routed { buckets: Some(buckets), .. } = &work.destination else { return error };
+    if error.code != SqlState::DATETIME_OUT_OF_RANGE || error.hint.is_some() {
+        return error;
+    }
+    let (table, column) = (&work.source.name, quoted(buckets.column()));
+    error
+        .detail(format!("A hypertable has no chunk for such a time in {column}, for instance for -infinity."))
+        .hint(format!(
+            "SELECT * FROM {table} WHERE {column} NOT BETWEEN '4713-01-01 BC' AND '294246-01-01'; -- finds such rows on the source: delete them or change their time there, or choose another column as time"
+        ))
 }
 
 /// Says what to do about a row that is so large that no server can send it.

@@ -12,6 +12,7 @@ use crate::target::copy::stream;
 use pgrx::pg_sys::Oid;
 
 const TEMPORARY: &str = "pg_temp.timescale_migrate_rows";
+const VIEW: &str = "pg_temp.timescale_migrate_hypertable";
 
 /// In the current transaction; returns rows and bytes.
 pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertable: &str) -> Result<(u64, u64)> {
@@ -28,15 +29,19 @@ pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertabl
     let options = copy::Options { columns: &work.columns, binary: work.binary(), freeze: false };
     let name = work.source.name.shown();
     let (sent, bytes) = stream(source, spi::relation_oid(TEMPORARY)?, &options, &name)?;
-    let insert =
-        format!("INSERT INTO {hypertable} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
+    // Through a view of the run's own, whose rights count: the owner may have given up those on the table, and row security
+    // may be for the owner as well.
+    spi::execute(&format!("CREATE TEMPORARY VIEW {VIEW} AS SELECT {columns} FROM {hypertable}"), &[])?;
+    spi::execute(&format!("GRANT INSERT ON {VIEW} TO {name_of_owner}"), &[])?;
+    let insert = format!("INSERT INTO {VIEW} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
     let inserted = rights::as_role(owner, || spi::execute(&insert, &[]))? as u64;
+    spi::execute(&format!("DROP VIEW {VIEW}"), &[])?;
     if inserted != sent {
         return Err(copy::count_mismatch(&name, sent, inserted));
     }
     // What the run did not make, or several tasks fill, is analyzed as a whole.
     let shared = work.adopted.is_some() || work.destination.is_converted();
-    let own = if shared { Vec::new() } else { chunks(run, root)? };
+    let own = if shared { Vec::new() } else { chunks(run, root, None)? };
     for (chunk, name) in own {
         spi::execute(&format!("ANALYZE {name}"), &[])?;
         compression::set_ranges(chunk.into(), work)?;
@@ -57,13 +62,20 @@ fn owner(relation: Oid) -> Result<(Oid, String)> {
 
 /// Takes the rows back.
 pub fn drop(run: i64, root: Oid) -> Result<()> {
-    chunks(run, root)?.iter().try_for_each(|(_, name)| spi::execute(&format!("DROP TABLE {name}"), &[]).map(|_| ()))
+    drop_some(run, root, None).map(|_| ())
 }
 
-/// With their names, quoted and qualified.
-fn chunks(run: i64, root: Oid) -> Result<Vec<(u32, String)>> {
+/// Drops so many of the chunks; whether there were any.
+pub fn drop_some(run: i64, root: Oid, count: Option<i64>) -> Result<bool> {
+    let chunks = chunks(run, root, count)?;
+    chunks.iter().try_for_each(|(_, name)| spi::execute(&format!("DROP TABLE {name}"), &[]).map(|_| ()))?;
+    Ok(!chunks.is_empty())
+}
+
+/// So many, or all, with their names, quoted and qualified.
+fn chunks(run: i64, root: Oid, count: Option<i64>) -> Result<Vec<(u32, String)>> {
     spi::json_rows(
-        "SELECT json_build_array(c::oid::bigint, c)::text FROM timescale_migrate.routed_chunks($1, $2) c",
-        &[run.into(), root.into()],
+        "SELECT json_build_array(c::oid::bigint, c)::text FROM timescale_migrate.routed_chunks($1, $2) c LIMIT $3",
+        &[run.into(), root.into(), count.into()],
     )
 }
