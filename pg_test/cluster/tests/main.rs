@@ -23,6 +23,7 @@ scenarios!(
     every_name,
     hostile_constants,
     hostile_definitions,
+    hostile_names,
     every_type,
     every_table,
     every_object,

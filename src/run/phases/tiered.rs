@@ -8,7 +8,7 @@ use crate::core::plan::CopyTask;
 use crate::error::{Error, Result};
 use crate::libpq::Script;
 use crate::pg::{copy, rights, spi};
-use crate::target::copy::stream;
+use crate::target::copy::{name_taken, stream};
 use pgrx::pg_sys::Oid;
 
 const TEMPORARY: &str = "pg_temp.timescale_migrate_rows";
@@ -17,10 +17,9 @@ const VIEW: &str = "pg_temp.timescale_migrate_hypertable";
 /// In the current transaction; returns rows and bytes.
 pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertable: &str) -> Result<(u64, u64)> {
     let columns = column_list(&work.columns);
+    view(root, hypertable, &columns)?;
     spi::execute(
-        &format!(
-            "CREATE TEMPORARY TABLE {TEMPORARY} ON COMMIT DROP AS SELECT {columns} FROM {hypertable} WITH NO DATA"
-        ),
+        &format!("CREATE TEMPORARY TABLE {TEMPORARY} ON COMMIT DROP AS SELECT {columns} FROM {VIEW} WITH NO DATA"),
         &[],
     )?;
     // What constraints of its columns' domains call is called with the rights of its owner.
@@ -29,13 +28,11 @@ pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertabl
     let options = copy::Options { columns: &work.columns, binary: work.binary(), freeze: false };
     let name = work.source.name.shown();
     let (sent, bytes) = stream(source, spi::relation_oid(TEMPORARY)?, &options, &name)?;
-    // Through a view of the run's own, whose rights count: the owner may have given up those on the table, and row security
-    // may be for the owner as well.
-    spi::execute(&format!("CREATE TEMPORARY VIEW {VIEW} AS SELECT {columns} FROM {hypertable}"), &[])?;
     spi::execute(&format!("GRANT INSERT ON {VIEW} TO {name_of_owner}"), &[])?;
     let insert = format!("INSERT INTO {VIEW} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {TEMPORARY}");
     let inserted = rights::as_role(owner, || spi::execute(&insert, &[]))? as u64;
-    spi::execute(&format!("DROP VIEW {VIEW}"), &[])?;
+    // With what the owner's code may have made of its row type.
+    spi::execute(&format!("DROP VIEW {VIEW} CASCADE"), &[])?;
     if inserted != sent {
         return Err(copy::count_mismatch(&name, sent, inserted));
     }
@@ -47,6 +44,18 @@ pub fn rows(source: &mut Script, work: &CopyTask, run: i64, root: Oid, hypertabl
         compression::set_ranges(chunk.into(), work)?;
     }
     Ok((sent, bytes))
+}
+
+/// A view of the run's own on the hypertable, whose rights count when rows come in through it: the owner may have given up
+/// those on the table, and row security may be for the owner as well. Other code of the owner may give the name to another
+/// relation at any time, so it is made before the rows arrive, and checked.
+fn view(root: Oid, hypertable: &str, columns: &str) -> Result<()> {
+    spi::execute(&format!("CREATE TEMPORARY VIEW {VIEW} AS SELECT {columns} FROM {hypertable}"), &[])?;
+    let arguments = [spi::relation_oid(VIEW)?.into(), root.into()];
+    match spi::value::<bool>(include_str!("../../../sql/run/reads_only.sql"), &arguments)? {
+        Some(true) => Ok(()),
+        _ => Err(name_taken(hypertable)),
+    }
 }
 
 /// The owner of a relation, and its name, quoted.
