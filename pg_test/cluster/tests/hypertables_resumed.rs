@@ -9,6 +9,9 @@ use std::sync::Arc;
 pub const TESTS: &[Test] = &[
     Test::community("copied again under whatever keeps rows out", kept_out),
     Test::community("many chunks under a small lock table", many_chunks),
+    Test::community("chunks and partitions of one table at the same time", at_the_same_time),
+    Test::both("an error that passes while chunks are dropped", tried_again),
+    Test::community("another table takes the name of one with a constraint that is NOT VALID", name_taken),
 ];
 
 const RUN: &str = "(SELECT max(id) FROM timescale_migrate.run WHERE kind = 'migrate')";
@@ -123,4 +126,75 @@ fn many_chunks(edition: Edition) {
     other.refuses(&format!("SELECT * FROM migrate_from('old', '{options}', jobs => 2)"), &["not yet"]);
     other.sql(&format!("SELECT migrate_cleanup({RUN})"));
     assert!(other.is("SELECT to_regclass('many') IS NULL AND NOT EXISTS (SELECT FROM _timescaledb_catalog.chunk)"));
+}
+
+fn at_the_same_time(edition: Edition) {
+    let pair = Pair::new("hypertables_same_time", edition);
+    let rows = "SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n FROM generate_series(0, 71) n";
+    let lax = |table: &str| format!("ALTER TABLE {table} ADD CONSTRAINT lax CHECK (n > 5) NOT VALID; COMMENT ON CONSTRAINT lax ON {table} IS 'not yet'");
+    pair.source.sql(&format!(
+        "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day')); INSERT INTO h {rows};
+         CREATE TABLE p (t timestamptz NOT NULL, n int) PARTITION BY RANGE (n);
+         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (30); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (30) TO (2000);
+         INSERT INTO p {rows}"
+    ));
+    pair.source.each(&["h", "p"].map(lax));
+    pair.target.sql(AT_THE_END);
+    pair.target.refuses("SELECT * FROM migrate_from('old', jobs => 3)", &["not yet"]);
+    // Who drops a constraint keeps its table for so long that the others wait for it.
+    let slowly = "CREATE FUNCTION slowly() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE object_identity ~ '^lax on public.[hp]$') THEN PERFORM pg_sleep(0.5); END IF;
+        END $$; CREATE EVENT TRIGGER slowly ON sql_drop EXECUTE FUNCTION slowly()";
+    pair.target.sql(slowly);
+    let statements = "SELECT string_agg(jsonb_array_length(work->'statements')::text, ' ') FROM timescale_migrate.task_log WHERE phase = 'constraint' AND work ? 'unvalidated'";
+    let mut known = Vec::new();
+    for _ in 0..2 {
+        pair.source.sql("UPDATE h SET n = n + 100; UPDATE p SET t = t + INTERVAL '1 minute' WHERE n > 5");
+        pair.target.refuses(&format!("SELECT * FROM migrate_resume({RUN})"), &["not yet"]);
+        known.push(pair.target.value(statements));
+    }
+    assert_eq!(known[0], known[1], "the comment is kept once");
+    pair.target.sql(&format!("DROP EVENT TRIGGER slowly; DROP FUNCTION slowly; {NO_MORE}"));
+    resume(&pair, &pair.target.value(&format!("SELECT {RUN}")));
+    cluster::assert_same(&pair);
+}
+
+fn tried_again(edition: Edition) {
+    let pair = Pair::plain("hypertables_again", edition);
+    pair.source.sql("CREATE TABLE h (t timestamptz NOT NULL, n int); INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 day', n FROM generate_series(1, 20) n");
+    pair.target.sql(AT_THE_END);
+    let options = r#"{"hypertables": {"public.h": {"time": "t", "chunk_interval": "1 day"}}}"#;
+    pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{options}')"), &["not yet"]);
+    pair.source.sql("UPDATE h SET n = -n WHERE n = 7");
+    pair.target.sql(
+        "CREATE SEQUENCE drops; CREATE FUNCTION once() RETURNS event_trigger LANGUAGE plpgsql AS
+             $$ BEGIN IF nextval('public.drops') = 1 THEN RAISE 'not now' USING ERRCODE = 'serialization_failure'; END IF; END $$;
+         CREATE EVENT TRIGGER once ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION once()",
+    );
+    pair.target.refuses(&format!("SELECT * FROM migrate_resume({RUN})"), &["not yet"]);
+    let told = pair.messages();
+    assert!(pair.target.is("SELECT last_value > 1 FROM drops") && told.contains("public.h is copied again"), "{told}");
+    pair.target.sql(&format!("DROP EVENT TRIGGER once; {NO_MORE}"));
+    resume(&pair, &pair.target.value(&format!("SELECT {RUN}")));
+    let rows = "SELECT count(*) || ' ' || sum(n) FROM h";
+    assert_eq!(pair.target.value(rows), pair.source.value(rows));
+}
+
+fn name_taken(edition: Edition) {
+    let pair = Pair::new("hypertables_name_taken", edition);
+    pair.source.sql(
+        "CREATE TABLE h (t timestamptz NOT NULL, n int); SELECT create_hypertable('h', by_range('t', INTERVAL '1 day'));
+         INSERT INTO h VALUES ('2024-01-01 UTC', 1); ALTER TABLE h ADD CONSTRAINT lax CHECK (n > 5) NOT VALID",
+    );
+    pair.target.sql(AT_THE_END);
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["not yet"]);
+    pair.source.sql("INSERT INTO h VALUES ('2024-02-01 UTC', 7)");
+    pair.target.sql("ALTER TABLE h RENAME TO first; CREATE TABLE h (t timestamptz NOT NULL, n int); ALTER TABLE h ADD CONSTRAINT lax CHECK (n > 5) NOT VALID");
+    let resumed = format!("SELECT * FROM migrate_resume({RUN})");
+    pair.target.refuses(&resumed, &["relation public.h is not the one that run"]);
+    let kept = "SELECT string_agg(conrelid::regclass::text, ' ' ORDER BY conrelid) FROM pg_constraint WHERE conname = 'lax' AND conislocal";
+    assert_eq!(pair.target.value(kept), "first h");
+    pair.target.sql(&format!("DROP TABLE h; ALTER TABLE first RENAME TO h; {NO_MORE}"));
+    pair.target.sql(&resumed);
+    cluster::assert_same(&pair);
 }

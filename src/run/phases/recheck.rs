@@ -5,6 +5,7 @@ use crate::core::plan::{CopyTask, Doubt, Recheck, Task, Work};
 use crate::error::Result;
 use crate::pg::{catch::transaction, rows, spi};
 use crate::run::process::Context;
+use crate::run::spec::RunSpec;
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
 use crate::source::guard::{self, Hold, Reads};
@@ -12,14 +13,14 @@ use crate::source::guard::{self, Hold, Reads};
 /// Looks at a finished copy again; if the source holds something else now, it is taken back, and
 /// made again unless the chunk is gone.
 pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
-    let run = context.spec.run;
     let again = match recheck.again.first() {
         Some(Task { work: Work::Copy(again), .. }) => Some(again),
         _ => None,
     };
     let Some(brought) = transaction(|| undo::brought(&recheck.copies))? else {
         // An attempt before has begun to take it back.
-        return replace(run, id, recheck, None);
+        let message = again.map(|again| format!("{} is copied again", again.source.name.shown()));
+        return replace(&context.spec, id, recheck, message);
     };
     let name = again.map_or(&brought.work.source.name, |again| &again.source.name).shown();
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
@@ -45,7 +46,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         },
     };
     if other.is_some() {
-        return replace(run, id, recheck, other);
+        return replace(&context.spec, id, recheck, other);
     }
     transaction(|| {
         if let Some(again) = again.filter(|again| again.source.guards != brought.work.source.guards) {
@@ -57,8 +58,9 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
 }
 
 /// Takes a copy back, and adds what makes it again.
-fn replace(run: i64, id: i32, recheck: &Recheck, message: Option<String>) -> Result<()> {
-    undo::drop_converted(run, &recheck.copies)?;
+fn replace(spec: &RunSpec, id: i32, recheck: &Recheck, message: Option<String>) -> Result<()> {
+    let run = spec.run;
+    undo::drop_converted(run, &recheck.copies, spec.options.jobs)?;
     transaction(|| {
         undo::take_back(run, recheck.copies.clone())?;
         tasks::add(run, &recheck.again)?;

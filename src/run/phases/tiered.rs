@@ -69,13 +69,8 @@ fn owner(relation: Oid) -> Result<(Oid, String)> {
     Ok((owner.into(), name))
 }
 
-/// Takes the rows back.
-pub fn drop(run: i64, root: Oid) -> Result<()> {
-    drop_some(run, root, None).map(|_| ())
-}
-
-/// Drops so many of the chunks; whether there were any.
-pub fn drop_some(run: i64, root: Oid, count: Option<i64>) -> Result<bool> {
+/// Takes rows back: drops so many, or all, of the chunks; whether there were any.
+pub fn drop_chunks(run: i64, root: Oid, count: Option<i64>) -> Result<bool> {
     let chunks = chunks(run, root, count)?;
     chunks.iter().try_for_each(|(_, name)| spi::execute(&format!("DROP TABLE {name}"), &[]).map(|_| ()))?;
     Ok(!chunks.is_empty())
@@ -84,7 +79,9 @@ pub fn drop_some(run: i64, root: Oid, count: Option<i64>) -> Result<bool> {
 /// So many, or all, with their names, quoted and qualified.
 fn chunks(run: i64, root: Oid, count: Option<i64>) -> Result<Vec<(u32, String)>> {
     spi::json_rows(
-        "SELECT json_build_array(c::oid::bigint, c)::text FROM timescale_migrate.routed_chunks($1, $2) c LIMIT $3",
+        // In the SELECT list the function ends with the last one that is wanted.
+        "SELECT json_build_array(q.c::oid::bigint, q.c)::text
+         FROM (SELECT timescale_migrate.routed_chunks($1, $2) AS c LIMIT $3) q",
         &[run.into(), root.into(), count.into()],
     )
 }
