@@ -91,11 +91,12 @@ fn no_time(error: Error, work: &CopyTask) -> Error {
         return error;
     }
     let (table, column) = (&work.source.name, quoted(buckets.column()));
-    error
-        .detail(format!("A hypertable has no chunk for such a time in {column}, for instance for -infinity."))
-        .hint(format!(
-            "SELECT * FROM {table} WHERE {column} NOT BETWEEN '4713-01-01 BC' AND '294246-01-01'; -- finds such rows on the source: delete them or change their time there, or choose another column as time"
-        ))
+    // It may also be about another column, or come from a function.
+    let detail = format!("A row may have a time in {column} for which a hypertable has no chunk, such as -infinity.");
+    let hint = format!(
+        "SELECT * FROM {table} WHERE {column} = '-infinity' OR ({column} >= '294247-01-02 UTC' AND {column} <> 'infinity'); -- finds such rows on the source: delete them or change their time there, or choose another column as time"
+    );
+    Error { detail: error.detail.or(Some(detail)), hint: Some(hint), ..error }
 }
 
 /// Says what to do about a row that is so large that no server can send it.
