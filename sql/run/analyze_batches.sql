@@ -1,5 +1,5 @@
 -- The chunks that a run has filled, in batches of up to 100 chunks and about 64 MB for ANALYZE; a larger chunk is a batch of its own. A chunk that
--- TimescaleDB has made for rows counts as brought by the first of the copy tasks of its hypertable.
+-- TimescaleDB has made for rows counts as brought by the last of the copy tasks of its hypertable: of those that a resume adds, none was analyzed.
 -- Run on: target. $1 run, $2 how many locks a batch may take: each chunk, its compressed relation, and the indexes of both.
 -- Returns: one JSON array per batch: its name for users, the ids of the copy tasks, the OIDs of the chunks, bytes.
 WITH copied AS (
@@ -15,7 +15,7 @@ chunk AS (
     UNION ALL
     SELECT r.id, format('%s of %s', k, to_regclass(r.hypertable)), k, r.hypertable, pg_catalog.pg_table_size(k)
     FROM (
-        SELECT min(t.id) AS id, t.relation, t.tables[1] AS hypertable
+        SELECT max(t.id) AS id, t.relation, t.tables[1] AS hypertable
         FROM timescale_migrate.task_log t
         WHERE t.run = $1 AND t.phase = 'copy' AND t.destination = 'routed' AND t.relation IS NOT NULL
         GROUP BY t.relation, t.tables[1]

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("the target's server crashes", crashed),
     Test::both("of a range of time", time_range),
     Test::apache("in two runs, after one that is removed", two_runs),
+    Test::both("statistics of what a resume brings into other chunks", statistics),
 ];
 
 const SCHEMA: &str = r#"{"mode": "schema"}"#;
@@ -114,4 +115,30 @@ fn two_runs(edition: Edition) {
     for run in [first, pair.target.value("SELECT max(id) FROM timescale_migrate.run")] {
         assert!(pair.target.is(&format!("SELECT every(same) AND count(*) > 1 FROM migrate_verify({run})")), "{run}");
     }
+}
+
+fn statistics(edition: Edition) {
+    let pair = Pair::new("mode_statistics", edition);
+    pair.both(&["CREATE TABLE r (t timestamptz NOT NULL, n int) WITH (autovacuum_enabled = off)"]);
+    pair.source.sql("SELECT create_hypertable('r', 't', chunk_time_interval => INTERVAL '10 days')");
+    pair.target.sql("SELECT create_hypertable('r', 't', chunk_time_interval => INTERVAL '3 days')");
+    pair.target.sql("SELECT add_dimension('r', 'n', number_partitions => 2)");
+    pair.source.sql("INSERT INTO r SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n FROM generate_series(1, 1000) n");
+    pair.wait_for_older_transactions();
+    pair.target.sql("ALTER TABLE r ADD CONSTRAINT not_yet CHECK (n < 900)");
+    let call = r#"SELECT * FROM migrate_from('old', '{"mode": "data", "on_error": "continue"}', jobs => 2)"#;
+    pair.target.refuses(call, &["not_yet"]);
+    let chunks = || {
+        let query = "SELECT array[count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_statistic WHERE starelid = c))] FROM show_chunks('r') c";
+        let found = pair.target.value(query);
+        let (all, analyzed) = found.trim_matches(['{', '}']).split_once(',').unwrap();
+        assert_eq!(all, analyzed);
+        all.parse::<u32>().unwrap()
+    };
+    let before = chunks();
+    assert!(before > 8, "{before}");
+    pair.target.sql("ALTER TABLE r DROP CONSTRAINT not_yet");
+    resume(&pair, &pair.target.value("SELECT max(id) FROM timescale_migrate.run"));
+    assert_eq!(pair.target.value("SELECT count(*) FROM r"), "1000");
+    assert!(chunks() > before);
 }
