@@ -4,7 +4,7 @@ use super::rows_of;
 use crate::core::checksum::{self, Sum};
 use crate::core::name::{Name, literal};
 use crate::core::plan::Verify;
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::run::process::restrict;
 use crate::run::undo::chunks_at_once;
@@ -49,6 +49,9 @@ fn query(number: usize, work: &Verify, sum: &Sum) -> Option<String> {
     ))
 }
 
+/// How often a comparison begins anew because the hypertable has got other chunks.
+const AGAIN: usize = 2;
+
 /// Of one comparison, in transactions of its own. The chunks of a hypertable that is read as a whole are read some at a
 /// time, as one of so many workers does: one transaction would lock them all.
 pub fn of_one(work: &Verify, sum: &Sum, jobs: u16) -> Result<Option<Own>> {
@@ -61,22 +64,35 @@ pub fn of_one(work: &Verify, sum: &Sum, jobs: u16) -> Result<Option<Own>> {
     let alone = || Ok(read(std::slice::from_ref(work))?.pop().flatten());
     let root = if work.whole { work.targets.first() } else { None };
     let Some(root) = root else { return alone() };
-    let (chunks, at_once) = transaction(|| Ok((chunks(root)?, chunks_at_once(jobs)?)))?;
-    if chunks.is_empty() {
-        return alone();
-    }
-    let relation = transaction(|| spi::relation_oid(&root.to_string()))?;
-    let mut sums: Sums = (0, work.checksum.then(|| "0/0".to_string()));
-    for some in chunks.chunks(at_once) {
-        // Each by itself: among others, older versions read no compressed rows of a chunk.
-        let each = |chunk: &Name| Verify { targets: vec![chunk.clone()], ..work.clone() };
-        for (rows, checksum) in read(&some.iter().map(each).collect::<Vec<_>>())?.into_iter().flatten().map(|own| own.0)
-        {
-            let checksum = sums.1.zip(checksum).map(|(a, b)| checksum::added(&a, &b)).transpose()?;
-            sums = (sums.0 + rows, checksum);
+    let at_once = transaction(|| chunks_at_once(jobs))?;
+    let list = || transaction(|| chunks(root));
+    let sums = |chunks: &[Name]| {
+        let mut sums: Sums = (0, work.checksum.then(|| "0/0".to_string()));
+        for some in chunks.chunks(at_once) {
+            // Each by itself: among others, older versions read no compressed rows of a chunk.
+            let each = |chunk: &Name| Verify { targets: vec![chunk.clone()], ..work.clone() };
+            let found = read(&some.iter().map(each).collect::<Vec<_>>())?;
+            for ((rows, checksum), _) in found.into_iter().flatten() {
+                let checksum = sums.1.zip(checksum).map(|(a, b)| checksum::added(&a, &b)).transpose()?;
+                sums = (sums.0 + rows, checksum);
+            }
+        }
+        Ok::<Sums, Error>(sums)
+    };
+    let mut again = AGAIN;
+    loop {
+        let chunks = list()?;
+        if chunks.is_empty() {
+            return alone();
+        }
+        let relation = transaction(|| spi::relation_oid(&root.to_string()))?;
+        match sums(&chunks) {
+            Ok(sums) if again == 0 || list()? == chunks => return Ok(Some((sums, Some(relation)))),
+            Err(error) if again == 0 || error.code != SqlState::UNDEFINED_TABLE => return Err(error),
+            // Others make, drop, merge or split chunks meanwhile.
+            _ => again -= 1,
         }
     }
-    Ok(Some((sums, Some(relation))))
 }
 
 /// The chunks of a relation, if it is a hypertable.
