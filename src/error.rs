@@ -34,6 +34,7 @@ impl SqlState {
     pub const PROTOCOL_VIOLATION: Self = Self(*b"08P01");
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
     pub const INVALID_PARAMETER: Self = Self(*b"22023");
+    pub const DATETIME_OUT_OF_RANGE: Self = Self(*b"22008");
     pub const NULL_NOT_ALLOWED: Self = Self(*b"22004");
     pub const ACTIVE_TRANSACTION: Self = Self(*b"25001");
     pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");

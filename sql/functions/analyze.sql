@@ -4,8 +4,8 @@
 -- TimescaleDB turns ANALYZE of a hypertable into ANALYZE of each chunk, each chunk's compressed relation, and the root. Here its hooks are
 -- off meanwhile (`timescaledb.restoring`), so that ANALYZE reads exactly the tables that it names.
 
--- Gathers the statistics of the chunks that these copy tasks have filled, as far as they still exist.
-CREATE FUNCTION timescale_migrate.analyze_chunks(copies integer[])
+-- Gathers the statistics of chunks, as far as they still exist.
+CREATE FUNCTION timescale_migrate.analyze_chunks(chunks oid[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -15,7 +15,7 @@ DECLARE
     relations text;
 BEGIN
     WITH chunk AS (
-        SELECT c.oid FROM timescale_migrate.task_log t JOIN pg_class c ON c.oid = t.relation WHERE t.id = ANY (analyze_chunks.copies)
+        SELECT c.oid FROM pg_class c WHERE c.oid = ANY (analyze_chunks.chunks)
     )
     SELECT string_agg(r.oid::regclass::text, ', ' ORDER BY r.oid) INTO relations
     FROM (
@@ -32,8 +32,8 @@ BEGIN
 END
 $$;
 
--- Gathers the statistics of a hypertable as a whole, from a sample of all its chunks, each of which is locked. `alone`: there are so many
--- chunks that no other such transaction can run at the same time. `itself`: the server would analyze each chunk as well, unless told otherwise.
+-- Gathers the statistics of a hypertable as a whole, from a sample of all its chunks, each of which is locked. `alone`: there may be so
+-- many chunks that no other such transaction can run at the same time. `itself`: the server would analyze each chunk as well, unless told otherwise.
 CREATE FUNCTION timescale_migrate.analyze_root(hypertable regclass, alone boolean, itself boolean)
 RETURNS void
 LANGUAGE plpgsql

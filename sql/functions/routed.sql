@@ -1,4 +1,4 @@
--- The chunks that TimescaleDB has made for rows that were inserted into their hypertable: the rows of tiered chunks.
+-- The chunks that TimescaleDB has made for rows that it was given: of tiered chunks, of tables that have become hypertables, or into other chunks than the source's.
 -- Run at CREATE EXTENSION; called on the target by the workers. TimescaleDB 2.19 and later, any edition.
 
 -- All chunks of a hypertable except those that copy tasks of a run have made.
@@ -15,5 +15,4 @@ AS $$
       AND NOT EXISTS (
           SELECT FROM timescale_migrate.task_log t
           WHERE t.run = routed_chunks.run AND t.phase = 'copy' AND t.relation = i.inhrelid)
-    ORDER BY i.inhrelid
 $$;

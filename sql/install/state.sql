@@ -133,6 +133,8 @@ COMMENT ON COLUMN timescale_migrate.task_log.source_checksum IS 'checksum of the
 CREATE INDEX task_log_open ON timescale_migrate.task_log (run, phase, (-estimated_bytes), id) WHERE state = 'pending';
 CREATE INDEX task_log_relation ON timescale_migrate.task_log (relation) WHERE relation IS NOT NULL;
 CREATE INDEX task_log_failed ON timescale_migrate.task_log (run, phase) WHERE state = 'failed';
+-- A resume looks for those of each table or chunk that it copies again.
+CREATE INDEX task_log_added ON timescale_migrate.task_log (run, phase) WHERE phase IN ('constraint', 'foreign_key');
 
 -- The objects that a run has made, by their catalog entries, without parts of other objects.
 CREATE TABLE timescale_migrate.made_log (

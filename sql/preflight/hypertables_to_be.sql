@@ -30,6 +30,8 @@ SELECT json_build_object(
         JOIN pg_catalog.pg_class r ON r.oid = k.conrelid
         JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
         WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0),
+    -- Those that publish it, but not all tables; whether they name it.
+    'publications', coalesce(published.by, '[]'),
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
                    'name', a.attname,
@@ -82,5 +84,13 @@ SELECT json_build_object(
         WHERE x.indrelid = c.oid AND x.indislive)
 )::text
 FROM pg_catalog.pg_class c
+-- A publication of a schema lists all of its tables each time.
+LEFT JOIN (
+    SELECT t.relid, json_agg(json_build_array(p.pubname, EXISTS (
+        SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = t.relid)) ORDER BY p.pubname)
+    FROM pg_catalog.pg_publication p, LATERAL pg_catalog.pg_get_publication_tables(p.pubname) t
+    WHERE NOT p.puballtables
+    GROUP BY t.relid
+) published(relid, by) ON published.relid = c.oid
 WHERE c.oid = ANY (:tables:::pg_catalog.oid[])
 ORDER BY c.oid

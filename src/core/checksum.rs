@@ -15,6 +15,7 @@ use super::name::{Name, column_list, quoted};
 use crate::error::{Error, SqlState};
 
 /// What is summed up of rows `t`.
+#[derive(Clone)]
 pub enum Sum {
     /// Nothing: they are counted.
     Count,
@@ -41,6 +42,18 @@ pub fn query(rows: &str, sum: &Sum) -> String {
          coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)::text \
          FROM (SELECT md5(convert_to(ROW({row})::text, 'UTF8')) AS h FROM {rows}) s"
     )
+}
+
+/// The checksum of the rows of two of them.
+pub fn added(a: &str, b: &str) -> Result<String, Error> {
+    let halves = |sum: &str| -> Option<[i128; 2]> {
+        let (left, right) = sum.split_once('/')?;
+        Some([left.parse().ok()?, right.parse().ok()?])
+    };
+    match (halves(a), halves(b)) {
+        (Some(a), Some(b)) => Ok(format!("{}/{}", a[0] + b[0], a[1] + b[1])),
+        _ => Err(Error::internal("not a checksum")),
+    }
 }
 
 /// Whether a query may have failed because a row's or a value's text form is too large.
@@ -90,6 +103,12 @@ mod tests {
         assert!(sql.contains("ROW(t.\"a\"\"b\")::text"));
         assert!(sql.contains("FROM ONLY \"public\".\"t\" t WHERE x"));
         assert_eq!(query(&result("SELECT 1"), &Sum::Count), "SELECT count(*), NULL::text FROM (SELECT 1) t");
+    }
+
+    #[test]
+    fn sums_are_added() {
+        assert_eq!(added("9223372036854775807/-3", "9223372036854775807/1").unwrap(), "18446744073709551614/-2");
+        assert!(added("0/0", "0").is_err());
     }
 
     #[test]

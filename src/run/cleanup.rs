@@ -16,7 +16,7 @@ use crate::target::database::{self};
 use crate::target::{made, overloads, roles};
 use pgrx::pg_sys::Oid;
 
-/// Chunks, or other objects, dropped in one transaction: each takes a few locks.
+/// Objects dropped in one transaction: each takes a few locks.
 const BATCH: usize = 100;
 
 /// Removes what `of` made, as run `run`.
@@ -120,11 +120,12 @@ fn each(run: i64, query: &str, of: i64) -> Result<()> {
 
 /// The chunks go before their hypertable, which would lock them all at once.
 fn chunks(run: i64, of: i64) -> Result<()> {
+    let at_once = transaction(|| undo::chunks_at_once(1))? as i64;
     loop {
         let dropped = removal(run, || {
             overloads::refuse_overloads()?;
             let chunks: Vec<String> =
-                spi::json_rows(include_str!("../../sql/run/made_chunks.sql"), &[of.into(), (BATCH as i64).into()])?;
+                spi::json_rows(include_str!("../../sql/run/made_chunks.sql"), &[of.into(), at_once.into()])?;
             if !chunks.is_empty() {
                 spi::execute(&format!("DROP TABLE {}", chunks.join(", ")), &[])?;
             }

@@ -73,7 +73,8 @@ fn relations(inventory: Inventory, whole: &HashSet<Name>) -> BTreeMap<Key, Relat
         };
         if whole.contains(&name) {
             let own = relation(hypertable.qualified(), hypertable.oid);
-            all.insert((name, None), Relation { whole: true, guards: root.guards(), ..own });
+            let condition = inventory.selection.filters.get(&hypertable.oid).cloned();
+            all.insert((name, None), Relation { whole: true, condition, guards: root.guards(), ..own });
             continue;
         }
         if hypertable.root_may_have_rows {
@@ -122,6 +123,7 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
             query: from.query,
             root: from.root,
             chunk: key.1.is_some() || from.whole,
+            whole: from.whole,
             batches: from.batches,
             checksum,
             source_rows: None,
@@ -142,6 +144,7 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
             query: None,
             root: to.root,
             chunk: key.1.is_some(),
+            whole: to.whole,
             batches: None,
             checksum,
             source_rows: Some(0),

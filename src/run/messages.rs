@@ -12,7 +12,12 @@ pub fn warn(run: i64, message: &str) -> Result<()> {
 
 /// A warning with what to do, in a transaction of its own.
 pub fn warn_with_hint(run: i64, message: &str, hint: &str) -> Result<()> {
-    transaction(|| add(run, "warning", message, Some(hint).filter(|hint| !hint.is_empty())))
+    transaction(|| warn_with_hint_here(run, message, hint))
+}
+
+/// The same in the current transaction.
+pub fn warn_with_hint_here(run: i64, message: &str, hint: &str) -> Result<()> {
+    add(run, "warning", message, Some(hint).filter(|hint| !hint.is_empty()))
 }
 
 /// A notice, in a transaction of its own.

@@ -168,7 +168,7 @@ impl Course<'_> {
                 crew.work(phase)
             }
             Phase::ForeignKey => {
-                analyze::add_tasks(run, migration.locks_of_a_worker)?;
+                analyze::add_tasks(run, &self.target.server, migration.options().jobs)?;
                 verify::add_tasks(run, self.checksum, self.first, self.snapshots.is_none())?;
                 crew.work(phase)?;
                 key_check::all(migration)

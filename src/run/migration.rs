@@ -44,7 +44,7 @@ impl Migration<'_> {
     /// The tasks that are known before anything is copied.
     pub fn tasks(&self, target: &plan::Target) -> Result<Vec<Task>> {
         let mut tasks = plan::copies(&self.inventory, target, self.options());
-        tasks.extend(self.maker.tasks(&self.contents, &self.inventory));
+        tasks.extend(self.maker.tasks(&self.contents, &self.inventory, target));
         tasks.extend(self.maker.foreign_keys(&self.contents, &self.inventory, target)?);
         let extended = schema::extended(&self.contents);
         tasks.extend(analyze::tasks(&self.inventory, target, self.options().jobs, &extended));

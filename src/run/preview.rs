@@ -152,7 +152,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         row.bytes = Some(large_objects.bytes);
         steps.push(row);
     }
-    steps.extend(maker.tasks(&contents, &inventory).into_iter().map(from_task));
+    steps.extend(maker.tasks(&contents, &inventory, &here).into_iter().map(from_task));
     let roots = |group: Group, phase: Phase| {
         let roots = maker.hypertable_indexes(&contents, group).into_iter();
         roots.map(move |(entry, ..)| step(phase, entry.object(), "SQL", ""))

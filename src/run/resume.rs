@@ -6,7 +6,6 @@
 //! from nothing: between two snapshots a row may have moved from one part to another, and would
 //! be lost or doubled.
 
-use super::phases::foreign_key;
 use super::{tasks, undo};
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
@@ -83,12 +82,13 @@ fn add_new(run: i64, planned: Vec<Task>) -> Result<()> {
 /// start of the run.
 pub fn apply(run: i64, again: Again) -> Result<Vec<String>> {
     for copies in again.take_back {
+        undo::drop_converted(run, &copies, 1)?;
         transaction(|| undo::take_back(run, copies))?;
     }
     transaction(|| {
         undo::delete(again.forget)?;
         let tables: BTreeSet<&Name> = again.add.iter().filter_map(copied_into).collect();
-        tables.into_iter().try_for_each(|table| foreign_key::undo(run, table))?;
+        undo::drop_constraints(run, &tables.into_iter().collect::<Vec<_>>())?;
         tasks::add(run, &again.add)
     })?;
     Ok(again.warnings)

@@ -44,15 +44,19 @@ pub struct RunSpec {
     pub together: usize,
 }
 
+/// How many small relations one transaction can work on with so many locks.
+pub fn together(locks: i64) -> usize {
+    /// A small relation's: its own, those of its TOAST and its indexes, of which it seldom has more,
+    /// and of what holds its compressed rows.
+    const LOCKS: i64 = 16;
+    const MOST: i64 = 64;
+    (locks / LOCKS).clamp(1, MOST) as usize
+}
+
 impl RunSpec {
     /// The same for workers, of which each may take so many locks on either side.
     pub fn for_workers(&self, snapshot: &str, locks: i64) -> RunSpec {
-        /// A small relation's: its own, those of its TOAST and its indexes, of which it seldom has more,
-        /// and of what holds its compressed rows.
-        const LOCKS: i64 = 16;
-        const MOST: i64 = 64;
-        let together = (locks / LOCKS).clamp(1, MOST) as usize;
-        RunSpec { snapshot: snapshot.to_string(), together, ..self.clone() }
+        RunSpec { snapshot: snapshot.to_string(), together: together(locks), ..self.clone() }
     }
 
     /// For shared memory.

@@ -2,8 +2,12 @@
 
 use super::phases::{foreign_key, tiered};
 use super::process::restricted;
+use super::spec::together;
+use super::tasks;
+use crate::catalog::{self, Local};
 use crate::core::inventory::SourceRelation;
-use crate::core::plan::{CopyTask, Destination, Work};
+use crate::core::name::{Name, literal, quoted};
+use crate::core::plan::{CopyTask, Destination, Sql, Work};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, spi};
 use crate::target::{copy, overloads};
@@ -51,11 +55,39 @@ pub fn set_guards(copies: &[i32], guards: &[SourceRelation]) -> Result<()> {
     for (id, work) in tasks {
         let Work::Copy(mut copy) = work else { return Err(Error::internal("not a copy task")) };
         copy.source.guards = guards.to_vec();
-        let work = Work::Copy(copy);
-        let update = "UPDATE timescale_migrate.task_log SET work = $2 WHERE id = $1";
-        spi::execute(update, &[id.into(), spi::json(&work)?])?;
+        set_work(id, &Work::Copy(copy))?;
     }
     Ok(())
+}
+
+fn set_work(task: i32, work: &Work) -> Result<()> {
+    let update = "UPDATE timescale_migrate.task_log SET work = $2 WHERE id = $1";
+    spi::execute(update, &[task.into(), spi::json(work)?]).map(drop)
+}
+
+/// Drops the chunks of a table that has become a hypertable, before its copies are taken back, some at a time: one
+/// transaction would lock them all, as one of so many workers. However this ends, the copies are no longer done, and are
+/// taken back, at the latest by the next start.
+pub fn drop_converted(run: i64, copies: &[i32], jobs: u16) -> Result<()> {
+    let table = transaction(|| {
+        let work = "SELECT json_build_array(work)::text FROM timescale_migrate.task_log WHERE id = $1";
+        let found = spi::json_rows::<(Work,)>(work, &[copies.first().copied().into()])?;
+        let copy = found.first().and_then(|(work,)| work.copy()).filter(|copy| copy.destination.is_converted());
+        let Some(name) = copy.map(|copy| copy.destination.table()) else { return Ok(None) };
+        let root = copy::own(run, name)?;
+        drop_constraints(run, &[name])?;
+        let open = "UPDATE timescale_migrate.task_log SET state = 'postponed' WHERE id = ANY ($1) AND state = 'done'";
+        spi::execute(open, &[copies.to_vec().into()])?;
+        Ok(Some(root))
+    })?;
+    let Some(root) = table else { return Ok(()) };
+    while transaction(|| tiered::drop_chunks(run, root, Some(chunks_at_once(jobs)? as i64)))? {}
+    Ok(())
+}
+
+/// How many chunks one of so many workers may drop, or read, in one transaction.
+pub fn chunks_at_once(jobs: u16) -> Result<usize> {
+    Ok(together(catalog::server(&mut Local)?.lock_share(jobs)))
 }
 
 /// Takes the copies of one relation back, so that what comes next begins with nothing; in the
@@ -65,7 +97,7 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
         if work.is_shared() {
             return Err(cannot_be_taken_back(run, &work));
         }
-        foreign_key::undo(run, work.destination.table())?;
+        drop_constraints(run, &[work.destination.table()])?;
         match work.destination {
             Destination::Table(_) => empty(run, &work)?,
             // Made anew: it may be compressed by now, and another is not to find it in its way.
@@ -74,7 +106,7 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
                 // As long as it was not attached to the chunk, it does not go with it.
                 batches.map_or(Ok(()), drop_table)?;
             }
-            Destination::Routed { .. } => tiered::drop(run, relation)?,
+            Destination::Routed { .. } => tiered::drop_chunks(run, relation, None).map(drop)?,
         }
     }
     let queries =
@@ -83,6 +115,50 @@ pub fn take_back(run: i64, copies: Vec<i32>) -> Result<()> {
         spi::execute(query, &[run.into(), copies.clone().into()])?;
     }
     delete(copies)
+}
+
+/// Drops what is made again when all rows of tables have arrived, in the current transaction: their foreign keys, and
+/// what rows need not fulfil, but new ones have to.
+pub fn drop_constraints(run: i64, tables: &[&Name]) -> Result<()> {
+    let found = unvalidated(run, tables)?;
+    // First, as who drops one locks the tables that inherit it as well.
+    foreign_key::lock(found.iter().flat_map(|(_, sql)| &sql.tables), "ACCESS EXCLUSIVE")?;
+    foreign_key::undo(run, tables)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    // Others may have dropped some of them meanwhile.
+    unvalidated(run, tables)?.into_iter().try_for_each(|(task, sql)| drop_unvalidated(run, task, sql))
+}
+
+/// The tasks that have added constraints NOT VALID to tables, or to those that they inherit from.
+fn unvalidated(run: i64, tables: &[&Name]) -> Result<Vec<(i32, Sql)>> {
+    let names: Vec<String> = tables.iter().map(|table| table.to_string()).collect();
+    let query = include_str!("../../sql/run/constraints_of_tables.sql");
+    let tasks = spi::json_rows::<(i32, Work)>(query, &[run.into(), names.into()])?;
+    let sql = |(task, work)| match work {
+        Work::Sql(sql) if sql.unvalidated.is_some() => Some((task, sql)),
+        _ => None,
+    };
+    Ok(tasks.into_iter().filter_map(sql).collect())
+}
+
+/// Drops the constraint of such a task, which adds it again, with its comment.
+fn drop_unvalidated(run: i64, task: i32, mut sql: Sql) -> Result<()> {
+    let (Some(name), Some(table)) = (&sql.unvalidated, sql.tables.first()) else { return Ok(()) };
+    let relation = copy::own(run, table)?;
+    let query = include_str!("../../sql/run/constraint_comment.sql");
+    let comments = || spi::json_rows::<Option<String>>(query, &[relation.into(), name.clone().into()]);
+    let Some(comment) = comments()?.pop() else { return Ok(()) };
+    spi::execute(&format!("ALTER TABLE {table} DROP CONSTRAINT {}", quoted(name)), &[])?;
+    if !comments()?.is_empty() {
+        return Err(copy::name_taken(&table.shown()));
+    }
+    let on = format!("COMMENT ON CONSTRAINT {} ON {table} IS ", quoted(name));
+    sql.statements.retain(|statement| !statement.starts_with(&on));
+    sql.statements.extend(comment.map(|comment| on + &literal(&comment)));
+    set_work(task, &Work::Sql(sql))?;
+    tasks::reopen(task)
 }
 
 /// Its rows are among others.

@@ -2,7 +2,7 @@
 
 use crate::core::name::Name;
 use crate::core::plan;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::libpq::Script;
 use crate::pg::{copy, spi};
 use pgrx::pg_sys::Oid;
@@ -35,6 +35,13 @@ pub fn clear(relation: Oid) -> Result<bool> {
     }
     spi::execute("SELECT timescale_migrate.delete_rows($1)", &[relation.into()])?;
     Ok(false)
+}
+
+/// The error for a statement that has met another relation than the run's under its name.
+pub fn name_taken(name: &str) -> Error {
+    let message = format!("another relation has taken the name of {name}");
+    Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+        .hint("Rename the other relation, then call migrate_resume.")
 }
 
 /// The relation of that name, which must be what the run made.

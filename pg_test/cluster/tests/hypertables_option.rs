@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     Test::community("made empty, then filled", empty),
     Test::apache("resumed, and resumed after changes", resumed),
     Test::community("what cannot become one", refusals),
+    Test::both("a time that no chunk has", no_time),
 ];
 
 const RUN: &str = "(SELECT max(id) FROM timescale_migrate.run WHERE kind = 'migrate')";
@@ -23,7 +24,7 @@ fn all(side: &Db, query: &str) -> String {
 /// A run stops when all rows have arrived.
 pub const AT_THE_END: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not yet''; END';
     CREATE TRIGGER refuse BEFORE UPDATE ON timescale_migrate.run_log FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = 'migrate') EXECUTE FUNCTION refuse()";
-const NO_MORE: &str = "DROP TRIGGER refuse ON timescale_migrate.run_log; DROP FUNCTION refuse";
+pub const NO_MORE: &str = "DROP TRIGGER refuse ON timescale_migrate.run_log; DROP FUNCTION refuse";
 
 fn table(edition: Edition) {
     let pair = Pair::plain("hypertables", edition);
@@ -278,4 +279,26 @@ fn refusals(edition: Edition) {
     assert_eq!(errors.len(), 23, "{errors:?}");
     pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{options}')"), &["23 checks failed"]);
     assert!(pair.target.is("SELECT to_regclass('public.ruled') IS NULL"));
+}
+
+fn no_time(edition: Edition) {
+    let pair = Pair::plain("hypertables_no_time", edition);
+    let types = [("a", "timestamptz"), ("b", "timestamp"), ("c", "date")];
+    for (name, kind) in types {
+        pair.source.sql(&format!("CREATE TABLE {name} (t {kind} NOT NULL); INSERT INTO {name} SELECT unnest('{{-infinity, 4714-11-24 BC, 2024-01-01, 294247-01-01 UTC, 294247-01-02 UTC, infinity}}'::{kind}[])"));
+    }
+    let options = r#"{"hypertables": {"public.?": {"time": "t"}}, "on_error": "continue"}"#;
+    pair.target.refuses(&format!("SELECT * FROM migrate_from('old', '{options}')"), &["3 tasks failed"]);
+    for (name, _) in types {
+        let hint = pair.target.value(&format!("SELECT hint FROM timescale_migrate.task WHERE object = 'public.{name}' AND state = 'failed'"));
+        let (query, rest) = hint.split_once("; -- ").unwrap();
+        assert!(rest.contains("on the source"), "{hint}");
+        // It finds these alone: all others arrive.
+        pair.source.sql(&format!("DELETE FROM {name} WHERE t IN ({query})"));
+        assert_eq!(pair.source.value(&format!("SELECT count(*) FROM {name}")), "4");
+    }
+    resume(&pair, &pair.target.value(&format!("SELECT {RUN}")));
+    for (name, _) in types {
+        assert_eq!(all(&pair.target, &format!("TABLE {name}")), all(&pair.source, &format!("TABLE {name}")), "{name}");
+    }
 }

@@ -7,6 +7,7 @@ pub const TESTS: &[Test] = &[
     Test::between("of the source", &Versions::TARGETS, of_the_source),
     Test::between("of the target, while a run goes on", &Versions::TARGETS, of_the_target),
     Test::apache("of the target, from the beginning", from_the_beginning),
+    Test::both("of tables that become hypertables", converted),
 ];
 
 /// Tables with a key and without one, a hypertable, and what TimescaleDB notes of it in tables of its own, some of which have no key.
@@ -127,4 +128,35 @@ fn from_the_beginning(edition: Edition) {
     verify(&pair, "1");
     pair.target.sql("DROP PUBLICATION everything");
     assert_same(&pair);
+}
+
+fn converted(edition: Edition) {
+    let pair = Pair::plain("published_converted", edition);
+    pair.source.sql(
+        "CREATE SCHEMA apart; CREATE TABLE metric (t timestamptz NOT NULL, n int, v text, PRIMARY KEY (t, n));
+         INSERT INTO metric SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n, 'v' FROM generate_series(1, 100) n;
+         CREATE TABLE apart.metric (t timestamptz NOT NULL, n int); INSERT INTO apart.metric SELECT t, n FROM metric; ALTER TABLE apart.metric REPLICA IDENTITY FULL;
+         CREATE PUBLICATION everything FOR ALL TABLES; CREATE PUBLICATION schemas FOR TABLES IN SCHEMA apart;
+         CREATE PUBLICATION named FOR TABLE metric, apart.metric; CREATE PUBLICATION lone FOR TABLE ONLY metric;
+         CREATE PUBLICATION parts FOR TABLE metric (t, n) WHERE (n > 5)",
+    );
+    let options = r#"{"hypertables": {"*.metric": {"time": "t", "chunk_interval": "1 day"}}, "verify": "checksum"}"#;
+    let told = pair.preflight_with("objects", options);
+    let of = |row: &str| told.iter().filter(|told| told.starts_with(row)).count();
+    for name in ["lone", "named", "parts"] {
+        let row = format!("warning | publication {name} | will not publish rows of public.metric in chunks that are made after the run");
+        assert_eq!(of(&row), 1, "{told:?}");
+    }
+    let row = "warning | publication schemas | publishes apart.metric by its schema, and will not publish its rows, which are in chunks in another schema";
+    assert_eq!((of(row), of("warning | publication ")), (1, 5), "{told:?}");
+    pair.migrate_with(&format!("'{options}', jobs => 2"));
+    // The chunks hold the rows: each of them is published as well.
+    let published = "SELECT string_agg(pubname || ' ' || n, ', ' ORDER BY pubname) FROM (
+        SELECT pubname, count(DISTINCT tablename) FILTER (WHERE tablename <> 'metric') || '/' || count(*) FILTER (WHERE tablename = 'metric') AS n
+        FROM pg_publication_tables WHERE tablename ~ '^metric$|_chunk$' GROUP BY 1) q";
+    assert_eq!(pair.target.value(published), "everything 10/2, lone 5/1, named 10/2, parts 5/1, schemas 0/1");
+    pair.target.sql("ALTER PUBLICATION \"schemas\" ADD TABLE \"apart\".\"metric\"");
+    assert!(pair.target.value(published).ends_with("schemas 5/1"), "{}", pair.target.value(published));
+    let filters = "SELECT string_agg(DISTINCT concat_ws(' ', attnames, rowfilter), ', ') FROM pg_publication_tables WHERE pubname = 'parts'";
+    assert_eq!(pair.target.value(filters), pair.source.value(filters));
 }

@@ -1,13 +1,14 @@
 //! A difference of one value in one row is found and named, and ends in an error.
 
 use cluster::suite::Test;
-use cluster::{Edition, Pair};
+use cluster::{Edition, Pair, poll};
 
 pub const TESTS: &[Test] = &[
     Test::both("changed, missing and added rows", rows),
     Test::apache("the smallest differences of values", values),
     Test::apache("rows that are too large for a text form", large),
     Test::apache("by run, and after the source has gone on", by_run),
+    Test::both("a hypertable gets other chunks meanwhile", other_chunks),
 ];
 
 /// The verification fails with the error of its own, and names exactly these.
@@ -141,4 +142,31 @@ fn by_run(edition: Edition) {
     again.source.sql("CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 100)");
     again.migrate_with(r#"'{"verify": "checksum"}'"#);
     assert!(again.target.is("SELECT every(same) AND every(source_checksum = target_checksum) FROM timescale_migrate.verification"));
+}
+
+/// One that a table has become is read chunk by chunk.
+fn other_chunks(edition: Edition) {
+    let pair = Pair::plain("verify_other_chunks", edition);
+    pair.source.sql("CREATE TABLE h (t timestamptz NOT NULL, n int); INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n FROM generate_series(1, 60) n");
+    pair.migrate_with(r#"'{"hypertables": {"public.h": {"time": "t", "chunk_interval": "1 day"}}}'"#);
+    let run = pair.target.value("SELECT max(id) FROM timescale_migrate.run");
+    pair.target.sql("INSERT INTO h VALUES ('2025-01-01 UTC', 0); DELETE FROM h WHERE n = 0");
+    let chunk = |order: &str| pair.target.value(&format!("SELECT c FROM show_chunks('h') c ORDER BY c {order} LIMIT 1"));
+    let (first, empty) = (chunk(""), chunk("DESC"));
+    // An empty chunk is dropped, and a row goes to a new one.
+    for (held, change) in [
+        (&empty, format!("DROP TABLE {empty}")),
+        (&first, "DELETE FROM h WHERE n = 1; INSERT INTO h VALUES ('2026-01-01 UTC', 1)".to_string()),
+    ] {
+        let mut other = pair.target.connect();
+        other.batch_execute(&format!("BEGIN; LOCK TABLE {held}")).unwrap();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| pair.target.is(&format!("SELECT every(same) AND count(*) = 1 FROM migrate_verify({run}, 'count')")));
+            poll("the comparison to wait", || {
+                pair.target.is(&format!("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = '{held}'::regclass)"))
+            });
+            other.batch_execute(&format!("{change}; COMMIT")).unwrap();
+            assert!(call.join().unwrap(), "{change}");
+        });
+    }
 }

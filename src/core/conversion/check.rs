@@ -11,9 +11,9 @@ pub(super) struct Check<'a> {
     wanted: &'a Wanted,
     facts: &'a Facts,
     pub left: Vec<Left>,
-    /// Unique keys and indexes that get further columns.
     /// What else to tell of a table that nothing stands in the way of.
     pub told: Vec<String>,
+    /// Unique keys and indexes that get further columns.
     pub extended: Vec<(Object, Vec<String>)>,
 }
 

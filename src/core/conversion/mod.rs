@@ -5,7 +5,7 @@ mod check;
 mod made;
 
 use super::inventory::{Inventory, Object, PG_CLASS, PG_CONSTRAINT, Server};
-use super::name::Name;
+use super::name::{Name, quoted};
 use super::options::{Form, Options, Policies};
 use super::pattern::Pattern;
 use super::scope::Left;
@@ -36,6 +36,8 @@ pub struct Facts {
     /// Name, whether it is a row trigger, whether it fires for DELETE.
     transition_triggers: Vec<(String, bool, bool)>,
     no_inherit_checks: Vec<String>,
+    /// Name, whether it names the table.
+    publications: Vec<(String, bool)>,
     referenced_by: Vec<Reference>,
     columns: Vec<Column>,
     indexes: Vec<Index>,
@@ -135,6 +137,21 @@ fn refused(name: &Name, detail: impl Into<String>, hint: impl Into<String>) -> L
     Left { subject: subject(name), detail: detail.into(), hint: hint.into(), refused: true }
 }
 
+/// What a publication does not do for a table that becomes a hypertable: the rows are in chunks, which are in another schema.
+fn published(publication: &str, named: bool, table: &Name) -> Left {
+    let (detail, hint) = match named {
+        true => (
+            format!("will not publish rows of {} in chunks that are made after the run", table.shown()),
+            "SET timescaledb.enable_chunk_auto_publication = on; -- on the target, where its version has it; or add new chunks to the publication".to_string(),
+        ),
+        false => (
+            format!("publishes {} by its schema, and will not publish its rows, which are in chunks in another schema", table.shown()),
+            format!("ALTER PUBLICATION {} ADD TABLE {table}; -- on the target, after the run", quoted(publication)),
+        ),
+    };
+    Left { hint, ..Left::told(format!("publication {publication}"), detail) }
+}
+
 /// Makes hypertables of tables in the inventory, and what they have besides; returns what is told about it, and what
 /// stands in the way.
 pub fn convert(
@@ -156,6 +173,7 @@ pub fn convert(
         if check.left.is_empty() {
             let detail = [vec![wanted.form.shown(options)], check.told].concat().join(" ");
             told.push(Left::told(subject(&wanted.name), detail));
+            told.extend(facts.publications.iter().map(|(name, named)| published(name, *named, &wanted.name)));
             // No hypertable of the source has such a number.
             made.push((-number, wanted, facts, check.extended));
         }

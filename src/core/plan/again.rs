@@ -63,7 +63,9 @@ impl Again {
     /// These tasks are replaced.
     fn replace(&mut self, tasks: &[Known]) {
         let ids = tasks.iter().map(|task| task.id);
-        match tasks.iter().any(|task| task.done) {
+        // The start before may have stopped while it dropped the chunks that a table has become, by which none is done
+        // any more.
+        match tasks.iter().any(|task| task.done || task.work.destination.is_converted()) {
             true => self.take_back.push(ids.collect()),
             false => self.forget.extend(ids),
         }

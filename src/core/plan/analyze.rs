@@ -5,6 +5,7 @@
 use super::{Phase, Target, Task, hypertable, sql};
 use crate::core::arrival::Way;
 use crate::core::inventory::{Chunk, Hypertable, Inventory, Server};
+use crate::core::name::Name;
 use std::collections::HashSet;
 
 /// What ANALYZE reads at most of whatever it is given, with the default statistics target.
@@ -28,6 +29,16 @@ pub fn whole(chunks: i64, server: &Server, jobs: u16) -> Whole {
     }
 }
 
+/// Why the statistics over all chunks of a hypertable are left out, and what to do.
+pub fn left_out(root: &Name, chunks: i64, server: &Server) -> (String, String) {
+    let detail = format!(
+        "its {chunks} chunks are analyzed one by one, but not together, because they would take more than half of the {} \
+         locks that max_locks_per_transaction makes room for",
+        server.lock_capacity()
+    );
+    (detail, format!("ANALYZE {root}; -- after the run; or raise max_locks_per_transaction on the target"))
+}
+
 /// A task for every table and for every hypertable's root. Those in `extended`, by their OIDs, get extended statistics, which have to
 /// be there.
 pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16, extended: &HashSet<u32>) -> Vec<Task> {
@@ -47,11 +58,11 @@ pub fn tasks(inventory: &Inventory, target: &Target, jobs: u16, extended: &HashS
         let add = |sum: i64, chunk: &Chunk| sum.saturating_add(inventory.size(chunk.oid).bytes);
         let bytes = inventory.chunks_of(root).fold(0, add).min(SAMPLE);
         let statement = match way(root.oid) {
-            _ if root.is_converted() => format!("ANALYZE {name}"),
             Some(None) => return None,
-            // Its chunks are not those of the source.
-            Some(Some(Way::Routed | Way::Flat)) => format!("ANALYZE {name}"),
-            _ => {
+            Some(Some(Way::Flat)) => format!("ANALYZE {name}"),
+            own => {
+                // How many chunks TimescaleDB makes is not known yet.
+                let alone = alone || root.is_converted() || own == Some(Some(Way::Routed));
                 let (of, itself) = (hypertable(&name, root.cagg.is_some()), target.server.analyzes_only());
                 format!("SELECT timescale_migrate.analyze_root({of}, {alone}, {itself})")
             }

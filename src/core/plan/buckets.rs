@@ -55,6 +55,11 @@ impl Buckets {
         }
     }
 
+    /// The column of time.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
     /// Whether a range of time is one chunk.
     pub fn is_of_time_alone(&self) -> bool {
         self.hash.is_none()

@@ -156,6 +156,9 @@ pub struct Sql {
     /// What it makes needs the index that another task of the same object builds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub upon_index: bool,
+    /// The constraint that it adds NOT VALID, which rows that are copied again need not fulfil.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unvalidated: Option<String>,
     /// The copy tasks that brought them, where the work is about these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<i32>,
@@ -266,6 +269,9 @@ pub struct Verify {
     pub root: bool,
     /// A chunk, whose compressed rows are no rows of its own.
     pub chunk: bool,
+    /// On the target it may be a hypertable with other chunks than the source's, of which all rows are read.
+    #[serde(default)]
+    pub whole: bool,
     /// The relation whose batches reading the source's chunk decompresses.
     #[serde(default)]
     pub batches: Option<Name>,
@@ -295,6 +301,7 @@ impl Verify {
             condition,
             query: copy.source.query,
             root: copy.source.root,
+            whole: copy.destination.is_converted(),
             chunk: !matches!(copy.destination, Destination::Table(_)),
             batches,
             checksum: true,

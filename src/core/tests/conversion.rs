@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 fn facts(oid: u32) -> Value {
     json!({
         "oid": oid, "owner": "o", "of_superuser": false, "tablespace": null, "unlogged": false, "typed": false,
-        "row_security": false, "inherits": false, "rules": [], "transition_triggers": [], "no_inherit_checks": [],
+        "row_security": false, "inherits": false, "rules": [], "transition_triggers": [], "no_inherit_checks": [], "publications": [],
         "referenced_by": [{"name": "f", "key": 101, "table": {"schema": "ext", "name": "config"}}],
         "columns": [
             {"name": "ts", "type": "timestamp with time zone", "not_null": true, "generated": false, "deterministic": true, "hashable": true, "sortable": true},

@@ -4,7 +4,7 @@
 use super::spread::{self, Spread};
 use super::{compression, verify};
 use crate::core::inventory::SourceRelation;
-use crate::core::name::Name;
+use crate::core::name::{Name, quoted};
 use crate::core::options::Level;
 use crate::core::plan::{CopyTask, Destination, Recipe, RowStorage};
 use crate::error::{Error, Result, Side, SqlState};
@@ -80,8 +80,23 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             context.drop_source();
             tasks::postpone(id)
         }
-        copied => copied.map_err(|error| too_large(error, work.binary())),
+        copied => copied.map_err(|error| no_time(too_large(error, work.binary()), work)),
     }
+}
+
+/// Says what to do about a row whose time TimescaleDB does not have, in a table that becomes a hypertable.
+fn no_time(error: Error, work: &CopyTask) -> Error {
+    let Destination::Routed { buckets: Some(buckets), .. } = &work.destination else { return error };
+    if error.code != SqlState::DATETIME_OUT_OF_RANGE || error.hint.is_some() {
+        return error;
+    }
+    let (table, column) = (&work.source.name, quoted(buckets.column()));
+    // It may also be about another column, or come from a function.
+    let detail = format!("A row may have a time in {column} for which a hypertable has no chunk, such as -infinity.");
+    let hint = format!(
+        "SELECT * FROM {table} WHERE {column} = '-infinity' OR ({column} >= '294247-01-02 UTC' AND {column} <> 'infinity'); -- finds such rows on the source: delete them or change their time there, or choose another column as time"
+    );
+    Error { detail: error.detail.or(Some(detail)), hint: Some(hint), ..error }
 }
 
 /// Says what to do about a row that is so large that no server can send it.
@@ -214,7 +229,16 @@ impl Filled {
             spi::execute(&format!("ALTER TABLE {only}{} {what} TRIGGER {trigger}", self.name), &[])?;
             restoring("off")?;
         }
-        Ok(())
+        if self.triggers.is_empty() {
+            return Ok(());
+        }
+        // The name was the relation's when this began; its owner's code may have given it to another one since.
+        let names: Vec<String> = self.triggers.iter().map(|(trigger, _)| trigger.clone()).collect();
+        let fires = include_str!("../../../sql/run/triggers_fire.sql");
+        match spi::value::<bool>(fires, &[self.relation.into(), names.into(), enabled.into()])? {
+            Some(true) => Ok(()),
+            _ => Err(copy::name_taken(&self.name)),
+        }
     }
 }
 

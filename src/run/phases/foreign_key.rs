@@ -19,7 +19,7 @@ use crate::run::process::Context;
 use crate::run::tasks::{self, Claim, Outcome};
 use crate::source::guard::Reads;
 use crate::source::session;
-use crate::target::context;
+use crate::target::{context, copy};
 use std::collections::BTreeSet;
 
 /// Partitions that one message names.
@@ -90,8 +90,11 @@ fn check_copies(run: i64, claim: &Claim, key: &ForeignKey) -> Result<()> {
 
 /// Locks the tables in one order for all: workers make several keys of a table at the same time,
 /// and two tables may reference each other.
-fn lock<'a>(tables: impl IntoIterator<Item = &'a Name>, mode: &str) -> Result<()> {
+pub fn lock<'a>(tables: impl IntoIterator<Item = &'a Name>, mode: &str) -> Result<()> {
     let names: Vec<String> = tables.into_iter().map(Name::to_string).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
     let ordered: Vec<String> = spi::json_rows(include_str!("../../../sql/run/ordered_tables.sql"), &[names.into()])?;
     if ordered.is_empty() {
         return Ok(());
@@ -179,11 +182,12 @@ fn attempt(work: impl FnOnce() -> Result<()>) -> Result<bool> {
     }
 }
 
-/// Drops the keys of a table whose rows are taken back or added to, in the current transaction; they are
+/// Drops the keys of tables whose rows are taken back or added to, in the current transaction; they are
 /// made again once all rows have arrived.
-pub fn undo(run: i64, table: &Name) -> Result<()> {
+pub fn undo(run: i64, tables: &[&Name]) -> Result<()> {
+    let names: Vec<String> = tables.iter().map(|table| table.to_string()).collect();
     let keys = || -> Result<Vec<(i32, ForeignKey)>> {
-        spi::json_rows(include_str!("../../../sql/run/keys_of_table.sql"), &[run.into(), table.to_string().into()])
+        spi::json_rows(include_str!("../../../sql/run/keys_of_tables.sql"), &[run.into(), names.clone().into()])
     };
     let found = keys()?;
     if found.is_empty() {
@@ -197,6 +201,9 @@ pub fn undo(run: i64, table: &Name) -> Result<()> {
             include_str!("../../../sql/run/drop_key.sql"),
             &[key.table.to_string().into(), key.references.to_string().into(), key.name.into()],
         )?;
+        if !statements.is_empty() {
+            copy::own(run, &key.table)?;
+        }
         for statement in statements {
             spi::execute(&statement, &[])?;
         }

@@ -2,9 +2,10 @@
 //! and copied again.
 
 use crate::core::plan::{CopyTask, Doubt, Recheck, Task, Work};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pg::{catch::transaction, rows, spi};
 use crate::run::process::Context;
+use crate::run::spec::RunSpec;
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
 use crate::source::guard::{self, Hold, Reads};
@@ -12,11 +13,14 @@ use crate::source::guard::{self, Hold, Reads};
 /// Looks at a finished copy again; if the source holds something else now, it is taken back, and
 /// made again unless the chunk is gone.
 pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> {
-    let brought =
-        transaction(|| undo::brought(&recheck.copies))?.ok_or_else(|| Error::internal("a copy task is gone"))?;
     let again = match recheck.again.first() {
         Some(Task { work: Work::Copy(again), .. }) => Some(again),
         _ => None,
+    };
+    let Some(brought) = transaction(|| undo::brought(&recheck.copies))? else {
+        // An attempt before has begun to take it back.
+        let message = again.map(|again| format!("{} is copied again", again.source.name.shown()));
+        return replace(&context.spec, id, recheck, message);
     };
     let name = again.map_or(&brought.work.source.name, |again| &again.source.name).shown();
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
@@ -41,16 +45,26 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
             },
         },
     };
-    let run = context.spec.run;
+    if other.is_some() {
+        return replace(&context.spec, id, recheck, other);
+    }
     transaction(|| {
-        if let Some(message) = other {
-            undo::take_back(run, recheck.copies.clone())?;
-            tasks::add(run, &recheck.again)?;
-            messages::notice_here(run, &message)?;
-        } else if let Some(again) = again.filter(|again| again.source.guards != brought.work.source.guards) {
+        if let Some(again) = again.filter(|again| again.source.guards != brought.work.source.guards) {
             // A comparison of the values reads under the same locks as this.
             undo::set_guards(&recheck.copies, &again.source.guards)?;
         }
+        tasks::done(id, tasks::Outcome::default())
+    })
+}
+
+/// Takes a copy back, and adds what makes it again.
+fn replace(spec: &RunSpec, id: i32, recheck: &Recheck, message: Option<String>) -> Result<()> {
+    let run = spec.run;
+    undo::drop_converted(run, &recheck.copies, spec.options.jobs)?;
+    transaction(|| {
+        undo::take_back(run, recheck.copies.clone())?;
+        tasks::add(run, &recheck.again)?;
+        message.iter().try_for_each(|message| messages::notice_here(run, message))?;
         tasks::done(id, tasks::Outcome::default())
     })
 }

@@ -1,8 +1,10 @@
 //! Comparing both sides: per table and chunk, by the workers, both servers at once.
 
+mod own;
+
 use crate::catalog;
 use crate::core::checksum::{self, Sum};
-use crate::core::name::{Name, literal};
+use crate::core::name::Name;
 use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
@@ -13,6 +15,7 @@ use crate::run::tasks::{Claim, Outcome};
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
 use crate::source::guard::{self, Hold, Reads};
+use own::{Own, Sums};
 use pgrx::pg_sys::Oid;
 use serde::Serialize;
 
@@ -201,6 +204,7 @@ fn of_adopted(
         root: verify.root && !whole,
         // All rows, also those in chunks.
         chunk: verify.chunk || whole,
+        whole,
         checksum: work.checksum && (!whole || checksum.is_some()),
         source_rows: Some(rows),
         source_checksum: checksum,
@@ -245,9 +249,10 @@ pub fn together(run: i64, claims: &[Claim]) -> Result<Vec<i32>> {
         });
         let (claims, copied): (Vec<&Claim>, Vec<&VerifyCopied>) = copied.unzip();
         let works = claims.iter().zip(of_copies(run, &copied)?);
-        let works = works.filter_map(|(claim, work)| Some((*claim, work.filter(is_known)?)));
+        let works =
+            works.filter_map(|(claim, work)| Some((*claim, work.filter(|work| is_known(work) && !work.whole)?)));
         let (claims, works): (Vec<&Claim>, Vec<Verify>) = works.unzip();
-        let own = own(&works.iter().map(|work| (work, usual(work))).collect::<Vec<_>>())?;
+        let own = own::of(&works.iter().map(|work| (work, usual(work))).collect::<Vec<_>>())?;
         let all = claims.iter().zip(&works).zip(own);
         let compared: Vec<_> = all.map(|((claim, work), own)| Compared::new(claim, work, None, own)).collect();
         enter(run, &compared)?;
@@ -258,45 +263,6 @@ pub fn together(run: i64, claims: &[Claim]) -> Result<Vec<i32>> {
 /// Whether the source need not be asked.
 fn is_known(work: &Verify) -> bool {
     work.source.is_none() || if work.checksum { work.source_checksum.is_some() } else { work.source_rows.is_some() }
-}
-
-/// Rows and checksum of one side.
-type Sums = (i64, Option<String>);
-
-/// What the target has of one relation, and that relation if it is one.
-type Own = (Sums, Option<Oid>);
-
-/// Of each comparison what the target has; none if there is no such relation.
-fn own(works: &[(&Verify, Sum)]) -> Result<Vec<Option<Own>>> {
-    let mut own: Vec<Option<Own>> = works.iter().map(|_| None).collect();
-    // The own rows of hypertables are read by themselves: TimescaleDB is off meanwhile.
-    for root in [false, true] {
-        let of = works.iter().enumerate().filter(|(_, (work, _))| work.root == root);
-        let queries: Vec<String> = of.filter_map(|(number, (work, sum))| own_query(number, work, sum)).collect();
-        if queries.is_empty() {
-            continue;
-        }
-        let restoring = |value| if root { spi::set_local("timescaledb.restoring", value) } else { Ok(()) };
-        restoring("on")?;
-        let found = spi::json_rows::<(usize, i64, Option<String>, Option<u32>)>(&queries.join(" UNION ALL "), &[])?;
-        restoring("off")?;
-        for (number, rows, checksum, relation) in found {
-            own[number] = Some(((rows, checksum), relation.map(Oid::from_u32)));
-        }
-    }
-    Ok(own)
-}
-
-fn own_query(number: usize, work: &Verify, sum: &Sum) -> Option<String> {
-    let (rows, relation) = match work.targets.as_slice() {
-        [] => return None,
-        [name] => (rows_of(work, name), format!("pg_catalog.to_regclass({})", literal(&name.to_string()))),
-        chunks => (checksum::chunks(chunks, &work.columns), "NULL".to_string()),
-    };
-    let query = checksum::query(&rows, sum);
-    Some(format!(
-        "SELECT json_build_array({number}, q.c, q.s, {relation}::pg_catalog.oid::bigint)::text FROM ({query}) AS q(c, s)"
-    ))
 }
 
 /// One comparison: the source counts while this server does.
@@ -310,10 +276,7 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: Sum) -> Res
         }
         hold = Some(held);
     }
-    let own = transaction(|| {
-        restrict()?;
-        Ok(own(&[(work, sum)])?.pop().flatten())
-    });
+    let own = own::of_one(work, &sum, context.spec.options.jobs);
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
         Some(Hold::Held) => answer(context.source()?, work)?,

@@ -32,16 +32,9 @@ pub(super) fn locks(report: &mut Report, inventory: &Inventory, target: &Server,
     for root in &inventory.hypertables {
         let chunks = inventory.chunks_of(root).count() as i64;
         if analyze::whole(chunks, target, options.jobs) == analyze::Whole::LeftOut {
-            report.add(
-                "locks",
-                Status::Warning,
-                format!("hypertable {}", root.known_as().shown()),
-                format!(
-                    "its {chunks} chunks are analyzed one by one, but not together, because they would take more than half \
-                     of the {here} locks that max_locks_per_transaction makes room for"
-                ),
-                format!("ANALYZE {}; -- after the run; or raise max_locks_per_transaction on the target", root.known_as()),
-            );
+            let name = root.known_as();
+            let (detail, hint) = analyze::left_out(&name, chunks, target);
+            report.add("locks", Status::Warning, format!("hypertable {}", name.shown()), detail, hint);
         }
     }
     report.settle(

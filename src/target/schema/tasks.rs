@@ -14,16 +14,13 @@ impl Maker {
     /// each with the hypertable's name and the index's.
     pub fn hypertable_indexes<'p>(&self, contents: &Contents<'p>, group: Group) -> Vec<(&'p Entry, Name, Name)> {
         let tables = tables(contents);
-        let is_hypertable = |table: &Name| self.hypertables.contains(&(table.schema.clone(), table.name.clone()));
         let index = |entry: &&'p Entry| {
             let mut names = entry.dependencies.iter().filter_map(|id| tables.get(id).and_then(|table| name_of(table)));
-            let table = names.find(is_hypertable)?;
+            let table = names.find(|table| self.is_hypertable(table))?;
             let name = match entry.desc.as_str() {
                 "INDEX" => entry.tag.as_str(),
                 // The other constraint of this kind, since PostgreSQL 18, has no index.
-                "CONSTRAINT" if !entry.definition.contains(" NOT NULL ") => {
-                    entry.tag.strip_prefix(table.name.as_str())?.strip_prefix(' ')?
-                }
+                "CONSTRAINT" if !entry.definition.contains(" NOT NULL ") => constraint(entry, &table)?,
                 _ => return None,
             };
             let name = Name::new(entry.namespace.clone()?, name);
@@ -36,7 +33,7 @@ impl Maker {
     ///
     /// Indexes of one table are built at the same time: they keep out nothing but writing. A statement that keeps out
     /// all else is of the phase of constraints, which for a table begins when its indexes are there.
-    pub fn tasks(&self, contents: &Contents, inventory: &Inventory) -> Vec<Task> {
+    pub fn tasks(&self, contents: &Contents, inventory: &Inventory, target: &plan::Target) -> Vec<Task> {
         let tables = tables(contents);
         let keys: HashMap<u32, &Key> = inventory.keys.iter().map(|key| (key.oid, key)).collect();
         let plain: HashSet<u32> = inventory.relations.iter().map(|relation| relation.oid).collect();
@@ -51,7 +48,9 @@ impl Maker {
                     let author = self.author(entry).map(str::to_string);
                     let tables = table.and_then(|table| name_of(table)).into_iter().collect();
                     let bytes = table.map_or(0, |table| inventory.size(table.oid).bytes);
-                    let work = plan::Sql { statements, tables, upon_index, author, ..plan::Sql::default() };
+                    let unvalidated = self.unvalidated(entry, table, target);
+                    let work =
+                        plan::Sql { statements, tables, upon_index, unvalidated, author, ..plan::Sql::default() };
                     let task = plan::task(phase, entry.object(), 0, bytes, plan::Work::Sql(work));
                     // A partitioned table's statement may lock its partitions.
                     let early = table.is_some_and(|table| plain.contains(&table.oid));
@@ -69,10 +68,22 @@ impl Maker {
         tasks
     }
 
+    /// The name of a constraint that is NOT VALID, and can be added again when rows have been copied again.
+    fn unvalidated(&self, entry: &Entry, table: Option<&&Entry>, target: &plan::Target) -> Option<String> {
+        let table = name_of(table?)?;
+        let can_be_added = target.server.constrains_compressed_chunks() || !self.is_hypertable(&table);
+        let is_wanted = can_be_added && entry.definition.trim_end().ends_with(" NOT VALID;");
+        constraint(entry, &table).filter(|_| is_wanted).map(str::to_string)
+    }
+
+    fn is_hypertable(&self, table: &Name) -> bool {
+        self.hypertables.contains(&(table.schema.clone(), table.name.clone()))
+    }
+
     /// The foreign keys as tasks for the workers.
     pub fn foreign_keys(&self, contents: &Contents, inventory: &Inventory, target: &plan::Target) -> Result<Vec<Task>> {
         let known: HashMap<u32, &ForeignKey> = inventory.foreign_keys.iter().map(|k| (k.oid, k)).collect();
-        let is_hypertable = |name: &Name| self.hypertables.contains(&(name.schema.clone(), name.name.clone()));
+        let is_hypertable = |name: &Name| self.is_hypertable(name);
         let sizes: HashMap<Name, i64> =
             inventory.tables().map(|table| (table.qualified(), inventory.size(table.oid).bytes)).collect();
         // As in every key's own queries: of a table without partitions, not the rows of its children.
@@ -117,6 +128,11 @@ fn name_of(table: &Entry) -> Option<Name> {
     Some(Name::new(table.namespace.clone()?, table.tag.clone()))
 }
 
+/// The name of a table's constraint that an entry adds.
+fn constraint<'e>(entry: &'e Entry, table: &Name) -> Option<&'e str> {
+    entry.tag.strip_prefix(table.name.as_str())?.strip_prefix(' ')
+}
+
 /// The tables, by their OIDs on the source, that get extended statistics, or an index, in `rest`: ANALYZE has to come after.
 pub fn extended(contents: &Contents) -> HashSet<u32> {
     let tables = tables(contents);
@@ -151,7 +167,7 @@ fn table_of(entry: &Entry, contents: &Contents) -> Option<Name> {
 pub(super) fn late_check(entry: &Entry, contents: &Contents) -> Option<Vec<String>> {
     let definition = entry.unchecked_definition()?;
     let table = table_of(entry, contents)?;
-    let name = entry.tag.strip_prefix(table.name.as_str())?.strip_prefix(' ')?;
+    let name = constraint(entry, &table)?;
     let relation = literal(&table.to_string());
     let validation =
         format!("CALL timescale_migrate.validate_check({relation}::pg_catalog.regclass, {})", literal(name));
