@@ -11,6 +11,8 @@ pub enum Contender {
     MigrateFrom(u32),
     /// Two psql pipes of COPY into relations that exist, then what is made after the rows, and statistics.
     Floor,
+    /// Two psql pipes of COPY into a hypertable that exists, then compression by two sessions, and statistics.
+    Pipes,
     Pgcopydb,
     /// As text into psql.
     Dump,
@@ -20,7 +22,7 @@ pub enum Contender {
     Csv,
 }
 
-use Contender::{Csv, Dump, DumpFile, Floor, MigrateFrom, Pgcopydb};
+use Contender::{Csv, Dump, DumpFile, Floor, MigrateFrom, Pgcopydb, Pipes};
 
 impl Contender {
     /// Who moves this database over this distance; migrate_from first, the others are compared with it.
@@ -29,6 +31,7 @@ impl Contender {
             Kind::Chunks => &[MigrateFrom(4), Dump],
             _ if !round_trip.is_zero() => &[MigrateFrom(2), Dump],
             Kind::Standard => &[MigrateFrom(2), MigrateFrom(1), MigrateFrom(4), Floor, Pgcopydb, Dump, DumpFile, Csv],
+            Kind::Table | Kind::PackedTable => &[MigrateFrom(2), Pipes],
             Kind::Wide => &[MigrateFrom(2), Floor, Pgcopydb, Dump, DumpFile],
         }
     }
@@ -38,6 +41,7 @@ impl Contender {
             MigrateFrom(1) => "migrate_from, 1 job".into(),
             MigrateFrom(jobs) => format!("migrate_from, {jobs} jobs"),
             Floor => "two COPY pipes, then indexes".into(),
+            Pipes => "two COPY pipes into a hypertable".into(),
             Pgcopydb => "pgcopydb, 2 jobs".into(),
             Dump => "pg_dump and psql".into(),
             DumpFile => "pg_dump -Fc and pg_restore".into(),
@@ -65,6 +69,7 @@ impl Contender {
         match self {
             MigrateFrom(jobs) => migrate_from(moving, jobs),
             Floor => floor(moving),
+            Pipes => pipes(moving),
             Pgcopydb => pgcopydb(moving),
             Dump => timed(|| moving.restored(|| dump(moving))),
             DumpFile => timed(|| moving.restored(|| dump_file(moving))),
@@ -76,7 +81,8 @@ impl Contender {
 /// From the call to the summary row.
 fn migrate_from(moving: &Moving, jobs: u32) -> Result<Duration> {
     cluster::Pair::prepare(moving.source, &moving.target, moving.port);
-    let call = format!("SELECT * FROM migrate_from('old', jobs => {jobs})");
+    let options = moving.data.conversion.as_ref().map_or("{}", |conversion| conversion.options);
+    let call = format!("SELECT * FROM migrate_from('old', '{options}', jobs => {jobs})");
     timed(|| moving.psql(&[&call]))
 }
 
@@ -122,6 +128,25 @@ fn copy(moving: &Moving, relation: &str) -> Result<()> {
     let [from, to] = ["TO STDOUT", "FROM STDIN"].map(|way| format!("COPY {relation} {way} (FORMAT binary)"));
     let psql = ["--no-psqlrc", "--quiet", "--command"];
     pipe(moving.on_source("psql", &psql).arg(from), moving.on_target("psql", &psql).arg(to))
+}
+
+fn pipes(moving: &Moving) -> Result<Duration> {
+    let Some(conversion) = &moving.data.conversion else { return Err("no table becomes a hypertable".into()) };
+    moving.psql(conversion.hypertable)?;
+    timed(|| {
+        two_at_a_time(&conversion.halves, |half| {
+            let rows = format!("COPY (SELECT * FROM metric WHERE {half}) TO STDOUT (FORMAT binary)");
+            let psql = ["--no-psqlrc", "--quiet", "--command"];
+            let into = "COPY metric FROM STDIN (FORMAT binary)";
+            pipe(moving.on_source("psql", &psql).arg(rows), moving.on_target("psql", &psql).arg(into))
+        })?;
+        if conversion.packed {
+            let chunks = moving.target.rows("SELECT show_chunks('metric')");
+            let chunks: Vec<&str> = chunks.iter().filter_map(|row| row.get(0)).collect();
+            two_at_a_time(&chunks, |chunk| moving.psql(&[&format!("SELECT compress_chunk('{chunk}')")]))?;
+        }
+        moving.psql(&["ANALYZE metric"])
+    })
 }
 
 fn pgcopydb(moving: &Moving) -> Result<Duration> {

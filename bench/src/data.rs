@@ -13,6 +13,8 @@ pub struct Data {
     distances: &'static [u64],
     /// How it is moved by hand, if it is.
     pub by_hand: Option<ByHand>,
+    /// What an ordinary table becomes, if it does not stay one.
+    pub conversion: Option<Conversion>,
     kind: Kind,
 }
 
@@ -22,6 +24,21 @@ pub enum Kind {
     Standard,
     Wide,
     Chunks,
+    /// An ordinary table that becomes a hypertable.
+    Table,
+    /// The same, with compression.
+    PackedTable,
+}
+
+/// An ordinary table `metric` that becomes a hypertable.
+pub struct Conversion {
+    /// The options of the migration.
+    pub options: &'static str,
+    /// What makes such a hypertable by hand, empty.
+    pub hypertable: &'static [&'static str],
+    /// Conditions that divide the rows in two.
+    pub halves: [&'static str; 2],
+    pub packed: bool,
 }
 
 /// What somebody enters who moves the rows in CSV files.
@@ -36,6 +53,27 @@ pub struct ByHand {
     pub after: &'static [&'static str],
 }
 
+const METRIC: &str =
+    "CREATE TABLE metric (time timestamptz NOT NULL, device_id integer NOT NULL, temperature float8, state text)";
+const HALVES: [&str; 2] = ["time < '2024-01-16 UTC'", "time >= '2024-01-16 UTC'"];
+const OF_METRIC: &str = "SELECT create_hypertable('metric', 'time', chunk_time_interval => INTERVAL '1 day', create_default_indexes => false)";
+const PLAIN: Conversion = Conversion {
+    options: r#"{"hypertables": {"public.metric": {"time": "time", "chunk_interval": "1 day"}}}"#,
+    hypertable: &[METRIC, OF_METRIC],
+    halves: HALVES,
+    packed: false,
+};
+const PACKED: Conversion = Conversion {
+    options: r#"{"hypertables": {"public.metric": {"time": "time", "chunk_interval": "1 day",
+                 "compress": {"segmentby": ["device_id"], "orderby": ["time desc"], "after": "1 day"}}}}"#,
+    hypertable: &[
+        METRIC,
+        OF_METRIC,
+        "ALTER TABLE metric SET (timescaledb.compress, timescaledb.compress_segmentby = 'device_id', timescaledb.compress_orderby = 'time DESC')",
+    ],
+    halves: HALVES,
+    packed: true,
+};
 const HYPERTABLES: &[&str] = &[
     "SELECT create_hypertable('reading', 'time', chunk_time_interval => INTERVAL '1 day', create_default_indexes => false)",
     "SELECT create_hypertable('archived', 'time', chunk_time_interval => INTERVAL '1 day', create_default_indexes => false)",
@@ -63,7 +101,14 @@ const POLICIES: [&str; 3] = [
 impl Data {
     /// Every database, in this size.
     pub fn all(factor: f64) -> Vec<Data> {
-        vec![Data::standard(factor), Data::wide(factor), Data::chunks(1000, factor), Data::chunks(10000, factor)]
+        vec![
+            Data::standard(factor),
+            Data::wide(factor),
+            Data::chunks(1000, factor),
+            Data::chunks(10000, factor),
+            Data::table(factor, Kind::Table, PLAIN),
+            Data::table(factor, Kind::PackedTable, PACKED),
+        ]
     }
 
     fn standard(factor: f64) -> Data {
@@ -122,6 +167,7 @@ impl Data {
             tables: &["device", "reading", "archived", "event", "hourly"],
             distances: &[0, 20, 50, 100],
             by_hand: Some(BY_HAND),
+            conversion: None,
             kind: Kind::Standard,
         }
     }
@@ -153,6 +199,7 @@ impl Data {
             tables: &["wide"],
             distances: &[0],
             by_hand: None,
+            conversion: None,
             kind: Kind::Wide,
         }
     }
@@ -180,7 +227,32 @@ impl Data {
             tables: &["reading"],
             distances: if chunks == 1000 { &[0, 50] } else { &[0] },
             by_hand: None,
+            conversion: None,
             kind: Kind::Chunks,
+        }
+    }
+
+    fn table(factor: f64, kind: Kind, conversion: Conversion) -> Data {
+        let rows = size(5_000_000, factor);
+        let statements = vec![
+            METRIC.to_string(),
+            format!(
+                "INSERT INTO metric
+                 SELECT timestamptz '2024-01-01 UTC' + n * (INTERVAL '30 days' / {rows}), n % 1000,
+                        (2000 + 500 * sin(n / 1e6) + 100 * random())::int / 100.0::float8, 'ok'
+                 FROM generate_series(0, {rows} - 1) n"
+            ),
+        ];
+        let what = if conversion.packed { "a hypertable of 30 compressed chunks" } else { "a hypertable of 30 chunks" };
+        Data {
+            name: if conversion.packed { "to compressed chunks" } else { "to a hypertable" }.into(),
+            about: format!("a table of {rows} rows that becomes {what}"),
+            statements,
+            tables: &["metric"],
+            distances: &[0],
+            by_hand: None,
+            conversion: Some(conversion),
+            kind,
         }
     }
 
@@ -189,7 +261,7 @@ impl Data {
     }
 
     pub fn needs_community(&self) -> bool {
-        self.kind == Kind::Standard
+        matches!(self.kind, Kind::Standard | Kind::PackedTable)
     }
 
     /// The name of a scene: this database at this distance.
