@@ -33,6 +33,9 @@ pub const FAULTS: &[Fault] = &[
     ("full disk of the target", |under| under.pair.target.cluster.fill_disk(Duration::from_secs(1))),
 ];
 
+/// The tables that become hypertables, with chunks of five days by their column `t`.
+pub const FUTURE: [&str; 2] = ["future.metric", "future.parted"];
+
 /// The option of that name.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -59,7 +62,9 @@ impl Under<'_> {
         let call = match run.as_str() {
             "" => {
                 let seconds = SOURCE_TIMEOUT.as_secs();
-                let options = r#""verify": "checksum", "split_bytes": 150000, "connect_timeout": 2"#;
+                let entries = FUTURE.map(|name| format!(r#""{name}": {{"time": "t", "chunk_interval": "5 days"}}"#));
+                let hypertables = format!(r#""hypertables": {{{}}}"#, entries.join(", "));
+                let options = format!(r#"{hypertables}, "verify": "checksum", "split_bytes": 150000, "connect_timeout": 2"#);
                 format!(r#"migrate_from('old', '{{{options}, "source_timeout": {seconds}, "retries": {retries}}}', "#)
             }
             run => format!("migrate_resume({run}, "),

@@ -35,6 +35,8 @@ const WORK: &[&str] = &[
      END'",
     "BEGIN; TRUNCATE tick; INSERT INTO tick SELECT n, $ % 77 FROM generate_series(0, 9000, 3) n; COMMIT",
     "BEGIN; TRUNCATE part; INSERT INTO part SELECT date '2024-01-15' + n, $ FROM generate_series(1, 90) n; COMMIT",
+    "INSERT INTO future.metric SELECT timestamptz '2024-01-01 UTC' + random() * INTERVAL '34 days', $, 'new' FROM generate_series(1, 5)",
+    "UPDATE future.parted SET t = timestamptz '2024-01-01 UTC' + random() * INTERVAL '60 days' WHERE n = $ % 900",
     "UPDATE large SET filler = repeat('y', 300) WHERE n = $ % 3000",
     "VACUUM FULL large",
     "ALTER TABLE event ALTER note SET STATISTICS 50",

@@ -23,6 +23,18 @@ INSERT INTO part SELECT date '2024-01-15' + n, n FROM generate_series(1, 90) n;
 -- Copied in parts, and without a key that would refuse a row that comes twice.
 CREATE TABLE large (n int, filler text);
 INSERT INTO large SELECT n, repeat('x', 300) FROM generate_series(1, 3000) n;
+-- Hypertables on the target, whose owner may not even look into the schema.
+CREATE SCHEMA future;
+CREATE TABLE future.metric (t timestamptz NOT NULL, n int, filler text);
+INSERT INTO future.metric SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '25 minutes', n, repeat('z', 300) FROM generate_series(1, 2000) n;
+CREATE INDEX ON future.metric (n);
+CREATE TABLE future.parted (t timestamptz NOT NULL, n int, PRIMARY KEY (t, n)) PARTITION BY RANGE (t);
+CREATE TABLE future.parted_1 PARTITION OF future.parted FOR VALUES FROM ('2024-01-01 UTC') TO ('2024-01-12 UTC');
+CREATE TABLE future.parted_2 PARTITION OF future.parted FOR VALUES FROM ('2024-01-12 UTC') TO ('2024-02-01 UTC');
+CREATE TABLE future.parted_3 PARTITION OF future.parted DEFAULT;
+INSERT INTO future.parted SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n FROM generate_series(1, 900) n;
+ALTER TABLE future.metric OWNER TO chaos_owner;
+ALTER TABLE future.parted OWNER TO chaos_owner;
 CREATE SEQUENCE counted START 7;
 SELECT nextval('counted') FROM generate_series(1, 9);
 CREATE MATERIALIZED VIEW sums AS SELECT device, count(*), max(slowly(device)) FROM event GROUP BY 1;
