@@ -1,15 +1,52 @@
 -- What decides whether tables of the source can become hypertables on the target.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB. :tables: is an array of OIDs.
 -- Returns: one JSON object per table.
+WITH part AS (
+    SELECT c.oid AS root, p.oid, p.relkind, p.relpersistence, p.relrowsecurity
+    FROM pg_catalog.pg_class c
+    -- Of an ordinary table there is no tree.
+    CROSS JOIN LATERAL (SELECT c.oid UNION SELECT tree.relid FROM pg_partition_tree(c.oid) tree) t(oid)
+    JOIN pg_catalog.pg_class p ON p.oid = t.oid
+    WHERE c.oid = ANY (:tables:::pg_catalog.oid[])
+)
 SELECT json_build_object(
     'oid', c.oid::int8,
     'owner', pg_get_userbyid(c.relowner),
     'of_superuser', EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner AND r.rolsuper),
     'tablespace', (SELECT s.spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = c.reltablespace),
-    'unlogged', c.relpersistence = 'u',
+    -- The table itself, or partitions.
+    'unlogged', (
+        SELECT coalesce(json_agg(json_build_array(p.oid::regclass::text, p.oid = c.oid) ORDER BY p.oid::regclass::text), '[]')
+        FROM part p WHERE p.root = c.oid AND p.relpersistence = 'u'),
     'typed', c.reloftype <> 0,
     'row_security', c.relrowsecurity,
-    'inherits', EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)),
+    'inherits', c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)),
+    'partition_of', (
+        SELECT i.inhparent::regclass::text FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid AND c.relispartition),
+    'foreign_partitions', (
+        SELECT coalesce(json_agg(p.oid::regclass::text ORDER BY p.oid::regclass::text), '[]')
+        FROM part p WHERE p.root = c.oid AND p.relkind = 'f'),
+    'of_partitions', (
+        SELECT coalesce(json_agg(w.own ORDER BY w.own), '[]')
+        FROM part p
+        CROSS JOIN LATERAL (
+            SELECT format('index %s', x.indexrelid::regclass) FROM pg_catalog.pg_index x
+            JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+            WHERE x.indrelid = p.oid AND NOT i.relispartition
+            UNION ALL
+            SELECT format('constraint %I on %s', k.conname, p.oid::regclass) FROM pg_catalog.pg_constraint k
+            WHERE k.conrelid = p.oid AND k.conparentid = 0 AND (k.contype = 'f' OR k.contype = 'c' AND k.coninhcount = 0)
+            UNION ALL
+            SELECT format('trigger %I on %s', t.tgname, p.oid::regclass) FROM pg_catalog.pg_trigger t
+            WHERE t.tgrelid = p.oid AND NOT t.tgisinternal AND t.tgparentid = 0
+            UNION ALL
+            SELECT format('rule %I on %s', r.rulename, p.oid::regclass) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = p.oid
+            UNION ALL
+            SELECT format('policy %I on %s', y.polname, p.oid::regclass) FROM pg_catalog.pg_policy y WHERE y.polrelid = p.oid
+            UNION ALL
+            SELECT format('row-level security of %s', p.oid::regclass) WHERE p.relrowsecurity
+        ) w(own)
+        WHERE p.root = c.oid AND p.oid <> c.oid),
     'rules', (
         SELECT coalesce(json_agg(r.rulename ORDER BY r.rulename), '[]')
         FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid),

@@ -4,6 +4,7 @@ use crate::core::inventory::{Server, Timescaledb};
 use crate::core::name::literal;
 
 pub const OVERLOADS: &str = include_str!("../../sql/inventory/overloads.sql");
+pub const PARTITIONED: &str = include_str!("../../sql/inventory/partitioned.sql");
 pub(super) const HYPERTABLES: &str = include_str!("../../sql/inventory/hypertables.sql");
 pub(super) const CHUNKS: &str = include_str!("../../sql/inventory/chunks.sql");
 pub(super) const EXCLUDED: &str = include_str!("../../sql/inventory/excluded.sql");

@@ -54,6 +54,26 @@ pub fn with_columns(definition: &str, columns: &str) -> Option<String> {
     None
 }
 
+/// The definition of a partitioned table without the clause that makes it one, which is the last of its first statement.
+/// None if it has none.
+pub fn without_partitions(definition: &str) -> Option<String> {
+    const CLAUSE: &str = "\nPARTITION BY ";
+    let bytes = definition.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        at = match bytes[at] {
+            b'"' => quoted(bytes, at, false)?,
+            b'\'' => quoted(bytes, at, has_escapes(bytes, at))?,
+            b'\n' if definition[at..].starts_with(CLAUSE) => {
+                let rest = at + statements(&definition[at..])?.first()?.len();
+                return Some(format!("{};{}", &definition[..at], &definition[rest..]));
+            }
+            _ => at + 1,
+        };
+    }
+    None
+}
+
 /// Of a name or a number, which a dollar may continue.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()

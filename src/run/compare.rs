@@ -74,7 +74,8 @@ fn relations(inventory: Inventory, whole: &HashSet<Name>) -> BTreeMap<Key, Relat
         if whole.contains(&name) {
             let own = relation(hypertable.qualified(), hypertable.oid);
             let condition = inventory.selection.filters.get(&hypertable.oid).cloned();
-            all.insert((name, None), Relation { whole: true, condition, guards: root.guards(), ..own });
+            let guards = inventory.guards_of(hypertable, root);
+            all.insert((name, None), Relation { whole: true, condition, guards, ..own });
             continue;
         }
         if hypertable.root_may_have_rows {

@@ -3,7 +3,7 @@
 
 use super::preflight::{self, Report};
 use super::{adoption, messages, scope, state};
-use crate::catalog;
+use crate::catalog::{self, Catalog};
 use crate::core::archive::Archive;
 use crate::core::inventory::{Inventory, Server};
 use crate::core::options::{Mode, Options};
@@ -52,7 +52,16 @@ impl<'a> Source<'a> {
 
     /// What the database holds now.
     pub fn read(&mut self) -> Result<Inventory> {
-        snapshot::read(&mut self.connection, self.server.clone())
+        let inventory = snapshot::read(&mut self.connection, self.server.clone())?;
+        self.with_partitioned(inventory)
+    }
+
+    /// The option hypertables may name partitioned tables.
+    fn with_partitioned(&mut self, mut inventory: Inventory) -> Result<Inventory> {
+        if !self.options.hypertables.is_empty() {
+            inventory.partitioned = self.connection.ask(catalog::queries::PARTITIONED)?;
+        }
+        Ok(inventory)
     }
 
     /// Takes a snapshot; this session reads under it from now on.
@@ -61,7 +70,8 @@ impl<'a> Source<'a> {
             Some(connection) => connection,
             None => session::open(self.params, "timescale_migrate keeper", self.options)?,
         };
-        snapshot::hold(&mut self.connection, keeper, run, &self.server)
+        let (keeper, inventory) = snapshot::hold(&mut self.connection, keeper, run, &self.server)?;
+        Ok((keeper, self.with_partitioned(inventory)?))
     }
 
     /// What of an inventory arrives on the target.

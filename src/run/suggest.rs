@@ -1,7 +1,7 @@
 //! What of a source could be improved on the target: the rows of `migrate_suggest`. Asks; `core/suggest` decides.
 
 use crate::catalog::{self, Catalog, Local};
-use crate::core::inventory::{Chunk, CompressedChunk, Hypertable, Inventory, PG_CLASS, Server};
+use crate::core::inventory::{Chunk, CompressedChunk, Hypertable, Inventory, PG_CLASS, Partitioned, Server};
 use crate::core::name::{Name, literal, quoted};
 use crate::core::options::{Form, Options};
 use crate::core::scope::Scope;
@@ -12,19 +12,8 @@ use crate::pg::spi;
 use crate::run::prepare::Source;
 use crate::run::{preflight, scope};
 use crate::source::session;
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
-
-/// `partitioned.sql`
-#[derive(Deserialize)]
-struct Partitioned {
-    oid: u32,
-    schema: String,
-    name: String,
-    column: Option<String>,
-    leaves: Vec<(u32, u32)>,
-}
 
 /// A table, and where its statistics are.
 struct Candidate {
@@ -35,7 +24,6 @@ struct Candidate {
     bytes: i64,
     whole: i64,
     part: i64,
-    partitioned: bool,
     partitioned_by: Option<String>,
 }
 
@@ -55,11 +43,12 @@ pub fn suggestions(params: &Params, options: &Options) -> Result<Vec<Suggestion>
             .hint(wrong.hint.clone()));
     }
     let source = &mut source.connection;
+    scope.inventory.partitioned = source.ask(catalog::queries::PARTITIONED)?;
     let indexes: HashMap<u32, i64> =
         source.ask::<(u32, i64)>(include_str!("../../sql/suggest/index_sizes.sql"))?.into_iter().collect();
     let inventory = &scope.inventory;
     let sizes = Sizes { inventory, indexes, compressed: inventory.compressed() };
-    let tables = tables(source, &sizes)?;
+    let tables = tables(&sizes);
     let hypertables: Vec<&Hypertable> = inventory.hypertables.iter().filter(|h| h.cagg.is_none()).collect();
     let mut samples: Vec<(u32, u32)> = tables.iter().map(|table| (table.oid, table.sample)).collect();
     samples
@@ -74,9 +63,8 @@ pub fn suggestions(params: &Params, options: &Options) -> Result<Vec<Suggestion>
     for table in tables {
         let Some(mut facts) = facts.remove(&table.oid) else { continue };
         look_up(source, &table.name, &mut facts)?;
-        let Candidate { name, rows, bytes, whole, part, partitioned, partitioned_by, .. } = table;
-        suggestions
-            .extend(Table { name, rows, bytes, whole, part, partitioned, partitioned_by, facts }.suggestion(target));
+        let Candidate { name, rows, bytes, whole, part, partitioned_by, .. } = table;
+        suggestions.extend(Table { name, rows, bytes, whole, part, partitioned_by, facts }.suggestion(target));
     }
     for hypertable in hypertables {
         let chunked = sizes.chunked(hypertable, facts.remove(&hypertable.oid));
@@ -121,11 +109,11 @@ fn hinder(
 }
 
 /// Tables that are large enough.
-fn tables(source: &mut Connection, sizes: &Sizes) -> Result<Vec<Candidate>> {
+fn tables(sizes: &Sizes) -> Vec<Candidate> {
     let inventory = sizes.inventory;
-    let partitioned: Vec<Partitioned> = source.ask(include_str!("../../sql/suggest/partitioned.sql"))?;
+    let partitioned = &inventory.partitioned;
     let leaves: HashSet<u32> = partitioned.iter().flat_map(|table| &table.leaves).map(|leaf| leaf.0).collect();
-    let arrives = |table: &Partitioned| inventory.selection.arrives(PG_CLASS, table.oid);
+    let arrives = |table: &&Partitioned| inventory.selection.arrives(PG_CLASS, table.oid);
     let ordinary = inventory.plain_tables().filter(|table| !leaves.contains(&table.oid));
     let mut tables: Vec<Candidate> = ordinary
         .map(|table| Candidate {
@@ -136,13 +124,12 @@ fn tables(source: &mut Connection, sizes: &Sizes) -> Result<Vec<Candidate>> {
             bytes: inventory.size(table.oid).bytes,
             whole: sizes.whole(table.oid),
             part: sizes.whole(table.oid),
-            partitioned: false,
             partitioned_by: None,
         })
         .collect();
-    tables.extend(partitioned.into_iter().filter(arrives).filter_map(|table| sizes.partitioned(table)));
+    tables.extend(partitioned.iter().filter(arrives).filter_map(|table| sizes.partitioned(table)));
     tables.retain(|table| suggest::is_large(table.rows, table.bytes));
-    Ok(tables)
+    tables
 }
 
 /// The first and the last time of a table without statistics, where an index tells them.
@@ -188,20 +175,19 @@ impl Sizes<'_> {
         chunks.map(|chunk| chunk.oid).max_by_key(|oid| self.inventory.size(*oid).bytes)
     }
 
-    fn partitioned(&self, table: Partitioned) -> Option<Candidate> {
+    fn partitioned(&self, table: &Partitioned) -> Option<Candidate> {
         let largest = table.leaves.iter().max_by_key(|leaf| self.inventory.size(leaf.0).bytes)?;
         let sum = |of: &dyn Fn(u32) -> i64| table.leaves.iter().map(|leaf| of(leaf.0)).sum();
         let beside = table.leaves.iter().filter(|leaf| leaf.1 == largest.1);
         Some(Candidate {
             oid: table.oid,
             sample: largest.0,
-            name: Name::new(table.schema, table.name),
+            name: Name::new(&table.schema, &table.name),
             rows: sum(&|oid| self.inventory.size(oid).rows),
             bytes: sum(&|oid| self.inventory.size(oid).bytes),
             whole: sum(&|oid| self.whole(oid)),
             part: beside.map(|leaf| self.whole(leaf.0)).sum(),
-            partitioned: true,
-            partitioned_by: table.column,
+            partitioned_by: table.column.clone(),
         })
     }
 

@@ -22,6 +22,8 @@ pub struct Brought {
     pub batches: Option<Oid>,
     /// The source's, where all of the tasks have noted it.
     pub checksum: Option<String>,
+    /// What they have read, by OID: several if these are partitions of one.
+    pub sources: Vec<u32>,
 }
 
 /// None if nothing has arrived.
@@ -36,12 +38,14 @@ pub fn all_brought(relations: &[&[i32]]) -> Result<Vec<Option<Brought>>> {
     let (ids, numbers): (Vec<i32>, Vec<i32>) = numbered.unzip();
     let mut all: Vec<Option<Brought>> = relations.iter().map(|_| None).collect();
     let query = include_str!("../../sql/run/brought.sql");
-    let found =
-        spi::json_rows::<(usize, Work, u32, i64, Option<u32>, Option<String>)>(query, &[ids.into(), numbers.into()])?;
-    for (number, work, relation, rows, batches, checksum) in found {
+    let found = spi::json_rows::<(usize, Work, u32, i64, Option<u32>, Option<String>, Vec<u32>)>(
+        query,
+        &[ids.into(), numbers.into()],
+    )?;
+    for (number, work, relation, rows, batches, checksum, sources) in found {
         let Work::Copy(work) = work else { return Err(Error::internal("not a copy task")) };
         let batches = batches.map(Oid::from_u32);
-        all[number] = Some(Brought { work, relation: relation.into(), rows, batches, checksum });
+        all[number] = Some(Brought { work, relation: relation.into(), rows, batches, checksum, sources });
     }
     Ok(all)
 }

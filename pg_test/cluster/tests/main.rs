@@ -72,6 +72,7 @@ scenarios!(
     tiered_chunks,
     time_range,
     hypertables_option,
+    hypertables_partitioned,
     hypertables_resumed,
     resume,
     resume_changed,

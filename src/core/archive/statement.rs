@@ -137,7 +137,8 @@ impl Entry {
         matches!(self.desc.as_str(), "COMMENT" | "SECURITY LABEL" | "ACL")
     }
 
-    fn is_partitioned(&self) -> bool {
+    /// A table that has no rows of its own.
+    pub fn is_partitioned(&self) -> bool {
         self.relkind == Some('p')
     }
 

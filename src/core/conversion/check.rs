@@ -4,6 +4,7 @@ use super::{Column, Facts, Index, Wanted, refused};
 use crate::core::inventory::{Inventory, Object, Server, Timescaledb};
 use crate::core::name::{Name, quoted};
 use crate::core::options::{Compress, Keys, Span};
+use crate::core::progress;
 use crate::core::scope::{EDITION, Left};
 use std::collections::HashSet;
 
@@ -57,7 +58,18 @@ impl<'a> Check<'a> {
     /// What a hypertable cannot be or have.
     fn table(&mut self) {
         let (name, facts) = (&self.wanted.name, self.facts);
-        if facts.inherits {
+        for partition in &facts.foreign_partitions {
+            let hint = format!("ALTER TABLE {name} DETACH PARTITION {partition}; -- on the source");
+            self.refuse(format!("has the partition {partition}, which is a foreign table"), hint);
+        }
+        if !facts.of_partitions.is_empty() {
+            let own = progress::listed(&facts.of_partitions);
+            self.told.push(format!("What its partitions have and it has not does not arrive: {own}."));
+        }
+        if let Some(table) = &facts.partition_of {
+            let hint = format!("Name {table} in the option hypertables, or leave both out of it.");
+            self.refuse(format!("is a partition of {table}"), hint);
+        } else if facts.inherits {
             self.refuse(
                 "inherits from another table, or another table inherits from it",
                 "End the inheritance on the source, or leave the table out of the option hypertables.",
@@ -66,8 +78,10 @@ impl<'a> Check<'a> {
         if facts.typed {
             self.refuse("is of a composite type", format!("ALTER TABLE {name} NOT OF; -- on the source"));
         }
-        if facts.unlogged {
-            self.refuse("is unlogged", format!("ALTER TABLE {name} SET LOGGED; -- on the source"));
+        for (unlogged, itself) in &facts.unlogged {
+            let what =
+                if *itself { "is unlogged".to_string() } else { format!("has the unlogged partition {unlogged}") };
+            self.refuse(what, format!("ALTER TABLE {unlogged} SET LOGGED; -- on the source"));
         }
         for rule in &facts.rules {
             let hint = format!("DROP RULE {} ON {name}; -- on the source", quoted(rule));

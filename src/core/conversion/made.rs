@@ -1,7 +1,7 @@
 //! What is made of a table that becomes a hypertable, as the inventory would list it.
 
 use super::{Facts, Wanted};
-use crate::core::inventory::{Compression, Hypertable};
+use crate::core::inventory::{Compression, Hypertable, Inventory, Partitioned, Relation};
 use crate::core::name::quoted;
 use crate::core::options::{Compress, Form, Interval, Mode, Options, Policies, Span};
 use serde_json::{Value, json};
@@ -92,6 +92,23 @@ pub(super) fn hypertable(id: i32, wanted: &Wanted, facts: &Facts) -> Hypertable 
         compress_after: after.map(|after| after.text().to_string()),
         ..Hypertable::new(id, wanted.oid, &wanted.name, facts.tablespace.iter().cloned().collect(), spec)
     }
+}
+
+/// A partitioned table as `relations.sql` would list it if it were an ordinary one, and those of its partitions whose rows
+/// arrive.
+pub(super) fn of_partitions(table: &Partitioned, inventory: &Inventory) -> (Relation, Vec<u32>) {
+    let is_leaf = |relation: &&Relation| table.leaves.iter().any(|leaf| leaf.0 == relation.oid);
+    let leaves = || inventory.relations.iter().filter(is_leaf);
+    let root = Relation {
+        oid: table.oid,
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        owner: None,
+        condition: None,
+        // All have the same, by their names.
+        columns: leaves().next().map(|leaf| leaf.columns.clone()).unwrap_or_default(),
+    };
+    (root, leaves().map(|leaf| leaf.oid).filter(|oid| !inventory.selection.is_empty(*oid)).collect())
 }
 
 /// As `compression.sql` would.

@@ -4,7 +4,7 @@
 mod check;
 mod made;
 
-use super::inventory::{Inventory, Object, PG_CLASS, PG_CONSTRAINT, Server};
+use super::inventory::{Excluded, Inventory, Object, PG_CLASS, PG_CONSTRAINT, Server};
 use super::name::{Name, quoted};
 use super::options::{Form, Options, Policies};
 use super::pattern::Pattern;
@@ -28,10 +28,17 @@ pub struct Facts {
     owner: String,
     of_superuser: bool,
     tablespace: Option<String>,
-    unlogged: bool,
+    /// Names, quoted, each with whether it is the table itself, and not a partition.
+    unlogged: Vec<(String, bool)>,
     typed: bool,
     row_security: bool,
     inherits: bool,
+    /// The table that it is a partition of.
+    partition_of: Option<String>,
+    /// Partitions that are foreign tables.
+    foreign_partitions: Vec<String>,
+    /// What its partitions have that it has not.
+    of_partitions: Vec<String>,
     rules: Vec<String>,
     /// Name, whether it is a row trigger, whether it fires for DELETE.
     transition_triggers: Vec<(String, bool, bool)>,
@@ -110,22 +117,34 @@ pub fn wanted(options: &Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Lef
             left.push(refused(&name, format!("is {what} on the source already"), hint));
         }
     }
-    for table in inventory.plain_tables() {
-        let name = table.qualified();
-        match keys(&name).as_slice() {
+    // Whether a pattern matches the table.
+    let mut choose = |name: Name, oid: u32, of_extension: bool| {
+        let keys = keys(&name);
+        match keys.as_slice() {
             [] => {}
-            _ if table.condition.is_some() => {
+            _ if of_extension => {
                 left.push(refused(&name, "belongs to an extension", "Leave it out of the option hypertables."));
             }
-            [key] => wanted.push(Wanted { oid: table.oid, name, form: (*options.hypertables[*key]).clone() }),
+            [key] => wanted.push(Wanted { oid, name, form: (*options.hypertables[*key]).clone() }),
             _ => left.push(refused(
                 &name,
                 "matches several patterns",
                 "Change the patterns so that only one of them matches it.",
             )),
         }
+        !keys.is_empty()
+    };
+    // A pattern may match a table and its partitions.
+    let mut partitions = HashSet::new();
+    for table in inventory.partitioned.iter().filter(|table| inventory.selection.arrives(PG_CLASS, table.oid)) {
+        if choose(Name::new(&table.schema, &table.name), table.oid, false) {
+            partitions.extend(table.leaves.iter().map(|leaf| leaf.0));
+        }
     }
-    left.extend(unused.into_iter().map(|key| nothing_fits("hypertables", "ordinary table", key)));
+    for table in inventory.plain_tables().filter(|table| !partitions.contains(&table.oid)) {
+        choose(table.qualified(), table.oid, table.condition.is_some());
+    }
+    left.extend(unused.into_iter().map(|key| nothing_fits("hypertables", "table", key)));
     (wanted, left)
 }
 
@@ -180,7 +199,15 @@ pub fn convert(
         told.extend(check.left);
     }
     for (id, wanted, facts, extended) in made {
-        inventory.hypertables.push(made::hypertable(id, wanted, facts));
+        let mut hypertable = made::hypertable(id, wanted, facts);
+        if let Some(table) = inventory.partitioned.iter().find(|table| table.oid == wanted.oid) {
+            let (root, leaves) = made::of_partitions(table, inventory);
+            hypertable.tables = leaves;
+            let partitions = table.leaves.iter().map(|leaf| leaf.0).chain(table.partitions.iter().copied());
+            inventory.excluded.extend(partitions.map(|oid| Excluded { class_oid: PG_CLASS, oid }));
+            inventory.relations.push(root);
+        }
+        inventory.hypertables.push(hypertable);
         inventory.compressions.extend(wanted.form.compress.iter().map(|compress| made::compression(id, compress)));
         inventory.extended.extend(extended);
         if options.policies != Policies::Skip {

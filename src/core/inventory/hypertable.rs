@@ -32,7 +32,10 @@ pub struct Hypertable {
     pub access_method: Option<String>,
     pub tablespaces: Vec<String>,
     pub dimensions: Vec<Dimension>,
-    /// The ordinary tables of the source whose rows it gets, by OID, if it is none there.
+    /// It is none on the source, but an ordinary or a partitioned table.
+    #[serde(skip)]
+    pub converted: bool,
+    /// Then the ordinary tables whose rows it gets, by OID: itself, or its partitions.
     #[serde(skip)]
     pub tables: Vec<u32>,
     /// Indexes that it gets besides those of the source, by their columns.
@@ -65,6 +68,7 @@ impl Hypertable {
             access_method: None,
             tablespaces,
             dimensions: spec["dimensions"].as_array().into_iter().flatten().map(column).collect(),
+            converted: true,
             tables: vec![oid],
             indexes: Vec::new(),
             compress_after: None,
@@ -72,9 +76,9 @@ impl Hypertable {
         }
     }
 
-    /// Whether it is an ordinary table on the source.
+    /// Whether it is an ordinary or a partitioned table on the source.
     pub fn is_converted(&self) -> bool {
-        !self.tables.is_empty()
+        self.converted
     }
 
     /// With its schema.

@@ -16,7 +16,7 @@ pub use compressed::Unportable;
 pub use compressed::{Collation, CompressedChunk, CompressedColumn, Compression, Layout, Spec};
 pub use hypertable::{Chunk, Hypertable, Slices};
 pub use keys::Key;
-pub use schema::{ForeignKey, Matview, Sequence};
+pub use schema::{ForeignKey, Matview, Partitioned, Sequence};
 pub use selection::{Object, Selection};
 pub use server::{Server, Timescaledb};
 pub use time_range::TimeRange;
@@ -118,6 +118,8 @@ pub struct Inventory {
     pub keys: Vec<Key>,
     /// Unique keys and indexes that get further columns on the target.
     pub extended: HashMap<Object, Vec<String>>,
+    /// Read only for tables that become hypertables.
+    pub partitioned: Vec<Partitioned>,
     /// Tables that inherit from a hypertable without being its chunks.
     pub children: Vec<Excluded>,
     pub excluded: Vec<Excluded>,
@@ -163,6 +165,7 @@ impl Inventory {
             foreign_keys: Vec::new(),
             keys: Vec::new(),
             extended: HashMap::new(),
+            partitioned: Vec::new(),
             children: Vec::new(),
             excluded: Vec::new(),
             selection: Selection::default(),
@@ -204,6 +207,14 @@ impl Inventory {
     pub fn root(&self, hypertable: &Hypertable) -> Option<&Relation> {
         let caggs = self.caggs.iter().map(|cagg| &cagg.relation);
         self.relations.iter().chain(caggs).find(|r| r.oid == hypertable.oid)
+    }
+
+    /// What is locked to read all rows of a hypertable, or of a table that becomes one, by its name.
+    pub fn guards_of(&self, hypertable: &Hypertable, root: &Relation) -> Vec<SourceRelation> {
+        if !hypertable.is_converted() {
+            return root.guards();
+        }
+        self.relations.iter().filter(|r| hypertable.tables.contains(&r.oid)).flat_map(Relation::guards).collect()
     }
 
     /// Of a table by its OID; nothing if it is empty, or unknown.

@@ -12,6 +12,20 @@ pub struct Sequence {
     pub owner: Option<String>,
 }
 
+/// `partitioned.sql`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Partitioned {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    /// The first one that it is partitioned by, if by its ranges.
+    pub column: Option<String>,
+    /// Those of the partitions that have rows, each with the partition of the table itself which it belongs to.
+    pub leaves: Vec<(u32, u32)>,
+    /// The other ones.
+    pub partitions: Vec<u32>,
+}
+
 /// `matviews.sql`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Matview {

@@ -79,7 +79,8 @@ pub struct Unfit(pub String);
 /// What has another name on the source by now. The schema of the target has the old one, and would get
 /// another relation by the new one.
 pub fn check_names(known: &[Known], inventory: &Inventory) -> Result<(), Unfit> {
-    check(known, &names(inventory).collect())
+    let partitioned = inventory.partitioned.iter().map(|table| (table.oid, Name::new(&table.schema, &table.name)));
+    check(known, &names(inventory).chain(partitioned).collect())
 }
 
 /// What an option has chosen by its name, and chooses no more because it has another one by now. `names` are those of
@@ -102,7 +103,7 @@ fn check(known: &[Known], now: &HashMap<u32, Name>) -> Result<(), Unfit> {
         let (oid, before) = match (task.work.place(), &task.work.destination) {
             (Some((root, _)), to) => (root, to.table()),
             (None, Destination::Routed { buckets: None, .. }) => continue,
-            (None, to) => (task.work.source.oid, to.table()),
+            (None, to) => (task.work.whole(), to.table()),
         };
         if let Some(name) = now.get(&oid).filter(|name| *name != before) {
             let (before, name) = (before.shown(), name.shown());
@@ -122,9 +123,10 @@ pub fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> 
             again.add.extend(tasks);
             continue;
         };
-        check_columns(&before[0].work, copy_of(&tasks[0]))?;
+        check_columns(&before, &tasks)?;
         if before.iter().all(|task| task.done) {
-            let doubt = doubt(&before[0].work, copy_of(&tasks[0]), snapshots, now);
+            let (was, is) = pairs(&before, &tasks).next().unwrap_or((&before[0].work, copy_of(&tasks[0])));
+            let doubt = doubt(was, is, snapshots, now);
             let horizon = snapshots.iter().find(|s| s.id == before[0].work.snapshot).map_or(0, |s| s.horizon);
             again.add.push(recheck(&before, doubt, horizon, tasks));
             continue;
@@ -156,7 +158,7 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
     let affected = affected(&known, &planned, inventory);
     for (oid, mut tasks) in planned.iter().filter(|(oid, _)| affected.contains(oid)).map(|(o, t)| (*o, t.clone())) {
         if let Some(before) = take(&mut known, &planned, oid) {
-            check_columns(&before[0].work, copy_of(&tasks[0]))?;
+            check_columns(&before, &tasks)?;
             // The schema on the target is that of the first snapshot.
             let destination = &before[0].work.destination;
             if matches!(destination, Destination::Table(_)) || destination.is_converted() {
@@ -181,7 +183,7 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
 fn by_oid(known: Vec<Known>) -> BTreeMap<u32, Vec<Known>> {
     let mut all = BTreeMap::<u32, Vec<Known>>::new();
     for task in known {
-        all.entry(task.work.source.oid).or_default().push(task);
+        all.entry(task.work.whole()).or_default().push(task);
     }
     all
 }
@@ -203,7 +205,7 @@ fn copy_mut(task: &mut Task) -> &mut CopyTask {
 fn planned_by_oid(planned: Vec<Task>) -> BTreeMap<u32, Vec<Task>> {
     let mut all = BTreeMap::<u32, Vec<Task>>::new();
     for task in planned {
-        all.entry(copy_of(&task).source.oid).or_default().push(task);
+        all.entry(copy_of(&task).whole()).or_default().push(task);
     }
     all
 }
@@ -222,11 +224,22 @@ fn take(known: &mut BTreeMap<u32, Vec<Known>>, planned: &BTreeMap<u32, Vec<Task>
     known.remove(&other)
 }
 
-fn check_columns(before: &CopyTask, now: &CopyTask) -> Result<(), Unfit> {
-    match before.columns == now.columns && before.types == now.types {
-        true => Ok(()),
-        false => {
-            let name = before.source.name.shown();
+/// What was and what is copied of the same relations.
+fn pairs<'a>(before: &'a [Known], now: &'a [Task]) -> impl Iterator<Item = (&'a CopyTask, &'a CopyTask)> {
+    before.iter().filter_map(|task| {
+        let is_same = |copy: &&CopyTask| copy.source.oid == task.work.source.oid;
+        Some((&task.work, now.iter().map(copy_of).find(is_same)?))
+    })
+}
+
+fn check_columns(before: &[Known], now: &[Task]) -> Result<(), Unfit> {
+    // One that was replaced has another OID, and a partition may be new or gone.
+    let replaced = (&before[0].work, copy_of(&now[0]));
+    let replaced = (!replaced.0.destination.is_converted()).then_some(replaced);
+    match pairs(before, now).chain(replaced).find(|(was, is)| was.columns != is.columns || was.types != is.types) {
+        None => Ok(()),
+        Some((was, _)) => {
+            let name = was.source.name.shown();
             Err(Unfit(format!("the columns of {name} have changed on the source since the run began")))
         }
     }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// How a hypertable that a table has become divides its rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Buckets {
+    /// The table's OID on the source; the rows may come from its partitions.
+    #[serde(default)]
+    pub table: u32,
     column: String,
     #[serde(rename = "type")]
     type_name: String,
@@ -46,6 +49,7 @@ impl Buckets {
         let text = |value: &serde_json::Value| value.as_str().map(str::to_string);
         let [time, hash] = [0, 1].map(|number| &hypertable.spec["dimensions"][number]);
         Buckets {
+            table: hypertable.oid,
             column: text(&time["column"]).unwrap_or_default(),
             type_name: text(&time["type"]).unwrap_or_default(),
             length: time["interval_length"].as_i64().unwrap_or(1).max(1),
@@ -185,6 +189,7 @@ mod tests {
     #[test]
     fn buckets_have_slices() {
         let mut buckets = Buckets {
+            table: 1,
             column: "n".to_string(),
             type_name: "smallint".to_string(),
             length: 100,

@@ -239,6 +239,15 @@ impl CopyTask {
         CopyTask { owns_relation: filter == Filter::All, filter, ..self }
     }
 
+    /// The relation of the source that it is a part of: what is copied of that is compared, taken back and copied again as
+    /// one. Mostly the one that it reads.
+    pub fn whole(&self) -> u32 {
+        match &self.destination {
+            Destination::Routed { buckets: Some(buckets), .. } => buckets.table,
+            _ => self.source.oid,
+        }
+    }
+
     /// The relation whose batches a query decompresses on the source.
     pub fn decompressed(&self) -> Option<&Name> {
         let queried = matches!(self.recipe, Recipe::Recompressed { .. } | Recipe::Queried { .. });

@@ -2,7 +2,7 @@
 
 use super::interval::{self, Growth, Interval};
 use super::time::{self, Clock, Time};
-use super::{Facts, Suggestion, Target, compress};
+use super::{Facts, Reference, Suggestion, Target, compress};
 use crate::core::name::{Name, quoted};
 use crate::core::progress::size;
 use serde_json::{Value, json};
@@ -18,7 +18,6 @@ pub struct Table {
     pub whole: i64,
     /// The same of the part of it that the statistics are of.
     pub part: i64,
-    pub partitioned: bool,
     /// The first column that it is partitioned by.
     pub partitioned_by: Option<String>,
     pub facts: Facts,
@@ -89,21 +88,16 @@ impl Table {
     /// What has to be changed first before others are looked for, which may have to do with this table.
     fn obstacles(&self, column: &String) -> Vec<String> {
         let refers = self.facts.referenced_by.iter().filter(|reference| !reference.columns.contains(column));
-        let mut obstacles: Vec<String> = refers
-            .map(|reference| {
-                format!(
-                    "foreign key {} of {} references ({}), without {}.",
-                    shown(&reference.name),
-                    reference.table.shown(),
-                    listed(reference.columns.iter()),
-                    shown(column)
-                )
-            })
-            .collect();
-        if self.partitioned {
-            obstacles.push("it is partitioned, and arrives as a partitioned table.".to_string());
-        }
-        obstacles
+        let obstacle = |reference: &Reference| {
+            format!(
+                "foreign key {} of {} references ({}), without {}.",
+                shown(&reference.name),
+                reference.table.shown(),
+                listed(reference.columns.iter()),
+                shown(column)
+            )
+        };
+        refers.map(obstacle).collect()
     }
 
     fn growth(&self, time: &Time) -> Option<Growth> {

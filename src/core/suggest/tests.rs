@@ -41,7 +41,6 @@ fn table(facts: Value) -> Table {
         bytes: GB,
         whole: GB,
         part: GB,
-        partitioned: false,
         partitioned_by: None,
         facts: serde_json::from_value::<Facts>(facts).unwrap(),
     }
@@ -109,11 +108,6 @@ fn what_is_no_time() {
 
 #[test]
 fn what_is_in_the_way() {
-    let partitioned = Table { partitioned: true, ..table(facts()) }.suggestion(COMMUNITY).unwrap();
-    assert!(
-        partitioned.options.is_none()
-            && partitioned.reason.ends_with(" Obstacle: it is partitioned, and arrives as a partitioned table.")
-    );
     let referenced =
         |columns: &[&str]| json!([{"name": "k", "table": {"schema": "a", "name": "b"}, "columns": columns}]);
     let suggestion = suggested(|f| f["referenced_by"] = referenced(&["id"])).unwrap();

@@ -30,6 +30,13 @@ fn chunk(oid: u32, root: u32, from: i64, to: i64) -> CopyTask {
     )
 }
 
+/// A partition of a table that becomes a hypertable.
+fn partition(oid: u32, table: u32) -> CopyTask {
+    let buckets = serde_json::from_value(json!({"table": table, "column": "t", "type": "int", "length": 10})).unwrap();
+    let hypertable = Name::new("s", format!("h{table}"));
+    copy(oid, Destination::Routed { hypertable, cagg: false, buckets: Some(buckets) })
+}
+
 fn done(id: i32, work: CopyTask) -> Known {
     Known { id, done: true, postponed: false, object: format!("o{}", work.source.oid), work }
 }
@@ -220,6 +227,37 @@ fn aggregates_are_read_no_earlier_than_their_rows() {
     assert_eq!(outcome(&again).0, [20, 31, 32, 40, 41]);
     let again = round(known, planned(all()), &inventory(json!([]))).unwrap();
     assert_eq!(outcome(&again).0, [20]);
+}
+
+/// Their rows are in the same chunks.
+#[test]
+fn partitions_are_copied_as_one() {
+    let both = || planned(vec![partition(11, 10), partition(12, 10)]);
+    let again =
+        resume(vec![done(1, partition(11, 10)), done(2, partition(12, 10))], both(), &snapshots(|_| ())).unwrap();
+    assert_eq!(outcome(&again), (vec![], vec![Doubt::None]));
+    // One is new, another is gone.
+    let known = || vec![done(1, partition(11, 10)), done(2, partition(13, 10))];
+    let again = resume(known(), both(), &snapshots(|_| ())).unwrap();
+    assert_eq!((outcome(&again), again.warnings.len()), ((vec![], vec![Doubt::None]), 0));
+    for known in [
+        vec![done(1, partition(11, 10)), open(2, partition(12, 10))],
+        vec![done(1, partition(11, 10)), postponed(2, partition(12, 10))],
+    ] {
+        let again = resume(known.clone(), both(), &snapshots(|_| ())).unwrap();
+        assert_eq!((outcome(&again), again.take_back), ((vec![11, 12], vec![]), vec![vec![1, 2]]));
+        if known[1].postponed {
+            let again = round(known, both(), &inventory(json!([]))).unwrap();
+            assert_eq!((outcome(&again), again.take_back), ((vec![11, 12], vec![]), vec![vec![1, 2]]));
+        }
+    }
+    let mut other = both();
+    if let Work::Copy(copy) = &mut other[1].work {
+        copy.types = "text".into();
+    }
+    let known = vec![done(1, partition(11, 10)), done(2, partition(12, 10))];
+    let unfit = Unfit("the columns of s.r12 have changed on the source since the run began".to_string());
+    assert_eq!(resume(known, other, &snapshots(|_| ())).err(), Some(unfit));
 }
 
 #[test]

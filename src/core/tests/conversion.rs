@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 /// The table of the document, with a primary key, a unique index and a foreign key to the former.
 fn facts(oid: u32) -> Value {
     json!({
-        "oid": oid, "owner": "o", "of_superuser": false, "tablespace": null, "unlogged": false, "typed": false,
+        "oid": oid, "owner": "o", "of_superuser": false, "tablespace": null, "unlogged": [], "typed": false,
+        "partition_of": null, "foreign_partitions": [], "of_partitions": [],
         "row_security": false, "inherits": false, "rules": [], "transition_triggers": [], "no_inherit_checks": [], "publications": [],
         "referenced_by": [{"name": "f", "key": 101, "table": {"schema": "ext", "name": "config"}}],
         "columns": [
@@ -91,7 +92,7 @@ fn what_stands_in_the_way() {
     assert_eq!(refused(hash(), |facts| facts["columns"][1]["not_null"] = json!(false)), [nullable]);
     assert_eq!(refused(hash(), |facts| facts["columns"][1]["deterministic"] = json!(false)).len(), 1);
     let many: fn(&mut Value) = |facts| {
-        facts["unlogged"] = json!(true);
+        facts["unlogged"] = json!([["public.t", true]]);
         facts["rules"] = json!(["r"]);
         facts["columns"][0]["generated"] = json!(true);
         facts["columns"][0]["type"] = json!("date");

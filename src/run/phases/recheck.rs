@@ -9,6 +9,7 @@ use crate::run::spec::RunSpec;
 use crate::run::undo::{self, Brought};
 use crate::run::{messages, tasks};
 use crate::source::guard::{self, Hold, Reads};
+use std::collections::HashSet;
 
 /// Looks at a finished copy again; if the source holds something else now, it is taken back, and
 /// made again unless the chunk is gone.
@@ -22,7 +23,12 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         let message = again.map(|again| format!("{} is copied again", again.source.name.shown()));
         return replace(&context.spec, id, recheck, message);
     };
-    let name = again.map_or(&brought.work.source.name, |again| &again.source.name).shown();
+    // Several relations are the partitions of one.
+    let name_of = |copy: &CopyTask| match copy.destination.is_converted() {
+        true => copy.destination.table().shown(),
+        false => copy.source.name.shown(),
+    };
+    let name = name_of(again.unwrap_or(&brought.work));
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
     let other = match (recheck.doubt, again) {
         (Doubt::Gone, _) | (_, None) => {
@@ -32,7 +38,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         (Doubt::Lost, _) => Some(format!(
             "the source may have lost rows of {name} that were copied, in a crash or fail-over: it is copied again"
         )),
-        (Doubt::None, Some(again)) => match since(context, id, again, recheck.horizon)? {
+        (Doubt::None, Some(_)) => match all_since(context, id, recheck, &brought.sources)? {
             // The copy finds out what it is now.
             None => changed,
             Some((now, newer)) => match (transaction(|| emptied(&brought))?, newer) {
@@ -49,7 +55,9 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         return replace(&context.spec, id, recheck, other);
     }
     transaction(|| {
-        if let Some(again) = again.filter(|again| again.source.guards != brought.work.source.guards) {
+        let moved =
+            |again: &&CopyTask| again.source.guards != brought.work.source.guards && !again.destination.is_converted();
+        if let Some(again) = again.filter(moved) {
             // A comparison of the values reads under the same locks as this.
             undo::set_guards(&recheck.copies, &again.source.guards)?;
         }
@@ -83,6 +91,16 @@ fn since(context: &mut Context, id: i32, now: &CopyTask, horizon: u64) -> Result
     let answer = source.query(&now.since(horizon))?;
     let found = (answer.number(0, 0)?, answer.text(0, 1)? == "t");
     Ok(guard::end(source, guards)?.then_some(found))
+}
+
+/// The same of all relations that are copied as one; rows of one that is not among those that were are newer.
+fn all_since(context: &mut Context, id: i32, recheck: &Recheck, were: &[u32]) -> Result<Option<(i64, bool)>> {
+    let (mut seen, mut all) = (HashSet::new(), (0, false));
+    for copy in recheck.again.iter().filter_map(|task| task.work.copy()).filter(|copy| seen.insert(copy.source.oid)) {
+        let Some((rows, newer)) = since(context, id, copy, recheck.horizon)? else { return Ok(None) };
+        all = (all.0 + rows, all.1 || newer || (rows > 0 && !were.contains(&copy.source.oid)));
+    }
+    Ok(Some(all))
 }
 
 /// Whether an unlogged relation of the target has lost its rows, as such do in a crash.

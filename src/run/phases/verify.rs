@@ -4,7 +4,8 @@ mod own;
 
 use crate::catalog;
 use crate::core::checksum::{self, Sum};
-use crate::core::name::Name;
+use crate::core::inventory::SourceRelation;
+use crate::core::name::{Name, column_list};
 use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
@@ -162,14 +163,16 @@ fn of_copies(run: i64, works: &[&VerifyCopied]) -> Result<Vec<Option<Verify>>> {
     let arguments = [run.into(), relations.into(), routed.into()];
     let mut filled = spi::json_rows(include_str!("../../../sql/run/filled_relations.sql"), &arguments)?.into_iter();
     let comparison = |(brought, work): (Option<Brought>, &&VerifyCopied)| {
-        let Some(Brought { work: copy, relation, rows, checksum, .. }) = brought else { return Ok(None) };
+        let Some(Brought { work: copy, relation, rows, checksum, sources, .. }) = brought else { return Ok(None) };
         let (targets, columns): (Vec<Name>, Vec<String>) =
             filled.next().ok_or_else(|| Error::internal("a relation is gone"))?;
         let source_checksum = checksum.filter(|_| work.checksum);
         if copy.adopted.is_some() {
             return of_adopted(work, copy, relation, rows, source_checksum).map(Some);
         }
-        Ok(Some(Verify {
+        let asks = sources.len() > 1 && work.checksum && source_checksum.is_none();
+        let partitions = if asks { Some(of_partitions(&work.copies, &columns)?) } else { None };
+        let verify = Verify {
             targets,
             // Of all the tasks.
             condition: copy.condition().map(str::to_string),
@@ -178,9 +181,22 @@ fn of_copies(run: i64, works: &[&VerifyCopied]) -> Result<Vec<Option<Verify>>> {
             source_checksum,
             snapshot: copy.snapshot.max(work.snapshot),
             ..Verify::of(copy, columns)
+        };
+        Ok(Some(match partitions {
+            None => verify,
+            Some((query, guards)) => Verify { query: Some(query), guards, ..verify },
         }))
     };
     all.into_iter().zip(works).map(comparison).collect()
+}
+
+/// A query of the rows of the relations that these tasks have read, and what it locks.
+fn of_partitions(copies: &[i32], columns: &[String]) -> Result<(String, Vec<SourceRelation>)> {
+    let query = "SELECT DISTINCT (work #> '{source,guards}')::text FROM timescale_migrate.task_log WHERE id = ANY ($1)";
+    let guards = spi::json_rows::<Vec<SourceRelation>>(query, &[copies.to_vec().into()])?.concat();
+    let columns = column_list(columns);
+    let rows: Vec<String> = guards.iter().map(|guard| format!("SELECT {columns} FROM ONLY {}", guard.name)).collect();
+    Ok((rows.join(" UNION ALL "), guards))
 }
 
 /// A table that the run did not make, or a chunk in one: by the columns that were copied. Where several chunks have

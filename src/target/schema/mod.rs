@@ -148,6 +148,10 @@ impl Maker {
             return entry.revoked_from_public();
         }
         let definition = entry.portable_definition();
+        let is_hypertable = |schema: &String| self.hypertables.contains(&(schema.clone(), entry.tag.clone()));
+        if entry.is_partitioned() && entry.namespace.as_ref().is_some_and(is_hypertable) {
+            return scan::without_partitions(&definition).unwrap_or_else(|| definition.into_owned());
+        }
         // A publication's name comes before the table's, any other after it.
         let publication = entry.desc == "PUBLICATION TABLE";
         let of_hypertable = |(schema, name): &(String, String)| {

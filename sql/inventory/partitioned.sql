@@ -1,7 +1,7 @@
 -- The partitioned tables that are no partitions themselves, with their leaves.
--- Run on: source, by migrate_suggest. PostgreSQL 13 and later, with or without TimescaleDB.
+-- Run on: source, by migrate_suggest and for the option hypertables. PostgreSQL 13 and later, with or without TimescaleDB.
 -- Returns: one JSON object per table. `column`: the first one that it is partitioned by, if by range and not by an expression. `leaves`: JSON
--- arrays of a leaf's OID and that of the partition of the table itself which it belongs to.
+-- arrays of a leaf's OID and that of the partition of the table itself which it belongs to. `partitions`: those that have partitions as well.
 SELECT json_build_object(
     'oid', c.oid::int8,
     'schema', n.nspname,
@@ -16,7 +16,10 @@ SELECT json_build_object(
         FROM pg_catalog.pg_inherits i
         -- Of a partition without partitions, the tree is itself.
         CROSS JOIN LATERAL pg_partition_tree(i.inhrelid) leaf
-        WHERE i.inhparent = c.oid AND leaf.isleaf)
+        WHERE i.inhparent = c.oid AND leaf.isleaf),
+    'partitions', (
+        SELECT coalesce(json_agg(part.relid::oid::int8), '[]')
+        FROM pg_partition_tree(c.oid) part WHERE NOT part.isleaf AND part.relid <> c.oid)
 )::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
