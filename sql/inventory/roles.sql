@@ -59,7 +59,6 @@ used(role) AS (
     SELECT role FROM used_by_database WHERE :objects::json IS NULL
     UNION SELECT role FROM used_by_objects WHERE :objects::json IS NOT NULL
 ),
--- Members of predefined roles are those of the whole server.
 -- What may name a role.
 arriving(class, oid) AS (
     SELECT a.class, a.oid
@@ -68,6 +67,7 @@ arriving(class, oid) AS (
     WHERE (:objects::json IS NULL OR (a.class, a.oid) IN (SELECT class, oid FROM object))
       AND (a.class, a.oid) NOT IN (SELECT class, oid FROM unwanted)
 ),
+-- Members of predefined roles are those of the whole server.
 entitled(role) AS (
     SELECT role FROM used
     UNION

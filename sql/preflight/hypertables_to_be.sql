@@ -1,13 +1,17 @@
 -- What decides whether tables of the source can become hypertables on the target.
 -- Run on: source. PostgreSQL 13 and later, with or without TimescaleDB. :tables: is an array of OIDs.
 -- Returns: one JSON object per table.
-WITH part AS (
-    SELECT c.oid AS root, p.oid, p.relkind, p.relpersistence, p.relrowsecurity
-    FROM pg_catalog.pg_class c
-    -- Of an ordinary table there is no tree.
-    CROSS JOIN LATERAL (SELECT c.oid UNION SELECT tree.relid FROM pg_partition_tree(c.oid) tree) t(oid)
-    JOIN pg_catalog.pg_class p ON p.oid = t.oid
-    WHERE c.oid = ANY (:tables:::pg_catalog.oid[])
+WITH RECURSIVE tree(root, oid) AS (
+    SELECT t, t FROM unnest(:tables:::pg_catalog.oid[]) t
+    UNION ALL
+    SELECT t.root, i.inhrelid
+    FROM tree t
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition
+),
+part AS (
+    SELECT t.root, c.oid, c.relkind, c.relpersistence, c.relrowsecurity
+    FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
 )
 SELECT json_build_object(
     'oid', c.oid::int8,
@@ -45,6 +49,15 @@ SELECT json_build_object(
             SELECT format('policy %I on %s', y.polname, p.oid::regclass) FROM pg_catalog.pg_policy y WHERE y.polrelid = p.oid
             UNION ALL
             SELECT format('row-level security of %s', p.oid::regclass) WHERE p.relrowsecurity
+            UNION ALL
+            SELECT format('sequence %s', d.objid::regclass) FROM pg_catalog.pg_depend d
+            JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+            WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+              AND d.refobjid = p.oid AND d.refobjsubid <> 0 AND d.deptype IN ('a', 'i')
+            UNION ALL
+            SELECT format('publication %I of %s', b.pubname, p.oid::regclass) FROM pg_catalog.pg_publication_rel r
+            JOIN pg_catalog.pg_publication b ON b.oid = r.prpubid
+            WHERE r.prrelid = p.oid
         ) w(own)
         WHERE p.root = c.oid AND p.oid <> c.oid),
     'rules', (
@@ -123,11 +136,22 @@ SELECT json_build_object(
 FROM pg_catalog.pg_class c
 -- A publication of a schema lists all of its tables each time.
 LEFT JOIN (
-    SELECT t.relid, json_agg(json_build_array(p.pubname, EXISTS (
-        SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = t.relid)) ORDER BY p.pubname)
-    FROM pg_catalog.pg_publication p, LATERAL pg_catalog.pg_get_publication_tables(p.pubname) t
-    WHERE NOT p.puballtables
-    GROUP BY t.relid
+    SELECT u.root, json_agg(json_build_array(u.pubname, EXISTS (
+        SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = u.oid AND r.prrelid = u.root)) ORDER BY u.pubname)
+    FROM (
+        -- Of a partitioned table they may publish the partitions.
+        SELECT DISTINCT part.root, p.oid, p.pubname
+        FROM pg_catalog.pg_publication p
+        CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(p.pubname) t
+        JOIN part ON part.oid = t.relid
+        WHERE NOT p.puballtables
+    ) u
+    -- Of one of its partitions alone it is not.
+    WHERE EXISTS (
+        SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = u.oid AND r.prrelid = u.root)
+       OR NOT EXISTS (
+        SELECT FROM pg_catalog.pg_publication_rel r JOIN part ON part.oid = r.prrelid WHERE r.prpubid = u.oid AND part.root = u.root)
+    GROUP BY u.root
 ) published(relid, by) ON published.relid = c.oid
 WHERE c.oid = ANY (:tables:::pg_catalog.oid[])
 ORDER BY c.oid

@@ -80,10 +80,10 @@ pub fn held(chunk: &Name, batches: &Name) -> String {
     format!("SELECT (SELECT count(*) FROM ONLY {chunk}) + (SELECT coalesce(sum(_ts_meta_count), 0) FROM {batches})")
 }
 
-/// The rows of several chunks.
-pub fn chunks(relations: &[Name], columns: &[String]) -> String {
-    let columns = column_list(columns);
-    let each: Vec<String> = relations.iter().map(|relation| format!("SELECT {columns} FROM {relation}")).collect();
+/// The rows of several relations; `only` as for one.
+pub fn each<'a>(relations: impl Iterator<Item = &'a Name>, only: bool, columns: &[String]) -> String {
+    let (columns, only) = (column_list(columns), if only { "ONLY " } else { "" });
+    let each: Vec<String> = relations.map(|relation| format!("SELECT {columns} FROM {only}{relation}")).collect();
     result(&each.join(" UNION ALL "))
 }
 

@@ -28,6 +28,8 @@ struct Relation {
     whole: bool,
     batches: Option<Name>,
     guards: Vec<SourceRelation>,
+    /// Its rows are those of the guards, which may be none.
+    partitioned: bool,
     size: Size,
 }
 
@@ -51,6 +53,7 @@ fn relations(inventory: Inventory, whole: &HashSet<Name>) -> BTreeMap<Key, Relat
             whole: whole.contains(&table.qualified()),
             batches: None,
             guards: table.guards(),
+            partitioned: false,
             size: inventory.size(table.oid),
         };
         all.insert((table.qualified(), None), relation);
@@ -69,13 +72,15 @@ fn relations(inventory: Inventory, whole: &HashSet<Name>) -> BTreeMap<Key, Relat
             whole: false,
             batches: None,
             guards: Vec::new(),
+            partitioned: false,
             size: inventory.size(oid),
         };
         if whole.contains(&name) {
             let own = relation(hypertable.qualified(), hypertable.oid);
             let condition = inventory.selection.filters.get(&hypertable.oid).cloned();
-            let guards = inventory.guards_of(hypertable, root);
-            all.insert((name, None), Relation { whole: true, condition, guards, ..own });
+            let partitioned = hypertable.is_converted() && hypertable.tables != [hypertable.oid];
+            let guards = if partitioned { inventory.guards_of(&hypertable.tables) } else { root.guards() };
+            all.insert((name, None), Relation { whole: true, condition, guards, partitioned, ..own });
             continue;
         }
         if hypertable.root_may_have_rows {
@@ -116,8 +121,9 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
                 to.into_iter().collect()
             }
         };
+        let is_empty = from.partitioned && from.guards.is_empty();
         let work = Verify {
-            source: Some(from.name),
+            source: Some(from.name).filter(|_| !is_empty),
             targets,
             columns: from.columns,
             condition: from.condition,
@@ -127,10 +133,11 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
             whole: from.whole,
             batches: from.batches,
             checksum,
-            source_rows: None,
+            source_rows: is_empty.then_some(0),
             source_checksum: None,
             snapshot: 0,
             guards: from.guards,
+            partitioned: from.partitioned,
         };
         tasks.push(plan::verify(key.0.shown(), from.size, work));
     }
@@ -152,6 +159,7 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
             source_checksum: None,
             snapshot: 0,
             guards: Vec::new(),
+            partitioned: false,
         };
         tasks.push(plan::verify(key.0.shown(), to.size, work));
     }

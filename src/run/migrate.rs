@@ -87,7 +87,7 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         snapshot,
     );
     // What it refuses is refused before anything is changed.
-    let resumed = if begun { Some(resume::plan(id, std::mem::take(&mut tasks))?) } else { None };
+    let resumed = if begun { Some(resume::plan(id, std::mem::take(&mut tasks), &migration.inventory)?) } else { None };
     for change in pieces::changes(id, &migration.digests, settled)? {
         messages::warn(id, &change)?;
     }

@@ -29,7 +29,7 @@ pub struct Planned {
 
 /// Compares the run's tasks with the source as it is under the newest snapshot; refuses one that has changed too much. Nothing
 /// is changed.
-pub fn plan(run: i64, planned: Vec<Task>) -> Result<Planned> {
+pub fn plan(run: i64, planned: Vec<Task>, inventory: &Inventory) -> Result<Planned> {
     let (known, snapshots) = transaction(|| {
         let snapshots: Vec<Snapshot> = spi::json_rows(
             "SELECT json_build_object('id', id, 'horizon', horizon, 'started', started, 'timeline', timeline, 'durable', durable)::text
@@ -40,7 +40,8 @@ pub fn plan(run: i64, planned: Vec<Task>) -> Result<Planned> {
     })?;
     let (copies, others): (Vec<Task>, Vec<Task>) =
         planned.into_iter().partition(|task| matches!(task.work, Work::Copy(_)));
-    let again = again::resume(known, copies, &snapshots).map_err(|unfit| refused(run, unfit))?;
+    let converted = inventory.hypertables.iter().filter(|root| root.is_converted()).map(|root| root.oid).collect();
+    let again = again::resume(known, copies, &snapshots, &converted).map_err(|unfit| refused(run, unfit))?;
     Ok(Planned { again, others })
 }
 

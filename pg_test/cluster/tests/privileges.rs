@@ -36,6 +36,11 @@ fn dropped(edition: Edition) {
         ));
         assert_eq!(pair.source.value(OF_PUBLIC), "f f f f f t f f");
         let options = format!(r#"{{"privileges": "drop", "owners": "{owners}"}}"#);
+        // What PUBLIC has there besides its defaults makes pg_dump take these first.
+        let more = Pair::plain(&format!("{name}_more"), edition);
+        more.source.sql("GRANT CREATE ON SCHEMA public TO PUBLIC; CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
+        more.migrate_with(&format!("'{options}'"));
+        assert!(more.target.is("SELECT has_schema_privilege('public', 'public', 'USAGE') AND NOT has_schema_privilege('public', 'public', 'CREATE')"));
         let plan = format!("SELECT note FROM migrate_plan('old', '{options}') WHERE object = 'DATABASE'");
         assert!(pair.target.value(&plan).contains("what PUBLIC may not do"), "{}", pair.target.value(&plan));
         pair.migrate_with(&format!("'{options}'"));

@@ -97,11 +97,27 @@ impl Entry {
         Cow::Owned(statements.into_iter().filter(|statement| !own(statement)).collect())
     }
 
-    /// Of privileges, the statements that take from PUBLIC what it has without them, such as EXECUTE on functions. Nothing
-    /// that ends so ends with a quoted name.
+    /// Of privileges, the statements that take from PUBLIC what it has by default, such as EXECUTE on functions, and that are not
+    /// granted to it again: pg_dump takes all of it first where PUBLIC has more. Nothing that ends so ends with a quoted name.
     pub fn revoked_from_public(&self) -> String {
         let statements = scan::statements(&self.definition).unwrap_or_default();
-        statements.into_iter().filter(|statement| statement.trim_end().ends_with(" FROM PUBLIC;")).collect()
+        let privileges = |statement: &str, verb: &str, end: &str| -> Option<Vec<String>> {
+            let statement = statement.trim();
+            let rest = statement.strip_prefix(verb).or_else(|| Some(statement.rsplit_once(&format!(" {verb}"))?.1))?;
+            let (list, _) = rest.split_once(" ON ").filter(|_| statement.ends_with(end))?;
+            Some(list.split(',').map(|privilege| privilege.trim().to_string()).collect())
+        };
+        let granted: Vec<String> = statements
+            .iter()
+            .filter_map(|statement| privileges(statement, "GRANT ", " TO PUBLIC;"))
+            .flatten()
+            .collect();
+        let has = |privilege: &String| granted.contains(privilege) || granted.iter().any(|all| all == "ALL");
+        let is_kept = |statement: &&str| {
+            let revoked = privileges(statement, "REVOKE ", " FROM PUBLIC;");
+            revoked.is_some_and(|revoked| !revoked.iter().all(has))
+        };
+        statements.into_iter().filter(is_kept).collect()
     }
 
     /// The definition of a CHECK constraint without looking at the rows, if it is one that has to hold for them. What the
@@ -137,8 +153,7 @@ impl Entry {
         matches!(self.desc.as_str(), "COMMENT" | "SECURITY LABEL" | "ACL")
     }
 
-    /// A table that has no rows of its own.
-    pub fn is_partitioned(&self) -> bool {
+    fn is_partitioned(&self) -> bool {
         self.relkind == Some('p')
     }
 

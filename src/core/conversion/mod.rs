@@ -203,8 +203,10 @@ pub fn convert(
         if let Some(table) = inventory.partitioned.iter().find(|table| table.oid == wanted.oid) {
             let (root, leaves) = made::of_partitions(table, inventory);
             hypertable.tables = leaves;
-            let partitions = table.leaves.iter().map(|leaf| leaf.0).chain(table.partitions.iter().copied());
-            inventory.excluded.extend(partitions.map(|oid| Excluded { class_oid: PG_CLASS, oid }));
+            let partitions: HashSet<u32> =
+                table.leaves.iter().map(|leaf| leaf.0).chain(table.partitions.iter().copied()).collect();
+            inventory.sequences.retain(|sequence| sequence.table.is_none_or(|table| !partitions.contains(&table)));
+            inventory.excluded.extend(partitions.into_iter().map(|oid| Excluded { class_oid: PG_CLASS, oid }));
             inventory.relations.push(root);
         }
         inventory.hypertables.push(hypertable);

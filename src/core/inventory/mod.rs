@@ -209,12 +209,9 @@ impl Inventory {
         self.relations.iter().chain(caggs).find(|r| r.oid == hypertable.oid)
     }
 
-    /// What is locked to read all rows of a hypertable, or of a table that becomes one, by its name.
-    pub fn guards_of(&self, hypertable: &Hypertable, root: &Relation) -> Vec<SourceRelation> {
-        if !hypertable.is_converted() {
-            return root.guards();
-        }
-        self.relations.iter().filter(|r| hypertable.tables.contains(&r.oid)).flat_map(Relation::guards).collect()
+    /// What is locked to read tables.
+    pub fn guards_of(&self, tables: &[u32]) -> Vec<SourceRelation> {
+        self.relations.iter().filter(|table| tables.contains(&table.oid)).flat_map(Relation::guards).collect()
     }
 
     /// Of a table by its OID; nothing if it is empty, or unknown.

@@ -10,6 +10,9 @@ pub struct Sequence {
     pub schema: String,
     pub name: String,
     pub owner: Option<String>,
+    /// The table whose column owns it.
+    #[serde(default)]
+    pub table: Option<u32>,
 }
 
 /// `partitioned.sql`

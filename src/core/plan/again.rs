@@ -8,7 +8,7 @@ use super::{CopyTask, Destination, Doubt, Phase, Recheck, SnapshotId, Task, Work
 use crate::core::inventory::{Cagg, Inventory, Slices};
 use crate::core::name::Name;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A copy task that the run has, with what it has copied where it is done.
 #[derive(Clone, Debug, Deserialize)]
@@ -79,14 +79,13 @@ pub struct Unfit(pub String);
 /// What has another name on the source by now. The schema of the target has the old one, and would get
 /// another relation by the new one.
 pub fn check_names(known: &[Known], inventory: &Inventory) -> Result<(), Unfit> {
-    let partitioned = inventory.partitioned.iter().map(|table| (table.oid, Name::new(&table.schema, &table.name)));
-    check(known, &names(inventory).chain(partitioned).collect())
+    check(known, &names(inventory).collect())
 }
 
 /// What an option has chosen by its name, and chooses no more because it has another one by now. `names` are those of
 /// all that is on the source.
 pub fn check_chosen(known: &[Known], mut names: HashMap<u32, Name>, chosen: &Inventory) -> Result<(), Unfit> {
-    for (oid, _) in self::names(chosen) {
+    for oid in chosen.plain_tables().map(|table| table.oid).chain(chosen.hypertables.iter().map(|root| root.oid)) {
         names.remove(&oid);
     }
     check(known, &names)
@@ -95,7 +94,9 @@ pub fn check_chosen(known: &[Known], mut names: HashMap<u32, Name>, chosen: &Inv
 /// The tables of an inventory by their OIDs, with the names that users know them by.
 pub fn names(inventory: &Inventory) -> impl Iterator<Item = (u32, Name)> {
     let tables = inventory.plain_tables().map(|table| (table.oid, table.qualified()));
-    tables.chain(inventory.hypertables.iter().map(|hypertable| (hypertable.oid, hypertable.known_as())))
+    let partitioned = inventory.partitioned.iter().map(|table| (table.oid, Name::new(&table.schema, &table.name)));
+    let hypertables = inventory.hypertables.iter().map(|hypertable| (hypertable.oid, hypertable.known_as()));
+    tables.chain(partitioned).chain(hypertables)
 }
 
 fn check(known: &[Known], now: &HashMap<u32, Name>) -> Result<(), Unfit> {
@@ -114,7 +115,14 @@ fn check(known: &[Known], now: &HashMap<u32, Name>) -> Result<(), Unfit> {
 }
 
 /// A resume: each relation is compared, copied, or copied again.
-pub fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> Result<Again, Unfit> {
+///
+/// `converted`: the tables that there are and that become hypertables, by OID.
+pub fn resume(
+    known: Vec<Known>,
+    planned: Vec<Task>,
+    snapshots: &[Snapshot],
+    converted: &HashSet<u32>,
+) -> Result<Again, Unfit> {
     let mut again = Again::default();
     let Some(now) = snapshots.last() else { return Ok(again) };
     let (mut known, planned) = (by_oid(known), planned_by_oid(planned));
@@ -136,8 +144,10 @@ pub fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> 
     }
     for gone in known.into_values() {
         let done = gone.iter().all(|task| task.done);
-        // Else this side would hold rows that the source has dropped, as its retention does.
-        if done && gone[0].work.place().is_some() {
+        let work = &gone[0].work;
+        // Else this side would hold rows that the source has dropped, as its retention does: a chunk's, or those of all
+        // partitions of a table.
+        if done && (work.place().is_some() || converted.contains(&work.whole())) {
             again.add.push(recheck(&gone, Doubt::Gone, 0, Vec::new()));
             continue;
         }
@@ -159,6 +169,7 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
     for (oid, mut tasks) in planned.iter().filter(|(oid, _)| affected.contains(oid)).map(|(o, t)| (*o, t.clone())) {
         if let Some(before) = take(&mut known, &planned, oid) {
             check_columns(&before, &tasks)?;
+            again.warnings.extend(no_more_partitions(&before, &tasks));
             // The schema on the target is that of the first snapshot.
             let destination = &before[0].work.destination;
             if matches!(destination, Destination::Table(_)) || destination.is_converted() {
@@ -170,7 +181,14 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
     }
     for (_, gone) in known.into_iter().filter(|(oid, _)| affected.contains(oid)) {
         if gone[0].work.place().is_none() {
-            let name = gone[0].work.source.name.shown();
+            // A partitioned table has no tasks of its own, and may be one of another's partitions by now.
+            let whole = gone[0].work.whole();
+            let table = gone[0].work.destination.table().shown();
+            let is_there = inventory.partitioned.iter().any(|t| t.oid == whole || t.partitions.contains(&whole));
+            if is_there && !inventory.hypertables.iter().any(|root| root.oid == whole) {
+                return Err(Unfit(format!("{table} has changed on the source so that it cannot become a hypertable")));
+            }
+            let name = if gone[0].work.destination.is_converted() { table } else { gone[0].work.source.name.shown() };
             again
                 .warnings
                 .push(format!("{name} was dropped on the source since the snapshot: it stays empty on the target"));
@@ -224,6 +242,19 @@ fn take(known: &mut BTreeMap<u32, Vec<Known>>, planned: &BTreeMap<u32, Vec<Task>
     known.remove(&other)
 }
 
+/// Of the partitions of a table that becomes a hypertable, those whose rows do not come any more.
+fn no_more_partitions(before: &[Known], now: &[Task]) -> Vec<String> {
+    let copied: BTreeSet<u32> = now.iter().map(|task| copy_of(task).source.oid).collect();
+    let converted = before.iter().map(|task| &task.work).filter(|work| work.destination.is_converted());
+    let gone: BTreeMap<u32, &CopyTask> = converted.map(|work| (work.source.oid, work)).collect();
+    let gone = gone.into_iter().filter(|(oid, work)| *oid != work.whole() && !copied.contains(oid));
+    gone.map(|(_, work)| {
+        let (name, table) = (work.source.name.shown(), work.destination.table().shown());
+        format!("{name} is no longer a partition of {table} on the source: its rows are not copied")
+    })
+    .collect()
+}
+
 /// What was and what is copied of the same relations.
 fn pairs<'a>(before: &'a [Known], now: &'a [Task]) -> impl Iterator<Item = (&'a CopyTask, &'a CopyTask)> {
     before.iter().filter_map(|task| {
@@ -233,16 +264,28 @@ fn pairs<'a>(before: &'a [Known], now: &'a [Task]) -> impl Iterator<Item = (&'a 
 }
 
 fn check_columns(before: &[Known], now: &[Task]) -> Result<(), Unfit> {
-    // One that was replaced has another OID, and a partition may be new or gone.
-    let replaced = (&before[0].work, copy_of(&now[0]));
-    let replaced = (!replaced.0.destination.is_converted()).then_some(replaced);
-    match pairs(before, now).chain(replaced).find(|(was, is)| was.columns != is.columns || was.types != is.types) {
-        None => Ok(()),
-        Some((was, _)) => {
-            let name = was.source.name.shown();
-            Err(Unfit(format!("the columns of {name} have changed on the source since the run began")))
+    let first = &before[0].work;
+    for copy in now.iter().map(copy_of) {
+        let was = before.iter().map(|task| &task.work).find(|was| was.source.oid == copy.source.oid);
+        let is_same = match was {
+            Some(was) => was.columns == copy.columns && was.types == copy.types,
+            // A partition may have them in another order.
+            None if copy.destination.is_converted() => shape(first) == shape(copy),
+            None => first.columns == copy.columns && first.types == copy.types,
+        };
+        if !is_same {
+            let name = was.unwrap_or(first).source.name.shown();
+            return Err(Unfit(format!("the columns of {name} have changed on the source since the run began")));
         }
     }
+    Ok(())
+}
+
+/// The columns with their types, in one order.
+fn shape(copy: &CopyTask) -> Vec<(String, String)> {
+    let mut shape: Vec<_> = copy.columns.iter().cloned().zip(copy.types.iter().cloned()).collect();
+    shape.sort_unstable();
+    shape
 }
 
 fn doubt(before: &CopyTask, now: &CopyTask, snapshots: &[Snapshot], last: &Snapshot) -> Doubt {

@@ -194,7 +194,7 @@ pub struct CopyTask {
     /// is no column that could be named.
     pub columns: Arc<[String]>,
     /// Their types, so that a resume notices others.
-    pub types: Arc<str>,
+    pub types: Arc<[String]>,
     /// The first column, with its type, whose binary form may differ between servers: rows with one travel
     /// as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,7 +226,7 @@ impl CopyTask {
             owns_relation: true,
             text_column: sent.iter().find(|c| !c.binary).map(|c| format!("{} ({})", c.name, c.type_name)),
             columns: sent.iter().map(|c| c.name.clone()).collect(),
-            types: sent.iter().map(|c| c.type_name.as_str()).collect::<Vec<_>>().join(",").into(),
+            types: sent.iter().map(|c| c.type_name.clone()).collect(),
             ranges: Vec::new(),
             skipping: false,
             snapshot: 0,

@@ -287,6 +287,9 @@ pub struct Verify {
     /// As in [`Copy`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<SourceRelation>,
+    /// The rows are those of all guards: the source is a partitioned table.
+    #[serde(default)]
+    pub partitioned: bool,
 }
 
 impl Verify {
@@ -309,6 +312,7 @@ impl Verify {
             source_checksum: None,
             snapshot: copy.snapshot,
             guards: copy.source.guards,
+            partitioned: false,
         }
     }
 }

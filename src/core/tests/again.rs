@@ -2,9 +2,14 @@
 
 use crate::core::inventory::{Column, Inventory, SourceRelation};
 use crate::core::name::Name;
-use crate::core::plan::again::{Again, Known, Snapshot, Unfit, check_chosen, resume, round};
+use crate::core::plan::again::{self, Again, Known, Snapshot, Unfit, check_chosen, round};
 use crate::core::plan::{CopyTask, Destination, Doubt, Filter, Phase, Recipe, Task, Work, task};
 use serde_json::json;
+
+/// With a table 10 that becomes a hypertable.
+fn resume(known: Vec<Known>, planned: Vec<Task>, snapshots: &[Snapshot]) -> Result<Again, Unfit> {
+    again::resume(known, planned, snapshots, &[10].into())
+}
 
 fn columns() -> Vec<Column> {
     serde_json::from_value(json!([{"name": "t", "type": "int", "generated": false, "binary": true}])).unwrap()
@@ -125,7 +130,7 @@ fn what_was_made_anew_takes_the_place_of_the_old() {
 #[test]
 fn columns_that_changed_are_refused() {
     let mut now = table(10);
-    now.types = "bigint".into();
+    now.types = ["bigint".to_string()].into();
     let refused = resume(vec![done(1, table(10))], planned(vec![now]), &snapshots(|_| ()));
     assert_eq!(
         refused.err(),
@@ -253,7 +258,43 @@ fn partitions_are_copied_as_one() {
     }
     let mut other = both();
     if let Work::Copy(copy) = &mut other[1].work {
-        copy.types = "text".into();
+        copy.types = ["text".to_string()].into();
+    }
+    // A table that was made anew has its types compared, whatever the order of columns.
+    let mut known = vec![done(1, partition(13, 10))];
+    let unfit = |known, now| resume(known, now, &snapshots(|_| ())).err().map(|Unfit(message)| message);
+    let changed = |name: &str| Some(format!("the columns of s.{name} have changed on the source since the run began"));
+    assert_eq!(unfit(known.clone(), other.split_off(1)), changed("r13"));
+    let two = |names: [&str; 2], types: [&str; 2]| {
+        let mut copy = partition(14, 10);
+        (copy.columns, copy.types) = (names.map(String::from).into(), types.map(String::from).into());
+        copy
+    };
+    known[0].work = CopyTask { source: partition(13, 10).source, ..two(["a", "b"], ["int", "text"]) };
+    assert_eq!(unfit(known.clone(), planned(vec![two(["b", "a"], ["text", "int"])])), None);
+    assert_eq!(unfit(known, planned(vec![two(["b", "a"], ["int", "text"])])), changed("r13"));
+    // All partitions are gone, and the table is not.
+    let again = resume(vec![done(1, partition(11, 10))], Vec::new(), &snapshots(|_| ())).unwrap();
+    assert_eq!((outcome(&again), again.warnings.len()), ((vec![], vec![Doubt::Gone]), 0));
+    let again = resume(vec![done(1, partition(11, 9))], Vec::new(), &snapshots(|_| ())).unwrap();
+    assert_eq!((outcome(&again).1, again.warnings.len()), (vec![], 1));
+    // In a round, one that is no partition any more is named, and a table that cannot be converted any more is refused.
+    let known = || vec![done(1, partition(11, 10)), postponed(2, partition(12, 10))];
+    let again = round(known(), planned(vec![partition(12, 10)]), &inventory(json!([]))).unwrap();
+    assert_eq!(again.warnings, ["s.r11 is no longer a partition of s.h10 on the source: its rows are not copied"]);
+    let mut source = inventory(json!([]));
+    source.partitioned = serde_json::from_value(
+        json!([{"oid": 10, "schema": "s", "name": "h10", "column": null, "leaves": [], "partitions": []}]),
+    )
+    .unwrap();
+    let refused = round(known(), planned(vec![table(11), table(12)]), &source);
+    assert_eq!(
+        refused.err(),
+        Some(Unfit("s.h10 has changed on the source so that it cannot become a hypertable".into()))
+    );
+    let mut other = both();
+    if let Work::Copy(copy) = &mut other[1].work {
+        copy.types = ["text".to_string()].into();
     }
     let known = vec![done(1, partition(11, 10)), done(2, partition(12, 10))];
     let unfit = Unfit("the columns of s.r12 have changed on the source since the run began".to_string());

@@ -5,7 +5,7 @@ mod own;
 use crate::catalog;
 use crate::core::checksum::{self, Sum};
 use crate::core::inventory::SourceRelation;
-use crate::core::name::{Name, column_list};
+use crate::core::name::Name;
 use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
@@ -124,6 +124,7 @@ fn ask(source: &mut Connection, work: &Verify, sum: &Sum) -> Result<()> {
     }
     let rows = match &work.query {
         Some(query) => checksum::result(query),
+        None if work.partitioned => checksum::each(work.guards.iter().map(|guard| &guard.name), true, &work.columns),
         None => rows_of(work, name),
     };
     source.send(&checksum::query(&rows, sum))
@@ -170,9 +171,9 @@ fn of_copies(run: i64, works: &[&VerifyCopied]) -> Result<Vec<Option<Verify>>> {
         if copy.adopted.is_some() {
             return of_adopted(work, copy, relation, rows, source_checksum).map(Some);
         }
-        let asks = sources.len() > 1 && work.checksum && source_checksum.is_none();
-        let partitions = if asks { Some(of_partitions(&work.copies, &columns)?) } else { None };
-        let verify = Verify {
+        let partitioned = sources.len() > 1 && work.checksum && source_checksum.is_none();
+        let guards = if partitioned { guards_of(&work.copies)? } else { copy.source.guards.clone() };
+        Ok(Some(Verify {
             targets,
             // Of all the tasks.
             condition: copy.condition().map(str::to_string),
@@ -180,23 +181,18 @@ fn of_copies(run: i64, works: &[&VerifyCopied]) -> Result<Vec<Option<Verify>>> {
             source_rows: Some(rows),
             source_checksum,
             snapshot: copy.snapshot.max(work.snapshot),
+            guards,
+            partitioned,
             ..Verify::of(copy, columns)
-        };
-        Ok(Some(match partitions {
-            None => verify,
-            Some((query, guards)) => Verify { query: Some(query), guards, ..verify },
         }))
     };
     all.into_iter().zip(works).map(comparison).collect()
 }
 
-/// A query of the rows of the relations that these tasks have read, and what it locks.
-fn of_partitions(copies: &[i32], columns: &[String]) -> Result<(String, Vec<SourceRelation>)> {
+/// The relations that these tasks have read.
+fn guards_of(copies: &[i32]) -> Result<Vec<SourceRelation>> {
     let query = "SELECT DISTINCT (work #> '{source,guards}')::text FROM timescale_migrate.task_log WHERE id = ANY ($1)";
-    let guards = spi::json_rows::<Vec<SourceRelation>>(query, &[copies.to_vec().into()])?.concat();
-    let columns = column_list(columns);
-    let rows: Vec<String> = guards.iter().map(|guard| format!("SELECT {columns} FROM ONLY {}", guard.name)).collect();
-    Ok((rows.join(" UNION ALL "), guards))
+    Ok(spi::json_rows::<Vec<SourceRelation>>(query, &[copies.to_vec().into()])?.concat())
 }
 
 /// A table that the run did not make, or a chunk in one: by the columns that were copied. Where several chunks have

@@ -148,8 +148,9 @@ impl Maker {
             return entry.revoked_from_public();
         }
         let definition = entry.portable_definition();
+        // Whether a table is partitioned, archives say only since PostgreSQL 17.
         let is_hypertable = |schema: &String| self.hypertables.contains(&(schema.clone(), entry.tag.clone()));
-        if entry.is_partitioned() && entry.namespace.as_ref().is_some_and(is_hypertable) {
+        if entry.desc == "TABLE" && entry.namespace.as_ref().is_some_and(is_hypertable) {
             return scan::without_partitions(&definition).unwrap_or_else(|| definition.into_owned());
         }
         // A publication's name comes before the table's, any other after it.

@@ -154,3 +154,36 @@ fn a_servers_own_column_options_are_left_out() {
     function.definition = table.definition.clone();
     assert_eq!(function.portable_definition(), function.definition);
 }
+
+#[test]
+fn what_public_has_by_default_and_may_not_have() {
+    let revoked = |definition: &str| {
+        let mut entry = entry(1, "ACL", "x");
+        entry.definition = definition.into();
+        entry.revoked_from_public()
+    };
+    for (definition, kept) in [
+        (
+            "REVOKE ALL ON FUNCTION f() FROM PUBLIC;\nGRANT ALL ON FUNCTION f() TO r;\n",
+            "REVOKE ALL ON FUNCTION f() FROM PUBLIC;",
+        ),
+        (
+            "REVOKE ALL ON FUNCTION \"a; REVOKE x ON y FROM PUBLIC;\"() FROM PUBLIC;\n",
+            "REVOKE ALL ON FUNCTION \"a; REVOKE x ON y FROM PUBLIC;\"() FROM PUBLIC;",
+        ),
+        // pg_dump takes it first where PUBLIC has more.
+        ("REVOKE USAGE ON SCHEMA public FROM PUBLIC;\nGRANT ALL ON SCHEMA public TO PUBLIC;\n", ""),
+        ("REVOKE USAGE ON SCHEMA public FROM PUBLIC;\nGRANT CREATE,USAGE ON SCHEMA public TO PUBLIC;\n", ""),
+        (
+            "REVOKE USAGE ON SCHEMA public FROM PUBLIC;\nGRANT CREATE ON SCHEMA public TO PUBLIC;\n",
+            "REVOKE USAGE ON SCHEMA public FROM PUBLIC;",
+        ),
+        ("GRANT ALL ON TABLE t TO PUBLIC;\nREVOKE ALL ON TABLE t FROM \"x FROM PUBLIC\";\n", ""),
+        (
+            "ALTER DEFAULT PRIVILEGES FOR ROLE \"a REVOKE b\" REVOKE ALL ON FUNCTIONS FROM PUBLIC;",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE \"a REVOKE b\" REVOKE ALL ON FUNCTIONS FROM PUBLIC;",
+        ),
+    ] {
+        assert_eq!(revoked(definition), kept, "{definition}");
+    }
+}
