@@ -9,7 +9,6 @@ use super::name::Name;
 use super::options::{Form, Options, Policies};
 use super::pattern::Pattern;
 use super::scope::Left;
-use super::selection::nothing_fits;
 use check::Check;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -88,15 +87,15 @@ impl Index {
     }
 }
 
-/// The tables that the option names, and what is wrong with its patterns.
-pub fn wanted(options: &Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Left>) {
+/// The tables that the option names, what is wrong with its patterns, and those that name none.
+pub fn wanted<'a>(options: &'a Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Left>, Vec<&'a String>) {
     let (mut wanted, mut left) = (Vec::new(), Vec::new());
-    let mut unused: HashSet<&String> = options.hypertables.keys().collect();
-    let mut keys = |name: &Name| -> Vec<&String> {
+    let mut unused: Vec<&'a String> = options.hypertables.keys().collect();
+    let mut keys = |name: &Name| -> Vec<&'a String> {
         let fits = |key: &&String| {
             Pattern::try_from((*key).clone()).is_ok_and(|pattern| pattern.fits(&name.schema, Some(&name.name)))
         };
-        let keys: Vec<&String> = options.hypertables.keys().filter(fits).collect();
+        let keys: Vec<&'a String> = options.hypertables.keys().filter(fits).collect();
         unused.retain(|key| !keys.contains(key));
         keys
     };
@@ -123,8 +122,12 @@ pub fn wanted(options: &Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Lef
             )),
         }
     }
-    left.extend(unused.into_iter().map(|key| nothing_fits("hypertables", "ordinary table", key)));
-    (wanted, left)
+    (wanted, left, unused)
+}
+
+/// The names of the tables that it could name.
+pub fn names(inventory: &Inventory) -> Vec<Name> {
+    inventory.plain_tables().map(|table| table.qualified()).collect()
 }
 
 fn subject(name: &Name) -> String {
