@@ -182,10 +182,17 @@ fn as_a_job_of_the_scheduler(edition: Edition) {
     let error = first_end(&pair.target, &job);
     assert_eq!(pair.target.value("SELECT string_agg(state, ' ') FROM timescale_migrate.run"), "done");
     // It is to be removed, as long as it is there.
-    let removal = format!("SELECT public.delete_job({job}); removes the job that migrates");
+    let removal = format!("To remove the job that migrates: SELECT public.delete_job({job});");
     let log = pair.target.cluster.log_since(before);
     assert!(log.contains(&format!("timescale_migrate run 1 is done: {removal}")), "{log}");
-    assert!(pair.target.is(&format!("SELECT message LIKE '%; {removal}' FROM migrate_status()")));
+    let message = || pair.target.value("SELECT message FROM migrate_status()");
+    let warnings = " FROM timescale_migrate.message WHERE run = 1 AND level = 'warning';";
+    assert!(message().ends_with(&format!("{warnings} {removal}")), "{}", message());
+    // That its number is taken by the one that brings it is not to be mended.
+    let number = "User-Defined Action [1000]: gets another number, because the job that migrates has the number 1000 | \
+                  Change it by its name or its table, not by its number.";
+    let told = "SELECT message || ' | ' || hint FROM timescale_migrate.message WHERE message LIKE '%number%' AND hint IS NOT NULL";
+    assert!(pair.target.value(told).ends_with(number), "{}", pair.target.value(told));
     // Some servers end every job so, once its work is done: then one that does nothing ends in the same words.
     if !error.is_empty() {
         pair.target.sql("CREATE PROCEDURE nothing(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1'");
@@ -198,8 +205,17 @@ fn as_a_job_of_the_scheduler(edition: Edition) {
     assert_same_but(&pair, &["job "]);
     pair.target.sql(&format!("CALL run_job({job})"));
     assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run"), "1");
-    pair.target.sql(&format!("SELECT public.delete_job({job})"));
-    assert!(pair.target.is("SELECT message NOT LIKE '%delete_job%' FROM migrate_status()"));
+    // One of which it failed is a job like any other, unless it migrates.
+    pair.target.sql("UPDATE _timescaledb_internal.bgw_job_stat SET last_run_success = false, last_finish = now()");
+    let failed = pair.preflight("scheduler");
+    assert!(!failed.iter().any(|row| row.contains(&format!("[{job}]"))) && failed.iter().any(|row| row.contains("failed")), "{failed:?}");
+    pair.target.sql("UPDATE _timescaledb_internal.bgw_job_stat SET last_run_success = true");
+    // Every job that is done is named, whichever run is the newest.
+    let second = pair.target.value(r#"SELECT add_job('migrate_job', '1 day', config => '{"source": "old", "jobs": 2}', initial_start => '2100-01-01')"#);
+    let both = format!("SELECT public.delete_job({job}); SELECT public.delete_job({second});");
+    assert!(message().ends_with(&format!(" To remove the jobs that migrate: {both}")), "{}", message());
+    pair.target.sql(&both);
+    assert!(message().ends_with(warnings), "{}", message());
 }
 
 /// As docs/operations.md schedules it, but for the time; in a session that pg_cron opens, and in one of its background workers.
