@@ -27,6 +27,7 @@ scenarios!(
     every_table,
     every_object,
     owners_and_privileges,
+    hints,
     constraints,
     foreign_keys,
     upon_timescaledb,

@@ -3,6 +3,7 @@
 
 mod access;
 mod collations;
+mod collisions;
 mod disk_space;
 mod endpoint;
 mod jobs;
@@ -256,8 +257,8 @@ pub fn check(
     objects::overloads(report, source)?;
     let makes = options.mode != Mode::Data;
     if makes {
-        objects::needed_roles(report, source, inventory, options)?;
-        objects::change_hands(report, source, inventory, &target, options)?;
+        let roles = objects::needed_roles(report, source, inventory, options)?;
+        objects::change_hands(report, source, inventory, &target, options, &roles)?;
         if fresh && target.community() {
             jobs::numbers(report, inventory)?;
         }
@@ -297,7 +298,7 @@ pub fn check(
         objects::event_triggers(report, source, inventory)?;
     }
     if fresh {
-        objects::collisions(report, source, inventory, makes)?;
+        collisions::collisions(report, source, inventory, makes)?;
     }
     access::access(report, options)?;
     disk_space::disk(report, source, inventory, options, fresh)?;

@@ -3,9 +3,11 @@
 //! none of them, unless the options ask for it. How they differ is said each time.
 
 mod differences;
+mod grants;
+mod passwords;
 
 use super::context;
-use crate::catalog::{Catalog, Local};
+use crate::catalog::Catalog;
 use crate::core::inventory::Inventory;
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options, Roles};
@@ -16,7 +18,7 @@ use crate::pg::{secret, spi};
 use serde::Deserialize;
 use std::collections::HashMap;
 
-pub use differences::password;
+pub use passwords::{PASSWORDS, password, passwords, passwords_here};
 
 /// Of both sides' `roles.sql`.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,8 +55,10 @@ pub struct Role {
     predefined: bool,
     /// A policy or a user mapping names it, so it is needed whoever owns the objects.
     named: bool,
-    /// It owns or is granted something, or is named.
+    /// It owns or is granted something, or is named, or has settings in the database.
     used: bool,
+    owns: bool,
+    granted: bool,
     #[serde(flatten)]
     attributes: Attributes,
     comment: Option<String>,
@@ -85,6 +89,12 @@ struct Membership {
     /// It exists on the target, with other options.
     #[serde(skip)]
     changes: bool,
+    /// One of the two roles is still to be made on the target.
+    #[serde(skip)]
+    later: bool,
+    /// If its options change: what takes away the same membership by other grantors, whose options would stay.
+    #[serde(skip)]
+    others: String,
     /// What a superuser has granted of it on the target.
     #[serde(default)]
     granted: Option<Box<Membership>>,
@@ -97,12 +107,6 @@ pub struct Notice {
     pub hint: String,
 }
 
-#[derive(Deserialize)]
-struct Password {
-    name: String,
-    password: String,
-}
-
 /// What [`needed`] asks the source.
 pub fn query(inventory: &Inventory) -> String {
     let owners: Vec<String> = inventory.jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
@@ -112,9 +116,6 @@ pub fn query(inventory: &Inventory) -> String {
         .replace("(:owners)", &format!("(ARRAY[{}]::name[])", owners.join(", ")))
         .replace(":objects::json", &format!("{objects}::json"))
 }
-
-/// What [`passwords`] asks.
-pub const PASSWORDS: &str = include_str!("../../../sql/inventory/role_passwords.sql");
 
 /// The roles that what arrives of the source's database needs under these options: those that
 /// this server lacks, and of those on the target the ones that gain something, differ or may log in.
@@ -129,40 +130,32 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
             .collect();
     let was_here = |name: &str| here.get(name).is_some_and(|role| !role.ours);
     let is_member = |member_of: &[Membership], role: &str| member_of.iter().any(|of| of.role == role);
-    let there: Vec<(String, Vec<Membership>)> =
+    let there: HashMap<String, Vec<Membership>> =
         roles.iter().map(|role| (role.name.clone(), role.member_of.clone())).collect();
+    let known = |name: &str, role: &str| there.get(name)?.iter().find(|of| of.role == role);
+    let grants = grants::here()?;
     for role in &mut roles {
         let merges = was_here(&role.name);
         for of in &mut role.member_of {
             of.were_here = u8::from(merges) + u8::from(was_here(&of.role) && !of.is_predefined());
+            of.later = !here.contains_key(&role.name) || !here.contains_key(&of.role);
+            of.others = grants::of_others(&role.name, &of.role, &grants, |other| known(other, &of.role));
         }
         if let Some(present) = here.get(&role.name) {
             role.meet(present, merges);
+            role.differences.extend(differences::surplus(&role.name, &present.member_of, &grants, known));
         }
         if role.gains {
             let here =
                 here.values().filter(|other| !other.attributes.superuser && is_member(&other.member_of, &role.name));
             let here = here.map(|other| other.name.as_str());
-            let known = |name: &str| there.iter().any(|(other, of)| other == name && is_member(of, &role.name));
-            role.differences.extend(differences::members(&role.name, here.filter(|name| !known(name)).collect()));
+            let known = |name: &str| known(name, &role.name);
+            let surplus = here.filter(|name| known(name).is_none()).collect();
+            role.differences.extend(differences::members(&role.name, surplus, &grants, known));
         }
     }
     roles.retain(|role| !role.here || role.gains || role.logs_in || role.differs());
     Ok(roles)
-}
-
-/// Password verifiers, where the source's user may read them.
-pub fn passwords(source: &mut impl Catalog, superuser: bool) -> Result<HashMap<String, String>> {
-    if !superuser {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<Password> = source.ask(PASSWORDS)?;
-    Ok(rows.into_iter().map(|row| (row.name, row.password)).collect())
-}
-
-/// The same of this server.
-pub fn passwords_here() -> Result<HashMap<String, String>> {
-    passwords(&mut Local, true)
 }
 
 /// Makes the roles with attributes, settings and memberships, in the current transaction, and enters how
@@ -230,7 +223,6 @@ impl Role {
             differences::attributes(&self.name, &self.attributes, &here.attributes).into_iter().collect();
         differences.extend(differences::comment(&self.name, self.comment.as_deref(), here.comment.as_deref()));
         differences.extend(differences::settings(&self.name, &self.settings, &here.settings));
-        differences.extend(differences::surplus(&self.name, &self.member_of, &here.member_of));
         self.member_of.retain_mut(|of| {
             let found = here.member_of.iter().find(|found| found.role == of.role);
             (of.changes, of.granted) = (found.is_some(), found.and_then(|found| found.granted.clone()));
@@ -255,15 +247,19 @@ impl Role {
         let mut notices = self.differences.clone();
         let mut notice = |detail: String, hint: String| notices.push(Notice { detail, hint });
         if self.gains {
-            let gets = match (options.owners, options.privileges) {
-                (Keep::Keep, Keep::Keep) => "and gets what the role of that name owns or is granted on the source",
-                (Keep::Keep, Keep::Drop) => "and gets what the role of that name owns on the source",
-                (Keep::Drop, Keep::Keep) => "and gets what the role of that name is granted on the source",
-                (Keep::Drop, Keep::Drop) => {
-                    "and row-level security policies or user mappings of the source name a role of that name"
-                }
-            };
-            notice(format!("exists on the target, {gets}"), same(&self.name));
+            let owns = (self.owns && options.owners == Keep::Keep).then_some("owns");
+            let granted = (self.granted && options.privileges == Keep::Keep).then_some("is granted");
+            let gets: Vec<&str> = owns.into_iter().chain(granted).collect();
+            if !gets.is_empty() {
+                let gets = gets.join(" or ");
+                notice(
+                    format!("exists on the target, and gets what the role of that name {gets} on the source"),
+                    same(&self.name),
+                );
+            } else if self.named {
+                let named = "row-level security policies or user mappings of the source name a role of that name";
+                notice(format!("exists on the target, and {named}"), same(&self.name));
+            }
         }
         // What is missing then is an error.
         if options.roles == Roles::None && !self.here {
@@ -271,6 +267,13 @@ impl Role {
         }
         for of in self.member_of.iter().filter(|of| of.were_here > 0 || options.roles == Roles::None) {
             let grant = format!("{};", of.grant(&name));
+            // A role that is missing then is an error, with the statement that makes it.
+            let when = match of.later {
+                true if options.roles == Roles::None => format!(" -- when role {} exists", of.role),
+                true => " -- after the run,".to_string(),
+                false if options.roles == Roles::None => String::new(),
+                false => " --".to_string(),
+            };
             let which = if of.were_here == 2 { "both roles exist" } else { "one of the two roles exists" };
             match of.is_made(options) {
                 true if of.changes => notice(
@@ -282,14 +285,15 @@ impl Role {
                     notice(format!("becomes a member of {}, and {which} on the target", of.role), same(existing));
                 }
                 false if of.changes => {
-                    notice(format!("is a member of {} with other options than on the source", of.role), grant)
+                    let hint = format!("{grant} {}", of.others).trim_end().to_string();
+                    notice(format!("is a member of {} with other options than on the source", of.role), hint)
                 }
                 false if options.roles == Roles::None => {
-                    notice(format!("does not become a member of {}", of.role), grant)
+                    notice(format!("does not become a member of {}", of.role), format!("{grant}{when}"))
                 }
                 false => notice(
                     format!("does not become a member of {}, because {which} on the target", of.role),
-                    format!("{grant} -- or the option \"roles\": \"merge\""),
+                    format!("{grant}{when} or the option \"roles\": \"merge\""),
                 ),
             }
         }
