@@ -1,5 +1,5 @@
 -- The views for users. Live figures come from the server's own views: pg_locks shows which process has a task, pg_stat_progress_copy the
--- progress of its COPY.
+-- progress of its COPY, or of its comparison; see src/pg/progress.rs.
 
 -- Operators and functions must not be looked up in a schema that others may write to.
 SET LOCAL search_path TO pg_catalog, pg_temp;
@@ -16,7 +16,7 @@ SELECT t.id, t.run, t.phase, t.object, t.method,
        CASE WHEN t.state = 'pending' AND h.pid IS NOT NULL THEN 'running' ELSE t.state END AS state,
        coalesce(h.pid, t.worker) AS worker, t.target, t.estimated_rows, t.estimated_bytes,
        coalesce(t.rows, p.tuples_processed) AS rows,
-       coalesce(t.bytes, p.bytes_processed) AS bytes,
+       coalesce(t.bytes, CASE WHEN t.phase <> 'verify' THEN p.bytes_processed END) AS bytes,
        t.started_at, t.ended_at,
        coalesce(t.ended_at, pg_catalog.clock_timestamp()) - t.started_at AS duration,
        t.side, t.sqlstate, t.error, t.detail, t.hint, t.context

@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a search_path that arrives and hides the functions is named at the end", hidden_functions),
     Test::apache("wait => false", without_waiting),
     Test::apache("percent does not fall when a copy is compared", percent),
+    Test::apache("percent grows while one large table is compared", percent_of_one_table),
     Test::apache("as a job", as_a_job),
     Test::apache("as two jobs", as_two_jobs),
     Test::community("as a job of the scheduler", as_a_job_of_the_scheduler),
@@ -88,6 +89,33 @@ fn without_waiting(edition: Edition) {
     assert!(pair.target.is(whole), "{:?}", pair.target.rows("SELECT * FROM migrate_status()"));
     assert!(pair.target.is(&format!("SELECT state = 'done' FROM timescale_migrate.run WHERE id = {run}")));
     assert!(pair.target.is("SELECT every(state = 'done') AND count(*) > 14 FROM timescale_migrate.task"));
+}
+
+fn percent_of_one_table(edition: Edition) {
+    let pair = Pair::plain("percent_of_one", edition);
+    // Quick to read, not to compare.
+    pair.both(&["CREATE TABLE t AS SELECT n, repeat('x', 8000) AS filler FROM generate_series(1, 200000) n", "ANALYZE t"]);
+    let mut client = pair.target.connect();
+    let comparison = std::thread::spawn(move || client.simple_query("SELECT * FROM migrate_verify('old')").is_ok());
+    let (mut seen, mut rows) = (Vec::<f64>::new(), Vec::<i64>::new());
+    let mut look = pair.target.connect();
+    while !comparison.is_finished() {
+        let status = look.query(
+            "SELECT s.percent::float8, t.rows FROM timescale_migrate.task t, migrate_status(t.run) s WHERE t.state = 'running' AND t.rows > 0",
+            &[],
+        );
+        for status in status.unwrap() {
+            seen.push(status.get(0));
+            rows.push(status.get(1));
+        }
+    }
+    assert!(comparison.join().unwrap());
+    // The task may have ended after the snapshot of the last query was taken, and before it read the locks.
+    seen.pop();
+    seen.dedup();
+    rows.dedup();
+    assert!(seen.is_sorted() && seen.len() > 3 && rows.is_sorted() && rows.len() > 3, "{seen:?} {rows:?}");
+    assert!(pair.target.is("SELECT rows = 200000 AND bytes IS NULL FROM timescale_migrate.task WHERE run = (SELECT max(id) FROM timescale_migrate.run)"));
 }
 
 /// The source computes the checksum when the rows have arrived, in the same task.

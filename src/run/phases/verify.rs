@@ -7,7 +7,7 @@ use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, 
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Rows};
-use crate::pg::{catch::transaction, spi};
+use crate::pg::{catch::transaction, progress::Shown, spi};
 use crate::run::process::{Context, restrict};
 use crate::run::tasks::{Claim, Outcome};
 use crate::run::undo::{self, Brought};
@@ -293,7 +293,7 @@ fn own_query(number: usize, work: &Verify, sum: &Sum) -> Option<String> {
         [name] => (rows_of(work, name), format!("pg_catalog.to_regclass({})", literal(&name.to_string()))),
         chunks => (checksum::chunks(chunks, &work.columns), "NULL".to_string()),
     };
-    let query = checksum::query(&rows, sum);
+    let query = checksum::query_here(&rows, sum);
     Some(format!(
         "SELECT json_build_array({number}, q.c, q.s, {relation}::pg_catalog.oid::bigint)::text FROM ({query}) AS q(c, s)"
     ))
@@ -310,10 +310,12 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: Sum) -> Res
         }
         hold = Some(held);
     }
+    let shown = Shown::begin();
     let own = transaction(|| {
         restrict()?;
         Ok(own(&[(work, sum)])?.pop().flatten())
     });
+    drop(shown);
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
         Some(Hold::Held) => answer(context.source()?, work)?,
