@@ -301,7 +301,7 @@ fn migrate_start_jobs(
         session::require_superuser()?;
         session::require_primary("migrate_start_jobs")?;
         let run = given("run", run)?;
-        standing::require_done(run)?;
+        standing::require_jobs(run)?;
         jobs::start(run)
     };
     TableIterator::new(answer(call))
@@ -391,7 +391,7 @@ fn migrate_verify_run(
     ),
 > {
     let call = || {
-        let (stored, json) = state::source_of(given("run", run)?)?;
+        let (stored, json) = standing::comparable(given("run", run)?)?;
         verify(source.unwrap_or(&stored), level, jobs, Options::parse(&json)?)
             .map_err(|e| without_password(e, source, &stored))
     };

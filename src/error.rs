@@ -148,6 +148,11 @@ impl Error {
         self
     }
 
+    /// A value is no value of its type, or out of its range.
+    pub fn is_about_data(&self) -> bool {
+        self.code.0.starts_with(b"22")
+    }
+
     /// A function of the user's, in a CHECK, an index or a generated column, may have found something by
     /// the application's `search_path` only; here there is none but pg_catalog. And it may need more than
     /// whom it runs as may do; a run itself lacks nothing.

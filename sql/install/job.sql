@@ -27,7 +27,7 @@ BEGIN
         PERFORM @extschema@.migrate_from(config ->> 'source', config - 'source', NULL::integer, NULL::boolean);
     END IF;
     -- Nobody sees the notices of a scheduled job.
-    SELECT r.id, timescale_migrate.removal_of_jobs(r.id) AS removal INTO last
+    SELECT r.id, timescale_migrate.removal_of_jobs() AS removal INTO last
     FROM timescale_migrate.run r
     WHERE r.id = timescale_migrate.earlier_run(config ->> 'source', config - 'source') AND r.state = 'done';
     IF last.removal IS NOT NULL THEN

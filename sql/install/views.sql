@@ -1,5 +1,5 @@
 -- The views for users. Live figures come from the server's own views: pg_locks shows which process has a task, pg_stat_progress_copy the
--- progress of its COPY.
+-- progress of its COPY, or of its comparison; see src/pg/progress.rs.
 
 -- Operators and functions must not be looked up in a schema that others may write to.
 SET LOCAL search_path TO pg_catalog, pg_temp;
@@ -16,7 +16,7 @@ SELECT t.id, t.run, t.phase, t.object, t.method,
        CASE WHEN t.state = 'pending' AND h.pid IS NOT NULL THEN 'running' ELSE t.state END AS state,
        coalesce(h.pid, t.worker) AS worker, t.target, t.estimated_rows, t.estimated_bytes,
        coalesce(t.rows, p.tuples_processed) AS rows,
-       coalesce(t.bytes, p.bytes_processed) AS bytes,
+       coalesce(t.bytes, CASE WHEN t.phase <> 'verify' THEN p.bytes_processed END) AS bytes,
        t.started_at, t.ended_at,
        coalesce(t.ended_at, pg_catalog.clock_timestamp()) - t.started_at AS duration,
        t.side, t.sqlstate, t.error, t.detail, t.hint, t.context
@@ -60,9 +60,27 @@ SELECT run, object, part, source_rows, target_rows, source_checksum, target_chec
 FROM timescale_migrate.verification_log;
 COMMENT ON VIEW timescale_migrate.verification IS 'every comparison: rows and checksums of both sides';
 
--- The statements that remove the jobs by which a run was made, with what they do; NULL if there are none. Without TimescaleDB there is no table
--- of jobs.
-CREATE FUNCTION timescale_migrate.removal_of_jobs(run bigint) RETURNS text
+-- The jobs of TimescaleDB's scheduler that migrate, with TimescaleDB's schema; none without TimescaleDB, which has the table of jobs.
+CREATE FUNCTION timescale_migrate.migrating_jobs()
+RETURNS TABLE (id integer, config jsonb, schema regnamespace)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('_timescaledb_config.bgw_job') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE
+        'SELECT j.id, j.config, t.extnamespace::pg_catalog.regnamespace
+         FROM _timescaledb_config.bgw_job j, pg_catalog.pg_extension e, pg_catalog.pg_extension t
+         WHERE e.extname = ''timescale_migrate'' AND t.extname = ''timescaledb''
+           AND j.proc_name = ''migrate_job'' AND j.proc_schema = (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = e.extnamespace)
+         ORDER BY j.id';
+END
+$$;
+
+-- How to remove the jobs that migrate and have nothing left to do, their runs being done; NULL if there are none.
+CREATE FUNCTION timescale_migrate.removal_of_jobs() RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -70,25 +88,18 @@ DECLARE
     job record;
     calls text[] := '{}';
 BEGIN
-    IF to_regclass('_timescaledb_config.bgw_job') IS NULL THEN
-        RETURN NULL;
-    END IF;
-    FOR job IN EXECUTE
-        'SELECT j.id, j.config, t.extnamespace::pg_catalog.regnamespace AS schema
-         FROM _timescaledb_config.bgw_job j, pg_catalog.pg_extension e, pg_catalog.pg_extension t
-         WHERE e.extname = ''timescale_migrate'' AND t.extname = ''timescaledb''
-           AND j.proc_name = ''migrate_job'' AND j.proc_schema = (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = e.extnamespace)
-         ORDER BY j.id'
-    LOOP
+    FOR job IN SELECT * FROM timescale_migrate.migrating_jobs() LOOP
         BEGIN
-            IF timescale_migrate.earlier_run(job.config ->> 'source', job.config - 'source') = run THEN
+            IF EXISTS (SELECT FROM timescale_migrate.run_log r WHERE r.state = 'done'
+                       AND r.id = timescale_migrate.earlier_run(job.config ->> 'source', job.config - 'source')) THEN
                 calls := calls || format('SELECT %s.delete_job(%s);', job.schema, job.id);
             END IF;
         EXCEPTION WHEN OTHERS THEN
             -- Its config is not one of a run.
         END;
     END LOOP;
-    RETURN array_to_string(nullif(calls, '{}'), ' ') || ' removes the job that migrates';
+    RETURN CASE cardinality(calls) WHEN 0 THEN NULL WHEN 1 THEN 'To remove the job that migrates: ' ELSE 'To remove the jobs that migrate: ' END
+        || array_to_string(calls, ' ');
 END
 $$;
 
@@ -149,7 +160,7 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
             WHEN 'done' THEN CASE f.warnings WHEN 0 THEN 'no warnings'
                  ELSE format('%s: SELECT * FROM timescale_migrate.message WHERE run = %s AND level = ''warning'';',
                              CASE f.warnings WHEN 1 THEN '1 warning' ELSE format('%s warnings', f.warnings) END, f.run) END
-                 || coalesce('; ' || timescale_migrate.removal_of_jobs(f.run), '')
+                 || coalesce(CASE f.warnings WHEN 0 THEN '. ' ELSE ' ' END || timescale_migrate.removal_of_jobs(), '')
             WHEN 'interrupted' THEN format('run %s was interrupted', f.run) || w.ways
             WHEN 'failed' THEN f.error || w.ways
             WHEN 'cancelled' THEN f.error || w.ways

@@ -77,6 +77,16 @@ needed(role) AS (
     SELECT role FROM entitled
     UNION
     SELECT unnest(ARRAY[m.roleid, m.grantor]) FROM needed n JOIN pg_catalog.pg_auth_members m ON m.member = n.role
+),
+-- Who owns (o) or is granted (a) something of what arrives.
+holds(role, kind) AS (
+    SELECT s.refobjid, s.deptype
+    FROM pg_catalog.pg_shdepend s
+    JOIN pg_catalog.pg_database d ON d.datname = current_database()
+    WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass
+      AND CASE WHEN :objects::json IS NULL
+               THEN s.dbid = d.oid OR (s.dbid = 0 AND s.classid = 'pg_catalog.pg_database'::regclass AND s.objid = d.oid)
+               ELSE s.dbid = d.oid AND (s.classid, s.objid) IN (SELECT class, oid FROM object) END
 )
 SELECT json_build_object(
     'oid', r.oid::int8,
@@ -85,6 +95,8 @@ SELECT json_build_object(
     'predefined', r.oid < 16384 AND r.rolname LIKE 'pg\_%',
     -- Used itself, not listed only because of memberships.
     'used', r.oid IN (SELECT role FROM used),
+    'owns', r.oid = 10 OR r.rolname = ANY (:owners) OR r.oid IN (SELECT role FROM holds WHERE kind = 'o'),
+    'granted', r.oid IN (SELECT role FROM holds WHERE kind = 'a'),
     'superuser', r.rolsuper,
     'inherit', r.rolinherit,
     'create_role', r.rolcreaterole,

@@ -1,5 +1,4 @@
-//! The query that counts a relation's rows and sums up their values, the same text on both
-//! servers.
+//! The query that counts a relation's rows and sums up their values, on both servers.
 //!
 //! Per row: MD5 of the row's text form, which under the pinned session settings is exact for
 //! floats (shortest round-trip form), numeric scale, json text, arrays and user types, and
@@ -33,14 +32,25 @@ impl Sum {
 /// A query for `(count, checksum)`; the checksum is NULL where only a count is wanted. `rows` is
 /// what [`table`] or [`result`] give.
 pub fn query(rows: &str, sum: &Sum) -> String {
+    query_of(rows, sum, str::to_string)
+}
+
+/// The same on the target, where others can see how many rows it has read, unless they are only counted: that is quick.
+pub fn query_here(rows: &str, sum: &Sum) -> String {
+    query_of(rows, sum, |hash| format!("CASE WHEN timescale_migrate.count_row() THEN {hash} END"))
+}
+
+fn query_of(rows: &str, sum: &Sum, hashed: impl Fn(&str) -> String) -> String {
     let row = match sum {
         Sum::Count => return format!("SELECT count(*), NULL::text FROM {rows}"),
         Sum::Values(values) => values.join(", "),
     };
+    let hash = hashed(&format!("md5(convert_to(ROW({row})::text, 'UTF8'))"));
+    // Without OFFSET the planner would put the hash in both places, and it would be computed twice.
     format!(
         "SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0)::text || '/' || \
          coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)::text \
-         FROM (SELECT md5(convert_to(ROW({row})::text, 'UTF8')) AS h FROM {rows}) s"
+         FROM (SELECT {hash} AS h FROM {rows} OFFSET 0) s"
     )
 }
 
@@ -102,6 +112,8 @@ mod tests {
         let sql = query(&table(&name, true, Some("WHERE x")), &Sum::of(&["a\"b".into()]));
         assert!(sql.contains("ROW(t.\"a\"\"b\")::text"));
         assert!(sql.contains("FROM ONLY \"public\".\"t\" t WHERE x"));
+        let here = query_here(&table(&name, true, None), &Sum::of(&["a".into()]));
+        assert!(here.contains("count_row() THEN md5(convert_to(ROW(t.\"a\")::text, 'UTF8')) END AS h"));
         assert_eq!(query(&result("SELECT 1"), &Sum::Count), "SELECT count(*), NULL::text FROM (SELECT 1) t");
     }
 

@@ -9,6 +9,13 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// For messages: quoted only where it has to be.
+pub fn shown(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.to_string() } else { quoted(name) }
+}
+
 /// A string constant.
 pub fn literal(text: &str) -> String {
     escape::escape_literal(text).trim_start().to_string()
@@ -27,14 +34,9 @@ impl Name {
         Name { schema: schema.into(), name: name.into() }
     }
 
-    /// For messages: quoted only where it has to be.
+    /// For messages, as [`shown`].
     pub fn shown(&self) -> String {
-        let part = |text: &str| {
-            let plain = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-                && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            if plain { text.to_string() } else { quoted(text) }
-        };
-        format!("{}.{}", part(&self.schema), part(&self.name))
+        format!("{}.{}", shown(&self.schema), shown(&self.name))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::inventory::{Inventory, Object, PG_CLASS, PG_PROC, TimeRange};
 use super::name::Name;
-use super::options::Options;
+use super::options::{Options, meant};
 use super::pattern::Pattern;
+use super::progress::listed;
 use super::scope::Left;
 use super::times::{ALL, End};
 use serde::Deserialize;
@@ -33,19 +34,23 @@ impl Named {
         for (parent, child) in inheritance(all, &own) {
             children.entry(parent).or_default().push(child);
         }
-        let mut told = Vec::new();
-        let mut named = |option: &str, patterns: &[Pattern], then: &str| {
-            let mut found = HashSet::new();
+        let named = |option: &str, patterns: &[Pattern], unwanted: &HashSet<Object>, then: &str| {
+            let (mut found, mut told) = (HashSet::new(), Vec::new());
             for pattern in patterns {
                 let fits = all.iter().filter(|o| pattern.fits(&o.2, o.3.as_deref()));
                 let mut fits: Vec<Object> = fits.map(|o| (o.0, o.1)).filter(|object| !own.contains(object)).collect();
-                let subject = format!("option {option}");
+                let known = || all.iter().filter(|o| !own.contains(&(o.0, o.1))).filter_map(Nameable::name).collect();
                 told.push(match fits.len() {
-                    0 => nothing_fits(option, "object", pattern.text()),
-                    count => Left::told(
-                        subject,
-                        format!("Objects that match the pattern '{}': {count}. {then}", pattern.text()),
-                    ),
+                    0 => nothing_fits(option, "object", pattern.text(), known()),
+                    count => {
+                        let then = match fits.iter().filter(|object| unwanted.contains(*object)).count() {
+                            0 => format!("They {then}."),
+                            all if all == count => "The option exclude leaves them out.".to_string(),
+                            some => format!("The option exclude leaves {some} of them out. The others {then}."),
+                        };
+                        let detail = format!("Objects that match the pattern '{}': {count}. {then}", pattern.text());
+                        Left::told(format!("option {option}"), detail)
+                    }
                 });
                 while let Some(object) = fits.pop() {
                     let parts = children.get(&object.1).filter(|_| object.0 == PG_CLASS);
@@ -54,25 +59,56 @@ impl Named {
                     }
                 }
             }
-            found
+            (found, told)
         };
-        let include = named("include", &options.include, "They arrive with everything that they need.");
-        let exclude = named("exclude", &options.exclude, "They do not arrive, nor does anything that depends on them.");
-        let exclude_data = named("exclude_data", &options.exclude_data, "They arrive without their rows.");
+        let then = "do not arrive, nor does anything that depends on them";
+        let (exclude, of_exclude) = named("exclude", &options.exclude, &HashSet::new(), then);
+        let then = "arrive with everything that they need";
+        let (include, mut told) = named("include", &options.include, &exclude, then);
+        let (exclude_data, of_data) =
+            named("exclude_data", &options.exclude_data, &exclude, "arrive without their rows");
+        told.extend(of_exclude.into_iter().chain(of_data));
         Named { include, exclude, exclude_data, told }
     }
 }
 
-/// The run is refused because of a pattern.
-pub(super) fn nothing_fits(option: &str, what: &str, pattern: &str) -> Left {
-    Left {
-        subject: format!("option {option}"),
-        detail: format!("No {what} on the source matches the pattern '{pattern}'."),
-        hint:
-            "A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes."
-                .into(),
-        refused: true,
+impl Nameable {
+    fn name(&self) -> Option<Name> {
+        Some(Name::new(self.2.clone(), self.3.clone()?))
     }
+}
+
+/// The run is refused because of a pattern. `known`: the names that it could match.
+fn nothing_fits(option: &str, what: &str, pattern: &str, known: Vec<Name>) -> Left {
+    let known: Vec<String> = known.iter().map(Name::shown).collect();
+    let hint = match meant(pattern, known.iter().map(String::as_str)) {
+        Some(name) => format!("Perhaps you meant {name}."),
+        None => {
+            "A pattern is schema.name, with * for any characters and ? for one; capitals and dots need double quotes."
+                .into()
+        }
+    };
+    let detail = format!("No {what} on the source matches the pattern '{pattern}'.");
+    Left { subject: format!("option {option}"), detail, hint, refused: true }
+}
+
+/// The same of an option that is about objects of one kind, `known`: whatever the pattern matches is of another kind,
+/// or left out by other options.
+pub fn unfit(option: &str, what: &str, key: &str, known: &[Name], all: &[Nameable], inventory: &Inventory) -> Left {
+    let (own, pattern) = (inventory.own(), Pattern::try_from(key.to_string()));
+    let fits = |o: &&Nameable| pattern.as_ref().is_ok_and(|pattern| pattern.fits(&o.2, o.3.as_deref()));
+    let found = all.iter().filter(|o| o.0 == PG_CLASS && !own.contains(&(o.0, o.1))).filter(fits);
+    let (there, left_out): (Vec<&Nameable>, Vec<&Nameable>) =
+        found.partition(|o| inventory.selection.arrives(o.0, o.1));
+    let names =
+        |objects: &[&Nameable]| listed(&objects.iter().filter_map(|o| Some(o.name()?.shown())).collect::<Vec<_>>());
+    let detail = match (there.as_slice(), left_out.as_slice()) {
+        ([], []) => return nothing_fits(option, what, key, known.to_vec()),
+        ([], left_out) => format!("What the pattern '{key}' matches does not arrive: {}.", names(left_out)),
+        (there, _) => format!("What the pattern '{key}' matches is no {what}: {}.", names(there)),
+    };
+    let hint = format!("Leave it out of the option {option}.");
+    Left { subject: format!("option {option}"), detail, hint, refused: true }
 }
 
 /// Tables, and the tables that inherit from them; chunks are none.
@@ -102,7 +138,7 @@ pub fn edges(all: &[Nameable], inventory: &Inventory) -> Vec<(u32, Object)> {
 
 /// The rows that the options ask for, by the OIDs of the hypertables; and what is said about them.
 /// `*` is for hypertables that no pattern fits, and for no continuous aggregate.
-pub fn time_ranges(options: &Options, inventory: &Inventory) -> (HashMap<u32, TimeRange>, Vec<Left>) {
+pub fn time_ranges(options: &Options, inventory: &Inventory, all: &[Nameable]) -> (HashMap<u32, TimeRange>, Vec<Left>) {
     let (mut ranges, mut told) = (HashMap::new(), Vec::new());
     let subject = || "option time_range".to_string();
     let mut unused: HashSet<&String> = options.time_range.keys().collect();
@@ -142,6 +178,8 @@ pub fn time_ranges(options: &Options, inventory: &Inventory) -> (HashMap<u32, Ti
             }
         }
     }
-    told.extend(unused.into_iter().map(|key| nothing_fits("time_range", "hypertable", key)));
+    let names: Vec<Name> = inventory.hypertables.iter().map(|hypertable| hypertable.known_as()).collect();
+    let unfit = |key: &String| unfit("time_range", "hypertable", key, &names, all, inventory);
+    told.extend(unused.into_iter().map(unfit));
     (ranges, told)
 }

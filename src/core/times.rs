@@ -38,6 +38,10 @@ impl End {
     }
 }
 
+/// What an end may be, as a hint.
+pub const EXPECTED: &str =
+    "Expected a time, an integer, or an interval before now, which begins with a minus sign, such as \"-1 year\".";
+
 /// What stands for all hypertables in `time_range`.
 pub const ALL: &str = "*";
 

@@ -11,6 +11,7 @@ pub mod disk;
 mod extension;
 mod index;
 pub mod lock;
+pub mod progress;
 pub mod report;
 pub mod rights;
 pub mod rows;

@@ -4,7 +4,7 @@ use super::crew::Crew;
 use super::phases::verify;
 use super::prepare::Source;
 use super::spec::RunSpec;
-use super::{adoption, messages, request, state, tasks};
+use super::{adoption, messages, request, standing, state, tasks};
 use crate::catalog::{self, Local};
 use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
@@ -211,14 +211,18 @@ pub fn run(spec: &RunSpec, level: Level) -> Result<()> {
     transaction(|| state::finish(id))
 }
 
-/// Says how to compare with what a migration has brought under other options than these.
+/// Says how to compare with what a migration has brought under other options than these, or that one has not brought all.
 fn compared_otherwise(spec: &RunSpec, error: Error) -> Error {
-    match transaction(|| request::otherwise(&spec.source, &spec.options)) {
-        Ok(Some(run)) if error.code == SqlState::DATA_CORRUPTED => {
+    let further = transaction(|| match standing::unfinished()? {
+        Some(unfinished) => Ok(Some(unfinished)),
+        None => Ok(request::otherwise(&spec.source, &spec.options)?.map(|run| {
+            format!("Run {run} migrated with other options. Call migrate_verify({run}) to compare what it copied.")
+        })),
+    });
+    match further {
+        Ok(Some(further)) if error.code == SqlState::DATA_CORRUPTED => {
             let hint = error.hint.clone().unwrap_or_default();
-            error.hint(format!(
-                "{hint} -- Run {run} migrated with other options. Call migrate_verify({run}) to compare what it copied."
-            ))
+            error.hint(format!("{hint} -- {further}"))
         }
         _ => error,
     }

@@ -93,7 +93,7 @@ fn launch(label: String, params: Params, kind: Kind, options: Options, resume: O
     while started.starts()? == before {
         if started.worker.life() == Life::Ended && started.starts()? == before {
             started.watched = false;
-            return Err(silent_end(run));
+            return Err(silent_end(run)?);
         }
         wait::on_latch(LOOK, Event::Run);
     }
@@ -116,7 +116,7 @@ pub fn wait_for(run: i64) -> Result<i64> {
         ear.relay()?;
         match row.as_ref().map(|(state, there)| (state.as_str(), *there)) {
             Some(("interrupted", _)) if !gone => gone = true,
-            Some(("interrupted", _)) => return Err(silent_end(run)),
+            Some(("interrupted", _)) => return Err(silent_end(run)?),
             // The workers have ended when the coordinator has.
             Some((_, true)) => gone = false,
             Some(("done", _)) => return Ok(run),
@@ -183,7 +183,7 @@ impl Started {
                 return match state.as_str() {
                     "done" => Ok(self.run),
                     "failed" | "cancelled" | "refused" => Err(failure(self.run)?),
-                    _ => Err(silent_end(self.run)),
+                    _ => Err(silent_end(self.run)?),
                 };
             }
             wait::on_latch(LOOK, Event::Run);
@@ -191,10 +191,14 @@ impl Started {
     }
 }
 
-/// The error of a run that nobody has written the end of.
-fn silent_end(run: i64) -> Error {
-    Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, format!("the coordinator of run {run} ended unexpectedly"))
-        .hint("See the server log for details.")
+/// The error of a run that nobody has written the end of, with how to continue.
+fn silent_end(run: i64) -> Result<Error> {
+    let interrupted =
+        "SELECT true FROM timescale_migrate.run WHERE id = $1 AND kind = 'migrate' AND state = 'interrupted'";
+    let ways = spi::value::<bool>(interrupted, &[run.into()])?.map(|_| format!(" {}", standing::ways(run)));
+    let message = format!("the coordinator of run {run} ended unexpectedly");
+    Ok(Error::new(SqlState::NOT_IN_PREREQUISITE_STATE, message)
+        .hint(format!("See the server log for details.{}", ways.unwrap_or_default())))
 }
 
 /// The error that a run ended with.
@@ -204,7 +208,7 @@ fn failure(run: i64) -> Result<Error> {
          FROM timescale_migrate.run_log WHERE id = $1",
         &[run.into()],
     )?;
-    Ok(rows.into_iter().next().map_or_else(|| silent_end(run), state::from_fields))
+    rows.into_iter().next().map_or_else(|| silent_end(run), |row| Ok(state::from_fields(row)))
 }
 
 impl Ear {

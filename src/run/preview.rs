@@ -2,6 +2,7 @@
 
 use crate::core::archive::{Archive, Group};
 use crate::core::inventory::Server;
+use crate::core::name::shown;
 use crate::core::options::{Caggs, Keep, Level, Options, Roles};
 use crate::core::plan::analyze;
 use crate::core::plan::recompute;
@@ -85,9 +86,9 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
 
     let makes = arrivals.is_none();
     let needed = if makes { roles::needed(&mut source.connection, &inventory, options)? } else { Vec::new() };
-    let known = roles::known(&needed)?;
+    let known = roles::known(needed.iter().map(|role| role.name.clone()))?;
     for role in needed {
-        let name = format!("ROLE {}", role.name);
+        let name = format!("ROLE {}", shown(&role.name));
         if options.roles != Roles::None && !role.here {
             steps.push(step(Phase::Schema, name.clone(), "CREATE ROLE", role.missing(options)));
         }
@@ -98,7 +99,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
     steps.extend(made(Group::PreData).map(|entry| step(Phase::Schema, entry.object(), "pg_dump", "")));
     for hypertable in inventory.hypertables.iter().filter(|h| makes && h.cagg.is_none()) {
         let chunks = inventory.chunks_of(hypertable).count();
-        let dimensions: Vec<&str> = hypertable.dimensions.iter().map(|d| d.column.as_str()).collect();
+        let dimensions: Vec<String> = hypertable.dimensions.iter().map(|d| shown(&d.column)).collect();
         let note = match hypertable.is_converted() {
             true => format!("a table on the source; by {}", dimensions.join(", ")),
             false => format!("{chunks} chunks by {}", dimensions.join(", ")),

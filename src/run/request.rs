@@ -1,10 +1,10 @@
 //! What a call asks for, and which earlier run was asked for the same.
 
 use crate::core::options::Options;
-use crate::core::times::End;
+use crate::core::times::{EXPECTED, End};
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Params;
-use crate::pg::{report, spi};
+use crate::pg::{catch, report, spi};
 use crate::source::address;
 
 /// The options of a call, with times instead of intervals before now: a resume is to find the rows that the
@@ -15,7 +15,10 @@ pub fn options(json: Option<&serde_json::Value>) -> Result<Options> {
         let Some(interval) = end.before_now() else { continue };
         let time = "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now())
             OPERATOR(pg_catalog.-) $1::pg_catalog.interval, 'YYYY-MM-DD HH24:MI:SS.US+00')";
-        *end = End::Text(spi::value(time, &[interval.to_string().into()])?.unwrap_or_default());
+        // An error that PostgreSQL raises passes by `map_err` unless it is caught.
+        let time = catch::anything(|| spi::value(time, &[interval.to_string().into()]));
+        let hinted = |error: Error| if error.is_about_data() { error.hint(EXPECTED) } else { error };
+        *end = End::Text(time.map_err(hinted)?.unwrap_or_default());
     }
     Ok(options)
 }

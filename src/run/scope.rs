@@ -8,6 +8,7 @@ use crate::core::options::{Caggs, Mode, Options};
 use crate::core::plan::recompute;
 use crate::core::scope::{Found, Left, Scope};
 use crate::core::selection::{self, Nameable, Named};
+use crate::core::times::EXPECTED;
 use crate::error::{Error, Result, SqlState};
 use crate::libpq::Connection;
 use crate::pg::spi;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 const UNSUPPORTED: &str = include_str!("../../sql/preflight/unsupported_timescaledb.sql");
+const NAMEABLE: &str = include_str!("../../sql/inventory/nameable.sql");
 const NEEDS: &str = include_str!("../../sql/preflight/needs.sql");
 
 /// Asks both servers what the decision needs.
@@ -58,7 +60,7 @@ fn selection(source: &mut Connection, inventory: &mut Inventory, options: &Optio
     if options.is_whole() {
         return Ok(Vec::new());
     }
-    let all: Vec<Nameable> = source.ask(include_str!("../../sql/inventory/nameable.sql"))?;
+    let all: Vec<Nameable> = source.ask(NAMEABLE)?;
     let named = Named::of(options, &all, inventory);
     let only = match options.include.is_empty() {
         true => None,
@@ -76,7 +78,7 @@ fn selection(source: &mut Connection, inventory: &mut Inventory, options: &Optio
     if no_rows {
         return Ok(told);
     }
-    told.extend(time_ranges(source, inventory, options)?);
+    told.extend(time_ranges(source, inventory, &all, options)?);
     Ok(told)
 }
 
@@ -85,8 +87,14 @@ pub fn conversions(source: &mut Connection, scope: &mut Scope, target: &Server, 
     if options.hypertables.is_empty() {
         return Ok(());
     }
-    let (wanted, told) = conversion::wanted(options, &scope.inventory);
+    let (wanted, told, unused) = conversion::wanted(options, &scope.inventory);
     scope.left.extend(told);
+    if !unused.is_empty() {
+        let all: Vec<Nameable> = source.ask(NAMEABLE)?;
+        let (option, what, names) = ("hypertables", "ordinary table", conversion::names(&scope.inventory));
+        let unfit = unused.iter().map(|key| selection::unfit(option, what, key, &names, &all, &scope.inventory));
+        scope.left.extend(unfit.collect::<Vec<_>>());
+    }
     let tables: Vec<String> = wanted.iter().map(|wanted| wanted.oid.to_string()).collect();
     let facts = include_str!("../../sql/preflight/hypertables_to_be.sql")
         .replace(":tables:", &literal(&format!("{{{}}}", tables.join(","))));
@@ -96,12 +104,20 @@ pub fn conversions(source: &mut Connection, scope: &mut Scope, target: &Server, 
 }
 
 /// Reduces hypertables to the rows that the options ask for; what is said about it.
-fn time_ranges(source: &mut Connection, inventory: &mut Inventory, options: &Options) -> Result<Vec<Left>> {
-    let (mut ranges, told) = selection::time_ranges(options, inventory);
+fn time_ranges(
+    source: &mut Connection,
+    inventory: &mut Inventory,
+    all: &[Nameable],
+    options: &Options,
+) -> Result<Vec<Left>> {
+    let (mut ranges, told) = selection::time_ranges(options, inventory, all);
     for (oid, range) in &mut ranges {
         let hypertable = inventory.hypertables.iter().find(|hypertable| hypertable.oid == *oid);
         let name = hypertable.map(|hypertable| hypertable.known_as().shown()).unwrap_or_default();
-        let about = |error: Error| error.about(format!("option time_range of {name}"));
+        let about = |error: Error| {
+            let error = error.about(format!("option time_range of {name}"));
+            if error.is_about_data() { error.hint(EXPECTED) } else { error }
+        };
         let ends: Vec<[Option<i64>; 2]> = source.ask(&range.ends()).map_err(about)?;
         let [from, to] = ends.first().copied().unwrap_or_default();
         range.internal = [from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX)];

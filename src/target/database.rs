@@ -286,7 +286,7 @@ pub fn hidden_functions() -> Result<Option<String>> {
 pub fn make(mut database: Database, closed: Option<&Before>, options: &Options) -> Result<Vec<String>> {
     let object = this_database()?;
     let mut warnings = Vec::new();
-    database.leave_out(&roles::known(&[])?);
+    database.leave_out(&roles::known([])?);
     if let Some(Before { database: before, .. }) = closed {
         let owner = format!("ALTER {object} OWNER TO {}", quoted(&before.owner));
         attempt(&owner, &mut warnings, "the database keeps the caller as its owner")?;

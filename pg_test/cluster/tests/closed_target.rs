@@ -106,6 +106,13 @@ fn until_resumed(edition: Edition) {
     assert_closed(&pair);
     let message = format!("run {run} was interrupted. Call migrate_resume({run}) to continue it, or migrate_cleanup({run}) to remove what it made.");
     assert_eq!(pair.target.value("SELECT message FROM migrate_status()"), message);
+    // Whoever waits or compares hears the same.
+    let ways = format!("Call migrate_resume({run}) to continue it, or migrate_cleanup({run}) to remove what it made.");
+    let error = pair.target.error(&format!("SELECT * FROM migrate_wait({run})"));
+    assert_eq!(error.hint(), Some(&*format!("See the server log for details. {ways}")));
+    let error = pair.target.error(&format!("SELECT * FROM migrate_verify({run})"));
+    assert_eq!((error.message(), error.hint()), (&*format!("run {run} is not done"), Some(&*format!("Call migrate_resume({run}) to continue it."))));
+    pair.target.refuses("SELECT * FROM migrate_verify('old', 'count')", &["source and target differ", &format!("AND NOT same; -- Run {run} is not finished. {ways}")]);
     slow::hurry(&pair);
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
     assert_open(&pair);
@@ -121,6 +128,7 @@ fn until_removed(edition: Edition) {
     assert_eq!(door(&pair), before);
     let message = format!("SELECT message FROM migrate_status({run})");
     assert_eq!(pair.target.value(&message), format!("run {run} was removed by migrate_cleanup"));
+    pair.target.refuses(&format!("SELECT * FROM migrate_verify({run})"), &[&format!("run {run} was removed")]);
     log_in(&pair, "landlord", &pair.target.name).unwrap();
 }
 

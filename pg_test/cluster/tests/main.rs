@@ -29,6 +29,7 @@ scenarios!(
     every_object,
     owners_and_privileges,
     privileges,
+    hints,
     constraints,
     foreign_keys,
     upon_timescaledb,

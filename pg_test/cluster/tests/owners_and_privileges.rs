@@ -163,11 +163,11 @@ fn namesake(edition: Edition) {
     pair.target.sql(&format!("{drop}; CREATE ROLE namesake_alice LOGIN; CREATE ROLE namesake_group SUPERUSER; CREATE ROLE namesake_stranger IN ROLE namesake_alice"));
     let same = "ALTER ROLE \"namesake_alice\" RENAME TO \"namesake_alice_target\"; -- before the run, if it is not the same role";
     let merge = |role: &str, of: &str| {
-        format!("GRANT \"{of}\" TO \"{role}\" WITH ADMIN false, INHERIT true, SET true; -- or the option \"roles\": \"merge\"")
+        format!("GRANT \"{of}\" TO \"{role}\" WITH ADMIN false, INHERIT true, SET true; -- after the run, or the option \"roles\": \"merge\"")
     };
     let less = "-- before the run, if it is to have fewer rights";
     let alice = format!(
-        "warning | namesake_alice | exists on the target, and gets what the role of that name owns or is granted on the source | {same}"
+        "warning | namesake_alice | exists on the target, and gets what the role of that name owns on the source | {same}"
     );
     let rows = [
         "warning | namesake_alice | has members on the target that it does not have on the source: namesake_stranger | REVOKE \"namesake_alice\" FROM \"namesake_stranger\";".to_string(),
@@ -186,11 +186,17 @@ fn namesake(edition: Edition) {
     pair.source.sql("CREATE POLICY p ON u TO namesake_alice");
     for (owners, privileges, gets) in [
         ("keep", "drop", "gets what the role of that name owns on the source"),
-        ("drop", "keep", "gets what the role of that name is granted on the source"),
+        ("drop", "keep", "row-level security policies or user mappings of the source name a role of that name"),
         ("drop", "drop", "row-level security policies or user mappings of the source name a role of that name"),
     ] {
         let found = pair.preflight_with("roles", &format!(r#"{{"owners": "{owners}", "privileges": "{privileges}"}}"#));
         assert!(found.contains(&format!("warning | namesake_alice | exists on the target, and {gets} | {same}")), "{found:?}");
+    }
+    pair.source.sql("GRANT SELECT ON u TO namesake_alice");
+    for (owners, gets) in [("keep", "owns or is granted"), ("drop", "is granted")] {
+        let found = pair.preflight_with("roles", &format!(r#"{{"owners": "{owners}"}}"#));
+        let gets = format!("warning | namesake_alice | exists on the target, and gets what the role of that name {gets} on the source | {same}");
+        assert!(found.contains(&gets), "{found:?}");
     }
     let plan = pair.target.value("SELECT string_agg(concat_ws(' ', object, method, note), E'\\n') FROM migrate_plan('old') WHERE object LIKE 'ROLE %'");
     assert!(plan.contains("ROLE namesake_alice  exists on the target, and gets"), "{plan}");
@@ -231,7 +237,7 @@ fn existing_differ(edition: Edition) {
     pair.target.sql("ALTER ROLE roles_differ_reader IN DATABASE roles_differ SET search_path = nowhere");
     let found = told(&pair, "roles_differ");
     let lines: Vec<String> = found.iter().map(|(detail, hint)| format!("{detail} | {hint}")).collect();
-    let same = "exists on the target, and gets what the role of that name owns or is granted on the source | \
+    let same = "exists on the target, and gets what the role of that name is granted on the source | \
                 ALTER ROLE \"roles_differ_readers\" RENAME TO \"roles_differ_readers_target\"; -- before the run, if it is not the same role";
     assert_eq!(
         lines,

@@ -52,8 +52,8 @@ fn excluded(edition: Edition) {
     let left = left_out(&pair, options);
     for part in [
         "continuous aggregate app.daily: It reads app.hourly, which does not arrive.",
-        "FK CONSTRAINT app.reading reading_device_fkey: It depends on TABLE app.Device, which does not arrive.",
-        "VIEW app.joined: It depends on TABLE app.Device, which does not arrive.",
+        "FK CONSTRAINT app.reading reading_device_fkey: It depends on TABLE app.\"Device\", which does not arrive.",
+        "VIEW app.joined: It depends on TABLE app.\"Device\", which does not arrive.",
         "TABLE app.counted: It depends on FUNCTION other.count(), which does not arrive. Left out: its rows and the objects",
         "job Columnstore Policy",
     ] {
@@ -126,6 +126,11 @@ fn included(edition: Edition) {
     // Nobody is told to drop what a finished run made.
     let made = "error | table app.tag | already exists on the target | Run 3 made it. Leave it out with the option exclude, or migrate into another database.";
     assert_eq!(pair.preflight_with("target", r#"{"include": ["app.tag"]}"#), [made]);
+    // Nor to leave out what no pattern matches.
+    pair.source.sql("CREATE TYPE app.status AS ENUM ('new'); CREATE TABLE app.tag_a (s app.status); CREATE TABLE app.tag_b (s app.status)");
+    pair.migrate_with(r#"'{"include": ["app.tag_a"]}'"#);
+    let made = "error | type app.status | already exists on the target | Run 4 made it. No pattern can leave it out alone: migrate both parts by one call, into another database.";
+    assert_eq!(pair.preflight_with("target", r#"{"include": ["app.tag_b"]}"#), [made]);
 }
 
 /// An aggregate of that name which no run made.

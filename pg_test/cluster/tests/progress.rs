@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("a search_path that arrives and hides the functions is named at the end", hidden_functions),
     Test::apache("wait => false", without_waiting),
     Test::apache("percent does not fall when a copy is compared", percent),
+    Test::apache("percent grows while one large table is compared", percent_of_one_table),
     Test::apache("as a job", as_a_job),
     Test::apache("as two jobs", as_two_jobs),
     Test::community("as a job of the scheduler", as_a_job_of_the_scheduler),
@@ -88,6 +89,33 @@ fn without_waiting(edition: Edition) {
     assert!(pair.target.is(whole), "{:?}", pair.target.rows("SELECT * FROM migrate_status()"));
     assert!(pair.target.is(&format!("SELECT state = 'done' FROM timescale_migrate.run WHERE id = {run}")));
     assert!(pair.target.is("SELECT every(state = 'done') AND count(*) > 14 FROM timescale_migrate.task"));
+}
+
+fn percent_of_one_table(edition: Edition) {
+    let pair = Pair::plain("percent_of_one", edition);
+    // Quick to read, not to compare.
+    pair.both(&["CREATE TABLE t AS SELECT n, repeat('x', 8000) AS filler FROM generate_series(1, 200000) n", "ANALYZE t"]);
+    let mut client = pair.target.connect();
+    let comparison = std::thread::spawn(move || client.simple_query("SELECT * FROM migrate_verify('old')").is_ok());
+    let (mut seen, mut rows) = (Vec::<f64>::new(), Vec::<i64>::new());
+    let mut look = pair.target.connect();
+    while !comparison.is_finished() {
+        let status = look.query(
+            "SELECT s.percent::float8, t.rows FROM timescale_migrate.task t, migrate_status(t.run) s WHERE t.state = 'running' AND t.rows > 0",
+            &[],
+        );
+        for status in status.unwrap() {
+            seen.push(status.get(0));
+            rows.push(status.get(1));
+        }
+    }
+    assert!(comparison.join().unwrap());
+    // The task may have ended after the snapshot of the last query was taken, and before it read the locks.
+    seen.pop();
+    seen.dedup();
+    rows.dedup();
+    assert!(seen.is_sorted() && seen.len() > 3 && rows.is_sorted() && rows.len() > 3, "{seen:?} {rows:?}");
+    assert!(pair.target.is("SELECT rows = 200000 AND bytes IS NULL FROM timescale_migrate.task WHERE run = (SELECT max(id) FROM timescale_migrate.run)"));
 }
 
 /// The source computes the checksum when the rows have arrived, in the same task.
@@ -182,10 +210,17 @@ fn as_a_job_of_the_scheduler(edition: Edition) {
     let error = first_end(&pair.target, &job);
     assert_eq!(pair.target.value("SELECT string_agg(state, ' ') FROM timescale_migrate.run"), "done");
     // It is to be removed, as long as it is there.
-    let removal = format!("SELECT public.delete_job({job}); removes the job that migrates");
+    let removal = format!("To remove the job that migrates: SELECT public.delete_job({job});");
     let log = pair.target.cluster.log_since(before);
     assert!(log.contains(&format!("timescale_migrate run 1 is done: {removal}")), "{log}");
-    assert!(pair.target.is(&format!("SELECT message LIKE '%; {removal}' FROM migrate_status()")));
+    let message = || pair.target.value("SELECT message FROM migrate_status()");
+    let warnings = " FROM timescale_migrate.message WHERE run = 1 AND level = 'warning';";
+    assert!(message().ends_with(&format!("{warnings} {removal}")), "{}", message());
+    // That its number is taken by the one that brings it is not to be mended.
+    let number = "User-Defined Action [1000]: gets another number, because the job that migrates has the number 1000 | \
+                  Change it by its name or its table, not by its number.";
+    let told = "SELECT message || ' | ' || hint FROM timescale_migrate.message WHERE message LIKE '%number%' AND hint IS NOT NULL";
+    assert!(pair.target.value(told).ends_with(number), "{}", pair.target.value(told));
     // Some servers end every job so, once its work is done: then one that does nothing ends in the same words.
     if !error.is_empty() {
         pair.target.sql("CREATE PROCEDURE nothing(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1'");
@@ -198,8 +233,17 @@ fn as_a_job_of_the_scheduler(edition: Edition) {
     assert_same_but(&pair, &["job "]);
     pair.target.sql(&format!("CALL run_job({job})"));
     assert_eq!(pair.target.value("SELECT count(*) FROM timescale_migrate.run"), "1");
-    pair.target.sql(&format!("SELECT public.delete_job({job})"));
-    assert!(pair.target.is("SELECT message NOT LIKE '%delete_job%' FROM migrate_status()"));
+    // One of which it failed is a job like any other, unless it migrates.
+    pair.target.sql("UPDATE _timescaledb_internal.bgw_job_stat SET last_run_success = false, last_finish = now()");
+    let failed = pair.preflight("scheduler");
+    assert!(!failed.iter().any(|row| row.contains(&format!("[{job}]"))) && failed.iter().any(|row| row.contains("failed")), "{failed:?}");
+    pair.target.sql("UPDATE _timescaledb_internal.bgw_job_stat SET last_run_success = true");
+    // Every job that is done is named, whichever run is the newest.
+    let second = pair.target.value(r#"SELECT add_job('migrate_job', '1 day', config => '{"source": "old", "jobs": 2}', initial_start => '2100-01-01')"#);
+    let both = format!("SELECT public.delete_job({job}); SELECT public.delete_job({second});");
+    assert!(message().ends_with(&format!(" To remove the jobs that migrate: {both}")), "{}", message());
+    pair.target.sql(&both);
+    assert!(message().ends_with(warnings), "{}", message());
 }
 
 /// As docs/operations.md schedules it, but for the time; in a session that pg_cron opens, and in one of its background workers.

@@ -102,11 +102,13 @@ fn otherwise(edition: Edition) {
         CREATE INDEX late ON plain (t)");
     for (range, message) in [
         (r#"{"public.nothing": {"from": 1}}"#, "No hypertable on the source matches the pattern 'public.nothing'."),
-        (r#"{"public.plain": {"from": 1}}"#, "No hypertable on the source matches the pattern 'public.plain'."),
+        (r#"{"public.plain": {"from": 1}}"#, "What the pattern 'public.plain' matches is no hypertable: public.plain."),
         (r#"{"public.rec*": {"from": "-1 year"}, "public.*ent": {"to": "2100-01-01"}}"#, "Several patterns match public.recent."),
         (r#"{"\"App\".*": {"from": 7, "to": 7}}"#, "option \"time_range\" of \"App\".tick: from is not before to"),
         (r#"{"\"App\".*": {"from": "yesterday"}}"#, "option time_range of \"App\".tick: source: invalid input syntax for type bigint: \"yesterday\""),
+        (r#"{"public.recent": {"from": "30 days"}}"#, "which begins with a minus sign"),
         (r#"{"public.recent": {"from": "-1 year and more"}}"#, "invalid input syntax for type interval"),
+        (r#"{"public.recent": {"from": "-1 year and more"}}"#, "which begins with a minus sign"),
     ] {
         let call = format!("SELECT * FROM migrate_from('old', '{{\"time_range\": {range}}}')");
         pair.target.refuses(&call, &[message]);

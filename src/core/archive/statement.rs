@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::Entry;
-use crate::core::name::{Name, quoted};
+use crate::core::name::{Name, quoted, shown};
 use crate::core::scan;
 
 impl Entry {
@@ -16,23 +16,56 @@ impl Entry {
     }
 
     /// For messages: `TABLE public.flights`, `FK CONSTRAINT public.flights flights_carrier_fkey`,
-    /// `COMMENT ON COLUMN public.flights.carrier`.
+    /// `COMMENT ON COLUMN public.flights.carrier`. Names are quoted only where they have to be; pg_dump quotes
+    /// only some of them.
     pub fn object(&self) -> String {
         let Entry { desc, tag, .. } = self;
-        if !self.is_annotation() {
-            return match &self.namespace {
-                Some(schema) => format!("{desc} {schema}.{tag}"),
-                None => format!("{desc} {tag}"),
-            };
-        }
-        // The tag is a kind and a name: `COLUMN flights.carrier`, `TRIGGER stamp ON flights`.
-        match &self.namespace {
-            Some(schema) => {
-                let (kind, name) = tag.split_at(name_start(tag));
-                format!("{desc} ON {kind}{schema}.{name}")
+        let schema = self.namespace.as_deref().map(shown);
+        let within = |name: String| schema.as_ref().map_or(name.clone(), |schema| format!("{schema}.{name}"));
+        let named = |form: &dyn Fn(&str, &str) -> String| {
+            let names = self.two_names().map_or_else(|| within(tag.clone()), |(first, second)| form(first, second));
+            format!("{desc} {names}")
+        };
+        match (desc.as_str(), &schema) {
+            // The tag is a kind and a name: `COLUMN flights.carrier`, `TRIGGER stamp ON flights`.
+            _ if self.is_annotation() => {
+                let (kind, name) = tag.split_at(if schema.is_some() { name_start(tag) } else { 0 });
+                format!("{desc} ON {kind}{}", within(name.to_string()))
             }
-            None => format!("{desc} ON {tag}"),
+            ("DEFAULT ACL", _) => {
+                let of = self.owner.iter().map(|role| format!(" FOR ROLE {}", shown(role)));
+                let of = of.chain(schema.iter().map(|schema| format!(" IN SCHEMA {schema}"))).collect::<String>();
+                format!("{desc}{of}{}", tag.trim_start_matches("DEFAULT PRIVILEGES"))
+            }
+            ("USER MAPPING", _) => tag.clone(),
+            ("PUBLICATION TABLE", Some(_)) => {
+                named(&|publication, table| format!("{} {}", shown(publication), within(shown(table))))
+            }
+            ("PUBLICATION TABLES IN SCHEMA", _) => {
+                named(&|publication, schema| format!("{} {}", shown(publication), shown(schema)))
+            }
+            ("CONSTRAINT" | "CHECK CONSTRAINT" | "FK CONSTRAINT" | "DEFAULT" | "RULE" | "TRIGGER" | "POLICY", _) => {
+                named(&|table, name| format!("{} {}", within(shown(table)), shown(name)))
+            }
+            // The types of the arguments are quoted already.
+            ("FUNCTION" | "PROCEDURE" | "AGGREGATE", _) => {
+                let (name, arguments) = tag.split_at(tag.find('(').unwrap_or(tag.len()));
+                format!("{desc} {}{arguments}", within(shown(name)))
+            }
+            // Not names, or of more than one word.
+            ("OPERATOR" | "CAST" | "TRANSFORM" | "BLOB" | "LARGE OBJECT", _) => {
+                format!("{desc} {}", within(tag.clone()))
+            }
+            _ => format!("{desc} {}", within(shown(tag))),
         }
+    }
+
+    /// The parts of a tag such as `flights flights_carrier_fkey`. One that has a space itself is in quotes in the
+    /// statement that drops it.
+    fn two_names(&self) -> Option<(&str, &str)> {
+        let is_name = |name: &str| !name.contains(' ') || self.drop_statement.contains(&quoted(name));
+        let mut splits = self.tag.match_indices(' ').map(|(at, _)| (&self.tag[..at], &self.tag[at + 1..]));
+        splits.find(|(first, second)| is_name(first) && is_name(second))
     }
 
     /// `ALTER TABLE "s"."t" OWNER TO "r"`; None for what has no owner of its own.

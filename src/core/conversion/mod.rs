@@ -9,7 +9,6 @@ use super::name::{Name, quoted};
 use super::options::{Form, Options, Policies};
 use super::pattern::Pattern;
 use super::scope::Left;
-use super::selection::nothing_fits;
 use check::Check;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -97,15 +96,15 @@ impl Index {
     }
 }
 
-/// The tables that the option names, and what is wrong with its patterns.
-pub fn wanted(options: &Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Left>) {
+/// The tables that the option names, what is wrong with its patterns, and those that name none.
+pub fn wanted<'a>(options: &'a Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Left>, Vec<&'a String>) {
     let (mut wanted, mut left) = (Vec::new(), Vec::new());
-    let mut unused: HashSet<&String> = options.hypertables.keys().collect();
-    let mut keys = |name: &Name| -> Vec<&String> {
+    let mut unused: Vec<&'a String> = options.hypertables.keys().collect();
+    let mut keys = |name: &Name| -> Vec<&'a String> {
         let fits = |key: &&String| {
             Pattern::try_from((*key).clone()).is_ok_and(|pattern| pattern.fits(&name.schema, Some(&name.name)))
         };
-        let keys: Vec<&String> = options.hypertables.keys().filter(fits).collect();
+        let keys: Vec<&'a String> = options.hypertables.keys().filter(fits).collect();
         unused.retain(|key| !keys.contains(key));
         keys
     };
@@ -144,8 +143,13 @@ pub fn wanted(options: &Options, inventory: &Inventory) -> (Vec<Wanted>, Vec<Lef
     for table in inventory.plain_tables().filter(|table| !partitions.contains(&table.oid)) {
         choose(table.qualified(), table.oid, table.condition.is_some());
     }
-    left.extend(unused.into_iter().map(|key| nothing_fits("hypertables", "table", key)));
-    (wanted, left)
+    (wanted, left, unused)
+}
+
+/// The names of the tables that it could name.
+pub fn names(inventory: &Inventory) -> Vec<Name> {
+    let partitioned = inventory.partitioned.iter().map(|table| Name::new(&table.schema, &table.name));
+    inventory.plain_tables().map(|table| table.qualified()).chain(partitioned).collect()
 }
 
 fn subject(name: &Name) -> String {

@@ -1,6 +1,7 @@
 //! Why a value that serde does not take is refused, in the words of the options.
 
 use super::invalid;
+use crate::core::times::EXPECTED;
 use crate::error::Error;
 
 /// The error for what serde says, for instance "unknown variant `all`, expected `used` or `none`
@@ -15,8 +16,7 @@ pub(super) fn refused(key: &str, said: &str) -> Error {
         );
     }
     if said.starts_with("data did not match") {
-        return invalid(format!("invalid value for option \"{key}\""))
-            .hint("Expected a time, an integer, or an interval before now such as \"-1 year\".");
+        return invalid(format!("invalid value for option \"{key}\"")).hint(EXPECTED);
     }
     if said.starts_with("interval ") {
         return invalid(format!("invalid value for option \"{key}\": {said}")).hint(

@@ -31,7 +31,7 @@ fn convert(entry: Value, change: impl Fn(&mut Value)) -> (Inventory, Vec<Left>) 
     let (mut source, target) = (read(PLAIN).0, read(HYPERTABLE).1);
     let options = json!({"hypertables": {"public.t": entry}, "split_bytes": 1_000_000}).to_string();
     let options = Options::parse(&options).unwrap();
-    let (wanted, told) = conversion::wanted(&options, &source);
+    let (wanted, told, _) = conversion::wanted(&options, &source);
     assert_eq!((wanted.len(), told), (1, Vec::new()));
     let mut facts = facts(wanted[0].oid);
     change(&mut facts);

@@ -4,7 +4,7 @@ use super::{CAGG, HYPERTABLE, PLAIN, job, read};
 use crate::core::cagg_state;
 use crate::core::inventory::{Excluded, PG_CLASS, PG_PROC, Selection};
 use crate::core::options::Options;
-use crate::core::selection::{Nameable, Named};
+use crate::core::selection::{Nameable, Named, unfit};
 use std::collections::HashSet;
 
 #[test]
@@ -37,6 +37,54 @@ fn patterns_name_objects() {
         assert!(named.told[0].detail.starts_with(told), "{:?}", named.told);
         assert_eq!(named.told[0].refused, oids.is_empty());
         assert!(named.include.is_empty() && named.exclude_data.is_empty());
+    }
+}
+
+#[test]
+fn patterns_that_exclude_each_other_or_name_nothing() {
+    let (source, _) = read(PLAIN);
+    let object = |oid, name: &str| Nameable(PG_CLASS, oid, "app".into(), Some(name.into()), Vec::new());
+    let all = [object(1, "part"), object(2, "orders")];
+    let told = |options: serde_json::Value| {
+        let options = Options::parse(&options.to_string()).unwrap();
+        Named::of(&options, &all, &source).told.remove(0)
+    };
+    for (include, exclude, expected) in [
+        ("app.part", "app.orders", "1. They arrive with everything that they need."),
+        ("app.part", "app.part", "1. The option exclude leaves them out."),
+        (
+            "app.*",
+            "app.part",
+            "2. The option exclude leaves 1 of them out. The others arrive with everything that they need.",
+        ),
+    ] {
+        let detail = told(serde_json::json!({ "include": [include], "exclude": [exclude] })).detail;
+        assert_eq!(detail, format!("Objects that match the pattern '{include}': {expected}"));
+    }
+    assert_eq!(told(serde_json::json!({ "include": ["app.prt"] })).hint, "Perhaps you meant app.part.");
+    assert!(told(serde_json::json!({ "include": ["app.invoices"] })).hint.starts_with("A pattern is"));
+}
+
+#[test]
+fn patterns_for_objects_of_one_kind() {
+    let (mut source, _) = read(HYPERTABLE);
+    let name = source.hypertables[0].known_as();
+    let object = |oid, name: &str| Nameable(PG_CLASS, oid, "app".into(), Some(name.into()), Vec::new());
+    let all = [object(501, "orders"), object(502, "gone")];
+    source.selection.unwanted.insert((PG_CLASS, 502));
+    for (key, detail) in [
+        ("app.orders", "What the pattern 'app.orders' matches is no hypertable: app.orders.".to_string()),
+        ("app.gone", "What the pattern 'app.gone' matches does not arrive: app.gone.".to_string()),
+        ("app.*", "What the pattern 'app.*' matches is no hypertable: app.orders.".to_string()),
+        (
+            &format!("{}x", name.shown()),
+            format!("No hypertable on the source matches the pattern '{}x'.", name.shown()),
+        ),
+    ] {
+        let left = unfit("time_range", "hypertable", key, std::slice::from_ref(&name), &all, &source);
+        assert_eq!(left.detail, detail);
+        assert!(left.refused && left.is_unused("time_range"));
+        assert_eq!(left.hint == format!("Perhaps you meant {}.", name.shown()), key.ends_with('x'), "{}", left.hint);
     }
 }
 

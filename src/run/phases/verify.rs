@@ -10,7 +10,7 @@ use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, 
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Rows};
-use crate::pg::{catch::transaction, spi};
+use crate::pg::{catch::transaction, progress::Shown, spi};
 use crate::run::process::{Context, restrict};
 use crate::run::tasks::{Claim, Outcome};
 use crate::run::undo::{self, Brought};
@@ -288,7 +288,9 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: Sum) -> Res
         }
         hold = Some(held);
     }
+    let shown = Shown::begin();
     let own = own::of_one(work, &sum, context.spec.options.jobs);
+    drop(shown);
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
         Some(Hold::Held) => answer(context.source()?, work)?,

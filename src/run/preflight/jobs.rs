@@ -4,6 +4,7 @@ use super::{Report, Status};
 use crate::catalog::{Catalog, Local};
 use crate::core::inventory::{Inventory, Timescaledb};
 use crate::error::Result;
+use crate::pg::spi;
 use crate::target::jobs;
 use std::collections::HashSet;
 
@@ -63,17 +64,23 @@ pub(super) fn failed(report: &mut Report) -> Result<()> {
 /// Jobs whose numbers other jobs of the target have.
 pub(super) fn numbers(report: &mut Report, inventory: &Inventory) -> Result<()> {
     let here = jobs::numbers()?;
+    let migrating: Vec<i64> = spi::json_rows("SELECT id::text FROM timescale_migrate.migrating_jobs()", &[])?;
     let taken = inventory.jobs.iter().filter(|job| job["id"].as_i64().is_some_and(|id| here.contains(&id)));
     for job in taken {
+        // This run may be its work.
+        let (other, hint) = match job["id"].as_i64().is_some_and(|id| migrating.contains(&id)) {
+            true => ("the job that migrates", "Change it by its name or its table, not by its number.".to_string()),
+            false => {
+                let what = "on the target before the run if the source's job is to keep its number.";
+                ("another job of the target", format!("Call delete_job({}) {what}", job["id"]))
+            }
+        };
         report.add(
             "jobs",
             Status::Warning,
             job["application_name"].as_str().unwrap_or_default(),
-            format!("gets another number, because another job of the target has the number {}", job["id"]),
-            format!(
-                "Call delete_job({}) on the target before the run if the source's job is to keep its number.",
-                job["id"]
-            ),
+            format!("gets another number, because {other} has the number {}", job["id"]),
+            hint,
         );
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 mod access;
 mod collations;
+mod collisions;
 mod disk_space;
 mod endpoint;
 mod jobs;
@@ -23,8 +24,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::libpq::{Connection, Params};
 use crate::run::request::PASSWORD;
 use crate::run::state;
-use crate::target::{database, privileges, schema};
-use std::collections::HashSet;
+use crate::target::{self, database, privileges, schema};
 
 /// Of a refusal's detail.
 const MOST_LINES: usize = 20;
@@ -257,10 +257,10 @@ pub fn check(
     report.objects(scope, fresh);
     objects::overloads(report, source)?;
     let makes = options.mode != Mode::Data;
-    let mut roles = HashSet::new();
+    let mut roles = Vec::new();
     if makes {
         roles = objects::needed_roles(report, source, inventory, options)?;
-        objects::change_hands(report, source, inventory, &target, options)?;
+        objects::change_hands(report, source, inventory, &target, options, &roles)?;
         if fresh && target.community() {
             jobs::numbers(report, inventory)?;
         }
@@ -290,7 +290,7 @@ pub fn check(
         }
     }
     if whole {
-        for group in database.leave_out(&roles) {
+        for group in database.leave_out(&target::roles::known(roles)?) {
             let names: Vec<&str> = group.settings.iter().map(|setting| settings::name(setting)).collect();
             let detail =
                 format!("is not made, so that its settings in the database are left out: {}", names.join(", "));
@@ -312,7 +312,7 @@ pub fn check(
         objects::event_triggers(report, source, inventory)?;
     }
     if fresh {
-        objects::collisions(report, source, inventory, makes)?;
+        collisions::collisions(report, source, inventory, makes)?;
     }
     access::access(report, options)?;
     disk_space::disk(report, source, inventory, options, fresh)?;

@@ -8,7 +8,6 @@ use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
-use crate::run::standing;
 use crate::target::{database, jobs, roles};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -19,37 +18,6 @@ struct Extension {
     oid: u32,
     name: String,
     version: String,
-}
-
-/// `objects.sql`
-#[derive(Deserialize)]
-struct Object {
-    kind: String,
-    identity: String,
-    #[serde(rename = "type")]
-    type_name: String,
-    class_oid: u32,
-    oid: u32,
-    table_oid: Option<u32>,
-}
-
-impl Object {
-    /// The statement that drops it, as a hint.
-    fn drop(&self, is_cagg: bool) -> String {
-        let kind = match self.type_name.as_str() {
-            "view" if is_cagg => "MATERIALIZED VIEW".to_string(),
-            "composite type" => "TYPE".to_string(),
-            "statistics object" => "STATISTICS".to_string(),
-            "foreign-data wrapper" => "FOREIGN DATA WRAPPER".to_string(),
-            "large object" => {
-                return format!("SELECT lo_unlink({}); -- or migrate into an empty database", self.identity);
-            }
-            // Its statement has other words than its name.
-            "transform" => return "Drop it, or migrate into an empty database.".to_string(),
-            other => other.to_uppercase(),
-        };
-        format!("DROP {kind} {}; -- or migrate into an empty database", self.identity)
-    }
 }
 
 pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
@@ -114,16 +82,15 @@ pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<
     Ok(())
 }
 
-/// Returns the names of those that exist on the target or are made.
+/// Returns the roles that will be made.
 pub(super) fn needed_roles(
     report: &mut Report,
     source: &mut Connection,
     inventory: &Inventory,
     options: &Options,
-) -> Result<HashSet<String>> {
+) -> Result<Vec<String>> {
     let server = &inventory.server;
     let mut missing = roles::needed(source, inventory, options)?;
-    let known = roles::known(&missing)?;
     let there = roles::passwords(source, server.superuser)?;
     let there = server.superuser.then_some(&there);
     let here = roles::passwords_here()?;
@@ -146,40 +113,44 @@ pub(super) fn needed_roles(
             format!("Connect to the source as a superuser, or set it afterwards in psql: {}", commands.join(" ")),
         );
     }
+    let mut made = Vec::new();
     if options.roles == Roles::None {
         for role in missing {
             let hint = format!("{}; -- or the option \"roles\": \"used\"", role.create(None));
             report.add("roles", Status::Error, role.name, "does not exist on the target", hint);
         }
     } else if !missing.is_empty() {
-        let names: Vec<String> = missing.into_iter().map(|role| role.name).collect();
-        report.add("roles", Status::Ok, names.join(", "), "will be made", "");
+        made.extend(missing.into_iter().map(|role| role.name));
+        report.add("roles", Status::Ok, made.join(", "), "will be made", "");
     }
     report.settle("roles", "all roles", "exist on the target or are not needed");
-    Ok(known)
+    Ok(made)
 }
 
-/// What without its owner runs with the caller's rights.
+/// What without its owner runs with the caller's rights. `roles`: those that will be made.
 pub(super) fn change_hands(
     report: &mut Report,
     source: &mut Connection,
     inventory: &Inventory,
     target: &Server,
     options: &Options,
+    roles: &[String],
 ) -> Result<()> {
     if options.owners == Keep::Keep {
         return Ok(());
     }
+    let here: Vec<String> = spi::json_rows("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?;
     let mut definers = source.ask::<(String, String, u32)>(queries::DEFINERS)?;
     definers.retain(|(.., oid)| inventory.lets_arrive(PG_PROC, *oid));
     for (function, owner, _) in definers {
         let detail = format!(
             "is SECURITY DEFINER and owned by {owner} on the source; on the target the caller owns it, and it runs with the caller's rights for everyone who may execute it"
         );
-        let hint = format!(
-            "ALTER ROUTINE {function} OWNER TO {}; -- after the run, or REVOKE EXECUTE on it FROM PUBLIC",
-            quoted(&owner)
-        );
+        let revoke = format!("REVOKE EXECUTE ON ROUTINE {function} FROM PUBLIC;");
+        let hint = match here.contains(&owner) || roles.contains(&owner) {
+            true => format!("ALTER ROUTINE {function} OWNER TO {}; -- after the run, or {revoke}", quoted(&owner)),
+            false => format!("{revoke} -- after the run, or give it to an owner with fewer rights"),
+        };
         report.add("owners", Status::Warning, function, detail, hint);
     }
     let schema = target.timescaledb.as_ref().map_or("public", |timescaledb| timescaledb.schema.as_str());
@@ -265,85 +236,6 @@ pub(super) fn tablespaces(report: &mut Report, database: &database::Database, op
         }
     }
     report.settle("tablespaces", "all tablespaces", "exist on the target or are not kept");
-    Ok(())
-}
-
-/// How to continue after the newest migration of which something is on the target, if it did not reach its end.
-fn unfinished() -> Result<Option<String>> {
-    let newest = include_str!("../../../sql/run/unfinished_run.sql");
-    Ok(spi::json_rows::<(i64, bool)>(newest, &[])?.pop().map(|(run, is_removed)| match is_removed {
-        true => format!("Run {run} was removed in part. Call migrate_cleanup({run}) to remove the rest."),
-        false => format!("Run {run} is not finished. {}", standing::ways(run)),
-    }))
-}
-
-/// What finished runs made on the target, and which.
-fn made_here() -> Result<HashMap<(u32, u32), i64>> {
-    let text = "SELECT json_build_array(m.classid::int8, m.objid::int8, m.run)::text
-         FROM timescale_migrate.made_log m JOIN timescale_migrate.run r ON r.id = m.run AND r.state = 'done'";
-    let made = spi::json_rows::<(u32, u32, i64)>(text, &[])?;
-    Ok(made.into_iter().map(|(class_oid, oid, run)| ((class_oid, oid), run)).collect())
-}
-
-/// What the target already has under a name that is to be made; if no schema is made, only large objects are.
-pub(super) fn collisions(
-    report: &mut Report,
-    source: &mut Connection,
-    inventory: &Inventory,
-    makes: bool,
-) -> Result<()> {
-    let text = queries::OBJECTS;
-    let here: HashMap<(String, String), (u32, u32)> =
-        Local.ask::<Object>(text)?.into_iter().map(|o| ((o.kind, o.identity), (o.class_oid, o.oid))).collect();
-    let excluded: HashSet<u32> = inventory.excluded.iter().map(|e| e.oid).collect();
-    let arrives = |object: &Object| {
-        let selection = &inventory.selection;
-        let left_out = |oid: &u32| excluded.contains(oid);
-        (makes || object.type_name == "large object")
-            && !left_out(&object.oid)
-            && match &object.table_oid {
-                Some(table) => selection.arrives(PG_CLASS, *table) && !left_out(table),
-                None => selection.arrives(object.class_oid, object.oid),
-            }
-    };
-    let mut taken: Vec<(Object, (u32, u32))> = Vec::new();
-    for object in source.ask::<Object>(text)? {
-        let name = (object.kind.clone(), object.identity.clone());
-        // A schema may exist already.
-        if let Some(local) = here.get(&name).filter(|_| object.kind != "schema" && arrives(&object)) {
-            taken.push((object, *local));
-        }
-    }
-    // An index, or an identity column's sequence, goes with its table.
-    let tables: HashSet<u32> = taken.iter().map(|(object, _)| object.oid).collect();
-    taken.retain(|(object, _)| object.table_oid.is_none_or(|table| !tables.contains(&table)));
-    let made_here = if taken.is_empty() { HashMap::new() } else { made_here()? };
-    let unfinished = unfinished()?;
-    let caggs: HashSet<u32> = inventory.caggs.iter().map(|cagg| cagg.oid).collect();
-    for (object, local) in taken {
-        let hint = match (&unfinished, made_here.get(&local)) {
-            (Some(unfinished), _) => unfinished.clone(),
-            (None, Some(run)) => {
-                format!("Run {run} made it. Leave it out with the option exclude, or migrate into another database.")
-            }
-            (None, None) => object.drop(caggs.contains(&object.oid)),
-        };
-        let subject = format!("{} {}", object.type_name, object.identity);
-        report.add("target", Status::Error, subject, "already exists on the target", hint);
-    }
-    if makes && !inventory.hypertables.is_empty() {
-        let everything = "SELECT to_json(pubname)::text FROM pg_catalog.pg_publication WHERE puballtables";
-        for publication in spi::json_rows::<String>(everything, &[])? {
-            report.add(
-                "target",
-                Status::Error,
-                format!("publication {publication}"),
-                "is FOR ALL TABLES, and a table in a publication cannot become a hypertable",
-                format!("DROP PUBLICATION {}; -- and make it again after the migration", quoted(&publication)),
-            );
-        }
-    }
-    report.settle("target", "this database", "has none of the objects to be made");
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! How a role that exists on the target differs from the source's of its name. It stays as it is: each
 //! difference is named, with the statement that makes up for it.
 
+use super::grants::{Grant, revocation};
 use super::{Attributes, Membership, Notice};
 use crate::core::name::{literal, quoted};
 use crate::core::settings;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Those of the attributes that differ.
 pub(super) fn attributes(name: &str, there: &Attributes, here: &Attributes) -> Option<Notice> {
@@ -45,12 +46,17 @@ pub fn settings(role: &str, there: &[String], here: &[String]) -> Vec<Notice> {
     notices
 }
 
-/// Memberships on the target that the source does not have.
-pub(super) fn surplus(name: &str, there: &[Membership], here: &[Membership]) -> Vec<Notice> {
-    let more = here.iter().filter(|of| !there.iter().any(|other| other.role == of.role));
+/// Memberships on the target that the source does not have. `known`: what a role's membership in another is there.
+pub(super) fn surplus<'a>(
+    name: &str,
+    here: &[Membership],
+    grants: &[Grant],
+    known: impl Fn(&str, &str) -> Option<&'a Membership>,
+) -> Vec<Notice> {
+    let more = here.iter().filter(|of| known(name, &of.role).is_none());
     more.map(|of| Notice {
         detail: format!("is a member of {} on the target, but not on the source", of.role),
-        hint: format!("REVOKE {} FROM {};", quoted(&of.role), quoted(name)),
+        hint: revocation(&of.role, &[name], grants, |other| known(other, &of.role)),
     })
     .collect()
 }
@@ -68,42 +74,17 @@ pub(super) fn comment(name: &str, there: Option<&str>, here: Option<&str>) -> Op
 }
 
 /// Members on the target that the source's role does not have: they get what it gets.
-pub(super) fn members(name: &str, mut here: Vec<&str>) -> Option<Notice> {
+pub(super) fn members<'a>(
+    name: &str,
+    mut here: Vec<&str>,
+    grants: &[Grant],
+    known: impl Fn(&str) -> Option<&'a Membership>,
+) -> Option<Notice> {
     here.sort_unstable();
-    let members: Vec<String> = here.iter().map(|member| quoted(member)).collect();
     (!here.is_empty()).then(|| Notice {
         detail: format!("has members on the target that it does not have on the source: {}", here.join(", ")),
-        hint: format!("REVOKE {} FROM {};", quoted(name), members.join(", ")),
+        hint: revocation(name, &here, grants, known),
     })
-}
-
-/// What is known of the passwords of a role that may log in on both sides. `there` is none where they
-/// cannot be read.
-pub fn password(name: &str, there: Option<&HashMap<String, String>>, here: &HashMap<String, String>) -> Option<Notice> {
-    let (wanted, found) = (there.map(|all| all.get(name)), here.get(name));
-    let detail = match (wanted, found) {
-        (Some(None), _) => return None,
-        (_, None) => "may log in, but has no password on the target".to_string(),
-        (Some(Some(wanted)), Some(found)) if wanted == found => return None,
-        (Some(Some(wanted)), Some(found)) => format!("keeps the password that it has on the target, {}", unlike(wanted, found)),
-        (None, _) => {
-            "keeps the password that it has on the target, which may differ from the source's: only a superuser of the source could compare them".to_string()
-        }
-    };
-    Some(Notice { detail, hint: format!("In psql: \\password {}", quoted(name)) })
-}
-
-/// How two stored passwords differ. A hash with a salt tells nothing about one with another salt.
-fn unlike(there: &str, here: &str) -> &'static str {
-    // All but the hash: the name of the method, and of SCRAM the iterations and the salt.
-    let form = |stored: &str| stored.rsplit_once('$').map(|(form, _)| form.to_string());
-    match (form(there), form(here)) {
-        (wanted, found) if wanted == found => "which is not the source's",
-        (Some(_), Some(_)) => {
-            "which may be the same as the source's or not: SCRAM verifiers with different salts cannot be compared"
-        }
-        _ => "which may be the same as the source's or not: a SCRAM verifier and an MD5 hash cannot be compared",
-    }
 }
 
 impl Attributes {
@@ -122,25 +103,5 @@ impl Attributes {
             flags.iter().map(|(on, name)| format!("{}{name}", if *on { "" } else { "NO" })).collect();
         words.push(format!("CONNECTION LIMIT {}", self.connection_limit));
         words
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unlike;
-
-    #[test]
-    fn stored_passwords() {
-        let scram = |salt: &str, hash: &str| format!("SCRAM-SHA-256$4096:{salt}${hash}:{hash}");
-        let md5 = |hash: &str| format!("md5{hash}");
-        for (there, here, told) in [
-            (md5("1"), md5("2"), "is not the source's"),
-            (scram("s", "1"), scram("s", "2"), "is not the source's"),
-            (scram("s", "1"), scram("t", "1"), "different salts"),
-            (scram("s", "1"), md5("1"), "an MD5 hash"),
-            (md5("1"), scram("s", "1"), "an MD5 hash"),
-        ] {
-            assert!(unlike(&there, &here).contains(told), "{there} {here}");
-        }
     }
 }

@@ -26,6 +26,12 @@ pub(super) struct Membership {
     /// It exists on the target, with other options.
     #[serde(skip)]
     pub(super) changes: bool,
+    /// One of the two roles is still to be made on the target.
+    #[serde(skip)]
+    pub(super) later: bool,
+    /// If its options change: what takes away the same membership by other grantors, whose options would stay.
+    #[serde(skip)]
+    pub(super) others: String,
     /// What a superuser has granted of it on the target.
     #[serde(default)]
     pub(super) granted: Option<Box<Membership>>,

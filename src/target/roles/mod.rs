@@ -3,10 +3,12 @@
 //! none of them, unless the options ask for it. How they differ is said each time.
 
 mod differences;
+mod grants;
 mod memberships;
+mod passwords;
 
 use super::context;
-use crate::catalog::{Catalog, Local};
+use crate::catalog::Catalog;
 use crate::core::inventory::Inventory;
 use crate::core::name::{literal, quoted};
 use crate::core::options::{Keep, Options, Roles};
@@ -19,7 +21,8 @@ use std::collections::{HashMap, HashSet};
 
 use memberships::Membership;
 
-pub use differences::{password, settings as setting_differences};
+pub use differences::settings as setting_differences;
+pub use passwords::{PASSWORDS, password, passwords, passwords_here};
 
 /// Of both sides' `roles.sql`.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,8 +59,10 @@ pub struct Role {
     predefined: bool,
     /// A policy or a user mapping names it, so it is needed whoever owns the objects.
     named: bool,
-    /// It owns or is granted something, or is named.
+    /// It owns or is granted something, or is named, or has settings in the database.
     used: bool,
+    owns: bool,
+    granted: bool,
     #[serde(flatten)]
     attributes: Attributes,
     comment: Option<String>,
@@ -83,12 +88,6 @@ pub struct Notice {
     pub hint: String,
 }
 
-#[derive(Deserialize)]
-struct Password {
-    name: String,
-    password: String,
-}
-
 /// What [`needed`] asks the source.
 pub fn query(inventory: &Inventory) -> String {
     let owners: Vec<String> = inventory.jobs.iter().filter_map(|job| job["owner"].as_str()).map(literal).collect();
@@ -99,9 +98,6 @@ pub fn query(inventory: &Inventory) -> String {
         .replace(":objects::json", &format!("{objects}::json"))
         .replace(":unwanted::json", &format!("{}::json", literal(&serde_json::json!(unwanted).to_string())))
 }
-
-/// What [`passwords`] asks.
-pub const PASSWORDS: &str = include_str!("../../../sql/inventory/role_passwords.sql");
 
 /// The roles that what arrives of the source's database needs under these options: those that
 /// this server lacks, and of those on the target the ones that gain something, differ or may log in.
@@ -117,47 +113,39 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
     let was_here = |name: &str| here.get(name).is_some_and(|role| !role.ours);
     let made: HashSet<String> = roles.iter().map(|role| role.name.clone()).collect();
     let is_member = |member_of: &[Membership], role: &str| member_of.iter().any(|of| of.role == role);
-    let there: Vec<(String, Vec<Membership>)> =
+    let there: HashMap<String, Vec<Membership>> =
         roles.iter().map(|role| (role.name.clone(), role.member_of.clone())).collect();
+    let known = |name: &str, role: &str| there.get(name)?.iter().find(|of| of.role == role);
+    let grants = grants::here()?;
     for role in &mut roles {
         let merges = was_here(&role.name);
         for of in &mut role.member_of {
             of.known = of.is_predefined() || here.contains_key(&of.role) || made.contains(&of.role);
             of.were_here = u8::from(merges) + u8::from(was_here(&of.role) && !of.is_predefined());
+            of.later = !here.contains_key(&role.name) || !here.contains_key(&of.role);
+            of.others = grants::of_others(&role.name, &of.role, &grants, |other| known(other, &of.role));
         }
         if let Some(present) = here.get(&role.name) {
             role.meet(present, merges);
+            role.differences.extend(differences::surplus(&role.name, &present.member_of, &grants, known));
         }
         if role.gains {
             let here =
                 here.values().filter(|other| !other.attributes.superuser && is_member(&other.member_of, &role.name));
             let here = here.map(|other| other.name.as_str());
-            let known = |name: &str| there.iter().any(|(other, of)| other == name && is_member(of, &role.name));
-            role.differences.extend(differences::members(&role.name, here.filter(|name| !known(name)).collect()));
+            let known = |name: &str| known(name, &role.name);
+            let surplus = here.filter(|name| known(name).is_none()).collect();
+            role.differences.extend(differences::members(&role.name, surplus, &grants, known));
         }
     }
     roles.retain(|role| !role.here || role.gains || role.logs_in || role.differs());
     Ok(roles)
 }
 
-/// The names of the roles that exist on the target, or that a run makes.
-pub fn known(needed: &[Role]) -> Result<HashSet<String>> {
+/// The names of the roles that exist on the target, and these, which a run makes.
+pub fn known(made: impl IntoIterator<Item = String>) -> Result<HashSet<String>> {
     let here: Vec<String> = spi::json_rows("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?;
-    Ok(here.into_iter().chain(needed.iter().map(|role| role.name.clone())).collect())
-}
-
-/// Password verifiers, where the source's user may read them.
-pub fn passwords(source: &mut impl Catalog, superuser: bool) -> Result<HashMap<String, String>> {
-    if !superuser {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<Password> = source.ask(PASSWORDS)?;
-    Ok(rows.into_iter().map(|row| (row.name, row.password)).collect())
-}
-
-/// The same of this server.
-pub fn passwords_here() -> Result<HashMap<String, String>> {
-    passwords(&mut Local, true)
+    Ok(here.into_iter().chain(made).collect())
 }
 
 /// Makes the roles with attributes, settings and memberships, in the current transaction, and enters how
@@ -209,12 +197,8 @@ impl Role {
         let mut differences: Vec<Notice> =
             differences::attributes(&self.name, &self.attributes, &here.attributes).into_iter().collect();
         differences.extend(differences::comment(&self.name, self.comment.as_deref(), here.comment.as_deref()));
-        differences.extend(differences::settings(
-            &format!("ROLE {}", quoted(&self.name)),
-            &self.settings,
-            &here.settings,
-        ));
-        differences.extend(differences::surplus(&self.name, &self.member_of, &here.member_of));
+        let role = format!("ROLE {}", quoted(&self.name));
+        differences.extend(differences::settings(&role, &self.settings, &here.settings));
         self.member_of.retain_mut(|of| {
             let found = here.member_of.iter().find(|found| found.role == of.role);
             (of.changes, of.granted) = (found.is_some(), found.and_then(|found| found.granted.clone()));
@@ -239,15 +223,19 @@ impl Role {
         let mut notices = self.differences.clone();
         let mut notice = |detail: String, hint: String| notices.push(Notice { detail, hint });
         if self.gains {
-            let gets = match (options.owners, options.privileges) {
-                (Keep::Keep, Keep::Keep) => "and gets what the role of that name owns or is granted on the source",
-                (Keep::Keep, Keep::Drop) => "and gets what the role of that name owns on the source",
-                (Keep::Drop, Keep::Keep) => "and gets what the role of that name is granted on the source",
-                (Keep::Drop, Keep::Drop) => {
-                    "and row-level security policies or user mappings of the source name a role of that name"
-                }
-            };
-            notice(format!("exists on the target, {gets}"), same(&self.name));
+            let owns = (self.owns && options.owners == Keep::Keep).then_some("owns");
+            let granted = (self.granted && options.privileges == Keep::Keep).then_some("is granted");
+            let gets: Vec<&str> = owns.into_iter().chain(granted).collect();
+            if !gets.is_empty() {
+                let gets = gets.join(" or ");
+                notice(
+                    format!("exists on the target, and gets what the role of that name {gets} on the source"),
+                    same(&self.name),
+                );
+            } else if self.named {
+                let named = "row-level security policies or user mappings of the source name a role of that name";
+                notice(format!("exists on the target, and {named}"), same(&self.name));
+            }
         }
         // What is missing then is an error.
         if options.roles == Roles::None && !self.here {
@@ -255,6 +243,13 @@ impl Role {
         }
         for of in self.member_of.iter().filter(|of| of.were_here > 0 || !of.known || options.roles == Roles::None) {
             let grant = format!("{};", of.grant(&name));
+            // A role that is missing then is an error, with the statement that makes it.
+            let when = match of.later {
+                true if options.roles == Roles::None => format!(" -- when role {} exists", of.role),
+                true => " -- after the run,".to_string(),
+                false if options.roles == Roles::None => String::new(),
+                false => " --".to_string(),
+            };
             let which = if of.were_here == 2 { "both roles exist" } else { "one of the two roles exists" };
             match of.is_made(options) {
                 true if of.changes => notice(
@@ -266,18 +261,19 @@ impl Role {
                     notice(format!("becomes a member of {}, and {which} on the target", of.role), same(existing));
                 }
                 false if of.changes => {
-                    notice(format!("is a member of {} with other options than on the source", of.role), grant)
+                    let hint = format!("{grant} {}", of.others).trim_end().to_string();
+                    notice(format!("is a member of {} with other options than on the source", of.role), hint)
                 }
                 false if !of.known => notice(
                     format!("does not become a member of {}, which is not made", of.role),
                     format!("CREATE ROLE {}; -- before the run", quoted(&of.role)),
                 ),
                 false if options.roles == Roles::None => {
-                    notice(format!("does not become a member of {}", of.role), grant)
+                    notice(format!("does not become a member of {}", of.role), format!("{grant}{when}"))
                 }
                 false => notice(
                     format!("does not become a member of {}, because {which} on the target", of.role),
-                    format!("{grant} -- or the option \"roles\": \"merge\""),
+                    format!("{grant}{when} or the option \"roles\": \"merge\""),
                 ),
             }
         }

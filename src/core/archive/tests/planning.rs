@@ -98,7 +98,7 @@ fn a_stage_keeps_the_order_and_the_rest_runs_in_passes() {
     let rest = [
         "COMMENT ON TABLE public.b",
         "ACL ON TABLE public.b",
-        "DEFAULT ACL public.DEFAULT PRIVILEGES FOR TABLES",
+        "DEFAULT ACL FOR ROLE app IN SCHEMA public FOR TABLES",
         "ACL ON TABLE public.a",
         "TRIGGER public.b t",
     ];

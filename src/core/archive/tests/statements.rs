@@ -123,11 +123,30 @@ fn objects_in_messages() {
         ("COMMENT", "TRIGGER \"a ON b\" ON t", "COMMENT ON TRIGGER \"a ON b\" ON public.t"),
         ("ACL", "MATERIALIZED VIEW v", "ACL ON MATERIALIZED VIEW public.v"),
         ("ACL", "FUNCTION f(a integer)", "ACL ON FUNCTION public.f(a integer)"),
+        ("TABLE", "T \"x\"", "TABLE public.\"T \"\"x\"\"\""),
+        ("FUNCTION", "F n(integer, \"Odd\".\"St at\")", "FUNCTION public.\"F n\"(integer, \"Odd\".\"St at\")"),
+        ("OPERATOR", "===", "OPERATOR public.==="),
+        ("POLICY", "pl Po", "POLICY public.pl \"Po\""),
+        ("PUBLICATION TABLE", "pub device", "PUBLICATION TABLE pub public.device"),
+        ("PUBLICATION TABLES IN SCHEMA", "pub public", "PUBLICATION TABLES IN SCHEMA pub public"),
+        ("DEFAULT ACL", "DEFAULT PRIVILEGES FOR TABLES", "DEFAULT ACL FOR ROLE app IN SCHEMA public FOR TABLES"),
+        ("USER MAPPING", "USER MAPPING bob SERVER far", "USER MAPPING bob SERVER far"),
         ("SECURITY LABEL", "", "SECURITY LABEL ON public."),
     ] {
         assert_eq!(entry(1, desc, tag).object(), shown);
     }
     assert_eq!(entry(1, "SCHEMA", "app").within(None).object(), "SCHEMA app");
+    assert_eq!(entry(1, "SCHEMA", "Odd one").within(None).object(), "SCHEMA \"Odd one\"");
+    assert_eq!(entry(1, "TABLE", "t").within(Some("Odd one")).object(), "TABLE \"Odd one\".t");
+    assert_eq!(entry(1, "COMMENT", "TABLE t").within(Some("Odd one")).object(), "COMMENT ON TABLE \"Odd one\".t");
+    for (tag, drop, shown) in [
+        ("T \"x\" p k", "ALTER TABLE ONLY app.\"T \"\"x\"\"\" DROP CONSTRAINT \"p k\";", "\"T \"\"x\"\"\" \"p k\""),
+        ("pl p k", "ALTER TABLE ONLY app.pl DROP CONSTRAINT \"p k\";", "pl \"p k\""),
+        ("p l k", "ALTER TABLE ONLY app.\"p l\" DROP CONSTRAINT k;", "\"p l\" k"),
+    ] {
+        let constraint = Entry { drop_statement: drop.into(), ..entry(1, "CONSTRAINT", tag) };
+        assert_eq!(constraint.object(), format!("CONSTRAINT public.{shown}"));
+    }
     assert_eq!(entry(1, "ACL", "SCHEMA app").within(None).object(), "ACL ON SCHEMA app");
 }
 

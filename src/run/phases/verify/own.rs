@@ -43,7 +43,7 @@ fn query(number: usize, work: &Verify, sum: &Sum) -> Option<String> {
         [name] => (rows_of(work, name), format!("pg_catalog.to_regclass({})", literal(&name.to_string()))),
         chunks => (checksum::each(chunks.iter(), false, &work.columns), "NULL".to_string()),
     };
-    let query = checksum::query(&rows, sum);
+    let query = checksum::query_here(&rows, sum);
     Some(format!(
         "SELECT json_build_array({number}, q.c, q.s, {relation}::pg_catalog.oid::bigint)::text FROM ({query}) AS q(c, s)"
     ))
