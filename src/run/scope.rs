@@ -91,7 +91,8 @@ pub fn conversions(source: &mut Connection, scope: &mut Scope, target: &Server, 
     scope.left.extend(told);
     if !unused.is_empty() {
         let all: Vec<Nameable> = source.ask(NAMEABLE)?;
-        let (option, what, names) = ("hypertables", "ordinary table", conversion::names(&scope.inventory));
+        let (option, what, names) =
+            ("hypertables", "ordinary or partitioned table", conversion::names(&scope.inventory));
         let unfit = unused.iter().map(|key| selection::unfit(option, what, key, &names, &all, &scope.inventory));
         scope.left.extend(unfit.collect::<Vec<_>>());
     }

@@ -249,7 +249,7 @@ fn refusals(edition: Edition) {
     let found = pair.preflight_in_full("objects", options);
     for row in [
         "table public.already | is a hypertable on the source already",
-        "option hypertables | No table on the source matches the pattern 'public.absent'.",
+        "option hypertables | No ordinary or partitioned table on the source matches the pattern 'public.absent'.",
         "table public.columns | has the time column \"t\" of type text",
         "table public.columns | has column \"j\" of type json, which has no hash",
         "table public.nullable | has the time column \"t\", which may be NULL",
