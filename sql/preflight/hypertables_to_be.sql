@@ -55,6 +55,15 @@ SELECT json_build_object(
             WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
               AND d.refobjid = p.oid AND d.refobjsubid <> 0 AND d.deptype IN ('a', 'i')
             UNION ALL
+            SELECT format('privileges on %s', p.oid::regclass)
+            WHERE (SELECT c.relacl FROM pg_catalog.pg_class c WHERE c.oid = p.oid) IS NOT NULL
+            UNION ALL
+            SELECT format('comment on %s', p.oid::regclass) WHERE obj_description(p.oid, 'pg_class') IS NOT NULL
+            UNION ALL
+            SELECT format('statistics %I.%I', n.nspname, s.stxname) FROM pg_catalog.pg_statistic_ext s
+            JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
+            WHERE s.stxrelid = p.oid
+            UNION ALL
             SELECT format('publication %I of %s', b.pubname, p.oid::regclass) FROM pg_catalog.pg_publication_rel r
             JOIN pg_catalog.pg_publication b ON b.oid = r.prpubid
             WHERE r.prrelid = p.oid

@@ -23,9 +23,9 @@ object(classid, oid, schema, kind, table_oid) AS (
     SELECT 'pg_catalog.pg_class'::regclass, c.oid, c.relnamespace, 'relation', coalesce(i.indrelid, d.refobjid)
     FROM pg_catalog.pg_class c
     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
-    -- An identity column's sequence.
+    -- The sequence of an identity column, or one that belongs to a column.
     LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
-        AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i'
+        AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid <> 0 AND d.deptype IN ('a', 'i')
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'i', 'I')
     UNION ALL
     SELECT 'pg_catalog.pg_type'::regclass, t.oid, t.typnamespace, 'type', NULL

@@ -67,8 +67,11 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     };
     let contents = preflight::check_schema(&mut report, &mut scope, &archive);
     report.refuse()?;
-    let digests = contents.digests();
     let inventory = scope.inventory;
+    let mut digests = contents.digests();
+    if adoption.is_none() {
+        digests.extend(inventory.digests());
+    }
     let maker = transaction(|| Maker::new(&inventory, options))?;
     let arrivals = adoption.as_ref().map(|adoption| adoption.arrivals.clone());
     let target = plan::Target { arrivals, ..transaction(|| maker.target(&inventory))? };

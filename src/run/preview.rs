@@ -104,22 +104,16 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
             true => format!("a table on the source; by {}", dimensions.join(", ")),
             false => format!("{chunks} chunks by {}", dimensions.join(", ")),
         };
-        steps.push(step(
-            Phase::Schema,
-            format!("HYPERTABLE {}", hypertable.qualified().shown()),
-            "create_hypertable",
-            note,
-        ));
+        steps.push(step(Phase::Schema, hypertable.made_as(), "create_hypertable", note));
     }
     let recompute = options.caggs == Caggs::Recompute;
     for cagg in inventory.caggs.iter().filter(|_| makes) {
-        let object = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
         let note = match inventory.selection.is_empty(cagg.relation.oid) {
             true => "WITH NO DATA",
             false if recompute => "WITH NO DATA; it is refreshed on the target",
             false => "WITH NO DATA; its rows are copied",
         };
-        steps.push(step(Phase::Schema, object, "CREATE MATERIALIZED VIEW", note));
+        steps.push(step(Phase::Schema, cagg.made_as(), "CREATE MATERIALIZED VIEW", note));
     }
     steps.extend(made(Group::OnProvided).map(|entry| step(Phase::Schema, entry.object(), "pg_dump", "")));
     let checked = arrivals.as_ref().map_or(Ok(Vec::new()), key_check::of)?;

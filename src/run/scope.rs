@@ -93,7 +93,10 @@ pub fn conversions(source: &mut Connection, scope: &mut Scope, target: &Server, 
         let all: Vec<Nameable> = source.ask(NAMEABLE)?;
         let (option, what, names) =
             ("hypertables", "ordinary or partitioned table", conversion::names(&scope.inventory));
-        let unfit = unused.iter().map(|key| selection::unfit(option, what, key, &names, &all, &scope.inventory));
+        let unfit = unused.iter().map(|key| {
+            conversion::of_partitions(key, &all, &scope.inventory)
+                .unwrap_or_else(|| selection::unfit(option, what, key, &names, &all, &scope.inventory))
+        });
         scope.left.extend(unfit.collect::<Vec<_>>());
     }
     let tables: Vec<String> = wanted.iter().map(|wanted| wanted.oid.to_string()).collect();

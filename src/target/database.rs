@@ -158,6 +158,15 @@ pub fn different_settings(source: &Database, here: &Database) -> Result<Vec<(Str
             found.push((subject, detail, format!("ALTER {of} RESET {name};")));
         }
     }
+    if source.connection_limit == -1 && here.connection_limit != -1 {
+        let detail =
+            format!("has the connection limit {} on the target, and none on the source", here.connection_limit);
+        found.push(("the database".to_string(), detail, format!("ALTER {object} CONNECTION LIMIT -1;")));
+    }
+    if source.comment.is_none() && here.comment.is_some() {
+        let detail = "has a comment on the target, but none on the source".to_string();
+        found.push(("the database".to_string(), detail, format!("COMMENT ON {object} IS NULL;")));
+    }
     let differ = roles::setting_differences("ROLE ALL", &source.server_settings, &here.server_settings);
     found.extend(differ.into_iter().map(|notice| ("all roles".to_string(), notice.detail, notice.hint)));
     Ok(found)

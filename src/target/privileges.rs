@@ -24,7 +24,15 @@ struct Granted {
     name: String,
     owner: String,
     stored: bool,
-    acl: Vec<Grant>,
+    acl: Vec<Given>,
+}
+
+#[derive(Deserialize)]
+struct Given {
+    #[serde(flatten)]
+    grant: Grant,
+    /// None is the owner.
+    grantor: Option<String>,
 }
 
 impl Grant {
@@ -81,15 +89,18 @@ pub fn differences(source: &mut Connection) -> Result<Vec<(String, String, Strin
         let Some(there) = there.iter().find(is_same) else { continue };
         let place = if here.is_database() { "the database".to_string() } else { format!("schema {}", here.name) };
         let object = format!("{} {}", here.kind, quoted(&here.name));
-        let stays = there.lacks(here).filter(|grant| !there.takes(grant));
-        for (grantee, privileges) in by_grantee(stays) {
-            let list = privileges.join(", ");
-            let hint = format!("REVOKE {list} ON {object} FROM {};", role_sql(grantee));
+        let stays = there.lacks(here).filter(|given| !there.takes(&given.grant));
+        // Those of other grantors come first: the owner's may be what they depend on.
+        for ((grantor, grantee), list) in grouped(stays).into_iter().rev() {
+            let revoke = format!("REVOKE {list} ON {object} FROM {};", role_sql(grantee));
+            let hint = match grantor.map(quoted) {
+                None => revoke,
+                Some(grantor) => format!("SET ROLE {grantor}; {revoke} RESET ROLE;"),
+            };
             found.push((shown(grantee), format!("has {list} on {place} on the target, but not on the source"), hint));
         }
-        let missing = here.lacks(there).filter(|grant| !there.gives(grant));
-        for (grantee, privileges) in by_grantee(missing) {
-            let list = privileges.join(", ");
+        let missing = here.lacks(there).filter(|given| !there.gives(&given.grant));
+        for ((_, grantee), list) in grouped(missing) {
             let hint = format!("GRANT {list} ON {object} TO {};", role_sql(grantee));
             found.push((shown(grantee), format!("has {list} on {place} on the source, but not on the target"), hint));
         }
@@ -106,9 +117,10 @@ impl Granted {
     }
 
     /// What the other one grants, and this one does not; owners have what they need.
-    fn lacks<'a>(&'a self, other: &'a Granted) -> impl Iterator<Item = &'a Grant> {
+    fn lacks<'a>(&'a self, other: &'a Granted) -> impl Iterator<Item = &'a Given> {
         let is_owner = |role: &String| *role == self.owner || *role == other.owner;
-        other.acl.iter().filter(move |grant| !self.acl.contains(grant) && !grant.grantee.as_ref().is_some_and(is_owner))
+        let has = |grant: &Grant| self.acl.iter().any(|given| given.grant == *grant);
+        other.acl.iter().filter(move |given| !has(&given.grant) && !given.grant.grantee.as_ref().is_some_and(is_owner))
     }
 
     /// Of the source: whether a run revokes it, if it is not granted there.
@@ -127,10 +139,13 @@ impl Granted {
     }
 }
 
-fn by_grantee<'a>(grants: impl Iterator<Item = &'a Grant>) -> BTreeMap<Option<&'a str>, Vec<String>> {
+/// The privileges of each grantor and grantee, as in GRANT.
+fn grouped<'a>(given: impl Iterator<Item = &'a Given>) -> BTreeMap<(Option<&'a str>, Option<&'a str>), String> {
     let mut found = BTreeMap::<_, Vec<String>>::new();
-    grants.for_each(|grant| found.entry(grant.grantee.as_deref()).or_default().push(grant.keyword()));
-    found
+    for Given { grant, grantor } in given {
+        found.entry((grantor.as_deref(), grant.grantee.as_deref())).or_default().push(grant.keyword());
+    }
+    found.into_iter().map(|(roles, list)| (roles, list.join(", "))).collect()
 }
 
 fn shown(grantee: Option<&str>) -> String {

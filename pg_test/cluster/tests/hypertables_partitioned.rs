@@ -9,6 +9,7 @@ use cluster::{Db, Edition, Pair};
 pub const TESTS: &[Test] = &[
     Test::both("the rows of all partitions, whatever form these have", all_partitions),
     Test::apache("resumed, with other partitions than before", resumed),
+    Test::apache("changed while it is copied", changed),
     Test::apache("what cannot become one", refusals),
 ];
 
@@ -114,7 +115,7 @@ fn resumed(edition: Edition) {
     );
     pair.source.sql(SLOW);
     pair.wait_for_older_transactions();
-    let options = r#"{"split_bytes": 100000, "verify": "checksum", "hypertables": {"public.wide*": {"time": "t"}}}"#;
+    let options = r#"{"split_bytes": 100000, "verify": "checksum", "hypertables": {"public.wide": {"time": "t"}}}"#;
     let run = cancelled(&pair, &format!(", options => '{options}'"));
     assert!(pair.target.is("SELECT count(*) > 100 AND count(*) < 1400 FROM wide"), "not in the middle");
     pair.source.sql(
@@ -166,6 +167,37 @@ fn resumed(edition: Edition) {
     assert!(pair.target.is(&format!("SELECT every(same) FROM migrate_verify({run}, 'checksum')")));
 }
 
+/// What a later snapshot shows cannot become a hypertable any more: nothing that was copied is taken back.
+fn changed(edition: Edition) {
+    for (name, change, back, message) in [
+        ("unlogged", "ALTER TABLE app.wide_3 SET UNLOGGED", "ALTER TABLE app.wide_3 SET LOGGED", "app.wide has changed on the source so that it cannot become a hypertable"),
+        ("schema", "ALTER SCHEMA app RENAME TO other", "ALTER SCHEMA other RENAME TO app", "app.wide was renamed to other.wide on the source since the run began"),
+    ] {
+        let pair = Pair::plain(&format!("partitioned_{name}"), edition);
+        pair.source.sql(FAST);
+        pair.source.sql(
+            "CREATE SCHEMA app; CREATE TABLE app.wide (t timestamptz NOT NULL, n int CHECK (public.slowly(n)), filler text) PARTITION BY RANGE (t);
+             CREATE TABLE app.wide_1 PARTITION OF app.wide FOR VALUES FROM ('2024-01-01 UTC') TO ('2024-02-01 UTC');
+             CREATE TABLE app.wide_2 PARTITION OF app.wide FOR VALUES FROM ('2024-02-01 UTC') TO ('2024-03-01 UTC');
+             CREATE TABLE app.wide_3 PARTITION OF app.wide DEFAULT;
+             INSERT INTO app.wide SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n, repeat('x', 700) FROM generate_series(1, 1500) n",
+        );
+        pair.source.sql(SLOW);
+        let run = pair.start(r#", jobs => 1, options => '{"split_bytes": 100000, "hypertables": {"app.wide": {"time": "t"}}}'"#);
+        crate::slow::wait_for_the_middle(&pair);
+        pair.source.sql(change);
+        crate::slow::hurry(&pair);
+        pair.wait_for_state(&run, "failed");
+        pair.wait_for_silence();
+        let error = pair.target.value(&format!("SELECT error FROM timescale_migrate.run WHERE id = {run}"));
+        assert!(error.contains(message), "{error}");
+        assert!(pair.target.is("SELECT count(*) > 0 FROM app.wide"));
+        pair.source.sql(back);
+        resume(&pair, &run);
+        assert_eq!(rows(&pair.target, "app.wide"), rows(&pair.source, "app.wide"));
+    }
+}
+
 fn refusals(edition: Edition) {
     let pair = Pair::plain("partitioned_refused", edition);
     pair.source.each(&[
@@ -190,6 +222,10 @@ fn refusals(edition: Edition) {
             "error | table public.parts | has the unlogged partition public.parts_3 | ALTER TABLE public.parts_3 SET LOGGED; -- on the source",
             "error | table public.read_1 | is a partition of public.read | Name public.read in the option hypertables, or leave both out of it.",
         ]
+    );
+    assert_eq!(
+        errors(r#"{"hypertables": {"public.read": {"time": "t"}, "public.read_1": {"time": "t"}}}"#),
+        ["error | option hypertables | What the pattern 'public.read_1' matches is part of public.read, with which it comes. | Leave it out of the option hypertables, and name public.read there."]
     );
     let error = pair.target.refuses(r#"SELECT * FROM migrate_from('old', '{"hypertables": {"public.read": {"time": "t"}}}')"#, &["VIEW public.reader"]);
     assert!(error.message().contains("It depends on TABLE public.read_1, which does not arrive."), "{error:?}");

@@ -64,28 +64,33 @@ fn of_the_target(edition: Edition) {
          CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO \"of source\"; ALTER ROLE ALL SET idle_session_timeout = '7h'",
     );
     pair.target.sql(&format!(
-        "DROP ROLE IF EXISTS \"of source\", \"of target\"; CREATE ROLE \"of target\"; GRANT CREATE, CONNECT ON DATABASE {target} TO \"of target\";
+        "CREATE ROLE \"of target\"; GRANT CREATE, CONNECT ON DATABASE {target} TO \"of target\";
          REVOKE CONNECT ON DATABASE {target} FROM PUBLIC; GRANT CREATE ON SCHEMA public TO \"of target\", PUBLIC;
-         REVOKE USAGE ON SCHEMA public FROM PUBLIC"
+         REVOKE USAGE ON SCHEMA public FROM PUBLIC; ALTER DATABASE {target} CONNECTION LIMIT 33;
+         CREATE SCHEMA app; GRANT CREATE ON SCHEMA app TO \"of target\" WITH GRANT OPTION; CREATE ROLE \"of them\"; SET ROLE \"of target\";
+         GRANT CREATE ON SCHEMA app TO \"of them\""
     ));
     let told = |pair: &Pair, options: &str| -> Vec<String> {
         let rows = pair.preflight_with("roles", options);
-        rows.into_iter().filter(|row| row.starts_with("warning")).filter(|row| row.contains("PUBLIC") || row.contains("of target") || row.contains("all roles")).collect()
+        rows.into_iter().filter(|row| row.starts_with("warning")).filter(|row| row.contains("PUBLIC") || row.contains("of target") || row.contains("of them") || row.contains("all roles") || row.contains("limit")).collect()
     };
     let rows = told(&pair, "{}");
     assert_eq!(
         rows,
         [
+            format!("warning | the database | has the connection limit 33 on the target, and none on the source | ALTER DATABASE {target} CONNECTION LIMIT -1;"),
             "warning | all roles | the setting idle_session_timeout is not set on the target | ALTER ROLE ALL SET \"idle_session_timeout\" = '7h';".to_string(),
             format!("warning | of target | has CONNECT, CREATE on the database on the target, but not on the source | REVOKE CONNECT, CREATE ON DATABASE {target} FROM \"of target\";"),
             format!("warning | PUBLIC | has CONNECT on the database on the source, but not on the target | GRANT CONNECT ON DATABASE {target} TO PUBLIC;"),
-            "warning | PUBLIC | has CREATE on schema public on the target, but not on the source | REVOKE CREATE ON SCHEMA \"public\" FROM PUBLIC;".into(),
+            "warning | of them | has CREATE on schema app on the target, but not on the source | SET ROLE \"of target\"; REVOKE CREATE ON SCHEMA \"app\" FROM \"of them\"; RESET ROLE;".into(),
+            "warning | of target | has CREATE on schema app on the target, but not on the source | REVOKE CREATE ON SCHEMA \"app\" FROM \"of target\";".into(),
             "warning | of target | has CREATE on schema public on the target, but not on the source | REVOKE CREATE ON SCHEMA \"public\" FROM \"of target\";".into(),
+            "warning | PUBLIC | has CREATE on schema public on the target, but not on the source | REVOKE CREATE ON SCHEMA \"public\" FROM PUBLIC;".into(),
             "warning | PUBLIC | has USAGE on schema public on the source, but not on the target | GRANT USAGE ON SCHEMA \"public\" TO PUBLIC;".into(),
         ]
     );
     // Of what the options leave out nothing is said.
-    assert_eq!(told(&pair, r#"{"privileges": "drop"}"#).len(), 1);
+    assert_eq!(told(&pair, r#"{"privileges": "drop"}"#).len(), 2);
     assert_eq!(told(&pair, r#"{"include": ["public.t"]}"#).len(), 0);
     // Once the source's have been changed, the run gives what they are.
     pair.source.sql(&format!("GRANT CONNECT ON DATABASE {source} TO \"of source\""));
@@ -159,7 +164,7 @@ fn roles_not_made(edition: Edition) {
     assert_eq!(
         pair.preflight_with("roles", options),
         [
-            "warning | not_made_alice | does not become a member of not_made_group, which is not made | CREATE ROLE \"not_made_group\"; -- before the run",
+            "warning | not_made_alice | does not become a member of not_made_group, which is not made | CREATE ROLE \"not_made_group\"; -- before the run; after it: GRANT \"not_made_group\" TO \"not_made_alice\" WITH ADMIN false, INHERIT true, SET true;",
             "ok | not_made_alice | will be made",
             "warning | not_made_bob | is not made, so that its settings in the database are left out: work_mem",
         ]

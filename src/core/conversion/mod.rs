@@ -4,11 +4,12 @@
 mod check;
 mod made;
 
-use super::inventory::{Excluded, Inventory, Object, PG_CLASS, PG_CONSTRAINT, Server};
+use super::inventory::{Excluded, Inventory, Object, PG_CLASS, PG_CONSTRAINT, Partitioned, Server};
 use super::name::{Name, quoted};
-use super::options::{Form, Options, Policies};
+use super::options::{Form, Mode, Options, Policies};
 use super::pattern::Pattern;
 use super::scope::Left;
+use super::selection::Nameable;
 use check::Check;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -148,8 +149,25 @@ pub fn wanted<'a>(options: &'a Options, inventory: &Inventory) -> (Vec<Wanted>, 
 
 /// The names of the tables that it could name.
 pub fn names(inventory: &Inventory) -> Vec<Name> {
-    let partitioned = inventory.partitioned.iter().map(|table| Name::new(&table.schema, &table.name));
+    let partitioned = inventory.partitioned.iter().filter(|table| inventory.selection.arrives(PG_CLASS, table.oid));
+    let partitioned = partitioned.map(|table| Name::new(&table.schema, &table.name));
     inventory.plain_tables().map(|table| table.qualified()).chain(partitioned).collect()
+}
+
+/// What is wrong with a pattern that matches partitions alone.
+pub fn of_partitions(key: &str, all: &[Nameable], inventory: &Inventory) -> Option<Left> {
+    let pattern = Pattern::try_from(key.to_string()).ok()?;
+    let fits = |oid: u32| all.iter().any(|o| o.0 == PG_CLASS && o.1 == oid && pattern.fits(&o.2, o.3.as_deref()));
+    let has =
+        |table: &&Partitioned| table.leaves.iter().map(|leaf| leaf.0).chain(table.partitions.iter().copied()).any(fits);
+    let table = inventory.partitioned.iter().find(has)?;
+    let table = Name::new(&table.schema, &table.name).shown();
+    Some(Left {
+        subject: "option hypertables".to_string(),
+        detail: format!("What the pattern '{key}' matches is part of {table}, with which it comes."),
+        hint: format!("Leave it out of the option hypertables, and name {table} there."),
+        refused: true,
+    })
 }
 
 fn subject(name: &Name) -> String {
@@ -194,6 +212,11 @@ pub fn convert(
         let mut check = Check::new(wanted, facts);
         check.all(inventory, &names, target);
         if check.left.is_empty() {
+            if options.mode == Mode::Schema && inventory.partitioned.iter().any(|table| table.oid == wanted.oid) {
+                check.told.push(
+                    "A later run with \"mode\": \"data\" cannot fill it: it would look for the partitions.".into(),
+                );
+            }
             let detail = [vec![wanted.form.shown(options)], check.told].concat().join(" ");
             told.push(Left::told(subject(&wanted.name), detail));
             told.extend(facts.publications.iter().map(|(name, named)| published(name, *named, &wanted.name)));

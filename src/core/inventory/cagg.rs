@@ -37,6 +37,11 @@ impl Cagg {
     pub fn qualified(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
+
+    /// What messages call it when it is made.
+    pub fn made_as(&self) -> String {
+        format!("CONTINUOUS AGGREGATE {}", self.qualified().shown())
+    }
 }
 
 /// What a continuous aggregate reads: a hypertable, or with `cagg` another one by its name.

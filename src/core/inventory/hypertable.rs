@@ -86,6 +86,11 @@ impl Hypertable {
         Name::new(&self.schema, &self.name)
     }
 
+    /// What messages call it when it is made.
+    pub fn made_as(&self) -> String {
+        format!("HYPERTABLE {}", self.qualified().shown())
+    }
+
     /// The name by which it is the same on both sides: its own, or its continuous aggregate's.
     pub fn known_as(&self) -> Name {
         self.cagg.clone().unwrap_or_else(|| self.qualified())

@@ -23,8 +23,9 @@ pub use time_range::TimeRange;
 
 use super::name::Name;
 use super::progress::counted;
+use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A column of a table, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,6 +208,23 @@ impl Inventory {
     pub fn root(&self, hypertable: &Hypertable) -> Option<&Relation> {
         let caggs = self.caggs.iter().map(|cagg| &cagg.relation);
         self.relations.iter().chain(caggs).find(|r| r.oid == hypertable.oid)
+    }
+
+    /// By the name of what the schema does not make from a dump, the MD5 of what it is made with.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let digest = |parts: &[&serde_json::Value]| -> String {
+            Md5::digest(serde_json::json!(parts).to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let hypertables = self.hypertables.iter().filter(|hypertable| hypertable.cagg.is_none()).map(|hypertable| {
+            let fields = ["dimensions", "tablespaces", "associated_schema_name", "associated_table_prefix"];
+            (hypertable.made_as(), digest(&fields.map(|field| &hypertable.spec[field])))
+        });
+        let caggs = self.caggs.iter().map(|cagg| {
+            let fields =
+                ["owner", "definition", "materialized_only", "chunk_interval", "keys", "options", "own", "indexes"];
+            (cagg.made_as(), digest(&fields.map(|field| &cagg.spec[field])))
+        });
+        hypertables.chain(caggs).collect()
     }
 
     /// What is locked to read tables.

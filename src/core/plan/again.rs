@@ -5,7 +5,7 @@
 //! by its place: its name, or its hypertable and slices.
 
 use super::{CopyTask, Destination, Doubt, Phase, Recheck, SnapshotId, Task, Work, task};
-use crate::core::inventory::{Cagg, Inventory, Slices};
+use crate::core::inventory::{Cagg, Inventory, Partitioned, Slices};
 use crate::core::name::Name;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -79,6 +79,9 @@ pub struct Unfit(pub String);
 /// What has another name on the source by now. The schema of the target has the old one, and would get
 /// another relation by the new one.
 pub fn check_names(known: &[Known], inventory: &Inventory) -> Result<(), Unfit> {
+    for work in known.iter().map(|task| &task.work).filter(|work| work.destination.is_converted()) {
+        check_partition(work.whole(), &name_of(work), inventory)?;
+    }
     check(known, &names(inventory).collect())
 }
 
@@ -152,7 +155,7 @@ pub fn resume(
             continue;
         }
         let fate = if done { "its rows stay on the target" } else { "it is left out" };
-        again.warnings.push(format!("{} no longer exists on the source: {fate}", gone[0].work.source.name.shown()));
+        again.warnings.push(format!("{} no longer exists on the source: {fate}", name_of(work)));
         match done {
             true => again.forget.extend(gone.iter().map(|task| task.id)),
             false => again.replace(&gone),
@@ -181,17 +184,17 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
     }
     for (_, gone) in known.into_iter().filter(|(oid, _)| affected.contains(oid)) {
         if gone[0].work.place().is_none() {
-            // A partitioned table has no tasks of its own, and may be one of another's partitions by now.
-            let whole = gone[0].work.whole();
-            let table = gone[0].work.destination.table().shown();
-            let is_there = inventory.partitioned.iter().any(|t| t.oid == whole || t.partitions.contains(&whole));
-            if is_there && !inventory.hypertables.iter().any(|root| root.oid == whole) {
-                return Err(Unfit(format!("{table} has changed on the source so that it cannot become a hypertable")));
+            let (whole, name) = (gone[0].work.whole(), name_of(&gone[0].work));
+            check_partition(whole, &name, inventory)?;
+            let becomes_one = inventory.hypertables.iter().any(|root| root.oid == whole);
+            // A partitioned table has no tasks of its own.
+            if !becomes_one && inventory.partitioned.iter().any(|table| table.oid == whole) {
+                return Err(Unfit(format!("{name} has changed on the source so that it cannot become a hypertable")));
             }
-            let name = if gone[0].work.destination.is_converted() { table } else { gone[0].work.source.name.shown() };
+            let what = if becomes_one { "has no partitions any more" } else { "was dropped" };
             again
                 .warnings
-                .push(format!("{name} was dropped on the source since the snapshot: it stays empty on the target"));
+                .push(format!("{name} {what} on the source since the snapshot: it stays empty on the target"));
         }
         again.replace(&gone);
     }
@@ -244,15 +247,32 @@ fn take(known: &mut BTreeMap<u32, Vec<Known>>, planned: &BTreeMap<u32, Vec<Task>
 
 /// Of the partitions of a table that becomes a hypertable, those whose rows do not come any more.
 fn no_more_partitions(before: &[Known], now: &[Task]) -> Vec<String> {
-    let copied: BTreeSet<u32> = now.iter().map(|task| copy_of(task).source.oid).collect();
+    let copied: BTreeSet<&Name> = now.iter().map(|task| &copy_of(task).source.name).collect();
     let converted = before.iter().map(|task| &task.work).filter(|work| work.destination.is_converted());
     let gone: BTreeMap<u32, &CopyTask> = converted.map(|work| (work.source.oid, work)).collect();
-    let gone = gone.into_iter().filter(|(oid, work)| *oid != work.whole() && !copied.contains(oid));
+    let gone = gone.into_iter().filter(|(oid, work)| *oid != work.whole() && !copied.contains(&work.source.name));
     gone.map(|(_, work)| {
         let (name, table) = (work.source.name.shown(), work.destination.table().shown());
         format!("{name} is no longer a partition of {table} on the source: its rows are not copied")
     })
     .collect()
+}
+
+/// What messages call it: several relations are the partitions of one.
+pub fn name_of(work: &CopyTask) -> String {
+    if work.destination.is_converted() { work.destination.table().shown() } else { work.source.name.shown() }
+}
+
+/// Refuses a table whose rows have become those of another one.
+fn check_partition(oid: u32, name: &str, inventory: &Inventory) -> Result<(), Unfit> {
+    let has = |table: &&Partitioned| table.partitions.contains(&oid) || table.leaves.iter().any(|leaf| leaf.0 == oid);
+    match inventory.partitioned.iter().find(has) {
+        None => Ok(()),
+        Some(Partitioned { schema, name: parent, .. }) => {
+            let parent = Name::new(schema, parent).shown();
+            Err(Unfit(format!("{name} has become a partition of {parent} on the source since the run began")))
+        }
+    }
 }
 
 /// What was and what is copied of the same relations.

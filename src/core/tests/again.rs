@@ -292,6 +292,11 @@ fn partitions_are_copied_as_one() {
         refused.err(),
         Some(Unfit("s.h10 has changed on the source so that it cannot become a hypertable".into()))
     );
+    // A table that has become one of its partitions has its rows there.
+    source.partitioned[0].leaves.push((30, 30));
+    let refused = round(vec![postponed(1, table(30))], planned(vec![partition(30, 10)]), &source);
+    let unfit = "s.r30 has become a partition of s.h10 on the source since the run began";
+    assert_eq!(refused.err(), Some(Unfit(unfit.into())));
     let mut other = both();
     if let Work::Copy(copy) = &mut other[1].work {
         copy.types = ["text".to_string()].into();

@@ -1,7 +1,7 @@
 //! Whether what an earlier start has copied is still what the source has; if not, it is taken back
 //! and copied again.
 
-use crate::core::plan::{CopyTask, Doubt, Recheck, Task, Work};
+use crate::core::plan::{CopyTask, Doubt, Recheck, Task, Work, again};
 use crate::error::Result;
 use crate::pg::{catch::transaction, rows, spi};
 use crate::run::process::Context;
@@ -23,12 +23,7 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
         let message = again.map(|again| format!("{} is copied again", again.source.name.shown()));
         return replace(&context.spec, id, recheck, message);
     };
-    // Several relations are the partitions of one.
-    let name_of = |copy: &CopyTask| match copy.destination.is_converted() {
-        true => copy.destination.table().shown(),
-        false => copy.source.name.shown(),
-    };
-    let name = name_of(again.unwrap_or(&brought.work));
+    let name = again::name_of(again.unwrap_or(&brought.work));
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
     let other = match (recheck.doubt, again) {
         (Doubt::Gone, _) | (_, None) if brought.work.destination.is_converted() => {

@@ -30,16 +30,21 @@ pub fn make(migration: &Migration, keeper: &mut Keeper, early: &HashSet<Name>) -
     if options.roles != Roles::None {
         let roles = transaction(|| roles::needed(&mut keeper.connection, &migration.inventory, options))?;
         let passwords = roles::passwords(&mut keeper.connection, migration.inventory.server.superuser)?;
-        all.push(Piece::new(None, move || roles::make(id, &roles, &passwords, options)));
+        let make = move || roles::make(id, &roles, &passwords, options);
+        match state::step_done(id, Phase::Schema.name())? {
+            // New on the source since then, even if nothing else is.
+            true => {
+                transaction(|| made::entering(id, make)?.iter().try_for_each(|text| messages::warn_here(id, text)))?
+            }
+            false => all.push(Piece::new(None, make)),
+        }
     }
     all.extend(migration.entries(Group::PreData));
     for root in migration.inventory.hypertables.iter().filter(|h| h.cagg.is_none()) {
-        let name = format!("HYPERTABLE {}", root.qualified().shown());
-        all.push(Piece::new(name, || hypertables::make(root, &migration.maker).map(|()| Vec::new())));
+        all.push(Piece::new(root.made_as(), || hypertables::make(root, &migration.maker).map(|()| Vec::new())));
     }
     for cagg in &migration.inventory.caggs {
-        let name = format!("CONTINUOUS AGGREGATE {}", cagg.qualified().shown());
-        all.push(Piece::new(name, || caggs::make(cagg, &migration.maker).map(|()| Vec::new())));
+        all.push(Piece::new(cagg.made_as(), || caggs::make(cagg, &migration.maker).map(|()| Vec::new())));
     }
     all.extend(migration.entries(Group::OnProvided));
     all.push(Piece::new(None, move || {

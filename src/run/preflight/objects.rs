@@ -82,7 +82,7 @@ pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<
     Ok(())
 }
 
-/// Returns the roles that will be made.
+/// Returns the roles that are missing, and will be made or have to be.
 pub(super) fn needed_roles(
     report: &mut Report,
     source: &mut Connection,
@@ -113,14 +113,13 @@ pub(super) fn needed_roles(
             format!("Connect to the source as a superuser, or set it afterwards in psql: {}", commands.join(" ")),
         );
     }
-    let mut made = Vec::new();
+    let made: Vec<String> = missing.iter().map(|role| role.name.clone()).collect();
     if options.roles == Roles::None {
         for role in missing {
             let hint = format!("{}; -- or the option \"roles\": \"used\"", role.create(None));
             report.add("roles", Status::Error, role.name, "does not exist on the target", hint);
         }
-    } else if !missing.is_empty() {
-        made.extend(missing.into_iter().map(|role| role.name));
+    } else if !made.is_empty() {
         report.add("roles", Status::Ok, made.join(", "), "will be made", "");
     }
     report.settle("roles", "all roles", "exist on the target or are not needed");

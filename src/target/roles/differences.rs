@@ -34,7 +34,9 @@ pub fn settings(role: &str, there: &[String], here: &[String]) -> Vec<Notice> {
         let place =
             if here.contains_key(setting) { "has another value on the target" } else { "is not set on the target" };
         let statement = settings::statement(role, wanted).filter(|_| known(setting));
-        let hint = statement.unwrap_or_else(|| format!("ALTER {role} SET {} = '...'", settings::quoted_name(setting)));
+        let hint = statement.unwrap_or_else(|| {
+            format!("ALTER {role} SET {} = <its value on the source>", settings::quoted_name(setting))
+        });
         notices.push(Notice { detail: format!("the setting {setting} {place}"), hint: format!("{hint};") });
     }
     for setting in here.keys().filter(|setting| !there.contains_key(*setting)) {

@@ -266,7 +266,7 @@ impl Role {
                 }
                 false if !of.known => notice(
                     format!("does not become a member of {}, which is not made", of.role),
-                    format!("CREATE ROLE {}; -- before the run", quoted(&of.role)),
+                    format!("CREATE ROLE {}; -- before the run; after it: {grant}", quoted(&of.role)),
                 ),
                 false if options.roles == Roles::None => {
                     notice(format!("does not become a member of {}", of.role), format!("{grant}{when}"))

@@ -35,7 +35,11 @@ pub fn passwords_here() -> Result<HashMap<String, String>> {
 pub fn password(name: &str, there: Option<&HashMap<String, String>>, here: &HashMap<String, String>) -> Option<Notice> {
     let (wanted, found) = (there.map(|all| all.get(name)), here.get(name));
     let detail = match (wanted, found) {
-        (Some(None), _) => return None,
+        (Some(None), None) => return None,
+        (Some(None), Some(_)) => {
+            let detail = "has a password on the target, and none on the source".to_string();
+            return Some(Notice { detail, hint: format!("ALTER ROLE {} PASSWORD NULL;", quoted(name)) });
+        }
         (_, None) => "may log in, but has no password on the target".to_string(),
         (Some(Some(wanted)), Some(found)) if wanted == found => return None,
         (Some(Some(wanted)), Some(found)) => format!("keeps the password that it has on the target, {}", unlike(wanted, found)),
@@ -43,7 +47,7 @@ pub fn password(name: &str, there: Option<&HashMap<String, String>>, here: &Hash
             "keeps the password that it has on the target, which may differ from the source's: only a superuser of the source could compare them".to_string()
         }
     };
-    Some(Notice { detail, hint: format!("In psql: \\password {}", quoted(name)) })
+    Some(Notice { detail, hint: format!("\\password {}", quoted(name)) })
 }
 
 /// How two stored passwords differ. A hash with a salt tells nothing about one with another salt.
