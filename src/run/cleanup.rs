@@ -235,7 +235,7 @@ fn drop_roles(of: i64) -> Result<Vec<String>> {
     loop {
         let (mut stay, mut left) = (Vec::new(), Vec::new());
         for role in &roles {
-            if let Err(error) = transaction(|| spi::execute(&format!("DROP ROLE {role}"), &[]).map(drop)) {
+            if let Err(error) = transaction(|| drop_role(role)) {
                 if error.code == SqlState::QUERY_CANCELED {
                     return Err(error);
                 }
@@ -248,4 +248,13 @@ fn drop_roles(of: i64) -> Result<Vec<String>> {
         }
         roles = stay;
     }
+}
+
+/// Drops a role, with what is granted to it in this database if it owns nothing there: on objects that existed before, such as
+/// PostgreSQL's own, the run has granted it.
+fn drop_role(role: &str) -> Result<()> {
+    if spi::value::<bool>(include_str!("../../sql/run/is_only_granted.sql"), &[role.into()])? == Some(true) {
+        spi::execute(&format!("DROP OWNED BY {role}"), &[])?;
+    }
+    spi::execute(&format!("DROP ROLE {role}"), &[]).map(drop)
 }

@@ -13,6 +13,7 @@ use super::spec::RunSpec;
 use super::{adoption, messages, preflight, resume, state, tasks, undo};
 use crate::core::archive::{Archive, Group};
 use crate::core::options::{Caggs, Level, Mode};
+use crate::core::plan::again::Unfit;
 use crate::core::plan::{self, Phase, SnapshotId};
 use crate::core::progress;
 use crate::error::{Error, Result};
@@ -89,7 +90,10 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         progress::counted(count, "task"),
         snapshot,
     );
-    // What it refuses is refused before anything is changed.
+    // What is refused is refused before anything is changed.
+    if let Some(query) = pieces::other_query(id, &migration.digests)? {
+        return Err(resume::refused(id, Unfit(format!("the {query} has changed on the source since the run began"))));
+    }
     let resumed = if begun { Some(resume::plan(id, std::mem::take(&mut tasks), &migration.inventory)?) } else { None };
     for change in pieces::changes(id, &migration.digests, settled)? {
         messages::warn(id, &change)?;

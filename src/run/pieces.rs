@@ -5,6 +5,7 @@
 
 use super::{messages, state};
 use crate::core::archive::Digests;
+use crate::core::inventory::QUERY_OF;
 use crate::error::Result;
 use crate::pg::catch::transaction;
 use crate::pg::{session, spi};
@@ -128,15 +129,29 @@ pub fn settle(run: i64, digests: &Digests) -> Result<()> {
     enter(run, digests.iter().map(|(name, digest)| (Some(digest.clone()), name.clone())), false)
 }
 
+/// The digests of that.
+fn settled_as(run: i64) -> Result<Digests> {
+    let sql = "SELECT json_build_array(object, digest)::text FROM timescale_migrate.schema_log
+               WHERE run = $1 AND digest IS NOT NULL";
+    Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
+}
+
+/// A query of a continuous aggregate that is another one now: its new rows would be among those of the old one.
+pub fn other_query(run: i64, now: &Digests) -> Result<Option<String>> {
+    let is_other =
+        |name: &str, digest: &str| name.starts_with(QUERY_OF) && now.get(name).is_some_and(|other| other != digest);
+    Ok(settled_as(run)?.into_iter().find(|(name, digest)| is_other(name, digest)).map(|(name, _)| name))
+}
+
 /// What of that is no longer on the source as it was, which is not made up for, or, once that is
 /// `settled`, new there.
 pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
-    let sql = "SELECT json_build_array(object, digest)::text FROM timescale_migrate.schema_log
-               WHERE run = $1 AND digest IS NOT NULL";
-    let then: Digests = transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect();
+    let then = settled_as(run)?;
     let mut changes = BTreeMap::new();
     for (name, digest) in &then {
         match now.get(name) {
+            // Told of what it is the query of.
+            _ if name.starts_with(QUERY_OF) => None,
             None => changes
                 .insert(name, "was dropped on the source since the run began; the target's schema is not changed"),
             Some(other) if other != digest => changes
@@ -145,7 +160,7 @@ pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
         };
     }
     if settled {
-        let new = now.keys().filter(|name| !then.contains_key(*name));
+        let new = now.keys().filter(|name| !then.contains_key(*name) && !name.starts_with(QUERY_OF));
         changes
             .extend(new.map(|name| (name, "is new on the source since the run began: it is made on the target too")));
     }

@@ -2,6 +2,7 @@
 
 use crate::catalog::{Catalog, Local};
 use crate::core::name::quoted;
+use crate::core::options::{Keep, Options};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
@@ -80,8 +81,8 @@ pub(super) fn give_back(
 }
 
 /// What this database, and those of its schemas that the source has too, will grant that the source does not, and the
-/// other way round: to whom, a detail and a hint.
-pub fn differences(source: &mut Connection) -> Result<Vec<(String, String, String)>> {
+/// other way round, and whose the schemas are: a subject, a detail and a hint.
+pub fn differences(source: &mut Connection, options: &Options) -> Result<Vec<(String, String, String)>> {
     let (there, here): (Vec<Granted>, Vec<Granted>) = (source.ask(QUERY)?, Local.ask(QUERY)?);
     let mut found = Vec::new();
     for here in &here {
@@ -89,6 +90,14 @@ pub fn differences(source: &mut Connection) -> Result<Vec<(String, String, Strin
         let Some(there) = there.iter().find(is_same) else { continue };
         let place = if here.is_database() { "the database".to_string() } else { format!("schema {}", here.name) };
         let object = format!("{} {}", here.kind, quoted(&here.name));
+        if !here.is_database() && options.owners == Keep::Keep && here.owner != there.owner {
+            let detail = format!("belongs to {} on the target, and to {} on the source", here.owner, there.owner);
+            let hint = format!("ALTER {object} OWNER TO {}; -- before the run or after it", quoted(&there.owner));
+            found.push((place.clone(), detail, hint));
+        }
+        if options.privileges == Keep::Drop {
+            continue;
+        }
         let stays = there.lacks(here).filter(|given| !there.takes(&given.grant));
         // Those of other grantors come first: the owner's may be what they depend on.
         for ((grantor, grantee), list) in grouped(stays).into_iter().rev() {

@@ -129,7 +129,8 @@ fn merged_and_removed(edition: Edition) {
         "{drop}; CREATE ROLE merged_new; CREATE ROLE merged_here; CREATE ROLE merged_other; CREATE ROLE merged_third;
          CREATE ROLE \"merged me\" IN ROLE merged_new, merged_here, merged_other, merged_third, pg_monitor;
          GRANT merged_other, merged_third TO \"merged me\" WITH ADMIN OPTION;
-         CREATE TABLE t (n int CHECK (n > 0)); ALTER TABLE t OWNER TO \"merged me\"; INSERT INTO t VALUES (1)"
+         CREATE TABLE t (n int CHECK (n > 0)); ALTER TABLE t OWNER TO \"merged me\"; INSERT INTO t VALUES (1);
+         GRANT SELECT ON pg_catalog.pg_authid TO merged_new"
     ));
     pair.target.sql(&format!(
         "{drop}; CREATE ROLE merged_here; CREATE ROLE merged_other; CREATE ROLE \"merged me\" IN ROLE merged_other;

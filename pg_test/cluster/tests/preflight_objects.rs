@@ -91,6 +91,14 @@ fn extensions(edition: Edition) {
     assert_eq!(pair.preflight("extensions"), ["warning | pg_trgm | version 1.4 on the target, 1.3 on the source"]);
     pair.source.sql("ALTER EXTENSION pg_trgm UPDATE TO '1.4'");
     assert_eq!(pair.preflight("extensions"), ["ok | all extensions | are available on the target"]);
+    pair.target.sql("CREATE SCHEMA elsewhere; ALTER EXTENSION pg_trgm SET SCHEMA elsewhere; ALTER SCHEMA public OWNER TO postgres");
+    let moved = "warning | pg_trgm | is in schema elsewhere on the target, and in public on the source: what names its objects there cannot be made | ";
+    let found = pair.preflight("extensions");
+    assert!(found.len() == 1 && found[0].starts_with(moved), "{found:?}");
+    pair.target.sql(found[0].rsplit(" | ").next().unwrap());
+    let owner = "warning | schema public | belongs to postgres on the target, and to pg_database_owner on the source | ALTER SCHEMA \"public\" OWNER TO \"pg_database_owner\"; -- before the run or after it";
+    assert!(pair.preflight("roles").contains(&owner.to_string()), "{:?}", pair.preflight("roles"));
+    assert_eq!(pair.preflight("extensions"), ["ok | all extensions | are available on the target"]);
 
     // No installation of the tests has an extension that another one lacks.
     pair.source.sql("UPDATE pg_extension SET extname = 'no_such_extension' WHERE extname = 'pg_trgm'");

@@ -3,6 +3,7 @@
 
 use crate::resume::{COPIED, SLOW, cancel, cancelled, resume};
 use crate::slow::{self, FAST};
+use crate::hypertables_option::{AT_THE_END, NO_MORE};
 use cluster::suite::Test;
 use cluster::{Edition, Pair, Versions, assert_same, assert_same_but, of_edition, shared_target};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("chunks come and go in between", chunks_change),
     Test::apache("the schema has changed on the source", changed_schema),
     Test::apache("roles and what only TimescaleDB keeps have changed on the source", changed_besides),
+    Test::community("a continuous aggregate with another query is refused", other_query),
     Test::apache("what an option chose has another name", chosen),
 ];
 
@@ -333,6 +335,33 @@ fn changed_besides(edition: Edition) {
     let days = "SELECT interval_length FROM _timescaledb_catalog.dimension";
     assert_eq!((pair.source.value(days).as_str(), pair.target.value(days).as_str()), ("172800000000", "86400000000"));
     assert_eq!(pair.messages().matches("HYPERTABLE").count(), 1);
+}
+
+/// Its new rows would be among those of the old query.
+fn other_query(edition: Edition) {
+    let pair = Pair::new("resume_query", edition);
+    let aggregate = |value: &str| {
+        format!("CREATE MATERIALIZED VIEW daily WITH (timescaledb.continuous) AS SELECT time_bucket('1 day', t) AS day, {value} AS v FROM h GROUP BY 1")
+    };
+    pair.source.each(&[
+        "CREATE TABLE h (t timestamptz NOT NULL, n int)",
+        "SELECT create_hypertable('h', 't')",
+        "INSERT INTO h SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n FROM generate_series(1, 100) n",
+        &aggregate("sum(n)"),
+    ]);
+    pair.target.sql(AT_THE_END);
+    pair.target.refuses("SELECT * FROM migrate_from('old')", &["not yet"]);
+    pair.source.each(&["DROP MATERIALIZED VIEW daily", &aggregate("sum(n * 10)")]);
+    let changed = "the query of CONTINUOUS AGGREGATE public.daily has changed on the source since the run began";
+    let refused = pair.target.refuses("SELECT * FROM migrate_resume(1)", &["migrate_from"]);
+    assert_eq!(refused.message(), changed);
+    pair.source.each(&["DROP MATERIALIZED VIEW daily", &aggregate("sum(n)")]);
+    pair.source.sql("ALTER MATERIALIZED VIEW daily SET (timescaledb.materialized_only = false)");
+    pair.target.sql(NO_MORE);
+    resume(&pair, "1");
+    assert_eq!(pair.target.value("SELECT sum(v) FROM daily"), pair.source.value("SELECT sum(v) FROM daily"));
+    let told = "CONTINUOUS AGGREGATE public.daily has changed on the source since the run began; the target's schema is not changed";
+    assert!(pair.messages().contains(told), "{}", pair.messages());
 }
 
 /// An option that names a table chooses by the names of the run's beginning.

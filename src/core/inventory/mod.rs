@@ -130,6 +130,8 @@ pub struct Inventory {
     pub sizes: HashMap<u32, Size>,
 }
 
+/// What begins the name of a continuous aggregate's query, without which its rows mean nothing.
+pub const QUERY_OF: &str = "query of ";
 /// The bit of a frozen chunk's status, the same in every version (TimescaleDB's chunk.h).
 pub const FROZEN: i32 = 4;
 /// The extension that keeps tiered chunks; no server but its vendor's has it.
@@ -219,10 +221,10 @@ impl Inventory {
             let fields = ["dimensions", "tablespaces", "associated_schema_name", "associated_table_prefix"];
             (hypertable.made_as(), digest(&fields.map(|field| &hypertable.spec[field])))
         });
-        let caggs = self.caggs.iter().map(|cagg| {
-            let fields =
-                ["owner", "definition", "materialized_only", "chunk_interval", "keys", "options", "own", "indexes"];
-            (cagg.made_as(), digest(&fields.map(|field| &cagg.spec[field])))
+        let caggs = self.caggs.iter().flat_map(|cagg| {
+            let fields = ["owner", "materialized_only", "chunk_interval", "keys", "options", "own", "indexes"];
+            let query = (format!("{QUERY_OF}{}", cagg.made_as()), digest(&[&cagg.spec["definition"]]));
+            [query, (cagg.made_as(), digest(&fields.map(|field| &cagg.spec[field])))]
         });
         hypertables.chain(caggs).collect()
     }

@@ -150,7 +150,8 @@ pub fn resume(
         let work = &gone[0].work;
         // Else this side would hold rows that the source has dropped, as its retention does: a chunk's, or those of all
         // partitions of a table.
-        if done && (work.place().is_some() || converted.contains(&work.whole())) {
+        let is_empty = work.destination.is_converted() && converted.contains(&work.whole());
+        if done && (work.place().is_some() || is_empty) {
             again.add.push(recheck(&gone, Doubt::Gone, 0, Vec::new()));
             continue;
         }

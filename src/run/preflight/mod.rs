@@ -16,7 +16,7 @@ use crate::catalog::{self, Catalog, Local};
 use crate::core::archive::{Archive, Contents, Why};
 use crate::core::inventory::Server;
 use crate::core::name::quoted;
-use crate::core::options::{Keep, Mode, Options};
+use crate::core::options::{Mode, Options};
 use crate::core::progress::counted;
 use crate::core::scope::{Left, Scope};
 use crate::core::settings;
@@ -299,9 +299,7 @@ pub fn check(
     }
     if whole && fresh {
         let mut differences = database::different_settings(&database, &database::read(&mut Local)?)?;
-        if options.privileges == Keep::Keep {
-            differences.extend(privileges::differences(source)?);
-        }
+        differences.extend(privileges::differences(source, options)?);
         for (subject, detail, hint) in differences {
             report.add("roles", Status::Warning, subject, detail, hint);
         }

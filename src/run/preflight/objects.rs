@@ -18,6 +18,7 @@ struct Extension {
     oid: u32,
     name: String,
     version: String,
+    schema: String,
 }
 
 pub(super) fn rights(report: &mut Report, source: &mut Connection, server: &Server) -> Result<()> {
@@ -193,8 +194,20 @@ pub(super) fn extensions(report: &mut Report, source: &mut Connection, inventory
             report.add("extensions", Status::Warning, OSM, detail, "");
             continue;
         }
-        let installed = here.iter().find(|e| e.name == extension.name).map(|e| &e.version);
-        let Some(version) = installed.or(available.get(&extension.name)) else {
+        let installed = here.iter().find(|e| e.name == extension.name);
+        if let Some(other) = installed.filter(|installed| installed.schema != extension.schema) {
+            let detail = format!(
+                "is in schema {} on the target, and in {} on the source: what names its objects there cannot be made",
+                other.schema, extension.schema
+            );
+            let hint = format!(
+                "ALTER EXTENSION {} SET SCHEMA {}; -- on the target, or DROP EXTENSION, before the run",
+                quoted(&extension.name),
+                quoted(&extension.schema)
+            );
+            report.add("extensions", Status::Warning, extension.name.clone(), detail, hint);
+        }
+        let Some(version) = installed.map(|e| &e.version).or(available.get(&extension.name)) else {
             report.add(
                 "extensions",
                 Status::Error,

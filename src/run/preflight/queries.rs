@@ -52,10 +52,7 @@ pub(super) fn all(scope: &Scope, options: &Options, fresh: bool) -> Vec<String> 
         .chain(if_so(makes && options.owners != Keep::Keep, DEFINERS))
         .chain(if_so(makes, EXTENSIONS))
         .chain([database::QUERY.to_owned()])
-        .chain(if_so(
-            makes && fresh && options.privileges == Keep::Keep && scope.inventory.selection.only.is_none(),
-            privileges::QUERY,
-        ))
+        .chain(if_so(makes && fresh && scope.inventory.selection.only.is_none(), privileges::QUERY))
         .chain(if_so(makes, EVENT_TRIGGERS))
         .chain(if_so(fresh, OBJECTS))
         .chain([super::disk_space::query(&scope.inventory, options), TRANSACTION_IDS.to_owned()])
