@@ -136,7 +136,7 @@ fn settled_as(run: i64) -> Result<Digests> {
     Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
 }
 
-/// A query of a continuous aggregate that is another one now: its new rows would be among those of the old one.
+/// The first continuous aggregate whose query has changed: rows of the new query would be mixed with those of the old.
 pub fn other_query(run: i64, now: &Digests) -> Result<Option<String>> {
     let is_other =
         |name: &str, digest: &str| name.starts_with(QUERY_OF) && now.get(name).is_some_and(|other| other != digest);

@@ -49,7 +49,7 @@ pub fn comparable(run: i64) -> Result<(String, String)> {
 
 const LIST: &str = "The view timescale_migrate.run lists all runs.";
 
-/// Why a migration that is not done is refused; `also`: what is said of its continuation.
+/// The error for a migration that is not done; `also` is added to its hint to continue it.
 fn not_done(run: i64, state: &str, also: &str) -> Option<Error> {
     Some(match state {
         "done" => return None,

@@ -257,9 +257,9 @@ pub fn check(
     report.objects(scope, fresh);
     objects::overloads(report, source)?;
     let makes = options.mode != Mode::Data;
-    let mut roles = Vec::new();
+    let made = if makes { objects::needed_roles(report, source, inventory, options)? } else { Vec::new() };
+    let roles = target::roles::known(made)?;
     if makes {
-        roles = objects::needed_roles(report, source, inventory, options)?;
         objects::change_hands(report, source, inventory, &target, options, &roles)?;
         if fresh && target.community() {
             jobs::numbers(report, inventory)?;
@@ -290,7 +290,7 @@ pub fn check(
         }
     }
     if whole {
-        for group in database.leave_out(&target::roles::known(roles)?) {
+        for group in database.leave_out(&roles) {
             let names: Vec<&str> = group.settings.iter().map(|setting| settings::name(setting)).collect();
             let detail =
                 format!("is not made, so that its settings in the database are left out: {}", names.join(", "));

@@ -127,19 +127,18 @@ pub(super) fn needed_roles(
     Ok(made)
 }
 
-/// What without its owner runs with the caller's rights. `roles`: those that will be made.
+/// What without its owner runs with the caller's rights. `roles`: those that exist on the target or will be made.
 pub(super) fn change_hands(
     report: &mut Report,
     source: &mut Connection,
     inventory: &Inventory,
     target: &Server,
     options: &Options,
-    roles: &[String],
+    roles: &HashSet<String>,
 ) -> Result<()> {
     if options.owners == Keep::Keep {
         return Ok(());
     }
-    let here: Vec<String> = spi::json_rows("SELECT to_json(rolname)::text FROM pg_catalog.pg_roles", &[])?;
     let mut definers = source.ask::<(String, String, u32)>(queries::DEFINERS)?;
     definers.retain(|(.., oid)| inventory.lets_arrive(PG_PROC, *oid));
     for (function, owner, _) in definers {
@@ -147,7 +146,7 @@ pub(super) fn change_hands(
             "is SECURITY DEFINER and owned by {owner} on the source; on the target the caller owns it, and it runs with the caller's rights for everyone who may execute it"
         );
         let revoke = format!("REVOKE EXECUTE ON ROUTINE {function} FROM PUBLIC;");
-        let hint = match here.contains(&owner) || roles.contains(&owner) {
+        let hint = match roles.contains(&owner) {
             true => format!("ALTER ROUTINE {function} OWNER TO {}; -- after the run, or {revoke}", quoted(&owner)),
             false => format!("{revoke} -- after the run, or give it to an owner with fewer rights"),
         };
