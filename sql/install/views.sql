@@ -140,7 +140,7 @@ WITH t AS (
 f AS (
     SELECT r.id AS run, r.kind, r.state, r.phase, r.warnings, coalesce(t.tasks_done, 0) AS tasks_done, coalesce(t.tasks, 0) AS tasks,
            t.rows, t.bytes, t.bytes_total, r.duration AS elapsed,
-           coalesce(r.object || ': ', '') || r.error AS error,
+           coalesce(r.object || ': ', '') || r.error AS error, r.hint,
            CASE WHEN r.state = 'done' THEN 1
                 ELSE least(coalesce(t.weight_done / nullif(t.weight, 0), 0), 0.999) END AS share,
            -- Without the time before the first task, and without the time between two starts.
@@ -162,7 +162,7 @@ SELECT f.run, f.state, f.phase, round(100 * f.share, 1) AS percent,
                              CASE f.warnings WHEN 1 THEN '1 warning' ELSE format('%s warnings', f.warnings) END, f.run) END
                  || coalesce(CASE f.warnings WHEN 0 THEN '. ' ELSE ' ' END || timescale_migrate.removal_of_jobs(), '')
             WHEN 'interrupted' THEN format('run %s was interrupted', f.run) || w.ways
-            WHEN 'failed' THEN f.error || w.ways
+            WHEN 'failed' THEN f.error || CASE WHEN f.hint LIKE '%migrate_resume%' THEN '. ' || f.hint ELSE w.ways END
             WHEN 'cancelled' THEN f.error || w.ways
             WHEN 'removed' THEN format(CASE WHEN EXISTS (SELECT FROM timescale_migrate.has_made h WHERE h.run = f.run)
                 THEN 'run %1$s was removed in part. Call migrate_cleanup(%1$s) to remove the rest.'

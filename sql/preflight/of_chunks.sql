@@ -33,7 +33,7 @@ relation AS (
     FROM hypertable h WHERE h.cagg IS NOT NULL
 ),
 of AS (
-    SELECT r.kind, r.subject, r.root, c.*, p.relacl AS root_acl, p.relowner AS root_owner, h.relforcerowsecurity AS root_force_row_security, h.relreplident AS root_identity,
+    SELECT r.kind, r.subject, r.root, r.owner_of_privileges, c.*, p.relacl AS root_acl, p.relowner AS root_owner, h.relforcerowsecurity AS root_force_row_security, h.relreplident AS root_identity,
            h.relpersistence AS root_persistence, h.relam AS root_am
     FROM relation r
     JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind IN ('r', 'p')
@@ -112,9 +112,13 @@ finding AS (
     SELECT o.kind, o.subject, 'a setting of a column', o.oid
     FROM of o
     JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE o.root IS NULL AND (a.attacl IS NOT NULL OR EXISTS (SELECT FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\_attver=%'))
-       OR a.attacl IS NOT NULL AND a.attacl::text IS DISTINCT FROM (
-              SELECT r.attacl::text FROM pg_catalog.pg_attribute r WHERE r.attrelid = o.root AND r.attname = a.attname)
+    WHERE o.root IS NULL AND EXISTS (SELECT FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\_attver=%')
+    UNION ALL
+    SELECT o.kind, o.subject, 'privileges on a column', o.oid
+    FROM of o
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE a.attacl IS NOT NULL AND a.attacl::text IS DISTINCT FROM (
+        SELECT r.attacl::text FROM pg_catalog.pg_attribute r WHERE r.attrelid = o.owner_of_privileges AND r.attname = a.attname)
     UNION ALL
     SELECT o.kind, o.subject, 'a comment', o.oid
     FROM of o

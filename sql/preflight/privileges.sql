@@ -1,4 +1,4 @@
--- Who may do what with this database and the schemas of users, of which a target has some already.
+-- Who may do what with this database, the schemas of users and the languages that all may use, of which a target has some already.
 -- Run on: source and target. PostgreSQL 13 and later.
 -- Returns: one JSON object per object. `kind` and `name` as in GRANT; `stored`: the privileges were ever changed;
 -- `acl` as in inventory/database.sql, with the grantor if it is not the owner.
@@ -19,5 +19,9 @@ FROM (
       AND NOT EXISTS (
           SELECT FROM pg_catalog.pg_depend d
           WHERE d.classid = 'pg_catalog.pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e')
+    UNION ALL
+    SELECT 'LANGUAGE', l.lanname, l.lanowner, l.lanacl, 'l'
+    FROM pg_catalog.pg_language l
+    WHERE l.lanpltrusted
 ) o
 ORDER BY o.kind, o.name

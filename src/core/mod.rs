@@ -7,6 +7,7 @@ pub mod cagg_state;
 pub mod capabilities;
 pub mod checksum;
 pub mod conversion;
+pub mod digest;
 pub mod feed;
 pub mod inventory;
 pub mod name;

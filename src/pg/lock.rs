@@ -48,10 +48,10 @@ impl Lock {
     }
 
     fn acquire(self, session: bool, wait: bool) -> bool {
+        let (tag, mode) = (self.tag(), pg_sys::ExclusiveLock as pg_sys::LOCKMODE);
         // SAFETY: in a transaction; the tag is copied. A lock that cannot be had raises an error or, if it is
         // not to be waited for, says so.
-        let result =
-            unsafe { pg_sys::LockAcquire(&self.tag(), pg_sys::ExclusiveLock as pg_sys::LOCKMODE, session, !wait) };
+        let result = unsafe { pg_sys::LockAcquire(&tag, mode, session, !wait) };
         result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }
 

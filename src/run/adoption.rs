@@ -3,7 +3,7 @@
 use super::process::restricted;
 use crate::catalog::{self, Local};
 use crate::core::arrival::{self, Arrival, Arrivals, Here, Standing, Way};
-use crate::core::inventory::{Hypertable, Inventory};
+use crate::core::inventory::{Hypertable, Inventory, Relation};
 use crate::core::name::Name;
 use crate::core::options::{Keep, Mode, Options};
 use crate::core::progress;
@@ -80,9 +80,12 @@ fn here<'a>(source: &Inventory, own: &'a Inventory, run: Option<i64>) -> Result<
 /// The hypertables of either side whose chunks need not be the same on the other.
 pub fn other_forms(source: &Inventory, own: &Inventory, options: &Options) -> HashSet<Name> {
     let converted = source.hypertables.iter().filter(|h| h.is_converted() && !source.selection.is_empty(h.oid));
-    let converted = converted.map(Hypertable::known_as).collect();
+    let converted = converted.map(Hypertable::known_as);
     if options.mode != Mode::Data {
-        return converted;
+        // A run with other options may have made hypertables of ordinary tables.
+        let ordinary: HashSet<Name> = source.filled_tables().map(Relation::qualified).collect();
+        let made = own.hypertables.iter().map(Hypertable::known_as).filter(|name| ordinary.contains(name));
+        return converted.chain(made).collect();
     }
     let chunks = |inventory: &Inventory, name: &Name| {
         let of = |h: &Hypertable| inventory.chunks_of(h).map(|chunk| chunk.slices.clone()).collect::<BTreeSet<_>>();

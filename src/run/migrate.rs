@@ -95,8 +95,8 @@ pub fn run(spec: &RunSpec) -> Result<()> {
         return Err(resume::refused(id, Unfit(format!("the {query} has changed on the source since the run began"))));
     }
     let resumed = if begun { Some(resume::plan(id, std::mem::take(&mut tasks), &migration.inventory)?) } else { None };
-    for change in pieces::changes(id, &migration.digests, settled)? {
-        messages::warn(id, &change)?;
+    for (change, hint) in pieces::changes(id, &migration.digests, settled)? {
+        messages::warn_with_hint(id, &change, hint)?;
     }
     for warning in report.warnings() {
         messages::warn_with_hint(id, &format!("{}: {}", warning.subject, warning.detail), &warning.hint)?;

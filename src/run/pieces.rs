@@ -4,7 +4,7 @@
 //! after it, whatever else has changed on the source since.
 
 use super::{messages, state};
-use crate::core::archive::Digests;
+use crate::core::digest::Digests;
 use crate::core::inventory::QUERY_OF;
 use crate::error::Result;
 use crate::pg::catch::transaction;
@@ -144,25 +144,28 @@ pub fn other_query(run: i64, now: &Digests) -> Result<Option<String>> {
 }
 
 /// What of that is no longer on the source as it was, which is not made up for, or, once that is
-/// `settled`, new there.
-pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<String>> {
+/// `settled`, new there. With a hint where something is left to do, which is given once.
+pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<(String, &'static str)>> {
     let then = settled_as(run)?;
     let mut changes = BTreeMap::new();
+    let mut hint =
+        "Compare pg_dump --schema-only of both databases, and make the same changes on the target after the run.";
     for (name, digest) in &then {
-        match now.get(name) {
+        let what = match now.get(name) {
             // Told of what it is the query of.
-            _ if name.starts_with(QUERY_OF) => None,
-            None => changes
-                .insert(name, "was dropped on the source since the run began; the target's schema is not changed"),
-            Some(other) if other != digest => changes
-                .insert(name, "has changed on the source since the run began; the target's schema is not changed"),
-            Some(_) => None,
+            _ if name.starts_with(QUERY_OF) => continue,
+            None => "was dropped on the source since the run began; the target's schema is not changed",
+            Some(other) if other != digest => {
+                "has changed on the source since the run began; the target's schema is not changed"
+            }
+            Some(_) => continue,
         };
+        changes.insert(name, (what, std::mem::take(&mut hint)));
     }
     if settled {
         let new = now.keys().filter(|name| !then.contains_key(*name) && !name.starts_with(QUERY_OF));
-        changes
-            .extend(new.map(|name| (name, "is new on the source since the run began: it is made on the target too")));
+        let what = "is new on the source since the run began: it is made on the target too";
+        changes.extend(new.map(|name| (name, (what, ""))));
     }
-    Ok(changes.into_iter().map(|(name, what)| format!("{name} {what}")).collect())
+    Ok(changes.into_iter().map(|(name, (what, hint))| (format!("{name} {what}"), hint)).collect())
 }

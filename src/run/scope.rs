@@ -167,20 +167,27 @@ struct Needs {
     needs: Vec<Need>,
 }
 
+/// An object of PostgreSQL's or an extension's.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
-struct Need {
+pub struct Need {
     kind: String,
     name: String,
     column: Option<String>,
 }
 
 impl Need {
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         match &self.column {
             Some(column) => format!("column {column} of {}", self.name),
             None => format!("{} {}", self.kind, self.name),
         }
     }
+}
+
+/// Which of them do not exist on the target.
+pub fn missing<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<HashSet<Need>> {
+    let needs: HashSet<&Need> = needs.collect();
+    Ok(spi::json_rows(include_str!("../../sql/preflight/lacking.sql"), &[spi::json(&needs)?])?.into_iter().collect())
 }
 
 /// The user's objects that need something of TimescaleDB's which this version of it has not.
@@ -191,9 +198,7 @@ fn lacking(source: &mut Connection, inventory: &Inventory, target: &Server) -> R
         let relation = user.relation_oid.is_some_and(|oid| own.contains(&(PG_CLASS, oid)));
         !relation && !own.contains(&(user.class_oid, user.oid))
     });
-    let needs: HashSet<&Need> = users.iter().flat_map(|user| &user.needs).collect();
-    let missing = spi::json_rows::<Need>(include_str!("../../sql/preflight/lacking.sql"), &[spi::json(&needs)?])?;
-    let missing: HashSet<Need> = missing.into_iter().collect();
+    let missing = missing(users.iter().flat_map(|user| &user.needs))?;
     let version = target.timescaledb.as_ref().map_or("", |timescaledb| &timescaledb.version);
     let found = users.into_iter().filter_map(|user| {
         let lacks: Vec<String> = user.needs.iter().filter(|need| missing.contains(need)).map(Need::shown).collect();

@@ -1,4 +1,4 @@
-//! Privileges on the database, on schemas and on large objects: given as on the source, taken back, compared.
+//! Privileges on the database, on schemas, languages and large objects: given as on the source, taken back, compared.
 
 use crate::catalog::{Catalog, Local};
 use crate::core::name::quoted;
@@ -80,17 +80,21 @@ pub(super) fn give_back(
     grants(object, &before, None).iter().try_for_each(|statement| spi::execute(statement, &[]).map(drop))
 }
 
-/// What this database, and those of its schemas that the source has too, will grant that the source does not, and the
-/// other way round, and whose the schemas are: a subject, a detail and a hint.
+/// What this database, and those of its schemas and languages that the source has too, will grant that the source does
+/// not, and the other way round, and whose the schemas are; and what the caller's default privileges add to what is
+/// made: a subject, a detail and a hint.
 pub fn differences(source: &mut Connection, options: &Options) -> Result<Vec<(String, String, String)>> {
     let (there, here): (Vec<Granted>, Vec<Granted>) = (source.ask(QUERY)?, Local.ask(QUERY)?);
-    let mut found = Vec::new();
+    let mut found = defaults()?;
     for here in &here {
         let is_same = |there: &&Granted| there.kind == here.kind && (here.is_database() || there.name == here.name);
         let Some(there) = there.iter().find(is_same) else { continue };
-        let place = if here.is_database() { "the database".to_string() } else { format!("schema {}", here.name) };
+        let place = match here.kind.as_str() {
+            "DATABASE" => "the database".to_string(),
+            kind => format!("{} {}", kind.to_lowercase(), here.name),
+        };
         let object = format!("{} {}", here.kind, quoted(&here.name));
-        if !here.is_database() && options.owners == Keep::Keep && here.owner != there.owner {
+        if here.kind == "SCHEMA" && options.owners == Keep::Keep && here.owner != there.owner {
             let detail = format!("belongs to {} on the target, and to {} on the source", here.owner, there.owner);
             let hint = format!("ALTER {object} OWNER TO {}; -- before the run or after it", quoted(&there.owner));
             found.push((place.clone(), detail, hint));
@@ -115,6 +119,36 @@ pub fn differences(source: &mut Connection, options: &Options) -> Result<Vec<(St
         }
     }
     Ok(found)
+}
+
+/// `default_privileges.sql`
+#[derive(Deserialize)]
+struct Default {
+    objects: String,
+    schema: Option<String>,
+    role: String,
+    given: bool,
+    grantee: Option<String>,
+    privileges: String,
+}
+
+/// What the caller has decided about all that it makes. `pg_dump` writes privileges as they differ from PostgreSQL's own
+/// defaults, so that this stays.
+fn defaults() -> Result<Vec<(String, String, String)>> {
+    let found: Vec<Default> = Local.ask(include_str!("../../sql/preflight/default_privileges.sql"))?;
+    let told = |Default { objects, schema, role, given, grantee, privileges }: Default| {
+        let (gets, change, to) = if given { ("gets", "REVOKE", "FROM") } else { ("does not get", "GRANT", "TO") };
+        let place = schema.as_ref().map_or(String::new(), |schema| format!(" in schema {schema}"));
+        let within = schema.as_ref().map_or(String::new(), |schema| format!(" IN SCHEMA {}", quoted(schema)));
+        let made = objects.to_lowercase();
+        let detail =
+            format!("{gets} {privileges} on {made} that the run makes{place}, by the default privileges of {role}");
+        let of = role_sql(grantee.as_deref());
+        let hint =
+            format!("ALTER DEFAULT PRIVILEGES{within} {change} {privileges} ON {objects} {to} {of}; -- before the run");
+        (shown(grantee.as_deref()), detail, hint)
+    };
+    Ok(found.into_iter().map(told).collect())
 }
 
 /// What [`differences`] asks both sides.
@@ -142,9 +176,10 @@ impl Granted {
         if self.is_database() { self.stored } else { !self.is_initial(grant) }
     }
 
-    /// What `pg_dump` takes for granted of schema public.
+    /// What `pg_dump` takes for granted of schema public and of languages.
     fn is_initial(&self, grant: &Grant) -> bool {
-        !self.is_database() && self.name == "public" && grant.grantee.is_none() && grant.privilege == "USAGE"
+        let is_known = self.kind == "LANGUAGE" || (self.kind == "SCHEMA" && self.name == "public");
+        is_known && grant.grantee.is_none() && grant.privilege == "USAGE"
     }
 }
 

@@ -183,7 +183,8 @@ fn named(versions: Versions) {
         ("a place in a publication", "ALTER PUBLICATION own ADD TABLE ONLY %s", "ALTER PUBLICATION own ADD TABLE ONLY %s", "ALTER PUBLICATION own ADD TABLE %s"),
         ("an index to cluster on", "CREATE INDEX own_index ON %s (note); ALTER TABLE %s CLUSTER ON own_index", "", ""),
         ("a trigger", "", "CREATE TRIGGER own BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION noted()", ""),
-        ("a setting of a column", "GRANT SELECT (dev) ON %s TO :role", "ALTER TABLE %s ALTER dev SET (n_distinct = 5)", "GRANT SELECT (v) ON %s TO :role"),
+        ("a setting of a column", "", "ALTER TABLE %s ALTER dev SET (n_distinct = 5)", ""),
+        ("privileges on a column", "GRANT SELECT (dev) ON %s TO :role", "GRANT SELECT (dev) ON %s TO :role", "GRANT SELECT (v) ON %s TO :role"),
         ("a comment", "", "COMMENT ON TABLE %s IS 'own'", ""),
         ("a comment on an index", "SELECT format('COMMENT ON INDEX %%s IS ''own''', indexrelid::regclass) FROM pg_index WHERE indrelid = '%s'::regclass LIMIT 1", "", ""),
         ("a name like those that TimescaleDB chooses", "ALTER TABLE %s RENAME TO own_1_chunk", "", ""),
@@ -209,7 +210,21 @@ fn named(versions: Versions) {
             assert!(found.contains(&line), "{line}\n{found:#?}");
         }
     }
+    // What the hypertable and the aggregate have as well arrives with these.
+    pair.source.sql(&format!("GRANT SELECT (dev) ON h TO {role}; GRANT SELECT (v) ON daily TO {role}"));
+    let found = pair.preflight("objects");
+    assert!(!found.iter().any(|line| line.contains("privileges on a column")), "{found:#?}");
+    // An extension's function may have other arguments in the target's version.
+    pair.source.sql("REVOKE EXECUTE ON PROCEDURE refresh_continuous_aggregate FROM PUBLIC");
+    let refresh = pair.source.value("SELECT format('public.%s', oid::regprocedure) FROM pg_proc WHERE proname = 'refresh_continuous_aggregate'");
+    let line = format!("warning | privileges on function {refresh} | do not arrive: it does not exist on the target");
+    let is_there = pair.target.is(&format!("SELECT to_regprocedure('{refresh}') IS NOT NULL"));
+    assert_eq!(pair.preflight("objects").contains(&line), !is_there, "{line}");
     pair.migrate();
+    for table in ["h", "daily", &materialization] {
+        let may = format!("SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = '{table}'::regclass AND has_column_privilege('{role}', attrelid, attnum, 'SELECT')");
+        assert_eq!(pair.target.value(&may), pair.source.value(&may), "{table}");
+    }
 }
 
 fn materialization_hypertables(versions: Versions) {

@@ -262,6 +262,10 @@ fn resumed(edition: Edition) {
     pair.target.sql(&format!("SELECT * FROM migrate_resume({run})"));
     assert!(pair.target.is("SELECT to_regclass('other.later') IS NULL AND (SELECT count(*) = 1 FROM app.later)"));
     assert!(pair.target.is(&format!("SELECT every(same) FROM migrate_verify({run})")));
+    // By its name alone the source is compared whole.
+    let hint = format!("Run {run} migrated with other options. Call migrate_verify({run}) to compare what it copied.");
+    let refused = pair.target.refuses("SELECT * FROM migrate_verify('old')", &["no table"]);
+    assert!(refused.hint().is_some_and(|all| all.ends_with(&hint) && all.contains("AND NOT same;")), "{refused:?}");
     pair.source.each(&[
         "DROP TABLE app.counted",
         "SELECT delete_job(id) FROM _timescaledb_config.bgw_job WHERE proc_name = 'act'",

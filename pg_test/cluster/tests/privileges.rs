@@ -68,7 +68,9 @@ fn of_the_target(edition: Edition) {
          REVOKE CONNECT ON DATABASE {target} FROM PUBLIC; GRANT CREATE ON SCHEMA public TO \"of target\", PUBLIC;
          REVOKE USAGE ON SCHEMA public FROM PUBLIC; ALTER DATABASE {target} CONNECTION LIMIT 33;
          CREATE SCHEMA app; GRANT CREATE ON SCHEMA app TO \"of target\" WITH GRANT OPTION; CREATE ROLE \"of them\"; SET ROLE \"of target\";
-         GRANT CREATE ON SCHEMA app TO \"of them\""
+         GRANT CREATE ON SCHEMA app TO \"of them\"; RESET ROLE; REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
+         ALTER DEFAULT PRIVILEGES GRANT INSERT, SELECT ON TABLES TO \"of target\"; ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+         ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT USAGE ON SEQUENCES TO PUBLIC"
     ));
     let told = |pair: &Pair, options: &str| -> Vec<String> {
         let rows = pair.preflight_with("roles", options);
@@ -80,8 +82,12 @@ fn of_the_target(edition: Edition) {
         [
             format!("warning | the database | has the connection limit 33 on the target, and none on the source | ALTER DATABASE {target} CONNECTION LIMIT -1;"),
             "warning | all roles | the setting idle_session_timeout is not set on the target | ALTER ROLE ALL SET \"idle_session_timeout\" = '7h';".to_string(),
+            "warning | PUBLIC | gets USAGE on sequences that the run makes in schema app, by the default privileges of postgres | ALTER DEFAULT PRIVILEGES IN SCHEMA \"app\" REVOKE USAGE ON SEQUENCES FROM PUBLIC; -- before the run".to_string(),
+            "warning | PUBLIC | does not get EXECUTE on functions that the run makes, by the default privileges of postgres | ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC; -- before the run".to_string(),
+            "warning | of target | gets INSERT, SELECT on tables that the run makes, by the default privileges of postgres | ALTER DEFAULT PRIVILEGES REVOKE INSERT, SELECT ON TABLES FROM \"of target\"; -- before the run".to_string(),
             format!("warning | of target | has CONNECT, CREATE on the database on the target, but not on the source | REVOKE CONNECT, CREATE ON DATABASE {target} FROM \"of target\";"),
             format!("warning | PUBLIC | has CONNECT on the database on the source, but not on the target | GRANT CONNECT ON DATABASE {target} TO PUBLIC;"),
+            "warning | PUBLIC | has USAGE on language plpgsql on the source, but not on the target | GRANT USAGE ON LANGUAGE \"plpgsql\" TO PUBLIC;".into(),
             "warning | of them | has CREATE on schema app on the target, but not on the source | SET ROLE \"of target\"; REVOKE CREATE ON SCHEMA \"app\" FROM \"of them\"; RESET ROLE;".into(),
             "warning | of target | has CREATE on schema app on the target, but not on the source | REVOKE CREATE ON SCHEMA \"app\" FROM \"of target\";".into(),
             "warning | of target | has CREATE on schema public on the target, but not on the source | REVOKE CREATE ON SCHEMA \"public\" FROM \"of target\";".into(),
@@ -90,7 +96,7 @@ fn of_the_target(edition: Edition) {
         ]
     );
     // Of what the options leave out nothing is said.
-    assert_eq!(told(&pair, r#"{"privileges": "drop"}"#).len(), 2);
+    assert_eq!(told(&pair, r#"{"privileges": "drop"}"#).len(), 5);
     assert_eq!(told(&pair, r#"{"include": ["public.t"]}"#).len(), 0);
     // Once the source's have been changed, the run gives what they are.
     pair.source.sql(&format!("GRANT CONNECT ON DATABASE {source} TO \"of source\""));

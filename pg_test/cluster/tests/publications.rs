@@ -147,6 +147,9 @@ fn converted(edition: Edition) {
         let row = format!("warning | publication {name} | will not publish rows of public.metric in chunks that are made after the run");
         assert_eq!(of(&row), 1, "{told:?}");
     }
+    // Without what the option leaves out there are no publications.
+    let part = options.replacen('{', r#"{"include": ["*.metric"], "#, 1);
+    assert!(!pair.preflight_with("objects", &part).iter().any(|told| told.contains("publication")));
     let row = "warning | publication schemas | publishes apart.metric by its schema, and will not publish its rows, which are in chunks in another schema";
     assert_eq!((of(row), of("warning | publication ")), (1, 5), "{told:?}");
     pair.migrate_with(&format!("'{options}', jobs => 2"));

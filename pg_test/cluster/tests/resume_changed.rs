@@ -290,7 +290,8 @@ fn changed_schema(edition: Edition) {
         let error = pair.target.refuses(&format!("SELECT * FROM migrate_resume({run}, wait => true)"), &["migrate_from"]);
         assert_eq!((error.message(), error.code().code()), (message, "55000"));
         pair.wait_for_silence();
-        assert_eq!(pair.state(&run), "failed");
+        let status = pair.target.value(&format!("SELECT concat_ws(' ', state, message) FROM migrate_status({run})"));
+        assert!(status.starts_with(&format!("failed {message}. Undo the change on the source and call migrate_resume({run})")), "{status}");
     };
     pair.source.sql(
         "DROP ROLE IF EXISTS resume_late_role; CREATE ROLE resume_late_role; CREATE TABLE too_late (n int); GRANT SELECT ON too_late TO resume_late_role;
@@ -332,6 +333,9 @@ fn changed_besides(edition: Edition) {
     assert!(pair.target.is("SELECT pg_has_role('besides_b', 'besides_a', 'MEMBER') AND pg_has_role('besides_a', 'besides_new', 'MEMBER')"));
     let changed = "HYPERTABLE public.slow has changed on the source since the run began; the target's schema is not changed";
     assert!(pair.messages().contains(changed), "{}", pair.messages());
+    // Given once for all changes.
+    let hints = "SELECT count(*) FROM timescale_migrate.message WHERE hint LIKE 'Compare pg_dump --schema-only of both databases%'";
+    assert_eq!(pair.target.value(hints), "1");
     let days = "SELECT interval_length FROM _timescaledb_catalog.dimension";
     assert_eq!((pair.source.value(days).as_str(), pair.target.value(days).as_str()), ("172800000000", "86400000000"));
     assert_eq!(pair.messages().matches("HYPERTABLE").count(), 1);

@@ -1,11 +1,10 @@
 //! What of an archive is run, in which group and order; what is left out; and what cannot be
 //! made because it needs something that is left out.
 
-use md5::{Digest, Md5};
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use super::parts::Graph;
 use super::{Archive, Entry, Group};
+use crate::core::digest::{Digests, md5};
+use std::collections::{HashMap, HashSet};
 
 /// What is not made on the target.
 #[derive(Debug, Clone, Default)]
@@ -36,9 +35,6 @@ pub struct Contents<'a> {
     pub excluded: Vec<Excluded<'a>>,
     pub stranded: Vec<Stranded<'a>>,
 }
-
-/// MD5 digests by name.
-pub type Digests = BTreeMap<String, String>;
 
 /// An entry that the filter keeps out.
 #[derive(Debug, Clone, Copy)]
@@ -96,9 +92,8 @@ impl<'a> Contents<'a> {
             // Who can read a digest could try passwords.
             let is_secret = entry.desc == "USER MAPPING";
             let definition = if is_secret { entry.object().into() } else { entry.portable_definition() };
-            let mut md5 = Md5::new_with_prefix(definition.as_bytes());
-            md5.update(entry.owner.as_deref().unwrap_or_default());
-            (self.name(entry).to_string(), md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+            let owner = entry.owner.as_deref().unwrap_or_default();
+            (self.name(entry).to_string(), md5(&format!("{definition}{owner}")))
         };
         self.made().map(digest).collect()
     }

@@ -23,7 +23,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-pub use contents::{Contents, Digests, Filter, Why, contents};
+pub use contents::{Contents, Filter, Why, contents};
 pub use group::Group;
 pub use reader::ArchiveError;
 

@@ -219,7 +219,9 @@ pub fn convert(
             }
             let detail = [vec![wanted.form.shown(options)], check.told].concat().join(" ");
             told.push(Left::told(subject(&wanted.name), detail));
-            told.extend(facts.publications.iter().map(|(name, named)| published(name, *named, &wanted.name)));
+            if inventory.selection.only.is_none() {
+                told.extend(facts.publications.iter().map(|(name, named)| published(name, *named, &wanted.name)));
+            }
             // No hypertable of the source has such a number.
             made.push((-number, wanted, facts, check.extended));
         }

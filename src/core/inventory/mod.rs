@@ -21,11 +21,11 @@ pub use selection::{Object, Selection};
 pub use server::{Server, Timescaledb};
 pub use time_range::TimeRange;
 
+use super::digest::{Digests, md5};
 use super::name::Name;
 use super::progress::counted;
-use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// A column of a table, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -213,10 +213,8 @@ impl Inventory {
     }
 
     /// By the name of what the schema does not make from a dump, the MD5 of what it is made with.
-    pub fn digests(&self) -> BTreeMap<String, String> {
-        let digest = |parts: &[&serde_json::Value]| -> String {
-            Md5::digest(serde_json::json!(parts).to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
-        };
+    pub fn digests(&self) -> Digests {
+        let digest = |parts: &[&serde_json::Value]| md5(&serde_json::json!(parts).to_string());
         let hypertables = self.hypertables.iter().filter(|hypertable| hypertable.cagg.is_none()).map(|hypertable| {
             let fields = ["dimensions", "tablespaces", "associated_schema_name", "associated_table_prefix"];
             (hypertable.made_as(), digest(&fields.map(|field| &hypertable.spec[field])))

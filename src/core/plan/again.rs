@@ -295,7 +295,8 @@ fn check_columns(before: &[Known], now: &[Task]) -> Result<(), Unfit> {
             None => first.columns == copy.columns && first.types == copy.types,
         };
         if !is_same {
-            let name = was.unwrap_or(first).source.name.shown();
+            let work = was.unwrap_or(first);
+            let name = if work.place().is_some() { work.destination.table() } else { &work.source.name }.shown();
             return Err(Unfit(format!("the columns of {name} have changed on the source since the run began")));
         }
     }

@@ -16,7 +16,7 @@ use crate::catalog::{self, Catalog, Local};
 use crate::core::archive::{Archive, Contents, Why};
 use crate::core::inventory::Server;
 use crate::core::name::quoted;
-use crate::core::options::{Mode, Options};
+use crate::core::options::{Keep, Mode, Options};
 use crate::core::progress::counted;
 use crate::core::scope::{Left, Scope};
 use crate::core::settings;
@@ -302,6 +302,9 @@ pub fn check(
         differences.extend(privileges::differences(source, options)?);
         for (subject, detail, hint) in differences {
             report.add("roles", Status::Warning, subject, detail, hint);
+        }
+        if options.privileges == Keep::Keep {
+            objects::privileges(report, source)?;
         }
     }
     if makes {

@@ -8,6 +8,7 @@ use crate::core::options::{Keep, Options, Roles};
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::spi;
+use crate::run::scope::{self, Need};
 use crate::target::{database, jobs, roles};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -80,6 +81,17 @@ pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<
         }
     }
     report.settle("overloads", "no function", "could be called in place of an extension's");
+    Ok(())
+}
+
+/// Privileges on what the target's versions of PostgreSQL and of extensions do not have.
+pub(super) fn privileges(report: &mut Report, source: &mut Connection) -> Result<()> {
+    let changed: Vec<Need> = source.ask(queries::CHANGED_PRIVILEGES)?;
+    let missing = scope::missing(changed.iter())?;
+    for object in changed.iter().filter(|object| missing.contains(object)) {
+        let subject = format!("privileges on {}", object.shown());
+        report.add("objects", Status::Warning, subject, "do not arrive: it does not exist on the target", "");
+    }
     Ok(())
 }
 

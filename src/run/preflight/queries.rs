@@ -11,6 +11,7 @@ pub(super) const UNREADABLE: &str = include_str!("../../../sql/preflight/unreada
 pub(super) const UNSUPPORTED: &str = include_str!("../../../sql/preflight/unsupported.sql");
 pub(super) const DEFINERS: &str = include_str!("../../../sql/preflight/definers.sql");
 pub(super) const EXTENSIONS: &str = include_str!("../../../sql/preflight/extensions.sql");
+pub(super) const CHANGED_PRIVILEGES: &str = include_str!("../../../sql/preflight/changed_privileges.sql");
 pub(super) const EVENT_TRIGGERS: &str = include_str!("../../../sql/preflight/event_triggers.sql");
 pub(super) const OBJECTS: &str = include_str!("../../../sql/preflight/objects.sql");
 pub(super) const TRANSACTION_IDS: &str = include_str!("../../../sql/preflight/transaction_ids.sql");
@@ -39,6 +40,7 @@ pub(super) fn of_servers(policies: bool) -> Vec<String> {
 /// All that [`super::check`] asks, in its order.
 pub(super) fn all(scope: &Scope, options: &Options, fresh: bool) -> Vec<String> {
     let (server, makes) = (&scope.inventory.server, options.mode != Mode::Data);
+    let whole = makes && fresh && scope.inventory.selection.only.is_none();
     let if_so = |so: bool, query: &'static str| so.then_some(query).into_iter().map(str::to_owned);
     let first = [COLLATIONS_USED.to_owned(), catalog::queries::collations_used()];
     (first.into_iter())
@@ -52,7 +54,8 @@ pub(super) fn all(scope: &Scope, options: &Options, fresh: bool) -> Vec<String> 
         .chain(if_so(makes && options.owners != Keep::Keep, DEFINERS))
         .chain(if_so(makes, EXTENSIONS))
         .chain([database::QUERY.to_owned()])
-        .chain(if_so(makes && fresh && scope.inventory.selection.only.is_none(), privileges::QUERY))
+        .chain(if_so(whole, privileges::QUERY))
+        .chain(if_so(whole && options.privileges == Keep::Keep, CHANGED_PRIVILEGES))
         .chain(if_so(makes, EVENT_TRIGGERS))
         .chain(if_so(fresh, OBJECTS))
         .chain([super::disk_space::query(&scope.inventory, options), TRANSACTION_IDS.to_owned()])
