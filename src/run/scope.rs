@@ -91,8 +91,7 @@ pub fn conversions(source: &mut Connection, scope: &mut Scope, target: &Server, 
     scope.left.extend(told);
     if !unused.is_empty() {
         let all: Vec<Nameable> = source.ask(NAMEABLE)?;
-        let (option, what, names) =
-            ("hypertables", "ordinary or partitioned table", conversion::names(&scope.inventory));
+        let (option, what, names) = ("hypertables", "table", conversion::names(&scope.inventory));
         let unfit = unused.iter().map(|key| {
             conversion::of_partitions(key, &all, &scope.inventory)
                 .unwrap_or_else(|| selection::unfit(option, what, key, &names, &all, &scope.inventory))

@@ -72,6 +72,7 @@ scenarios!(
     community_to_apache,
     tiered_chunks,
     time_range,
+    hypertables_kept,
     hypertables_option,
     hypertables_partitioned,
     hypertables_resumed,

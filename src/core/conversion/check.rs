@@ -1,7 +1,7 @@
-//! What keeps a table from becoming a hypertable.
+//! What keeps a table from becoming a hypertable, and a hypertable from getting compression and policies.
 
 use super::{Column, Facts, Index, Wanted, refused};
-use crate::core::inventory::{Inventory, Object, Server, Timescaledb};
+use crate::core::inventory::{Hypertable, Inventory, Object, Server, Timescaledb};
 use crate::core::name::{Name, quoted};
 use crate::core::options::{Compress, Keys, Span};
 use crate::core::progress;
@@ -38,7 +38,6 @@ impl<'a> Check<'a> {
     }
 
     pub fn all(&mut self, inventory: &Inventory, names: &HashSet<Name>, target: &Server) {
-        let form = &self.wanted.form;
         if !target.timescaledb.as_ref().is_some_and(Timescaledb::is_known_target) {
             let detail = "is to become a hypertable, and this database has no TimescaleDB that a run can write to";
             self.refuse(detail, "CREATE EXTENSION timescaledb; -- on the target, 2.19 or newer");
@@ -49,6 +48,33 @@ impl<'a> Check<'a> {
         self.hash();
         self.keys(inventory);
         self.foreign_keys(inventory, names);
+        self.edition(target);
+    }
+
+    /// Of a hypertable of the source, which keeps its dimensions and chunks.
+    pub fn own(&mut self, own: &Hypertable, target: &Server) {
+        let form = &self.wanted.form;
+        let Some(first) = own.dimensions.first() else { return };
+        let others = [
+            ("time", !form.time.is_empty() && form.time != first.column),
+            ("chunk_interval", form.chunk_interval.is_some()),
+            ("hash", form.hash.is_some()),
+            ("indexes", form.indexes),
+        ];
+        let others: Vec<&str> = others.iter().filter(|(_, is_other)| *is_other).map(|(field, _)| *field).collect();
+        if !others.is_empty() {
+            let detail = "is a hypertable on the source, and arrives with its dimensions, chunks and indexes";
+            self.refuse(detail, format!("Leave {} out of its entry.", others.join(" and ")));
+        }
+        if let Some(column) = self.column("time", &first.column) {
+            self.spans(TimeType::of(&column.type_name), column);
+        }
+        self.edition(target);
+    }
+
+    /// Compression and policies.
+    fn edition(&mut self, target: &Server) {
+        let form = &self.wanted.form;
         form.compress.iter().for_each(|compress| self.compress(compress));
         if !target.community() && (form.compress.is_some() || form.retention.is_some()) {
             self.refuse("is to have compression or a policy, which exist only in the Community edition", EDITION);
@@ -107,6 +133,10 @@ impl<'a> Check<'a> {
 
     fn time(&mut self) {
         let (form, name) = (&self.wanted.form, &self.wanted.name);
+        if form.time.is_empty() {
+            self.refuse("is no hypertable on the source, and time is missing", "Name its time column in its entry.");
+            return;
+        }
         let Some(column) = self.column("time", &form.time) else { return };
         let shown = quoted(&column.name);
         if column.generated {
@@ -143,6 +173,12 @@ impl<'a> Check<'a> {
                 .refuse("has a time column of type date, and chunk_interval is not of whole days", "Give whole days."),
             _ => {}
         }
+        self.spans(Some(kind), column);
+    }
+
+    /// How old chunks are that something is done with.
+    fn spans(&mut self, kind: Option<TimeType>, column: &Column) {
+        let (form, shown) = (&self.wanted.form, quoted(&column.name));
         let spans = [
             ("compress.after", form.compress.as_ref().and_then(|compress| compress.after.as_ref())),
             ("retention", form.retention.as_ref()),
@@ -150,7 +186,7 @@ impl<'a> Check<'a> {
         for (field, span) in spans {
             match (kind, span) {
                 (_, None) => {}
-                (TimeType::Integer(_), Some(_)) => self.refuse(
+                (Some(TimeType::Integer(_)) | None, Some(_)) => self.refuse(
                     format!("has the time column {shown} of type {}: {field} is not supported", column.type_name),
                     "Leave it out, call set_integer_now_func after the run, and add the policy then.",
                 ),

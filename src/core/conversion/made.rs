@@ -12,7 +12,7 @@ impl Form {
     }
 
     /// In TimescaleDB's units.
-    fn interval_length(&self) -> i64 {
+    pub(super) fn interval_length(&self) -> i64 {
         match &self.chunk_interval {
             Some(Span::Number(number)) => *number,
             Some(Span::Interval(interval)) => interval.microseconds(),
@@ -20,8 +20,14 @@ impl Form {
         }
     }
 
-    /// What is told about it.
-    pub(super) fn shown(&self, options: &Options) -> String {
+    /// As of the option, from when on chunks are compressed.
+    pub(super) fn compress_after(&self) -> Option<String> {
+        let after = self.compress.as_ref()?.after.as_ref()?.interval()?;
+        Some(after.text().to_string())
+    }
+
+    /// What is told about it; `made`: it is none on the source.
+    pub(super) fn shown(&self, made: bool, options: &Options) -> String {
         let interval = match &self.chunk_interval {
             Some(Span::Number(number)) => number.to_string(),
             Some(Span::Interval(interval)) => interval.text().to_string(),
@@ -31,6 +37,10 @@ impl Form {
             .hash
             .as_ref()
             .map(|hash| format!(", in {} partitions by the hash of {}", hash.partitions, quoted(&hash.column)));
+        let arrives = match made {
+            true => format!("Arrives with chunks of {interval} by {}{}.", quoted(&self.time), hash.unwrap_or_default()),
+            false => "Arrives with its chunks.".to_string(),
+        };
         let after = self.compress.as_ref().map(|compress| match &compress.after {
             Some(Span::Interval(after)) => format!(" Chunks older than {} are compressed.", after.text()),
             _ => " It has compression.".to_string(),
@@ -44,13 +54,7 @@ impl Form {
             };
             Some(format!(" {begins} drops chunks older than {}.", interval.text()))
         });
-        [
-            format!("Arrives with chunks of {interval} by {}", quoted(&self.time)),
-            hash.unwrap_or_default() + ".",
-            after.unwrap_or_default(),
-            retention.unwrap_or_default(),
-        ]
-        .concat()
+        [arrives, after.unwrap_or_default(), retention.unwrap_or_default()].concat()
     }
 }
 
@@ -86,10 +90,9 @@ pub(super) fn hypertable(id: i32, wanted: &Wanted, facts: &Facts) -> Hypertable 
         indexes.extend(std::iter::once(time).chain(hashed));
         indexes.retain(|columns| !facts.indexes.iter().any(|index| index.begins_with(columns)));
     }
-    let after = form.compress.as_ref().and_then(|compress| compress.after.as_ref()).and_then(Span::interval);
     Hypertable {
         indexes,
-        compress_after: after.map(|after| after.text().to_string()),
+        compress_after: form.compress_after(),
         ..Hypertable::new(id, wanted.oid, &wanted.name, facts.tablespace.iter().cloned().collect(), spec)
     }
 }
@@ -125,8 +128,9 @@ pub(super) fn compression(hypertable_id: i32, compress: &Compress) -> Compressio
     Compression { hypertable_id, spec: json!({"settings": settings, "late": {}}) }
 }
 
-/// Policies as `jobs.sql` would list them, with the defaults of TimescaleDB's own functions.
-pub(super) fn policies(wanted: &Wanted, facts: &Facts) -> Vec<Value> {
+/// Policies as `jobs.sql` would list them, with the defaults of TimescaleDB's own functions. `interval`: of a chunk, in
+/// TimescaleDB's units.
+pub(super) fn policies(wanted: &Wanted, facts: &Facts, interval: i64) -> Vec<Value> {
     let form = &wanted.form;
     let named = json!({"schema": wanted.name.schema, "name": wanted.name.name, "cagg": false});
     let policy = |title: &str, what: &str, every: String, runtime: &str, retry: &str, config: Value| {
@@ -153,11 +157,11 @@ pub(super) fn policies(wanted: &Wanted, facts: &Facts) -> Vec<Value> {
         })
     };
     let mut all = Vec::new();
-    if let Some(after) = form.compress.as_ref().and_then(|compress| compress.after.as_ref()).and_then(Span::interval) {
+    if let Some(after) = form.compress_after() {
         // Half of a chunk's length, and no more than 12 hours.
-        let every = (form.interval_length() / 2 / 1_000_000).clamp(1, 12 * 3600);
+        let every = (interval / 2 / 1_000_000).clamp(1, 12 * 3600);
         let every = format!("{:02}:{:02}:{:02}", every / 3600, every / 60 % 60, every % 60);
-        let config = json!({"hypertable_id": named, "compress_after": after.text()});
+        let config = json!({"hypertable_id": named, "compress_after": after});
         all.push(policy("Columnstore", "compression", every, "0", "1 hour", config));
     }
     if let Some(retention) = form.retention.as_ref().and_then(Span::interval) {

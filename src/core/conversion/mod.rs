@@ -1,10 +1,10 @@
 //! Tables of the source that become hypertables, as the option `hypertables` says: what stands in the way,
-//! and what they are made with.
+//! and what they are made with; and what hypertables of the source get besides what they have there.
 
 mod check;
 mod made;
 
-use super::inventory::{Excluded, Inventory, Object, PG_CLASS, PG_CONSTRAINT, Partitioned, Server};
+use super::inventory::{Excluded, Hypertable, Inventory, Object, PG_CLASS, PG_CONSTRAINT, Partitioned, Server};
 use super::name::{Name, quoted};
 use super::options::{Form, Mode, Options, Policies};
 use super::pattern::Pattern;
@@ -12,9 +12,10 @@ use super::scope::Left;
 use super::selection::Nameable;
 use check::Check;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::HashSet;
 
-/// A table that is to become a hypertable.
+/// A table that is to become a hypertable, or is one.
 pub struct Wanted {
     pub oid: u32,
     pub name: Name,
@@ -109,23 +110,13 @@ pub fn wanted<'a>(options: &'a Options, inventory: &Inventory) -> (Vec<Wanted>, 
         unused.retain(|key| !keys.contains(key));
         keys
     };
-    for hypertable in &inventory.hypertables {
-        let name = hypertable.known_as();
-        if !keys(&name).is_empty() {
-            let what = if hypertable.cagg.is_some() { "a continuous aggregate" } else { "a hypertable" };
-            let hint = "Leave it out of the option hypertables: it arrives as it is on the source.";
-            left.push(refused(&name, format!("is {what} on the source already"), hint));
-        }
-    }
     // Whether a pattern matches the table.
-    let mut choose = |name: Name, oid: u32, of_extension: bool| {
+    let mut choose = |name: Name, oid: u32, unfit: Option<&str>| {
         let keys = keys(&name);
-        match keys.as_slice() {
-            [] => {}
-            _ if of_extension => {
-                left.push(refused(&name, "belongs to an extension", "Leave it out of the option hypertables."));
-            }
-            [key] => wanted.push(Wanted { oid, name, form: (*options.hypertables[*key]).clone() }),
+        match (keys.as_slice(), unfit) {
+            ([], _) => {}
+            (_, Some(unfit)) => left.push(refused(&name, unfit, "Leave it out of the option hypertables.")),
+            ([key], None) => wanted.push(Wanted { oid, name, form: (*options.hypertables[*key]).clone() }),
             _ => left.push(refused(
                 &name,
                 "matches several patterns",
@@ -134,15 +125,18 @@ pub fn wanted<'a>(options: &'a Options, inventory: &Inventory) -> (Vec<Wanted>, 
         }
         !keys.is_empty()
     };
+    for hypertable in &inventory.hypertables {
+        choose(hypertable.known_as(), hypertable.oid, hypertable.cagg.as_ref().map(|_| "is a continuous aggregate"));
+    }
     // A pattern may match a table and its partitions.
     let mut partitions = HashSet::new();
     for table in inventory.partitioned.iter().filter(|table| inventory.selection.arrives(PG_CLASS, table.oid)) {
-        if choose(Name::new(&table.schema, &table.name), table.oid, false) {
+        if choose(Name::new(&table.schema, &table.name), table.oid, None) {
             partitions.extend(table.leaves.iter().map(|leaf| leaf.0));
         }
     }
     for table in inventory.plain_tables().filter(|table| !partitions.contains(&table.oid)) {
-        choose(table.qualified(), table.oid, table.condition.is_some());
+        choose(table.qualified(), table.oid, table.condition.as_ref().map(|_| "belongs to an extension"));
     }
     (wanted, left, unused)
 }
@@ -151,7 +145,8 @@ pub fn wanted<'a>(options: &'a Options, inventory: &Inventory) -> (Vec<Wanted>, 
 pub fn names(inventory: &Inventory) -> Vec<Name> {
     let partitioned = inventory.partitioned.iter().filter(|table| inventory.selection.arrives(PG_CLASS, table.oid));
     let partitioned = partitioned.map(|table| Name::new(&table.schema, &table.name));
-    inventory.plain_tables().map(|table| table.qualified()).chain(partitioned).collect()
+    let hypertables = inventory.hypertables.iter().filter(|h| h.cagg.is_none()).map(Hypertable::qualified);
+    inventory.plain_tables().map(|table| table.qualified()).chain(partitioned).chain(hypertables).collect()
 }
 
 /// What is wrong with a pattern that matches partitions alone.
@@ -193,8 +188,8 @@ fn published(publication: &str, named: bool, table: &Name) -> Left {
     Left { hint, ..Left::told(format!("publication {publication}"), detail) }
 }
 
-/// Makes hypertables of tables in the inventory, and what they have besides; returns what is told about it, and what
-/// stands in the way.
+/// Makes hypertables of tables in the inventory, with what the option gives them, and gives it to those that it has;
+/// returns what is told about it, and what stands in the way.
 pub fn convert(
     inventory: &mut Inventory,
     wanted: &[Wanted],
@@ -210,6 +205,16 @@ pub fn convert(
             continue;
         };
         let mut check = Check::new(wanted, facts);
+        let own = inventory.hypertables.iter().position(|hypertable| hypertable.oid == wanted.oid);
+        if let Some(own) = own {
+            check.own(&inventory.hypertables[own], target);
+            if check.left.is_empty() {
+                told.push(Left::told(subject(&wanted.name), wanted.form.shown(false, options)));
+                improve(inventory, own, wanted, facts, options);
+            }
+            told.extend(check.left);
+            continue;
+        }
         check.all(inventory, &names, target);
         if check.left.is_empty() {
             if options.mode == Mode::Schema && inventory.partitioned.iter().any(|table| table.oid == wanted.oid) {
@@ -217,7 +222,7 @@ pub fn convert(
                     "A later run with \"mode\": \"data\" cannot fill it: it would look for the partitions.".into(),
                 );
             }
-            let detail = [vec![wanted.form.shown(options)], check.told].concat().join(" ");
+            let detail = [vec![wanted.form.shown(true, options)], check.told].concat().join(" ");
             told.push(Left::told(subject(&wanted.name), detail));
             if inventory.selection.only.is_none() {
                 told.extend(facts.publications.iter().map(|(name, named)| published(name, *named, &wanted.name)));
@@ -242,8 +247,33 @@ pub fn convert(
         inventory.compressions.extend(wanted.form.compress.iter().map(|compress| made::compression(id, compress)));
         inventory.extended.extend(extended);
         if options.policies != Policies::Skip {
-            inventory.jobs.extend(made::policies(wanted, facts));
+            inventory.jobs.extend(made::policies(wanted, facts, wanted.form.interval_length()));
         }
     }
     told
+}
+
+/// Gives a hypertable of the source compression and policies. Its chunks stay what they are.
+fn improve(inventory: &mut Inventory, own: usize, wanted: &Wanted, facts: &Facts, options: &Options) {
+    let hypertable = &mut inventory.hypertables[own];
+    let (id, form) = (hypertable.id, &wanted.form);
+    let interval = hypertable.spec["dimensions"][0]["interval_length"].as_i64().unwrap_or_default();
+    hypertable.compress_after = form.compress_after();
+    if let Some(compress) = &form.compress {
+        let has = inventory.compressions.iter().any(|compression| compression.hypertable_id == id);
+        if !has || compress.segmentby.is_some() || compress.orderby.is_some() {
+            inventory.compressions.retain(|compression| compression.hypertable_id != id);
+            inventory.compressions.push(made::compression(id, compress));
+        }
+    }
+    if options.policies != Policies::Skip {
+        let policies = made::policies(wanted, facts, interval);
+        // There is one of each kind.
+        let is_replaced = |job: &Value| {
+            let same = |field: &str| policies.iter().any(|policy| policy[field] == job[field]);
+            job["kind"] == "policy" && same("hypertable") && same("proc_name")
+        };
+        inventory.jobs.retain(|job| !is_replaced(job));
+        inventory.jobs.extend(policies);
+    }
 }

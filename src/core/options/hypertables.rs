@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "an object such as {\"time\": \"ts\"}")]
 pub struct Form {
-    /// The column of its first dimension.
+    /// The column of its first dimension; a hypertable of the source has one already.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub time: String,
     /// Without it, seven days.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,9 +189,6 @@ impl Form {
     pub fn wrong(&self) -> Option<String> {
         const MOST_PARTITIONS: u16 = i16::MAX as u16;
         let lacks = |field: &str| Some(format!("{field} is missing"));
-        if self.time.is_empty() {
-            return lacks("time");
-        }
         if let Some(hash) = &self.hash {
             if hash.column.is_empty() {
                 return lacks("hash.column");

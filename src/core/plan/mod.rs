@@ -119,6 +119,7 @@ impl Work {
             Work::Sql(sql) if !sql.tables.is_empty() => {
                 Columns { tables: Some(sql.tables.iter().map(Name::to_string).collect()), ..Columns::default() }
             }
+            Work::Compress(Compress { copy: Some(copy), .. }) => of(std::slice::from_ref(copy)),
             Work::Compress(compress) => {
                 Columns { tables: Some(vec![compress.hypertable.to_string()]), ..Columns::default() }
             }
@@ -205,12 +206,15 @@ impl Attach {
     }
 }
 
-/// A chunk that TimescaleDB has made for rows of a table, to be compressed.
+/// A chunk of rows that becomes a compressed one, which it is not on the source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compress {
     /// Its OID on the target.
     pub chunk: u32,
     pub hypertable: Name,
+    /// The copy that made it; none of a chunk that TimescaleDB made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<i32>,
 }
 
 /// A refresh of a continuous aggregate over its whole range.

@@ -1,11 +1,11 @@
-//! A hypertable of the source that arrives as it is, and could be better.
+//! A hypertable of the source that could be better.
 
 use super::interval::{self, DAY, Growth};
-use super::table::shown;
 use super::time::Clock;
 use super::{Facts, Suggestion, Target, compress, is_large};
 use crate::core::name::{Name, literal};
 use crate::core::progress::size;
+use serde_json::json;
 
 /// A hypertable with its chunks.
 #[derive(Clone, Debug)]
@@ -34,12 +34,13 @@ const SMALL_CHUNK: i64 = 10 << 20;
 const FAR: f64 = 4.0;
 
 impl Chunked {
-    /// What to change once it has arrived, and why; none if nothing.
+    /// What could be better, and how; none if nothing.
     pub fn suggestion(&self, target: Target) -> Option<Suggestion> {
-        let advice: Vec<String> = [self.interval(target), self.compression(target)].into_iter().flatten().collect();
-        let reason = format!("A hypertable arrives as it is. Execute afterwards on the target: {}", advice.join(" "));
+        let (interval, compression) = (self.interval(target), self.compression(target));
+        let (why, options) = compression.unzip();
         let (object, rows, bytes) = (self.name.shown(), self.rows, self.bytes);
-        (!advice.is_empty()).then_some(Suggestion { object, reason, rows, bytes, options: None })
+        let reason = why.into_iter().chain(interval).collect::<Vec<String>>().join(" ");
+        (!reason.is_empty()).then_some(Suggestion { object, reason, rows, bytes, options })
     }
 
     fn interval(&self, target: Target) -> Option<String> {
@@ -60,7 +61,7 @@ impl Chunked {
         let chunks = self.chunks;
         (small || large).then(|| {
             format!(
-                "{chunks} chunks are too {}, about {} each: SELECT set_chunk_time_interval({}, {value}); -- for new ones",
+                "{chunks} chunks are too {}, about {} each, and arrive as they are. Execute afterwards on the target: SELECT set_chunk_time_interval({}, {value}); -- for new ones",
                 if small { "small" } else { "large" },
                 size(average as u64),
                 literal(&self.name.shown())
@@ -68,27 +69,26 @@ impl Chunked {
         })
     }
 
-    fn compression(&self, target: Target) -> Option<String> {
+    /// Why, and the fields of its entry.
+    fn compression(&self, target: Target) -> Option<(String, serde_json::Value)> {
         let facts = self.facts.as_ref().filter(|facts| !facts.row_security)?;
         if !target.community || self.compressed || !is_large(self.rows, self.bytes) {
             return None;
         }
         let of_chunk = self.rows as f64 * (self.interval / self.seconds).min(1.0);
         let segments = compress::segments(facts, &self.column, self.rows, of_chunk);
-        let name = self.name.shown();
-        let mut settings = vec!["timescaledb.compress".to_string()];
+        let mut form = json!({"orderby": [format!("{} desc", self.column)]});
         if let Some(segments) = segments {
-            settings.push(format!("timescaledb.compress_segmentby = {}", literal(&shown(segments.column))));
+            form["segmentby"] = json!([segments.column]);
         }
-        settings.push(format!("timescaledb.compress_orderby = {}", literal(&format!("{} DESC", shown(&self.column)))));
-        let mut advice = format!("It is not compressed: ALTER TABLE {name} SET ({});", settings.join(", "));
         if matches!(self.clock, Some(Clock::Time | Clock::Date)) {
             let days = (self.interval / DAY).ceil().max(7.0);
-            advice.push_str(&format!(" SELECT add_compression_policy({}, INTERVAL '{days} days');", literal(&name)));
+            form["after"] = format!("{days} days").into();
         }
+        let mut reason = "It is not compressed.".to_string();
         if !facts.analyzed {
-            advice.push_str(" Its chunks were never analyzed.");
+            reason.push_str(" Its chunks were never analyzed.");
         }
-        Some(advice)
+        Some((reason, json!({"compress": form})))
     }
 }

@@ -14,20 +14,19 @@ use pgrx::pg_sys::Oid;
 pub fn begin(migration: &Migration, target: &Server) -> Result<()> {
     transaction(|| compression::enable(&migration.inventory, |_| true))?;
     add_tasks(migration.run(), target)?;
-    let hypertables = migration.inventory.hypertables.iter();
-    hypertables.filter(|h| h.is_converted()).try_for_each(|hypertable| add_chunks(migration.run(), hypertable))
+    migration.inventory.hypertables.iter().try_for_each(|hypertable| add_chunks(migration.run(), hypertable))
 }
 
-/// Adds a task for every chunk of a hypertable that a table has become, if it is old enough.
+/// Adds a task for every chunk of a hypertable that the options let be compressed, if it is old enough.
 fn add_chunks(run: i64, hypertable: &Hypertable) -> Result<()> {
     let Some(after) = &hypertable.compress_after else { return Ok(()) };
     let name = hypertable.qualified();
     transaction(|| {
         let query = include_str!("../../../sql/run/chunks_to_compress.sql");
         let arguments = [run.into(), name.to_string().into(), after.clone().into()];
-        let chunks = spi::json_rows::<(u32, String, i64)>(query, &arguments)?;
-        let task = |(chunk, object, bytes)| {
-            let work = Work::Compress(Compress { chunk, hypertable: name.clone() });
+        let chunks = spi::json_rows::<(u32, String, i64, Option<i32>)>(query, &arguments)?;
+        let task = |(chunk, object, bytes, copy)| {
+            let work = Work::Compress(Compress { chunk, hypertable: name.clone(), copy });
             plan::task(Phase::Compression, object, 0, bytes, work)
         };
         tasks::add(run, &chunks.into_iter().map(task).collect::<Vec<_>>())
@@ -84,7 +83,7 @@ pub fn perform(claim: &Claim, attach: &Attach) -> Result<()> {
     })
 }
 
-/// Compresses a chunk of a hypertable that a table has become, as TimescaleDB's policy would.
+/// Compresses a chunk that is not compressed on the source, as TimescaleDB's policy would.
 pub fn compress_chunk(claim: &Claim, work: &Compress) -> Result<()> {
     transaction(|| {
         overloads::refuse_overloads()?;
