@@ -84,9 +84,14 @@ pub(super) fn overloads(report: &mut Report, source: &mut Connection) -> Result<
     Ok(())
 }
 
-/// Privileges on what the target's versions of PostgreSQL and of extensions do not have.
+/// Privileges on what the target's versions of PostgreSQL and of its extensions do not have.
 pub(super) fn privileges(report: &mut Report, source: &mut Connection) -> Result<()> {
-    let changed: Vec<Need> = source.ask(queries::CHANGED_PRIVILEGES)?;
+    let changed: Vec<(Need, Option<String>)> = source.ask(queries::CHANGED_PRIVILEGES)?;
+    let here: Vec<String> = Local.ask("SELECT to_json(extname)::text FROM pg_catalog.pg_extension")?;
+    // What the run makes of the others is not known yet.
+    let is_known = |extension: &Option<String>| extension.as_ref().is_none_or(|name| here.contains(name));
+    let changed = changed.into_iter().filter(|(_, extension)| is_known(extension)).map(|(object, _)| object);
+    let changed: Vec<Need> = changed.collect();
     let missing = scope::missing(changed.iter())?;
     for object in changed.iter().filter(|object| missing.contains(object)) {
         let subject = format!("privileges on {}", object.shown());
