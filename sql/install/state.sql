@@ -161,6 +161,15 @@ COMMENT ON COLUMN timescale_migrate.adopted_log.keeps IS 'rows that the table he
 CREATE VIEW timescale_migrate.has_made AS
 SELECT run FROM timescale_migrate.made_log UNION ALL SELECT run FROM timescale_migrate.adopted_log;
 
+-- What the schemas of runs consist of, or will; what workers make counts as made when any task for it is done.
+CREATE VIEW timescale_migrate.settled AS
+SELECT s.run, s.object, s.digest,
+       s.made OR EXISTS (SELECT FROM timescale_migrate.task_log t
+                         WHERE t.run = s.run AND t.object = s.object AND t.state = 'done'
+                           AND t.phase IN ('index', 'constraint', 'hypertable_key', 'foreign_key')) AS made
+FROM timescale_migrate.schema_log s
+WHERE s.digest IS NOT NULL;
+
 -- The policies and jobs that a run left paused although the source's are not.
 CREATE TABLE timescale_migrate.paused_log (
     run bigint NOT NULL REFERENCES timescale_migrate.run_log ON DELETE CASCADE,

@@ -69,11 +69,12 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     let contents = preflight::check_schema(&mut report, &mut scope, &archive);
     report.refuse()?;
     let inventory = scope.inventory;
-    let mut digests = contents.digests();
+    let maker = transaction(|| Maker::new(&inventory, options))?;
+    // Of a schema that the run has made, a later start cannot tell whether it was wanted.
+    let mut digests = contents.digests(|entry| entry.desc == "SCHEMA" || maker.wants(entry));
     if adoption.is_none() {
         digests.extend(inventory.digests());
     }
-    let maker = transaction(|| Maker::new(&inventory, options))?;
     let arrivals = adoption.as_ref().map(|adoption| adoption.arrivals.clone());
     let target = plan::Target { arrivals, ..transaction(|| maker.target(&inventory))? };
     let (locks, locks_of_a_worker) = (target.server.lock_share(2), target.server.lock_share(options.jobs));
@@ -112,7 +113,7 @@ pub fn run(spec: &RunSpec) -> Result<()> {
     drop(tasks);
     if let Some(resumed) = resumed {
         messages::notice(id, &format!("run {id} continues under the new snapshot {snapshot}"))?;
-        for message in resume::reconcile(id, resumed)? {
+        for message in resume::reconcile(id, resumed, migration.adoption.is_none().then_some(&migration.digests))? {
             messages::warn(id, &message)?;
         }
     }

@@ -129,38 +129,43 @@ pub fn settle(run: i64, digests: &Digests) -> Result<()> {
     enter(run, digests.iter().map(|(name, digest)| (Some(digest.clone()), name.clone())), false)
 }
 
-/// The digests of that.
-fn settled_as(run: i64) -> Result<Digests> {
-    let sql = "SELECT json_build_array(object, digest)::text FROM timescale_migrate.schema_log
-               WHERE run = $1 AND digest IS NOT NULL";
-    Ok(transaction(|| spi::json_rows(sql, &[run.into()]))?.into_iter().collect())
+/// What was entered, as it was on the source then, and whether it is on the target.
+struct Settled {
+    digest: String,
+    made: bool,
+}
+
+fn settled_as(run: i64) -> Result<BTreeMap<String, Settled>> {
+    let sql = include_str!("../../sql/run/settled_objects.sql");
+    let found = transaction(|| spi::json_rows::<(String, String, bool)>(sql, &[run.into()]))?;
+    Ok(found.into_iter().map(|(object, digest, made)| (object, Settled { digest, made })).collect())
 }
 
 /// The first continuous aggregate whose query has changed: rows of the new query would be mixed with those of the old.
 pub fn other_query(run: i64, now: &Digests) -> Result<Option<String>> {
-    let is_other =
-        |name: &str, digest: &str| name.starts_with(QUERY_OF) && now.get(name).is_some_and(|other| other != digest);
-    Ok(settled_as(run)?.into_iter().find(|(name, digest)| is_other(name, digest)).map(|(name, _)| name))
+    let is_other = |name: &str, then: &Settled| {
+        name.starts_with(QUERY_OF) && now.get(name).is_some_and(|digest| *digest != then.digest)
+    };
+    Ok(settled_as(run)?.into_iter().find(|(name, then)| is_other(name, then)).map(|(name, _)| name))
 }
 
-/// What of that is no longer on the source as it was, which is not made up for, or, once that is
-/// `settled`, new there. With a hint where something is left to do, which is given once.
+/// What of that is no longer on the source as it was: what was made is not changed, what was not is made as it is now. Once
+/// that is `settled`, also what is new there. With a hint where something is left to do, which is given once.
 pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<(String, &'static str)>> {
     let then = settled_as(run)?;
     let mut changes = BTreeMap::new();
-    let mut hint =
-        "Compare pg_dump --schema-only of both databases, and make the same changes on the target after the run.";
-    for (name, digest) in &then {
-        let what = match now.get(name) {
-            // Told of what it is the query of.
-            _ if name.starts_with(QUERY_OF) => continue,
-            None => "was dropped on the source since the run began; the target's schema is not changed",
-            Some(other) if other != digest => {
-                "has changed on the source since the run began; the target's schema is not changed"
-            }
-            Some(_) => continue,
+    let mut hint = "Compare pg_dump --schema-only of both databases, and make the same changes on the target: before migrate_resume where new rows need them, else after the run.";
+    // Told of what it is the query of.
+    for (name, Settled { digest, made }) in then.iter().filter(|(name, _)| !name.starts_with(QUERY_OF)) {
+        let what = match (now.get(name), made) {
+            (Some(same), _) if same == digest => continue,
+            (None, true) => "was dropped on the source since the run began; the target's schema is not changed",
+            (Some(_), true) => "has changed on the source since the run began; the target's schema is not changed",
+            (None, false) => "was dropped on the source since the run began: it is not made",
+            (Some(_), false) => "has changed on the source since the run began: it is made as it is now",
         };
-        changes.insert(name, (what, std::mem::take(&mut hint)));
+        let hint = if *made { std::mem::take(&mut hint) } else { "" };
+        changes.insert(name, (what, hint));
     }
     if settled {
         let new = now.keys().filter(|name| !then.contains_key(*name) && !name.starts_with(QUERY_OF));
@@ -168,4 +173,15 @@ pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<(String, &'
         changes.extend(new.map(|name| (name, (what, ""))));
     }
     Ok(changes.into_iter().map(|(name, (what, hint))| (format!("{name} {what}"), hint)).collect())
+}
+
+/// Enters what is not made yet as it is now, and forgets what the source has dropped of it, and the tasks for what has
+/// changed, in the current transaction.
+pub fn settle_again(run: i64, now: &Digests) -> Result<()> {
+    let (objects, digests): (Vec<String>, Vec<String>) =
+        now.iter().map(|(name, digest)| (name.clone(), digest.clone())).unzip();
+    let undone = [run.into(), objects.clone().into(), digests.clone().into()];
+    spi::execute(include_str!("../../sql/run/forget_undone.sql"), &undone)?;
+    let arguments = [run.into(), objects.into(), digests.into(), QUERY_OF.into()];
+    spi::execute(include_str!("../../sql/run/settle_again.sql"), &arguments).map(drop)
 }

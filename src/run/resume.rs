@@ -6,7 +6,8 @@
 //! from nothing: between two snapshots a row may have moved from one part to another, and would
 //! be lost or doubled.
 
-use super::{tasks, undo};
+use super::{pieces, tasks, undo};
+use crate::core::digest::Digests;
 use crate::core::inventory::Inventory;
 use crate::core::name::Name;
 use crate::core::plan::again::{self, Again, Known, Snapshot, Unfit};
@@ -45,8 +46,9 @@ pub fn plan(run: i64, planned: Vec<Task>, inventory: &Inventory) -> Result<Plann
     Ok(Planned { again, others })
 }
 
-/// Makes the run's tasks fit the source; returns warnings.
-pub fn reconcile(run: i64, planned: Planned) -> Result<Vec<String>> {
+/// Makes the run's tasks fit the source; returns warnings. `digests`: what the schema consists of now, unless it was there
+/// before the run.
+pub fn reconcile(run: i64, planned: Planned, digests: Option<&Digests>) -> Result<Vec<String>> {
     transaction(|| {
         // What an interrupted start has not compared, this one does.
         // Refreshes that are to be done are added again, level by level.
@@ -55,7 +57,12 @@ pub fn reconcile(run: i64, planned: Planned) -> Result<Vec<String>> {
         spi::execute(stale, &[run.into()])
     })?;
     let warnings = apply(run, planned.again)?;
-    transaction(|| add_new(run, planned.others))?;
+    transaction(|| {
+        if let Some(digests) = digests {
+            pieces::settle_again(run, digests)?;
+        }
+        add_new(run, planned.others)
+    })?;
     transaction(|| spi::execute(include_str!("../../sql/run/reopen_failed.sql"), &[run.into()]))?;
     Ok(warnings)
 }

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     Test::community("frozen chunks are written to after they were frozen on the target", frozen_change),
     Test::apache("chunks come and go in between", chunks_change),
     Test::apache("the schema has changed on the source", changed_schema),
+    Test::apache("what is not made yet is made as the source has it now", not_made_yet),
     Test::apache("roles and what only TimescaleDB keeps have changed on the source", changed_besides),
     Test::community("a continuous aggregate with another query is refused", other_query),
     Test::apache("what an option chose has another name", chosen),
@@ -297,7 +298,7 @@ fn changed_schema(edition: Edition) {
         "DROP ROLE IF EXISTS resume_late_role; CREATE ROLE resume_late_role; CREATE TABLE too_late (n int); GRANT SELECT ON too_late TO resume_late_role;
          ALTER TABLE slow_too ADD COLUMN more int",
     );
-    error("the columns of public.slow_too have changed on the source since the run began");
+    error("the columns of public.slow_too have changed on the source since the run began: \"more\" is new");
     // What would have come along has not.
     assert!(pair.target.is("SELECT to_regclass('too_late') IS NULL AND to_regrole('resume_late_role') IS NULL"));
     pair.source.sql("ALTER TABLE slow_too DROP COLUMN more; ALTER TABLE slow RENAME TO slower");
@@ -318,6 +319,39 @@ fn changed_schema(edition: Edition) {
     }
     // What was undone on the source after it was refused is no warning.
     assert!(!messages.contains("TABLE public.slow_too has changed"), "{messages}");
+    assert_same(&pair);
+}
+
+/// Indexes, constraints and triggers follow the rows, which need not fulfil what the source has dropped.
+fn not_made_yet(edition: Edition) {
+    let pair = Pair::new("resume_not_made", edition);
+    slow::fill(&pair);
+    pair.source.sql(
+        "CREATE TABLE late (a int PRIMARY KEY, b int, c int, CONSTRAINT late_b UNIQUE (b));
+         CREATE UNIQUE INDEX late_c ON late (c); CREATE INDEX late_i ON late (a, b); INSERT INTO late SELECT n, n, n FROM generate_series(1, 50) n;
+         CREATE TABLE refers (a int CONSTRAINT refers_a REFERENCES late, b int); INSERT INTO refers SELECT n, n FROM generate_series(1, 50) n;
+         CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER noted BEFORE INSERT ON late FOR EACH ROW EXECUTE FUNCTION noted();
+         CREATE INDEX slow_late ON slow (t, n); CREATE SCHEMA early",
+    );
+    let run = cancelled(&pair, ", options => '{\"owners\": \"drop\"}', jobs => 2");
+    pair.source.sql(
+        "ALTER TABLE refers DROP CONSTRAINT refers_a; INSERT INTO refers VALUES (77, 77); ALTER TABLE late DROP CONSTRAINT late_b; DROP INDEX late_c;
+         INSERT INTO late VALUES (51, 1, 1); DROP INDEX late_i; CREATE INDEX late_i ON late (b DESC);
+         ALTER TABLE late DROP CONSTRAINT late_pkey; ALTER TABLE late ADD CONSTRAINT late_pkey PRIMARY KEY (a, c);
+         DROP TRIGGER noted ON late; DROP INDEX slow_late",
+    );
+    resume(&pair, &run);
+    let messages = pair.messages();
+    for object in ["INDEX public.late_c", "CONSTRAINT public.late late_b", "FK CONSTRAINT public.refers refers_a", "TRIGGER public.late noted", "INDEX public.slow_late"] {
+        let told = format!("{object} was dropped on the source since the run began: it is not made");
+        assert!(messages.contains(&told), "{told}\n{messages}");
+    }
+    for object in ["INDEX public.late_i", "CONSTRAINT public.late late_pkey"] {
+        let told = format!("{object} has changed on the source since the run began: it is made as it is now");
+        assert!(messages.contains(&told), "{told}\n{messages}");
+    }
+    assert!(!messages.contains("SCHEMA early"), "{messages}");
     assert_same(&pair);
 }
 

@@ -86,8 +86,8 @@ impl<'a> Contents<'a> {
         self.names.contains_key(&dump_id)
     }
 
-    /// By name, the MD5 of what is made, with its owner.
-    pub fn digests(&self) -> Digests {
+    /// By name, the MD5 of what is made of what is wanted, with its owner.
+    pub fn digests(&self, is_wanted: impl Fn(&Entry) -> bool) -> Digests {
         let digest = |entry: &&Entry| {
             // Who can read a digest could try passwords.
             let is_secret = entry.desc == "USER MAPPING";
@@ -95,7 +95,7 @@ impl<'a> Contents<'a> {
             let owner = entry.owner.as_deref().unwrap_or_default();
             (self.name(entry).to_string(), md5(&format!("{definition}{owner}")))
         };
-        self.made().map(digest).collect()
+        self.made().filter(|entry| is_wanted(entry)).map(digest).collect()
     }
 
     /// What an excluded entry is a part of, and is excluded with; any other entry itself.
