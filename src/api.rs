@@ -1,6 +1,6 @@
 //! The SQL functions: arguments in, one call, rows out. No logic.
 
-use crate::core::options::{Level, Options};
+use crate::core::options::{Level, Mode, Options};
 use crate::core::suggest::Suggestion;
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch, report, session, spi};
@@ -326,17 +326,14 @@ fn verify(source: &str, level: Option<&str>, jobs: Option<i32>, options: Options
     let level = given("level", level)?;
     let level =
         Level::parse(level).ok_or_else(|| invalid(format!("level must be count or checksum, not \"{level}\"")))?;
+    if options.mode == Mode::Schema {
+        return Err(invalid("with \"mode\": \"schema\" there are no rows to compare".to_string())
+            .hint("SELECT * FROM migrate_verify('...'); -- with the name of the source, once there are"));
+    }
     let options = Options { verify: level, ..request::with_jobs(options, jobs)? };
     let run = launch::start(source, Kind::Verify(level), options, None)?.wait()?;
-    let rows = spi::json_rows::<(
-        String,
-        Option<String>,
-        Option<i64>,
-        Option<i64>,
-        Option<String>,
-        Option<String>,
-        bool,
-    )>(
+    type Row = (String, Option<String>, Option<i64>, Option<i64>, Option<String>, Option<String>, bool);
+    let rows = spi::json_rows::<Row>(
         "SELECT json_build_array(object, part, source_rows, target_rows, source_checksum, target_checksum, same)::text
          FROM timescale_migrate.verification_log WHERE run = $1 ORDER BY object, part",
         &[run.into()],

@@ -32,6 +32,14 @@ FROM (
     WHERE s.classoid <> 'pg_catalog.pg_database'::regclass
        OR s.objoid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
     UNION ALL
+    -- Of a hypertable or a partitioned table, not each chunk or partition.
+    SELECT 'foreign key', format('%I of %s', k.conname, k.conrelid::regclass),
+           'Its triggers are disabled, or do not fire as usual. On the target they do.', 'pg_catalog.pg_class'::regclass, k.conrelid
+    FROM pg_catalog.pg_constraint k
+    WHERE k.contype = 'f'
+      AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgisinternal AND t.tgenabled <> 'O')
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = k.conrelid)
+    UNION ALL
     SELECT 'invalid index', format('%I.%I', n.nspname, c.relname),
            'pg_dump leaves invalid indexes out, so the target will not have it.', 'pg_catalog.pg_class'::regclass, i.indrelid
     FROM pg_catalog.pg_index i

@@ -249,7 +249,7 @@ fn existing_differ(edition: Edition) {
              ALTER ROLE \"roles_differ_reader\" WITH CONNECTION LIMIT 3;",
             "roles_differ_reader: has a comment on the target, but none on the source | COMMENT ON ROLE \"roles_differ_reader\" IS NULL;",
             // Of a setting of no known meaning the value is not shown.
-            "roles_differ_reader: the setting app.token is not set on the target | ALTER ROLE \"roles_differ_reader\" SET \"app\".\"token\" = <its value on the source>;",
+            "roles_differ_reader: the setting app.token is not set on the target | -- its value, which is not shown as it may be secret, is in pg_db_role_setting on the source: ALTER ROLE \"roles_differ_reader\" SET \"app\".\"token\" = ...;",
             "roles_differ_reader: the setting statement_timeout is not set on the target | \
              ALTER ROLE \"roles_differ_reader\" SET \"statement_timeout\" = '5s';",
             "roles_differ_reader: has the setting work_mem on the target, but not on the source | ALTER ROLE \"roles_differ_reader\" RESET work_mem;",

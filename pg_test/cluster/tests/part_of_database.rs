@@ -282,6 +282,7 @@ fn not_told(edition: Edition) {
         "CREATE TYPE kind AS ENUM ('a'); CREATE TABLE wanted (n int PRIMARY KEY);
          CREATE TABLE hashed (k kind) PARTITION BY HASH (k); CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 1, REMAINDER 0);
          CREATE TABLE other (n int); ALTER TABLE other ADD CONSTRAINT loose FOREIGN KEY (n) REFERENCES wanted NOT VALID;
+         CREATE TABLE quiet (n int CONSTRAINT off REFERENCES wanted); ALTER TABLE quiet DISABLE TRIGGER ALL;
          CREATE INDEX broken ON other (n); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass;
          CREATE ROLE part_not_told_owner; CREATE FUNCTION definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
          ALTER FUNCTION definer() OWNER TO part_not_told_owner;
@@ -297,6 +298,7 @@ fn not_told(edition: Edition) {
     for row in [
         "objects | partitioned table public.hashed | is partitioned by the hash of k",
         "objects | invalid index public.broken",
+        "objects | foreign key off of public.quiet | Its triggers are disabled",
         "objects | setting default_transaction_read_only of the database | is left out",
         "foreign_keys | loose on public.other",
         "owners | public.definer()",

@@ -62,6 +62,11 @@ fn policies(versions: Versions) {
     assert_eq!(pair.preflight_with("jobs", r#"{"exclude": ["public.h"]}"#), NONE);
     assert_eq!(pair.preflight_with("jobs", r#"{"exclude_data": ["public.h"]}"#), NONE);
     assert!(pair.preflight_with("jobs", r#"{"exclude": ["public.plain"]}"#)[0].starts_with(&due));
+    // The configurations of policies are translated, those of actions are the user's own.
+    pair.source.sql("CREATE PROCEDURE act(job_id int, config jsonb) LANGUAGE sql AS 'SELECT 1'");
+    pair.source.sql(r#"SELECT add_job('act', '1 day', config => '{"hypertable_id": 1}'), add_job('act', '1 day', config => '{"other": 1}')"#);
+    let by_number = jobs().into_iter().filter(|row| row.contains("| names a hypertable by its number")).count();
+    assert_eq!(by_number, 1, "{:?}", jobs());
     pair.source.sql(&format!("SELECT {schema}.stop_background_workers()"));
 }
 

@@ -8,6 +8,7 @@ pub const TESTS: &[Test] = &[
     Test::apache("dropped: PUBLIC may no more than on the source", dropped),
     Test::apache("those of the target alone are named, with the statement that takes them back", of_the_target),
     Test::apache("a membership keeps its grantor", grantors),
+    Test::apache("owners and privileges dropped: memberships that both sides have are no difference", same_memberships),
     Test::apache("owners and privileges dropped: what needs roles that are not made is named", roles_not_made),
 ];
 
@@ -114,6 +115,25 @@ fn of_the_target(edition: Edition) {
         )
     };
     assert_eq!(acl(&pair.source), acl(&pair.target));
+}
+
+/// Only the roles that policies name are needed, but not only their memberships count.
+fn same_memberships(edition: Edition) {
+    let pair = Pair::plain("same_memberships", edition);
+    pair.both(&[
+        "DROP ROLE IF EXISTS same_reader, same_user; CREATE ROLE same_reader; CREATE ROLE same_user; GRANT same_reader TO same_user",
+    ]);
+    pair.source.sql(
+        "CREATE TABLE t (n int); CREATE POLICY p ON t TO same_reader USING (true); GRANT SELECT ON t TO same_user, same_reader",
+    );
+    let told = || {
+        let rows = pair.preflight_with("roles", r#"{"owners": "drop", "privileges": "drop"}"#);
+        rows.into_iter().filter(|row| row.contains("same_")).collect::<Vec<_>>()
+    };
+    assert_eq!(told().iter().filter(|row| row.contains("member")).count(), 0, "{:#?}", told());
+    pair.source.sql("REVOKE same_reader FROM same_user");
+    let row = "warning | same_reader | has members on the target that it does not have on the source: same_user | REVOKE \"same_reader\" FROM \"same_user\";";
+    assert!(told().iter().any(|told| told == row), "{:#?}", told());
 }
 
 /// A chain of grants, of which each needs the one before; and two by the same member.

@@ -43,8 +43,8 @@ fn leave_no_trace(edition: Edition) {
     let source = format!("host=127.0.0.1 port={port} dbname=secrets user=secrets_user password={SECRET}");
     let mut client = pair.target.connect();
     client.batch_execute("SET log_statement = none; SET log_min_error_statement = panic").unwrap();
-    let call = format!(r#"SELECT * FROM migrate_from('{source}', '{{"retries": 0}}', wait => false)"#);
-    // Only pg_dump reads this one.
+    let call = format!(r#"SELECT * FROM migrate_from('{source}', '{{"retries": 0, "privileges": "drop"}}', wait => false)"#);
+    // Only pg_dump reads this one, where privileges are dropped.
     let mut holder = pair.source.connect();
     holder.batch_execute("BEGIN; LOCK TABLE pg_catalog.pg_init_privs").unwrap();
     // It returns when the schema has been read.

@@ -25,7 +25,7 @@ const WAITS: &str = "wait_event_type = 'Lock'";
 const ENDED: &str = "FATAL:  terminating connection due to administrator command";
 
 fn start(pair: &Pair) -> String {
-    pair.start(r#", jobs => 2, options => '{"retries": 0, "verify": "checksum"}'"#)
+    pair.start(r#", jobs => 2, options => '{"retries": 0, "verify": "checksum", "privileges": "drop"}'"#)
 }
 
 /// A session that holds a lock until it is dropped.
@@ -79,7 +79,7 @@ fn dump(edition: Edition) {
          CREATE TABLE p (n int) PARTITION BY LIST (n); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
          INSERT INTO p VALUES (1)",
     );
-    // Nobody else reads this one.
+    // Nobody else reads this one, where privileges are dropped.
     let held = hold(pair.source.connect(), "LOCK TABLE pg_catalog.pg_init_privs");
     let run = start(&pair);
     let locked = format!(

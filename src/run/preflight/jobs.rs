@@ -6,6 +6,7 @@ use crate::core::inventory::{Inventory, Timescaledb};
 use crate::error::Result;
 use crate::pg::spi;
 use crate::target::jobs;
+use serde_json::Value;
 use std::collections::HashSet;
 
 /// A policy, what it is on, and when it is due unless it runs.
@@ -61,8 +62,22 @@ pub(super) fn failed(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Jobs whose numbers other jobs of the target have.
+/// Jobs whose numbers other jobs of the target have, and those that know hypertables by their numbers.
 pub(super) fn numbers(report: &mut Report, inventory: &Inventory) -> Result<()> {
+    let names_one = |job: &&Value| {
+        let config = job["config"].as_str().and_then(|config| serde_json::from_str::<Value>(config).ok());
+        let fields = ["hypertable_id", "mat_hypertable_id"];
+        job["kind"] == "action" && config.is_some_and(|config| fields.iter().any(|field| config[field].is_number()))
+    };
+    for job in inventory.jobs.iter().filter(names_one) {
+        report.add(
+            "jobs",
+            Status::Warning,
+            job["application_name"].as_str().unwrap_or_default(),
+            "names a hypertable by its number, which is that of another one on the target",
+            "SELECT alter_job(job_id, config => '...'); -- on the target, after the run",
+        );
+    }
     let here = jobs::numbers()?;
     let migrating: Vec<i64> = spi::json_rows("SELECT id::text FROM timescale_migrate.migrating_jobs()", &[])?;
     let taken = inventory.jobs.iter().filter(|job| job["id"].as_i64().is_some_and(|id| here.contains(&id)));

@@ -35,7 +35,8 @@ pub fn settings(role: &str, there: &[String], here: &[String]) -> Vec<Notice> {
             if here.contains_key(setting) { "has another value on the target" } else { "is not set on the target" };
         let statement = settings::statement(role, wanted).filter(|_| known(setting));
         let hint = statement.unwrap_or_else(|| {
-            format!("ALTER {role} SET {} = <its value on the source>", settings::quoted_name(setting))
+            let name = settings::quoted_name(setting);
+            format!("-- its value, which is not shown as it may be secret, is in pg_db_role_setting on the source: ALTER {role} SET {name} = ...")
         });
         notices.push(Notice { detail: format!("the setting {setting} {place}"), hint: format!("{hint};") });
     }

@@ -103,6 +103,9 @@ pub fn query(inventory: &Inventory) -> String {
 /// this server lacks, and of those on the target the ones that gain something, differ or may log in.
 pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Options) -> Result<Vec<Role>> {
     let mut roles: Vec<Role> = source.ask(&query(inventory))?;
+    // Also of those that are not needed: their memberships are no difference.
+    let there: HashMap<String, Vec<Membership>> =
+        roles.iter().map(|role| (role.name.clone(), role.member_of.clone())).collect();
     let all = options.owners == Keep::Keep || options.privileges == Keep::Keep;
     roles.retain(|role| (all || role.named) && !role.predefined);
     let here: HashMap<String, Present> =
@@ -113,8 +116,6 @@ pub fn needed(source: &mut impl Catalog, inventory: &Inventory, options: &Option
     let was_here = |name: &str| here.get(name).is_some_and(|role| !role.ours);
     let made: HashSet<String> = roles.iter().map(|role| role.name.clone()).collect();
     let is_member = |member_of: &[Membership], role: &str| member_of.iter().any(|of| of.role == role);
-    let there: HashMap<String, Vec<Membership>> =
-        roles.iter().map(|role| (role.name.clone(), role.member_of.clone())).collect();
     let known = |name: &str, role: &str| there.get(name)?.iter().find(|of| of.role == role);
     let grants = grants::here()?;
     for role in &mut roles {
