@@ -9,7 +9,7 @@ use crate::catalog::{self, Local};
 use crate::core::inventory::{Column, Inventory, Size, Slices, SourceRelation};
 use crate::core::name::Name;
 use crate::core::options::{Caggs, Level};
-use crate::core::plan::{self, Phase, RowStorage, Task, Verify};
+use crate::core::plan::{self, Phase, RowStorage, SourceRows, Task, Verify};
 use crate::error::{Error, Result, SqlState};
 use crate::pg::{catch::transaction, session};
 use crate::source::watch::Watch;
@@ -28,8 +28,8 @@ struct Relation {
     whole: bool,
     batches: Option<Name>,
     guards: Vec<SourceRelation>,
-    /// Its rows are those of the guards, which may be none.
-    partitioned: bool,
+    /// If its rows are those of others, which may be none.
+    parts: Option<Vec<SourceRows>>,
     size: Size,
 }
 
@@ -53,7 +53,7 @@ fn relations(inventory: Inventory, whole: &HashSet<Name>) -> BTreeMap<Key, Relat
             whole: whole.contains(&table.qualified()),
             batches: None,
             guards: table.guards(),
-            partitioned: false,
+            parts: None,
             size: inventory.size(table.oid),
         };
         all.insert((table.qualified(), None), relation);
@@ -72,15 +72,18 @@ fn relations(inventory: Inventory, whole: &HashSet<Name>) -> BTreeMap<Key, Relat
             whole: false,
             batches: None,
             guards: Vec::new(),
-            partitioned: false,
+            parts: None,
             size: inventory.size(oid),
         };
         if whole.contains(&name) {
             let own = relation(hypertable.qualified(), hypertable.oid);
             let condition = inventory.selection.filters.get(&hypertable.oid).cloned();
-            let partitioned = hypertable.is_converted() && hypertable.tables != [hypertable.oid];
-            let guards = if partitioned { inventory.guards_of(&hypertable.tables) } else { root.guards() };
-            all.insert((name, None), Relation { whole: true, condition, guards, partitioned, ..own });
+            let part = |(oid, name, guards)| {
+                let storage = RowStorage::of(compressed.get(&oid).copied());
+                SourceRows { oid, name, storage, query: None, root: false, guards }
+            };
+            let parts = inventory.parts(hypertable).map(|parts| parts.into_iter().map(part).collect());
+            all.insert((name, None), Relation { whole: true, condition, guards: root.guards(), parts, ..own });
             continue;
         }
         if hypertable.root_may_have_rows {
@@ -121,7 +124,7 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
                 to.into_iter().collect()
             }
         };
-        let is_empty = from.partitioned && from.guards.is_empty();
+        let is_empty = from.parts.as_ref().is_some_and(Vec::is_empty);
         let work = Verify {
             source: Some(from.name).filter(|_| !is_empty),
             targets,
@@ -137,7 +140,7 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
             source_checksum: None,
             snapshot: 0,
             guards: from.guards,
-            partitioned: from.partitioned,
+            parts: from.parts.unwrap_or_default(),
         };
         tasks.push(plan::verify(key.0.shown(), from.size, work));
     }
@@ -159,7 +162,7 @@ fn comparisons(source: Inventory, target: Inventory, whole: &HashSet<Name>, leve
             source_checksum: None,
             snapshot: 0,
             guards: Vec::new(),
-            partitioned: false,
+            parts: Vec::new(),
         };
         tasks.push(plan::verify(key.0.shown(), to.size, work));
     }

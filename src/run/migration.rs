@@ -59,7 +59,7 @@ impl Migration<'_> {
         let is_other = |h: &&Hypertable| {
             arrivals.and_then(|a| a.get(&h.oid)).is_some_and(|a| matches!(a.way, Way::Routed | Way::Flat))
         };
-        let same = inventory.hypertables.iter().filter(|h| !is_other(h));
+        let same = inventory.hypertables.iter().filter(|h| !is_other(h) && !h.is_converted());
         let same: usize = same.map(|hypertable| inventory.chunks_of(hypertable).count()).sum();
         let others: Vec<Oid> = match arrivals {
             Some(arrivals) => {

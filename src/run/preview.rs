@@ -101,6 +101,7 @@ pub fn steps(params: &Params, options: &Options) -> Result<Vec<Step>> {
         let chunks = inventory.chunks_of(hypertable).count();
         let dimensions: Vec<String> = hypertable.dimensions.iter().map(|d| shown(&d.column)).collect();
         let note = match hypertable.is_converted() {
+            true if chunks > 0 => format!("other chunks than on the source; by {}", dimensions.join(", ")),
             true => format!("a table on the source; by {}", dimensions.join(", ")),
             false => format!("{chunks} chunks by {}", dimensions.join(", ")),
         };

@@ -305,7 +305,14 @@ fn left_over(pair: &Pair, same: bool) -> Vec<String> {
     let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 21581";
     // The relations of chunks, of compressed ones as well.
     let internal = "SELECT count(*) FROM pg_class c WHERE relnamespace = '_timescaledb_internal'::regnamespace AND relkind IN ('r', 'v')
-        AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid AND inhparent IN ('future.metric'::regclass, 'future.parted'::regclass))";
+        AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid AND inhparent IN ('future.metric'::regclass, 'future.parted'::regclass, 'future.divided'::regclass))
+        AND NOT EXISTS (
+            SELECT FROM _timescaledb_catalog.chunk k JOIN _timescaledb_catalog.hypertable h ON h.id = k.hypertable_id AND h.table_name = 'divided'
+            JOIN _timescaledb_catalog.chunk packed ON packed.id::text = to_jsonb(k)->>'compressed_chunk_id'
+            WHERE to_jsonb(packed)->>'table_name' = c.relname)
+        AND NOT EXISTS (
+            SELECT FROM _timescaledb_catalog.compression_settings s
+            WHERE to_jsonb(s)->>'compress_relid' = c.oid::regclass::text AND s.relid IN (SELECT show_chunks('future.divided')))";
     let unfinished = "SELECT count(*) FROM timescale_migrate.task WHERE state <> 'done'";
     for (what, source, target) in [
         ("locks of runs", "0".into(), pair.target.value(locks)),

@@ -241,7 +241,7 @@ fn refusals(edition: Edition) {
         "CREATE TABLE parts (t timestamptz NOT NULL) PARTITION BY RANGE (t)",
     ]);
     let options = r#"{"hypertables": {
-        "public.already": {"time": "u", "chunk_interval": "1 day"}, "public.absent": {"time": "t"}, "public.parts": {"time": "t"},
+        "public.already": {"time": "u"}, "public.absent": {"time": "t"}, "public.parts": {"time": "t"},
         "public.columns": {"time": "t", "hash": {"column": "j", "partitions": 2}}, "public.nullable": {"time": "t"},
         "public.keyed": {"time": "t", "keys": "extend"}, "public.own": {"time": "t"}, "public.ruled": {"time": "T"},
         "public.parent": {"time": "t"}, "public.quick": {"time": "t"}, "public.fired": {"time": "t"},
@@ -249,7 +249,7 @@ fn refusals(edition: Edition) {
         "public.packed": {"time": "t", "compress": {"segmentby": ["j"], "orderby": ["x"]}, "chunk_interval": 7}}}"#;
     let found = pair.preflight_in_full("objects", options);
     for row in [
-        "table public.already | is a hypertable on the source, and arrives with its dimensions, chunks and indexes",
+        "table public.already | is a hypertable by \"t\" on the source",
         "option hypertables | No table on the source matches the pattern 'public.absent'.",
         "table public.columns | has the time column \"t\" of type text",
         "table public.columns | has column \"j\" of type json, which has no hash",

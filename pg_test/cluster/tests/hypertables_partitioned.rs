@@ -155,7 +155,7 @@ fn resumed(edition: Edition) {
         let error = pair.target.refuses(&format!("SELECT * FROM migrate_resume({run})"), &["migrate_from"]);
         assert_eq!(error.message(), message);
     };
-    name("ALTER TABLE wide ADD COLUMN more int", "the columns of public.wide_2 have changed on the source since the run began");
+    name("ALTER TABLE wide ADD COLUMN more int", "the columns of public.wide_2 have changed on the source since the run began: \"more\" is new");
     pair.source.sql("ALTER TABLE wide DROP COLUMN more");
     name("ALTER TABLE wide RENAME TO wider", "public.wide was renamed to public.wider on the source since the run began");
     pair.source.sql("ALTER TABLE wider RENAME TO wide");

@@ -342,7 +342,7 @@ fn renamed(edition: Edition) {
     pair.wait_for_end(&run);
     assert_eq!(
         pair.target.value(&format!("SELECT concat_ws(' | ', state, error) FROM timescale_migrate.run WHERE id = {run}")),
-        "failed | the columns of public.later have changed on the source since the run began"
+        "failed | the columns of public.later have changed on the source since the run began: they are in another order"
     );
     assert_eq!(pair.target.value("SELECT count(*) FROM later"), "0");
 }

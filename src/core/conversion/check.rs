@@ -51,25 +51,50 @@ impl<'a> Check<'a> {
         self.edition(target);
     }
 
-    /// Of a hypertable of the source, which keeps its dimensions and chunks.
-    pub fn own(&mut self, own: &Hypertable, target: &Server) {
+    /// Of a hypertable of the source, which keeps its column of time, and its chunks unless others are asked for.
+    pub fn own(&mut self, own: &Hypertable, inventory: &Inventory, target: &Server) {
         let form = &self.wanted.form;
         let Some(first) = own.dimensions.first() else { return };
-        let others = [
-            ("time", !form.time.is_empty() && form.time != first.column),
-            ("chunk_interval", form.chunk_interval.is_some()),
-            ("hash", form.hash.is_some()),
-            ("indexes", form.indexes),
-        ];
-        let others: Vec<&str> = others.iter().filter(|(_, is_other)| *is_other).map(|(field, _)| *field).collect();
-        if !others.is_empty() {
-            let detail = "is a hypertable on the source, and arrives with its dimensions, chunks and indexes";
-            self.refuse(detail, format!("Leave {} out of its entry.", others.join(" and ")));
+        if !form.time.is_empty() && form.time != first.column {
+            let detail = format!("is a hypertable by {} on the source", quoted(&first.column));
+            self.refuse(detail, "Leave time out of its entry.");
         }
         if let Some(column) = self.column("time", &first.column) {
-            self.spans(TimeType::of(&column.type_name), column);
+            let kind = TimeType::of(&column.type_name);
+            self.spans(kind, column);
+            if form.is_divided() {
+                let given = kind.filter(|_| form.chunk_interval.is_some());
+                given.iter().for_each(|kind| self.interval(*kind, column));
+                self.divided(own, kind.is_some(), inventory);
+            }
         }
         self.edition(target);
+    }
+
+    /// What keeps a hypertable from getting other chunks.
+    fn divided(&mut self, own: &Hypertable, is_time: bool, inventory: &Inventory) {
+        let hint = "Leave chunk_interval and hash out of its entry.";
+        let dimensions = own.spec["dimensions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_time = is_time && dimensions.first().is_some_and(|time| time["partitioning_func"].is_null());
+        let is_simple = match dimensions {
+            [_] => true,
+            [_, hash] => hash["open"] == false && hash["partitioning_func"] == "get_partition_hash",
+            _ => false,
+        };
+        if !is_time || !is_simple {
+            self.refuse("has dimensions other than a time and a hash, and cannot get other chunks", hint);
+        }
+        if own.root_may_have_rows {
+            self.refuse("may have rows that are in none of its chunks, and cannot get other chunks", hint);
+        }
+        if inventory.chunks_of(own).any(|chunk| chunk.osm) {
+            self.refuse("has rows in tiered storage, and cannot get other chunks", hint);
+        }
+        if inventory.selection.filters.contains_key(&own.oid) {
+            self.refuse("cannot get other chunks and lose rows by time_range at the same time", hint);
+        }
+        self.hash();
+        self.keys(inventory);
     }
 
     /// Compression and policies.
@@ -113,22 +138,18 @@ impl<'a> Check<'a> {
             let hint = format!("DROP RULE {} ON {name}; -- on the source", quoted(rule));
             self.refuse(format!("has the rule {}, and a hypertable can have none", quoted(rule)), hint);
         }
-        let packed = self.wanted.form.compress.is_some();
-        for (trigger, row, delete) in &facts.transition_triggers {
-            let why = match (row, *delete && packed) {
-                (true, _) => "a row trigger with a transition table, which no hypertable can have",
-                (_, true) => {
-                    "a trigger for DELETE with a transition table, which no hypertable with compression can have"
-                }
-                _ => continue,
-            };
-            let hint = format!("DROP TRIGGER {} ON {name}; -- on the source", quoted(trigger));
-            self.refuse(format!("has {}, {why}", quoted(trigger)), hint);
+        for (trigger, ..) in facts.transition_triggers.iter().filter(|(_, row, _)| *row) {
+            self.transition(trigger, "a row trigger with a transition table, which no hypertable can have");
         }
         for check in &facts.no_inherit_checks {
             let hint = format!("ALTER TABLE {name} DROP CONSTRAINT {}; -- on the source", quoted(check));
             self.refuse(format!("has the constraint {}, which is NO INHERIT", quoted(check)), hint);
         }
+    }
+
+    fn transition(&mut self, trigger: &str, what: &str) {
+        let hint = format!("DROP TRIGGER {} ON {}; -- on the source", quoted(trigger), self.wanted.name);
+        self.refuse(format!("has {}, {what}", quoted(trigger)), hint);
     }
 
     fn time(&mut self) {
@@ -156,6 +177,13 @@ impl<'a> Check<'a> {
             );
             return;
         };
+        self.interval(kind, column);
+        self.spans(Some(kind), column);
+    }
+
+    /// How long chunks are.
+    fn interval(&mut self, kind: TimeType, column: &Column) {
+        let (form, shown) = (&self.wanted.form, quoted(&column.name));
         match (kind, &form.chunk_interval) {
             (TimeType::Integer(most), Some(Span::Number(length))) if *length <= most => {}
             (TimeType::Integer(most), _) => self.refuse(
@@ -173,7 +201,6 @@ impl<'a> Check<'a> {
                 .refuse("has a time column of type date, and chunk_interval is not of whole days", "Give whole days."),
             _ => {}
         }
-        self.spans(Some(kind), column);
     }
 
     /// How old chunks are that something is done with.
@@ -288,6 +315,10 @@ impl<'a> Check<'a> {
 
     fn compress(&mut self, compress: &Compress) {
         let facts = self.facts;
+        for (trigger, ..) in facts.transition_triggers.iter().filter(|(_, row, delete)| !row && *delete) {
+            let what = "a trigger for DELETE with a transition table, which no hypertable with compression can have";
+            self.transition(trigger, what);
+        }
         for column in compress.segmentby.iter().flatten() {
             if let Some(column) = self.column("compress.segmentby", column).filter(|own| !own.sortable && !own.hashable)
             {

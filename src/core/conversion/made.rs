@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 impl Form {
     pub(super) fn dimensions(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.time).chain(self.hash.iter().map(|hash| &hash.column))
+        let time = Some(&self.time).filter(|time| !time.is_empty());
+        time.into_iter().chain(self.hash.iter().map(|hash| &hash.column))
     }
 
     /// In TimescaleDB's units.
@@ -26,20 +27,30 @@ impl Form {
         Some(after.text().to_string())
     }
 
-    /// What is told about it; `made`: it is none on the source.
-    pub(super) fn shown(&self, made: bool, options: &Options) -> String {
-        let interval = match &self.chunk_interval {
-            Some(Span::Number(number)) => number.to_string(),
-            Some(Span::Interval(interval)) => interval.text().to_string(),
-            None => "7 days".to_string(),
-        };
+    /// Whether a hypertable of the source gets other chunks.
+    pub(super) fn is_divided(&self) -> bool {
+        self.chunk_interval.is_some() || self.hash.is_some()
+    }
+
+    /// What is told about it; `own`: it is a hypertable on the source.
+    pub(super) fn shown(&self, own: bool, options: &Options) -> String {
+        let interval = self.chunk_interval.as_ref().map(|interval| match interval {
+            Span::Number(number) => number.to_string(),
+            Span::Interval(interval) => interval.text().to_string(),
+        });
         let hash = self
             .hash
             .as_ref()
-            .map(|hash| format!(", in {} partitions by the hash of {}", hash.partitions, quoted(&hash.column)));
-        let arrives = match made {
-            true => format!("Arrives with chunks of {interval} by {}{}.", quoted(&self.time), hash.unwrap_or_default()),
-            false => "Arrives with its chunks.".to_string(),
+            .map(|hash| format!(", in {} partitions by the hash of {}", hash.partitions, quoted(&hash.column)))
+            .unwrap_or_default();
+        let arrives = match (own, interval) {
+            (false, interval) => {
+                let interval = interval.as_deref().unwrap_or("7 days");
+                format!("Arrives with chunks of {interval} by {}{hash}.", quoted(&self.time))
+            }
+            (true, Some(interval)) => format!("Arrives with other chunks than on the source: of {interval}{hash}."),
+            (true, None) if self.is_divided() => format!("Arrives with other chunks than on the source{hash}."),
+            (true, None) => "Arrives with its chunks.".to_string(),
         };
         let after = self.compress.as_ref().map(|compress| match &compress.after {
             Some(Span::Interval(after)) => format!(" Chunks older than {} are compressed.", after.text()),
@@ -83,18 +94,33 @@ pub(super) fn hypertable(id: i32, wanted: &Wanted, facts: &Facts) -> Hypertable 
         "associated_schema_name": "_timescaledb_internal",
         "dimensions": dimensions,
     });
-    let mut indexes = Vec::new();
-    if form.indexes {
-        let time = vec![form.time.clone()];
-        let hashed = form.hash.iter().map(|hash| vec![hash.column.clone(), form.time.clone()]);
-        indexes.extend(std::iter::once(time).chain(hashed));
-        indexes.retain(|columns| !facts.indexes.iter().any(|index| index.begins_with(columns)));
-    }
     Hypertable {
-        indexes,
+        indexes: indexes(form, &form.time, facts),
         compress_after: form.compress_after(),
         ..Hypertable::new(id, wanted.oid, &wanted.name, facts.tablespace.iter().cloned().collect(), spec)
     }
+}
+
+/// Indexes besides those of the table.
+pub(super) fn indexes(form: &Form, time: &str, facts: &Facts) -> Vec<Vec<String>> {
+    let hashed = form.hash.iter().map(|hash| vec![hash.column.clone(), time.to_string()]);
+    let wanted = std::iter::once(vec![time.to_string()]).chain(hashed).filter(|_| form.indexes);
+    wanted.filter(|columns| !facts.indexes.iter().any(|index| index.begins_with(columns))).collect()
+}
+
+/// Gives a hypertable of the source other dimensions, so that its rows go to other chunks.
+pub(super) fn divide(hypertable: &mut Hypertable, form: &Form, facts: &Facts) {
+    hypertable.converted = true;
+    let dimensions = &mut hypertable.spec["dimensions"];
+    if form.chunk_interval.is_some() {
+        dimensions[0]["interval_length"] = form.interval_length().into();
+    }
+    if let Some(hash) = &form.hash {
+        let type_name = facts.columns.iter().find(|own| own.name == hash.column).map(|own| &own.type_name);
+        let hash = json!({"column": hash.column, "type": type_name, "open": false, "num_slices": hash.partitions});
+        *dimensions = json!([dimensions[0], hash]);
+    }
+    hypertable.dimensions = serde_json::from_value(dimensions.clone()).unwrap_or_default();
 }
 
 /// A partitioned table as `relations.sql` would list it if it were an ordinary one, and those of its partitions whose rows
@@ -128,11 +154,16 @@ pub(super) fn compression(hypertable_id: i32, compress: &Compress) -> Compressio
     Compression { hypertable_id, spec: json!({"settings": settings, "late": {}}) }
 }
 
+/// The hypertable as jobs name it.
+pub(super) fn named(wanted: &Wanted) -> Value {
+    json!({"schema": wanted.name.schema, "name": wanted.name.name, "cagg": false})
+}
+
 /// Policies as `jobs.sql` would list them, with the defaults of TimescaleDB's own functions. `interval`: of a chunk, in
 /// TimescaleDB's units.
 pub(super) fn policies(wanted: &Wanted, facts: &Facts, interval: i64) -> Vec<Value> {
     let form = &wanted.form;
-    let named = json!({"schema": wanted.name.schema, "name": wanted.name.name, "cagg": false});
+    let named = named(wanted);
     let policy = |title: &str, what: &str, every: String, runtime: &str, retry: &str, config: Value| {
         json!({
             // The next one that is free.

@@ -207,9 +207,11 @@ pub fn convert(
         let mut check = Check::new(wanted, facts);
         let own = inventory.hypertables.iter().position(|hypertable| hypertable.oid == wanted.oid);
         if let Some(own) = own {
-            check.own(&inventory.hypertables[own], target);
+            check.own(&inventory.hypertables[own], inventory, target);
             if check.left.is_empty() {
-                told.push(Left::told(subject(&wanted.name), wanted.form.shown(false, options)));
+                let detail = [vec![wanted.form.shown(true, options)], check.told].concat().join(" ");
+                told.push(Left::told(subject(&wanted.name), detail));
+                inventory.extended.extend(check.extended);
                 improve(inventory, own, wanted, facts, options);
             }
             told.extend(check.left);
@@ -222,7 +224,7 @@ pub fn convert(
                     "A later run with \"mode\": \"data\" cannot fill it: it would look for the partitions.".into(),
                 );
             }
-            let detail = [vec![wanted.form.shown(true, options)], check.told].concat().join(" ");
+            let detail = [vec![wanted.form.shown(false, options)], check.told].concat().join(" ");
             told.push(Left::told(subject(&wanted.name), detail));
             if inventory.selection.only.is_none() {
                 told.extend(facts.publications.iter().map(|(name, named)| published(name, *named, &wanted.name)));
@@ -253,12 +255,18 @@ pub fn convert(
     told
 }
 
-/// Gives a hypertable of the source compression and policies. Its chunks stay what they are.
+/// Gives a hypertable of the source compression and policies, and other dimensions. Without these its chunks stay what they
+/// are.
 fn improve(inventory: &mut Inventory, own: usize, wanted: &Wanted, facts: &Facts, options: &Options) {
     let hypertable = &mut inventory.hypertables[own];
     let (id, form) = (hypertable.id, &wanted.form);
-    let interval = hypertable.spec["dimensions"][0]["interval_length"].as_i64().unwrap_or_default();
     hypertable.compress_after = form.compress_after();
+    let time = hypertable.dimensions.first().map(|first| first.column.clone()).unwrap_or_default();
+    hypertable.indexes = made::indexes(form, &time, facts);
+    if form.is_divided() {
+        made::divide(hypertable, form, facts);
+    }
+    let interval = hypertable.spec["dimensions"][0]["interval_length"].as_i64().unwrap_or_default();
     if let Some(compress) = &form.compress {
         let has = inventory.compressions.iter().any(|compression| compression.hypertable_id == id);
         if !has || compress.segmentby.is_some() || compress.orderby.is_some() {
@@ -268,12 +276,17 @@ fn improve(inventory: &mut Inventory, own: usize, wanted: &Wanted, facts: &Facts
     }
     if options.policies != Policies::Skip {
         let policies = made::policies(wanted, facts, interval);
+        let named = made::named(wanted);
         // There is one of each kind.
         let is_replaced = |job: &Value| {
-            let same = |field: &str| policies.iter().any(|policy| policy[field] == job[field]);
-            job["kind"] == "policy" && same("hypertable") && same("proc_name")
+            job["kind"] == "policy"
+                && job["hypertable"] == named
+                && policies.iter().any(|policy| policy["proc_name"] == job["proc_name"])
         };
         inventory.jobs.retain(|job| !is_replaced(job));
+        // What a policy has done with chunks that there will not be.
+        let divided = inventory.jobs.iter_mut().filter(|job| form.is_divided() && job["hypertable"] == named);
+        divided.for_each(|job| job["chunk_stats"] = Value::Array(Vec::new()));
         inventory.jobs.extend(policies);
     }
 }

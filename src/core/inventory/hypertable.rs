@@ -32,10 +32,10 @@ pub struct Hypertable {
     pub access_method: Option<String>,
     pub tablespaces: Vec<String>,
     pub dimensions: Vec<Dimension>,
-    /// It is none on the source, but an ordinary or a partitioned table.
+    /// It is none on the source, but an ordinary or a partitioned table; or it has other chunks there.
     #[serde(skip)]
     pub converted: bool,
-    /// Then the ordinary tables whose rows it gets, by OID: itself, or its partitions.
+    /// Then the ordinary tables whose rows it gets, by OID: itself, or its partitions. None if it gets those of chunks.
     #[serde(skip)]
     pub tables: Vec<u32>,
     /// Indexes that it gets besides those of the source, by their columns.
@@ -76,7 +76,7 @@ impl Hypertable {
         }
     }
 
-    /// Whether it is an ordinary or a partitioned table on the source.
+    /// Whether it is an ordinary or a partitioned table on the source, or has other chunks there.
     pub fn is_converted(&self) -> bool {
         self.converted
     }

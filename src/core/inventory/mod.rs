@@ -227,9 +227,17 @@ impl Inventory {
         hypertables.chain(caggs).collect()
     }
 
-    /// What is locked to read tables.
-    pub fn guards_of(&self, tables: &[u32]) -> Vec<SourceRelation> {
-        self.relations.iter().filter(|table| tables.contains(&table.oid)).flat_map(Relation::guards).collect()
+    /// What the rows of a hypertable that is not the source's come from, if not from one table: each part's OID and name, and
+    /// what is locked to read it.
+    pub fn parts(&self, hypertable: &Hypertable) -> Option<Vec<(u32, Name, Vec<SourceRelation>)>> {
+        if !hypertable.is_converted() || hypertable.tables == [hypertable.oid] {
+            return None;
+        }
+        let tables = self.relations.iter().filter(|table| hypertable.tables.contains(&table.oid));
+        let tables = tables.map(|table| (table.oid, table.qualified(), table.guards()));
+        let read = self.of_chunks();
+        let chunks = self.chunks_of(hypertable).map(|chunk| (chunk.oid, chunk.qualified(), read[&chunk.oid].clone()));
+        Some(tables.chain(chunks).collect())
     }
 
     /// Of a table by its OID; nothing if it is empty, or unknown.

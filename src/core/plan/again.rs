@@ -4,8 +4,9 @@
 //! A relation is known by its OID, which outlives new names; one that was dropped and made anew,
 //! by its place: its name, or its hypertable and slices.
 
+use super::shape::{difference, shape};
 use super::{CopyTask, Destination, Doubt, Phase, Recheck, SnapshotId, Task, Work, task};
-use crate::core::inventory::{Cagg, Inventory, Partitioned, Slices};
+use crate::core::inventory::{Cagg, Hypertable, Inventory, Partitioned, Slices};
 use crate::core::name::Name;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -187,12 +188,14 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
         if gone[0].work.place().is_none() {
             let (whole, name) = (gone[0].work.whole(), name_of(&gone[0].work));
             check_partition(whole, &name, inventory)?;
-            let becomes_one = inventory.hypertables.iter().any(|root| root.oid == whole);
-            // A partitioned table has no tasks of its own.
-            if !becomes_one && inventory.partitioned.iter().any(|table| table.oid == whole) {
-                return Err(Unfit(format!("{name} has changed on the source so that it cannot become a hypertable")));
+            let root = inventory.hypertables.iter().find(|root| root.oid == whole);
+            let becomes_one = root.is_some_and(Hypertable::is_converted);
+            // A partitioned table, and a hypertable that is copied as a whole, have no tasks of their own.
+            if !becomes_one && (root.is_some() || inventory.partitioned.iter().any(|table| table.oid == whole)) {
+                let what = if root.is_some() { "get other chunks" } else { "become a hypertable" };
+                return Err(Unfit(format!("{name} has changed on the source so that it cannot {what}")));
             }
-            let what = if becomes_one { "has no partitions any more" } else { "was dropped" };
+            let what = if becomes_one { "has no partitions or chunks any more" } else { "was dropped" };
             again
                 .warnings
                 .push(format!("{name} {what} on the source since the snapshot: it stays empty on the target"));
@@ -254,7 +257,7 @@ fn no_more_partitions(before: &[Known], now: &[Task]) -> Vec<String> {
     let gone = gone.into_iter().filter(|(oid, work)| *oid != work.whole() && !copied.contains(&work.source.name));
     gone.map(|(_, work)| {
         let (name, table) = (work.source.name.shown(), work.destination.table().shown());
-        format!("{name} is no longer a partition of {table} on the source: its rows are not copied")
+        format!("{name} is no longer part of {table} on the source: its rows are not copied")
     })
     .collect()
 }
@@ -297,17 +300,11 @@ fn check_columns(before: &[Known], now: &[Task]) -> Result<(), Unfit> {
         if !is_same {
             let work = was.unwrap_or(first);
             let name = if work.place().is_some() { work.destination.table() } else { &work.source.name }.shown();
-            return Err(Unfit(format!("the columns of {name} have changed on the source since the run began")));
+            let what = difference(&shape(work), &shape(copy));
+            return Err(Unfit(format!("the columns of {name} have changed on the source since the run began: {what}")));
         }
     }
     Ok(())
-}
-
-/// The columns with their types, in one order.
-fn shape(copy: &CopyTask) -> Vec<(String, String)> {
-    let mut shape: Vec<_> = copy.columns.iter().cloned().zip(copy.types.iter().cloned()).collect();
-    shape.sort_unstable();
-    shape
 }
 
 fn doubt(before: &CopyTask, now: &CopyTask, snapshots: &[Snapshot], last: &Snapshot) -> Doubt {
@@ -366,6 +363,9 @@ fn affected(
                 affected.extend(made_of(&chunks, cagg, range.unwrap_or([i64::MIN, i64::MAX])));
             }
         }
+        // Of a hypertable with other chunks on the target all rows are read again.
+        let whole: Vec<&Cagg> = inventory.caggs.iter().filter(|cagg| affected.contains(&cagg.raw.oid)).collect();
+        affected.extend(whole.iter().flat_map(|cagg| made_of(&chunks, cagg, [i64::MIN, i64::MAX])));
         if affected.len() == before {
             return affected;
         }

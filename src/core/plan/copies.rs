@@ -3,7 +3,7 @@
 use super::{Buckets, CopyTask, Destination, Filter, Phase, Recipe, RowStorage, Task, Work, task};
 use super::{adopted, compressed};
 use crate::core::arrival::{Arrivals, Way};
-use crate::core::inventory::{Collation, Inventory, Relation, Server, Size};
+use crate::core::inventory::{Collation, Hypertable, Inventory, Relation, Server, Size};
 use crate::core::name::Name;
 use crate::core::options::Options;
 use std::collections::{HashMap, HashSet};
@@ -59,12 +59,9 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     }
     for hypertable in inventory.hypertables.iter().filter(|h| !inventory.selection.is_empty(h.oid)) {
         let tables = inventory.relations.iter().filter(|table| hypertable.tables.contains(&table.oid));
-        tasks.extend(tables.flat_map(|table| {
-            let tablespace = hypertable.tablespaces.iter().find(|name| target.tablespaces.contains(*name));
-            let buckets = Some(Buckets::of(hypertable, &inventory.server, tablespace));
-            let destination = Destination::Routed { hypertable: hypertable.qualified(), cagg: false, buckets };
-            of_table(table, destination, false, inventory, options)
-        }));
+        tasks.extend(
+            tables.flat_map(|table| of_table(table, divided(hypertable, inventory, target), false, inventory, options)),
+        );
     }
     let compressed = inventory.compressed();
     let read = inventory.of_chunks();
@@ -103,14 +100,17 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
                 tasks.push(task(Phase::Tiered, object, 0, 0, Work::Copy(copy)));
                 continue;
             }
-            let destination = Destination::Chunk {
-                hypertable: name.clone(),
-                root: hypertable.oid,
-                cagg: hypertable.cagg.is_some(),
-                slices: chunk.slices.clone(),
-                tablespace: chunk.tablespace.clone().filter(|name| target.tablespaces.contains(name)),
-                creation_time: chunk.creation_time.clone(),
-                own: chunk.own.clone(),
+            let destination = match hypertable.is_converted() {
+                true => divided(hypertable, inventory, target),
+                false => Destination::Chunk {
+                    hypertable: name.clone(),
+                    root: hypertable.oid,
+                    cagg: hypertable.cagg.is_some(),
+                    slices: chunk.slices.clone(),
+                    tablespace: chunk.tablespace.clone().filter(|name| target.tablespaces.contains(name)),
+                    creation_time: chunk.creation_time.clone(),
+                    own: chunk.own.clone(),
+                },
             };
             let mut copy = CopyTask { destination, ..of_root.clone() };
             (copy.source.oid, copy.source.name) = (chunk.oid, chunk.qualified());
@@ -120,6 +120,12 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             let packed = packed.filter(|_| chunk.query.is_none());
             let Size { rows, bytes, .. } = inventory.chunk_size(chunk.oid, packed);
             match (packed, &chunk.query) {
+                _ if hypertable.is_converted() => {
+                    (copy.owns_relation, copy.skipping) = (false, false);
+                    if packed.is_some() || chunk.frozen {
+                        copy.recipe = Recipe::Queried { reason: "other chunks on the target".to_string() };
+                    }
+                }
                 (Some(chunk), _) => copy.recipe = compressed::form(chunk, inventory, target),
                 (None, None) if chunk.frozen => copy.recipe = compressed::frozen(target),
                 _ if chunk.cut => copy.recipe = Recipe::Queried { reason: "only rows in the time range".to_string() },
@@ -127,7 +133,7 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
             }
             copy.source.query = chunk.query.clone();
             // No write to a chunk that is not compressed corrects its ranges.
-            if !matches!(copy.recipe, Recipe::Queried { .. }) {
+            if !matches!(copy.recipe, Recipe::Queried { .. }) && !hypertable.is_converted() {
                 copy.ranges = ranges.get(&chunk.id).cloned().unwrap_or_default();
             }
             let object = format!("{} of {}", chunk.qualified().shown(), name.shown());
@@ -136,6 +142,13 @@ pub fn copies(inventory: &Inventory, target: &Target, options: &Options) -> Vec<
     }
     target.arrivals.iter().for_each(|arrivals| adopted::redirect(&mut tasks, arrivals));
     tasks
+}
+
+/// Where the rows go of a hypertable that has other chunks on the target.
+fn divided(hypertable: &Hypertable, inventory: &Inventory, target: &Target) -> Destination {
+    let tablespace = hypertable.tablespaces.iter().find(|name| target.tablespaces.contains(*name));
+    let buckets = Some(Buckets::of(hypertable, &inventory.server, tablespace));
+    Destination::Routed { hypertable: hypertable.qualified(), cagg: false, buckets }
 }
 
 /// The copy tasks of one table: several if it is large, unless it is to come as a whole.

@@ -15,29 +15,35 @@ impl CopyTask {
         }
         let name = &self.source.name;
         let from = match (&self.recipe, self.filtered()) {
-            // Only a query decompresses, or reads a frozen chunk in every version.
-            (Recipe::Recompressed { .. } | Recipe::Queried { .. } | Recipe::Frozen, _) => {
-                format!("(SELECT {columns} FROM {name})")
-            }
+            _ if self.is_queried() => format!("(SELECT {columns} FROM {name})"),
             (Recipe::Compressed(compressed), _) if compressed.frozen() => {
                 format!("(SELECT {columns} FROM ONLY {name})")
             }
             (_, None) if self.columns.is_empty() => name.to_string(),
             (_, None) => format!("{name} ({columns})"),
-            (_, Some(condition)) => format!("(SELECT {columns} FROM ONLY {name} {condition})"),
+            (_, Some(_)) => format!("(SELECT {columns} FROM {})", self.rows()),
         };
         format!("COPY {from} TO STDOUT (FORMAT {format})")
     }
 
+    /// Whether only a query decompresses its rows, or reads them in every version, as those of a frozen chunk.
+    fn is_queried(&self) -> bool {
+        matches!(self.recipe, Recipe::Recompressed { .. } | Recipe::Queried { .. } | Recipe::Frozen)
+    }
+
+    /// What FROM names, with the condition of the rows.
+    pub fn rows(&self) -> String {
+        let only = if self.is_queried() { "" } else { "ONLY " };
+        let condition = self.filtered().map(|condition| format!(" {condition}")).unwrap_or_default();
+        format!("{only}{}{condition}", self.source.name)
+    }
+
     /// The statement for those of the rows that fulfil a condition as well.
     pub fn statement_of(&self, condition: &str) -> String {
-        let (columns, name) = (column_list(&self.columns), &self.source.name);
-        let rows = match self.filtered() {
-            Some(filter) => format!("{filter} AND {condition}"),
-            None => format!("WHERE {condition}"),
-        };
+        let (columns, rows) = (column_list(&self.columns), self.rows());
+        let and = if self.filter == Filter::All { "WHERE" } else { "AND" };
         let format = if self.binary() { "binary" } else { "text" };
-        format!("COPY (SELECT {columns} FROM ONLY {name} {rows}) TO STDOUT (FORMAT {format})")
+        format!("COPY (SELECT {columns} FROM {rows} {and} {condition}) TO STDOUT (FORMAT {format})")
     }
 
     /// All statements for the source, in their order: of compressed rows their number and their
@@ -87,7 +93,7 @@ impl CopyTask {
         let own = format!("SELECT count(*) AS rows, {newer} AS newer FROM {own}");
         match (&self.source.storage, &self.source.query) {
             (RowStorage::External, _) => {
-                let tiered = matches!(self.destination, Destination::Routed { .. });
+                let tiered = matches!(self.destination, Destination::Routed { buckets: None, .. });
                 format!("SELECT count(*), {} FROM {}", !tiered, checksum::table(&self.source.name, false, None))
             }
             (RowStorage::Heap, None) => own,

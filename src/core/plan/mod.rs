@@ -13,12 +13,13 @@ mod copy_task;
 pub mod keys;
 mod phase;
 pub mod recompute;
+mod shape;
 
 pub use adopted::Adopted;
 pub use batches::Compressed;
 pub use buckets::Buckets;
 pub use copies::{Target, compressed_early, copies, unsplit};
-pub use copy_task::{CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId};
+pub use copy_task::{CopyTask, Destination, Filter, Recipe, RowStorage, SnapshotId, SourceRows};
 pub use phase::Phase;
 
 use crate::core::inventory::{Inventory, Size, SourceRelation};
@@ -291,9 +292,10 @@ pub struct Verify {
     /// As in [`Copy`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<SourceRelation>,
-    /// The rows are those of all guards: the source is a partitioned table.
-    #[serde(default)]
-    pub partitioned: bool,
+    /// The rows are those of all of these: the partitions of a table, or the chunks of a hypertable. Each is read by itself:
+    /// that takes few locks, and of a chunk that is planned among others some versions read no compressed rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<SourceRows>,
 }
 
 impl Verify {
@@ -316,7 +318,7 @@ impl Verify {
             source_checksum: None,
             snapshot: copy.snapshot,
             guards: copy.source.guards,
-            partitioned: false,
+            parts: Vec::new(),
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::interval::{self, DAY, Growth};
 use super::time::Clock;
 use super::{Facts, Suggestion, Target, compress, is_large};
-use crate::core::name::{Name, literal};
+use crate::core::name::Name;
 use crate::core::progress::size;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// A hypertable with its chunks.
 #[derive(Clone, Debug)]
@@ -36,14 +36,15 @@ const FAR: f64 = 4.0;
 impl Chunked {
     /// What could be better, and how; none if nothing.
     pub fn suggestion(&self, target: Target) -> Option<Suggestion> {
-        let (interval, compression) = (self.interval(target), self.compression(target));
-        let (why, options) = compression.unzip();
+        let found = [self.interval(target), self.compression(target)];
+        let (reason, options): (Vec<String>, Map<String, Value>) = found.into_iter().flatten().unzip();
         let (object, rows, bytes) = (self.name.shown(), self.rows, self.bytes);
-        let reason = why.into_iter().chain(interval).collect::<Vec<String>>().join(" ");
+        let (reason, options) = (reason.join(" "), Some(options.into()));
         (!reason.is_empty()).then_some(Suggestion { object, reason, rows, bytes, options })
     }
 
-    fn interval(&self, target: Target) -> Option<String> {
+    /// Why, and the field of its entry.
+    fn interval(&self, target: Target) -> Option<(String, (String, Value))> {
         let clock = self.clock?;
         let average = self.whole / i64::try_from(self.chunks).ok().filter(|chunks| *chunks > 0)?;
         let growth = self.whole as f64 / self.seconds;
@@ -54,23 +55,15 @@ impl Chunked {
         let best = interval::choose(Growth { average: growth, most: growth, seconds: self.seconds }, clock, most);
         let small = self.chunks >= MANY_CHUNKS && average < SMALL_CHUNK && best.seconds >= FAR * self.interval;
         let large = average as f64 > FAR * most as f64 && best.seconds < self.interval;
-        let value = match clock {
-            Clock::Integer(_) => best.value(clock).to_string(),
-            Clock::Time | Clock::Date => format!("INTERVAL '{}'", best.text),
-        };
-        let chunks = self.chunks;
         (small || large).then(|| {
-            format!(
-                "{chunks} chunks are too {}, about {} each, and arrive as they are. Execute afterwards on the target: SELECT set_chunk_time_interval({}, {value}); -- for new ones",
-                if small { "small" } else { "large" },
-                size(average as u64),
-                literal(&self.name.shown())
-            )
+            let (chunks, how, each) = (self.chunks, if small { "small" } else { "large" }, size(average as u64));
+            let reason = format!("{chunks} chunks are too {how}, about {each} each.");
+            (reason, ("chunk_interval".to_string(), best.value(clock)))
         })
     }
 
-    /// Why, and the fields of its entry.
-    fn compression(&self, target: Target) -> Option<(String, serde_json::Value)> {
+    /// The same of compression.
+    fn compression(&self, target: Target) -> Option<(String, (String, Value))> {
         let facts = self.facts.as_ref().filter(|facts| !facts.row_security)?;
         if !target.community || self.compressed || !is_large(self.rows, self.bytes) {
             return None;
@@ -89,6 +82,6 @@ impl Chunked {
         if !facts.analyzed {
             reason.push_str(" Its chunks were never analyzed.");
         }
-        Some((reason, json!({"compress": form})))
+        Some((reason, ("compress".to_string(), form)))
     }
 }

@@ -205,23 +205,21 @@ fn hypertables() {
         compressed: true,
         facts: serde_json::from_value(facts()).ok(),
     };
-    let reason = |chunked: Chunked| chunked.suggestion(COMMUNITY).map(|suggestion| suggestion.reason);
-    let small = reason(hours(1_000, GB)).unwrap();
-    assert_eq!(
-        small,
-        "1000 chunks are too small, about 1049 kB each, and arrive as they are. Execute afterwards on the target: SELECT set_chunk_time_interval('public.\"H\"', INTERVAL '3 days'); -- for new ones"
-    );
-    assert_eq!(reason(hours(20, GB / 50)), None);
-    assert_eq!(reason(hours(1_000, 100 * GB)), None);
-    assert_eq!(reason(Chunked { clock: None, ..hours(1_000, GB) }), None);
+    let of = |chunked: Chunked| chunked.suggestion(COMMUNITY).map(|found| (found.reason, found.options.unwrap()));
+    let expected = |reason: &str, options: serde_json::Value| Some((reason.to_string(), options));
+    let small = "1000 chunks are too small, about 1049 kB each.";
+    assert_eq!(of(hours(1_000, GB)), expected(small, serde_json::json!({"chunk_interval": "3 days"})));
+    assert_eq!(of(hours(20, GB / 50)), None);
+    assert_eq!(of(hours(1_000, 100 * GB)), None);
+    assert_eq!(of(Chunked { clock: None, ..hours(1_000, GB) }), None);
     // It was changed already.
-    assert_eq!(reason(Chunked { interval: 3.0 * DAY, ..hours(1_000, GB) }), None);
-    let large = reason(Chunked { interval: 7.0 * DAY, seconds: 70.0 * DAY, ..hours(10, 100 * GB) }).unwrap();
-    assert!(large.contains("10 chunks are too large, about 10 GB each") && large.contains("'12 hours'"), "{large}");
-    let plain =
-        Chunked { compressed: false, interval: 30.0 * DAY, ..hours(24 * 90, 10 * GB) }.suggestion(COMMUNITY).unwrap();
+    assert_eq!(of(Chunked { interval: 3.0 * DAY, ..hours(1_000, GB) }), None);
+    let large = Chunked { interval: 7.0 * DAY, seconds: 70.0 * DAY, ..hours(10, 100 * GB) };
+    let interval = serde_json::json!({"chunk_interval": "12 hours"});
+    assert_eq!(of(large), expected("10 chunks are too large, about 10 GB each.", interval));
     let form = serde_json::json!({"compress": {"orderby": ["ts desc"], "segmentby": ["device"], "after": "30 days"}});
-    assert_eq!((plain.reason.as_str(), plain.options), ("It is not compressed.", Some(form)));
+    let plain = Chunked { compressed: false, interval: 30.0 * DAY, ..hours(24 * 90, 10 * GB) };
+    assert_eq!(of(plain), expected("It is not compressed.", form));
     let apache = Target { community: false, ..COMMUNITY };
     assert_eq!(Chunked { compressed: false, ..hours(20, GB) }.suggestion(apache), None);
 }

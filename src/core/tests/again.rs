@@ -134,7 +134,7 @@ fn columns_that_changed_are_refused() {
     let refused = resume(vec![done(1, table(10))], planned(vec![now]), &snapshots(|_| ()));
     assert_eq!(
         refused.err(),
-        Some(Unfit("the columns of s.r10 have changed on the source since the run began".into()))
+        Some(Unfit("the columns of s.r10 have changed on the source since the run began: \"a\" is of type bigint instead of integer".into()))
     );
 }
 
@@ -263,8 +263,9 @@ fn partitions_are_copied_as_one() {
     // A table that was made anew has its types compared, whatever the order of columns.
     let mut known = vec![done(1, partition(13, 10))];
     let unfit = |known, now| resume(known, now, &snapshots(|_| ())).err().map(|Unfit(message)| message);
-    let changed = |name: &str| Some(format!("the columns of s.{name} have changed on the source since the run began"));
-    assert_eq!(unfit(known.clone(), other.split_off(1)), changed("r13"));
+    let changed =
+        |what: &str| Some(format!("the columns of s.r13 have changed on the source since the run began: {what}"));
+    assert_eq!(unfit(known.clone(), other.split_off(1)), changed("\"a\" is of type text instead of integer"));
     let two = |names: [&str; 2], types: [&str; 2]| {
         let mut copy = partition(14, 10);
         (copy.columns, copy.types) = (names.map(String::from).into(), types.map(String::from).into());
@@ -272,7 +273,10 @@ fn partitions_are_copied_as_one() {
     };
     known[0].work = CopyTask { source: partition(13, 10).source, ..two(["a", "b"], ["int", "text"]) };
     assert_eq!(unfit(known.clone(), planned(vec![two(["b", "a"], ["text", "int"])])), None);
-    assert_eq!(unfit(known, planned(vec![two(["b", "a"], ["int", "text"])])), changed("r13"));
+    assert_eq!(
+        unfit(known, planned(vec![two(["b", "a"], ["int", "text"])])),
+        changed("\"a\" is of type text instead of int, \"b\" is of type int instead of text")
+    );
     // All partitions are gone, and the table is not.
     let again = resume(vec![done(1, partition(11, 10))], Vec::new(), &snapshots(|_| ())).unwrap();
     assert_eq!((outcome(&again), again.warnings.len()), ((vec![], vec![Doubt::Gone]), 0));
@@ -281,7 +285,7 @@ fn partitions_are_copied_as_one() {
     // In a round, one that is no partition any more is named, and a table that cannot be converted any more is refused.
     let known = || vec![done(1, partition(11, 10)), postponed(2, partition(12, 10))];
     let again = round(known(), planned(vec![partition(12, 10)]), &inventory(json!([]))).unwrap();
-    assert_eq!(again.warnings, ["s.r11 is no longer a partition of s.h10 on the source: its rows are not copied"]);
+    assert_eq!(again.warnings, ["s.r11 is no longer part of s.h10 on the source: its rows are not copied"]);
     let mut source = inventory(json!([]));
     source.partitioned = serde_json::from_value(
         json!([{"oid": 10, "schema": "s", "name": "h10", "column": null, "leaves": [], "partitions": []}]),
@@ -292,6 +296,17 @@ fn partitions_are_copied_as_one() {
         refused.err(),
         Some(Unfit("s.h10 has changed on the source so that it cannot become a hypertable".into()))
     );
+    // So is a hypertable that cannot get other chunks any more: its own would be copied one by one.
+    let mut source = inventory(json!([]));
+    let own = json!({"id": 1, "oid": 10, "schema": "s", "name": "h10", "cagg": null, "root_may_have_rows": false, "access_method": null, "tablespaces": [], "dimensions": []});
+    source.hypertables = serde_json::from_value(json!([own])).unwrap();
+    let refused = round(known(), planned(vec![table(11), table(12)]), &source);
+    assert_eq!(refused.err(), Some(Unfit("s.h10 has changed on the source so that it cannot get other chunks".into())));
+    let mut source = inventory(json!([]));
+    source.partitioned = serde_json::from_value(
+        json!([{"oid": 10, "schema": "s", "name": "h10", "column": null, "leaves": [], "partitions": []}]),
+    )
+    .unwrap();
     // A table that has become one of its partitions has its rows there.
     source.partitioned[0].leaves.push((30, 30));
     let refused = round(vec![postponed(1, table(30))], planned(vec![partition(30, 10)]), &source);
@@ -302,7 +317,10 @@ fn partitions_are_copied_as_one() {
         copy.types = ["text".to_string()].into();
     }
     let known = vec![done(1, partition(11, 10)), done(2, partition(12, 10))];
-    let unfit = Unfit("the columns of s.r12 have changed on the source since the run began".to_string());
+    let unfit = Unfit(
+        "the columns of s.r12 have changed on the source since the run began: \"a\" is of type text instead of integer"
+            .to_string(),
+    );
     assert_eq!(resume(known, other, &snapshots(|_| ())).err(), Some(unfit));
 }
 

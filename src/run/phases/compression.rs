@@ -14,16 +14,18 @@ use pgrx::pg_sys::Oid;
 pub fn begin(migration: &Migration, target: &Server) -> Result<()> {
     transaction(|| compression::enable(&migration.inventory, |_| true))?;
     add_tasks(migration.run(), target)?;
-    migration.inventory.hypertables.iter().try_for_each(|hypertable| add_chunks(migration.run(), hypertable))
+    let hypertables = &migration.inventory.hypertables;
+    hypertables.iter().try_for_each(|hypertable| add_chunks(migration.run(), hypertable, target))
 }
 
 /// Adds a task for every chunk of a hypertable that the options let be compressed, if it is old enough.
-fn add_chunks(run: i64, hypertable: &Hypertable) -> Result<()> {
+fn add_chunks(run: i64, hypertable: &Hypertable, target: &Server) -> Result<()> {
     let Some(after) = &hypertable.compress_after else { return Ok(()) };
     let name = hypertable.qualified();
     transaction(|| {
         let query = include_str!("../../../sql/run/chunks_to_compress.sql");
-        let arguments = [run.into(), name.to_string().into(), after.clone().into()];
+        let constrains = target.constrains_compressed_chunks();
+        let arguments = [run.into(), name.to_string().into(), after.clone().into(), constrains.into()];
         let chunks = spi::json_rows::<(u32, String, i64, Option<i32>)>(query, &arguments)?;
         let task = |(chunk, object, bytes, copy)| {
             let work = Work::Compress(Compress { chunk, hypertable: name.clone(), copy });

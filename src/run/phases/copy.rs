@@ -44,7 +44,11 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
         filled.set_triggers(work, false)?;
         let mut outcome = match work.destination {
             Destination::Routed { .. } => {
-                let (rows, bytes) = spread.rows(&mut script, work, run, relation, &filled.name)?;
+                let spread = spread.rows(&mut script, work, run, relation, &filled.name);
+                // Compressed rows are read by what the chunk is now, so that a count before may be that of another.
+                let is_other = |error: &Error| work.decompressed().is_some() && error.code == SqlState::DATA_CORRUPTED;
+                changed = spread.as_ref().is_err_and(is_other);
+                let (rows, bytes) = spread?;
                 outcome(relation, rows, bytes)
             }
             Destination::Table(_) | Destination::Chunk { .. } => receive(&mut script, work, relation)?,
@@ -172,7 +176,7 @@ fn is_dropped(context: &mut Context, work: &CopyTask) -> Result<bool> {
     match work.place() {
         Some((root, slices)) => Ok(!guard::is_covered(context.source()?, root, slices)?),
         // A tiered chunk.
-        None => Ok(work.source.storage == RowStorage::External),
+        None => Ok(work.source.storage == RowStorage::External && !work.destination.is_converted()),
     }
 }
 

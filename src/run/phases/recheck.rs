@@ -26,9 +26,9 @@ pub fn perform(context: &mut Context, id: i32, recheck: &Recheck) -> Result<()> 
     let name = again::name_of(again.unwrap_or(&brought.work));
     let changed = Some(format!("{name} was written to on the source since it was copied: it is copied again"));
     let other = match (recheck.doubt, again) {
-        (Doubt::Gone, _) | (_, None) if brought.work.destination.is_converted() => {
-            Some(format!("{name} has no partitions on the source any more: its rows on the target are removed"))
-        }
+        (Doubt::Gone, _) | (_, None) if brought.work.destination.is_converted() => Some(format!(
+            "{name} has no partitions or chunks on the source any more: its rows on the target are removed"
+        )),
         (Doubt::Gone, _) | (_, None) => {
             Some(format!("{name} no longer exists on the source: its copy on the target is removed"))
         }

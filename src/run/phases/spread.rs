@@ -1,4 +1,4 @@
-//! The rows of a table, or of a part of it, into the chunks of the hypertable that it has become. The chunks are made
+//! The rows of a table, of a part of it, or of a chunk, into the chunks of the hypertable that it has become. The chunks are made
 //! beforehand, in a short transaction: else a worker would wait until another has committed all of its rows.
 
 use super::tiered;
@@ -27,8 +27,7 @@ pub enum Spread {
 
 /// Makes the chunks; the source's transaction is begun.
 pub fn prepare(context: &mut Context, work: &CopyTask, hypertable: Oid, buckets: &Buckets) -> Result<Spread> {
-    let rows = format!("ONLY {} {}", work.source.name, work.filtered().unwrap_or_default());
-    let answer = context.source()?.query(&buckets.counts(&rows))?;
+    let answer = context.source()?.query(&buckets.counts(&work.rows()))?;
     let mut found: Vec<(i64, u64)> = Vec::new();
     for row in 0..answer.0.len() {
         match answer.cell(row, 0)? {

@@ -4,9 +4,8 @@ mod own;
 
 use crate::catalog;
 use crate::core::checksum::{self, Sum};
-use crate::core::inventory::SourceRelation;
 use crate::core::name::Name;
-use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, Verify, VerifyCopied, Work};
+use crate::core::plan::{self, CopyTask, Destination, Phase, SnapshotId, SourceRows, Verify, VerifyCopied, Work};
 use crate::core::progress;
 use crate::error::{Error, Result, Side, SqlState};
 use crate::libpq::{Connection, Rows};
@@ -124,7 +123,6 @@ fn ask(source: &mut Connection, work: &Verify, sum: &Sum) -> Result<()> {
     }
     let rows = match &work.query {
         Some(query) => checksum::result(query),
-        None if work.partitioned => checksum::each(work.guards.iter().map(|guard| &guard.name), true, &work.columns),
         None => rows_of(work, name),
     };
     source.send(&checksum::query(&rows, sum))
@@ -171,8 +169,8 @@ fn of_copies(run: i64, works: &[&VerifyCopied]) -> Result<Vec<Option<Verify>>> {
         if copy.adopted.is_some() {
             return of_adopted(work, copy, relation, rows, source_checksum).map(Some);
         }
-        let partitioned = sources.len() > 1 && work.checksum && source_checksum.is_none();
-        let guards = if partitioned { guards_of(&work.copies)? } else { copy.source.guards.clone() };
+        let is_asked = sources.len() > 1 && work.checksum && source_checksum.is_none();
+        let parts = if is_asked { read_by(&work.copies)? } else { Vec::new() };
         Ok(Some(Verify {
             targets,
             // Of all the tasks.
@@ -181,18 +179,17 @@ fn of_copies(run: i64, works: &[&VerifyCopied]) -> Result<Vec<Option<Verify>>> {
             source_rows: Some(rows),
             source_checksum,
             snapshot: copy.snapshot.max(work.snapshot),
-            guards,
-            partitioned,
+            parts,
             ..Verify::of(copy, columns)
         }))
     };
     all.into_iter().zip(works).map(comparison).collect()
 }
 
-/// The relations that these tasks have read.
-fn guards_of(copies: &[i32]) -> Result<Vec<SourceRelation>> {
-    let query = "SELECT DISTINCT (work #> '{source,guards}')::text FROM timescale_migrate.task_log WHERE id = ANY ($1)";
-    Ok(spi::json_rows::<Vec<SourceRelation>>(query, &[copies.to_vec().into()])?.concat())
+/// What these tasks have read.
+fn read_by(copies: &[i32]) -> Result<Vec<SourceRows>> {
+    let query = "SELECT DISTINCT (work -> 'source')::text FROM timescale_migrate.task_log WHERE id = ANY ($1)";
+    spi::json_rows(query, &[copies.to_vec().into()])
 }
 
 /// A table that the run did not make, or a chunk in one: by the columns that were copied. Where several chunks have
@@ -281,7 +278,11 @@ fn is_known(work: &Verify) -> bool {
 fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: Sum) -> Result<()> {
     let run = context.spec.run;
     let mut hold = None;
-    if !is_known(work) {
+    let mut parts = None;
+    if !is_known(work) && !work.parts.is_empty() {
+        parts = of_parts(context, claim, work, &sum)?;
+        hold = Some(Hold::Changed);
+    } else if !is_known(work) {
         let held = context.begin(claim.id, work.snapshot, Reads::of(&work.guards, &work.query), &work.guards)?;
         if held == Hold::Held {
             ask(context.source()?, work, &sum)?;
@@ -294,7 +295,7 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: Sum) -> Res
     // The source's answer is read in any case, so that its connection can be used again.
     let answer = match hold {
         Some(Hold::Held) => answer(context.source()?, work)?,
-        _ => None,
+        _ => parts,
     };
     let own = own?;
     if let (Some(hold), None, Some(name)) = (hold, &answer, &work.source) {
@@ -314,6 +315,23 @@ fn compare(context: &mut Context, claim: &Claim, work: &Verify, sum: Sum) -> Res
         }
     }
     transaction(|| enter(run, &[Compared::new(claim, work, answer, own)]))
+}
+
+/// What the source has of all parts, each read in a transaction of its own; none if one cannot be read as the snapshot has it.
+fn of_parts(context: &mut Context, claim: &Claim, work: &Verify, sum: &Sum) -> Result<Option<Sums>> {
+    let mut all: Sums = (0, work.checksum.then(|| "0/0".to_string()));
+    for part in &work.parts {
+        if context.begin(claim.id, work.snapshot, Reads::of(&part.guards, &part.query), &part.guards)? != Hold::Held {
+            return Ok(None);
+        }
+        let batches = part.storage.batches(None).cloned();
+        let rows = Verify { source: Some(part.name.clone()), batches, guards: part.guards.clone(), ..work.clone() };
+        ask(context.source()?, &rows, sum)?;
+        let Some((count, checksum)) = answer(context.source()?, &rows)? else { return Ok(None) };
+        let checksum = all.1.zip(checksum).map(|(a, b)| checksum::added(&a, &b)).transpose()?;
+        all = (all.0 + count, checksum);
+    }
+    Ok(Some(all))
 }
 
 /// The result of a comparison.

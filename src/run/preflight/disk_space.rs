@@ -8,7 +8,7 @@ use crate::core::progress::size;
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::{disk, spi};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 /// A tablespace's name; none is the database's own.
@@ -43,6 +43,7 @@ pub(super) fn disk(
         .ask::<(Place, i64)>(&query(inventory, options))?
         .into_iter()
         .for_each(|(name, bytes)| add(place(name), bytes));
+    Some(uncompressed(inventory)).filter(|bytes| *bytes > 0).into_iter().for_each(|bytes| add(None, bytes));
     if !fresh {
         Local.ask::<(Place, i64)>(SPACE)?.into_iter().for_each(|(name, bytes)| add(name, -bytes));
     }
@@ -76,6 +77,17 @@ pub(super) fn disk(
         report.add("disk", status, path, format!("about {} are needed, {} are free", size(bytes), size(free)), hint);
     }
     Ok(())
+}
+
+/// What chunks take whose compressed rows go to other chunks: they arrive as rows, and are compressed when all have.
+fn uncompressed(inventory: &Inventory) -> i64 {
+    let converted: HashSet<i32> = inventory.hypertables.iter().filter(|h| h.is_converted()).map(|h| h.id).collect();
+    let chunks = inventory.chunks.iter().filter(|chunk| converted.contains(&chunk.hypertable_id));
+    let chunks: HashSet<u32> = chunks.map(|chunk| chunk.oid).collect();
+    let sizes = inventory.compressed_chunks.iter().filter(|chunk| chunks.contains(&chunk.oid));
+    let sizes = sizes.filter_map(|chunk| serde_json::from_str::<serde_json::Value>(chunk.spec.sizes.as_deref()?).ok());
+    let fields = ["uncompressed_heap_size", "uncompressed_toast_size", "uncompressed_index_size"];
+    sizes.map(|sizes| fields.iter().filter_map(|field| sizes[field].as_i64()).sum::<i64>()).sum()
 }
 
 /// As `space.sql`, of the relations whose rows are copied.

@@ -33,8 +33,8 @@ pub const FAULTS: &[Fault] = &[
     ("full disk of the target", |under| under.pair.target.cluster.fill_disk(Duration::from_secs(1))),
 ];
 
-/// The tables that become hypertables, with chunks of five days by their column `t`.
-pub const FUTURE: [&str; 2] = ["future.metric", "future.parted"];
+/// The tables, one of them a hypertable, that become hypertables with chunks of five days by their column `t`.
+pub const FUTURE: [&str; 3] = ["future.metric", "future.parted", "future.divided"];
 
 /// The option of that name.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -33,8 +33,12 @@ CREATE TABLE future.parted_1 PARTITION OF future.parted FOR VALUES FROM ('2024-0
 CREATE TABLE future.parted_2 PARTITION OF future.parted FOR VALUES FROM ('2024-01-12 UTC') TO ('2024-02-01 UTC');
 CREATE TABLE future.parted_3 PARTITION OF future.parted DEFAULT;
 INSERT INTO future.parted SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '1 hour', n FROM generate_series(1, 900) n;
+CREATE TABLE future.divided (t timestamptz NOT NULL, n int, v text);
+SELECT create_hypertable('future.divided', by_range('t', INTERVAL '1 day'));
+INSERT INTO future.divided SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '20 minutes', n, repeat('z', 100) FROM generate_series(1, 1500) n;
 ALTER TABLE future.metric OWNER TO chaos_owner;
 ALTER TABLE future.parted OWNER TO chaos_owner;
+ALTER TABLE future.divided OWNER TO chaos_owner;
 CREATE SEQUENCE counted START 7;
 SELECT nextval('counted') FROM generate_series(1, 9);
 CREATE MATERIALIZED VIEW sums AS SELECT device, count(*), max(slowly(device)) FROM event GROUP BY 1;

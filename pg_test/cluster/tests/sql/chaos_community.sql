@@ -10,3 +10,5 @@ INSERT INTO packed SELECT timestamptz '2024-01-01 UTC' + n * INTERVAL '6 minutes
 SELECT count(compress_chunk(c)) FROM show_chunks('packed', older_than => timestamptz '2024-01-10 UTC') c;
 INSERT INTO packed SELECT timestamptz '2024-01-02 00:01 UTC' + n * INTERVAL '1 hour', 3, 'late' FROM generate_series(0, 30) n;
 SELECT count(compress_chunk(c)) FROM show_chunks('tick', older_than => 5000) c;
+ALTER TABLE future.divided SET (timescaledb.compress);
+SELECT count(compress_chunk(c)) FROM show_chunks('future.divided', older_than => timestamptz '2024-01-10 UTC') c;

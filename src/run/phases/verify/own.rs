@@ -41,7 +41,7 @@ fn query(number: usize, work: &Verify, sum: &Sum) -> Option<String> {
     let (rows, relation) = match work.targets.as_slice() {
         [] => return None,
         [name] => (rows_of(work, name), format!("pg_catalog.to_regclass({})", literal(&name.to_string()))),
-        chunks => (checksum::each(chunks.iter(), false, &work.columns), "NULL".to_string()),
+        chunks => (checksum::each(chunks, &work.columns), "NULL".to_string()),
     };
     let query = checksum::query_here(&rows, sum);
     Some(format!(
