@@ -175,13 +175,15 @@ pub fn changes(run: i64, now: &Digests, settled: bool) -> Result<Vec<(String, &'
     Ok(changes.into_iter().map(|(name, (what, hint))| (format!("{name} {what}"), hint)).collect())
 }
 
-/// Enters what is not made yet as it is now, and forgets what the source has dropped of it, and the tasks for what has
-/// changed, in the current transaction.
-pub fn settle_again(run: i64, now: &Digests) -> Result<()> {
+/// Enters what is not made yet as it is now, and forgets what the source has dropped of it, with its tasks, in the current
+/// transaction. `add` then adds the tasks for what there is now.
+pub fn settle_again(run: i64, now: &Digests, add: impl FnOnce() -> Result<()>) -> Result<()> {
     let (objects, digests): (Vec<String>, Vec<String>) =
         now.iter().map(|(name, digest)| (name.clone(), digest.clone())).unzip();
-    let undone = [run.into(), objects.clone().into(), digests.clone().into()];
-    spi::execute(include_str!("../../sql/run/forget_undone.sql"), &undone)?;
-    let arguments = [run.into(), objects.into(), digests.into(), QUERY_OF.into()];
-    spi::execute(include_str!("../../sql/run/settle_again.sql"), &arguments).map(drop)
+    let arguments = || [run.into(), objects.clone().into(), digests.clone().into()];
+    spi::execute(include_str!("../../sql/run/forget_undone.sql"), &arguments())?;
+    let [run, objects, digests] = arguments();
+    spi::execute(include_str!("../../sql/run/settle_again.sql"), &[run, objects, digests, QUERY_OF.into()])?;
+    add()?;
+    spi::execute(include_str!("../../sql/run/settle_tasks.sql"), &arguments()).map(drop)
 }

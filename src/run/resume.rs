@@ -57,11 +57,9 @@ pub fn reconcile(run: i64, planned: Planned, digests: Option<&Digests>) -> Resul
         spi::execute(stale, &[run.into()])
     })?;
     let warnings = apply(run, planned.again)?;
-    transaction(|| {
-        if let Some(digests) = digests {
-            pieces::settle_again(run, digests)?;
-        }
-        add_new(run, planned.others)
+    transaction(|| match digests {
+        Some(digests) => pieces::settle_again(run, digests, || add_new(run, planned.others)),
+        None => add_new(run, planned.others),
     })?;
     transaction(|| spi::execute(include_str!("../../sql/run/reopen_failed.sql"), &[run.into()]))?;
     Ok(warnings)

@@ -5,7 +5,7 @@ use crate::resume::{COPIED, SLOW, cancel, cancelled, resume};
 use crate::slow::{self, FAST};
 use crate::hypertables_option::{AT_THE_END, NO_MORE};
 use cluster::suite::Test;
-use cluster::{Edition, Pair, Versions, assert_same, assert_same_but, of_edition, shared_target};
+use cluster::{Edition, Pair, Versions, assert_same, assert_same_but, of_edition, poll, shared_target};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
@@ -339,11 +339,18 @@ fn not_made_yet(edition: Edition) {
         "ALTER TABLE refers DROP CONSTRAINT refers_a; INSERT INTO refers VALUES (77, 77); ALTER TABLE late DROP CONSTRAINT late_b; DROP INDEX late_c;
          INSERT INTO late VALUES (51, 1, 1); DROP INDEX late_i; CREATE INDEX late_i ON late (b DESC);
          ALTER TABLE late DROP CONSTRAINT late_pkey; ALTER TABLE late ADD CONSTRAINT late_pkey PRIMARY KEY (a, c);
-         DROP TRIGGER noted ON late; DROP INDEX slow_late",
+         DROP TRIGGER noted ON late; DROP INDEX slow_late; CREATE UNIQUE INDEX brand_new ON refers (b)",
     );
+    // So is what a resume has planned, by the next.
+    pair.both(&[SLOW]);
+    pair.target.sql(&format!("SELECT * FROM migrate_resume({run}, wait => false)"));
+    let planned = "SELECT EXISTS (SELECT FROM timescale_migrate.task WHERE object = 'INDEX public.brand_new')";
+    poll("the new index to be planned", || pair.target.is(planned));
+    cancel(&pair, &run);
+    pair.source.sql("DROP INDEX brand_new; INSERT INTO refers VALUES (78, 77)");
     resume(&pair, &run);
     let messages = pair.messages();
-    for object in ["INDEX public.late_c", "CONSTRAINT public.late late_b", "FK CONSTRAINT public.refers refers_a", "TRIGGER public.late noted", "INDEX public.slow_late"] {
+    for object in ["INDEX public.brand_new", "INDEX public.late_c", "CONSTRAINT public.late late_b", "FK CONSTRAINT public.refers refers_a", "TRIGGER public.late noted", "INDEX public.slow_late"] {
         let told = format!("{object} was dropped on the source since the run began: it is not made");
         assert!(messages.contains(&told), "{told}\n{messages}");
     }

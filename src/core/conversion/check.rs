@@ -84,6 +84,15 @@ impl<'a> Check<'a> {
         if !is_time || !is_simple {
             self.refuse("has dimensions other than a time and a hash, and cannot get other chunks", hint);
         }
+        if self
+            .wanted
+            .form
+            .hash
+            .as_ref()
+            .is_some_and(|hash| Some(&hash.column) == own.dimensions.first().map(|d| &d.column))
+        {
+            self.refuse("has the same column for time and hash", "Choose another column for hash.");
+        }
         if own.root_may_have_rows {
             self.refuse("may have rows that are in none of its chunks, and cannot get other chunks", hint);
         }

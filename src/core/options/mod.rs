@@ -337,7 +337,6 @@ mod tests {
                 "invalid value for option \"hypertables.public.m.compress.segmentby\": string \"d\"",
                 "Expected an array.",
             ),
-            (r#"{"hypertables": {"public.m": {}}}"#, "option \"hypertables\" of public.m: time is missing", ""),
             (
                 r#"{"hypertables": {"public.m": {"time": "t", "hash": {"column": "d"}}}}"#,
                 "option \"hypertables\" of public.m: hash.partitions must be between 1 and 32767, not 0",

@@ -189,11 +189,20 @@ pub fn round(known: Vec<Known>, planned: Vec<Task>, inventory: &Inventory) -> Re
             let (whole, name) = (gone[0].work.whole(), name_of(&gone[0].work));
             check_partition(whole, &name, inventory)?;
             let root = inventory.hypertables.iter().find(|root| root.oid == whole);
+            if gone[0].work.source.root && root.is_some() {
+                // Its own rows.
+                again.replace(&gone);
+                continue;
+            }
             let becomes_one = root.is_some_and(Hypertable::is_converted);
-            // A partitioned table, and a hypertable that is copied as a whole, have no tasks of their own.
+            // A partitioned table has no tasks of its own, and a hypertable those of its chunks.
             if !becomes_one && (root.is_some() || inventory.partitioned.iter().any(|table| table.oid == whole)) {
-                let what = if root.is_some() { "get other chunks" } else { "become a hypertable" };
-                return Err(Unfit(format!("{name} has changed on the source so that it cannot {what}")));
+                let what = match (root, gone[0].work.destination.is_converted()) {
+                    (None, _) => "has changed on the source so that it cannot become a hypertable",
+                    (Some(_), true) => "has changed on the source so that it cannot get other chunks",
+                    (Some(_), false) => "has become a hypertable on the source since the run began",
+                };
+                return Err(Unfit(format!("{name} {what}")));
             }
             let what = if becomes_one { "has no partitions or chunks any more" } else { "was dropped" };
             again

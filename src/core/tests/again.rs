@@ -134,7 +134,7 @@ fn columns_that_changed_are_refused() {
     let refused = resume(vec![done(1, table(10))], planned(vec![now]), &snapshots(|_| ()));
     assert_eq!(
         refused.err(),
-        Some(Unfit("the columns of s.r10 have changed on the source since the run began: \"a\" is of type bigint instead of integer".into()))
+        Some(Unfit("the columns of s.r10 have changed on the source since the run began: \"t\" is of type bigint instead of int".into()))
     );
 }
 
@@ -265,7 +265,7 @@ fn partitions_are_copied_as_one() {
     let unfit = |known, now| resume(known, now, &snapshots(|_| ())).err().map(|Unfit(message)| message);
     let changed =
         |what: &str| Some(format!("the columns of s.r13 have changed on the source since the run began: {what}"));
-    assert_eq!(unfit(known.clone(), other.split_off(1)), changed("\"a\" is of type text instead of integer"));
+    assert_eq!(unfit(known.clone(), other.split_off(1)), changed("\"t\" is of type text instead of int"));
     let two = |names: [&str; 2], types: [&str; 2]| {
         let mut copy = partition(14, 10);
         (copy.columns, copy.types) = (names.map(String::from).into(), types.map(String::from).into());
@@ -318,7 +318,7 @@ fn partitions_are_copied_as_one() {
     }
     let known = vec![done(1, partition(11, 10)), done(2, partition(12, 10))];
     let unfit = Unfit(
-        "the columns of s.r12 have changed on the source since the run began: \"a\" is of type text instead of integer"
+        "the columns of s.r12 have changed on the source since the run began: \"t\" is of type text instead of int"
             .to_string(),
     );
     assert_eq!(resume(known, other, &snapshots(|_| ())).err(), Some(unfit));

@@ -46,8 +46,8 @@ pub fn perform(context: &mut Context, id: i32, work: &CopyTask) -> Result<()> {
             Destination::Routed { .. } => {
                 let spread = spread.rows(&mut script, work, run, relation, &filled.name);
                 // Compressed rows are read by what the chunk is now, so that a count before may be that of another.
-                let is_other = |error: &Error| work.decompressed().is_some() && error.code == SqlState::DATA_CORRUPTED;
-                changed = spread.as_ref().is_err_and(is_other);
+                let is_count = |error: &Error| error.code == SqlState::DATA_CORRUPTED && error.side == Side::Target;
+                changed = work.decompressed().is_some() && spread.as_ref().is_err_and(is_count);
                 let (rows, bytes) = spread?;
                 outcome(relation, rows, bytes)
             }

@@ -2,13 +2,14 @@
 
 use super::{Report, Status};
 use crate::catalog::{Catalog, Local};
-use crate::core::inventory::Inventory;
+use crate::core::inventory::{Hypertable, Inventory};
 use crate::core::options::{Disk, Keep, Options};
 use crate::core::progress::size;
 use crate::error::Result;
 use crate::libpq::Connection;
 use crate::pg::{disk, spi};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// A tablespace's name; none is the database's own.
@@ -43,7 +44,7 @@ pub(super) fn disk(
         .ask::<(Place, i64)>(&query(inventory, options))?
         .into_iter()
         .for_each(|(name, bytes)| add(place(name), bytes));
-    Some(uncompressed(inventory)).filter(|bytes| *bytes > 0).into_iter().for_each(|bytes| add(None, bytes));
+    uncompressed(inventory).for_each(|(name, bytes)| add(place(name), bytes));
     if !fresh {
         Local.ask::<(Place, i64)>(SPACE)?.into_iter().for_each(|(name, bytes)| add(name, -bytes));
     }
@@ -79,15 +80,21 @@ pub(super) fn disk(
     Ok(())
 }
 
-/// What chunks take whose compressed rows go to other chunks: they arrive as rows, and are compressed when all have.
-fn uncompressed(inventory: &Inventory) -> i64 {
-    let converted: HashSet<i32> = inventory.hypertables.iter().filter(|h| h.is_converted()).map(|h| h.id).collect();
-    let chunks = inventory.chunks.iter().filter(|chunk| converted.contains(&chunk.hypertable_id));
-    let chunks: HashSet<u32> = chunks.map(|chunk| chunk.oid).collect();
-    let sizes = inventory.compressed_chunks.iter().filter(|chunk| chunks.contains(&chunk.oid));
-    let sizes = sizes.filter_map(|chunk| serde_json::from_str::<serde_json::Value>(chunk.spec.sizes.as_deref()?).ok());
-    let fields = ["uncompressed_heap_size", "uncompressed_toast_size", "uncompressed_index_size"];
-    sizes.map(|sizes| fields.iter().filter_map(|field| sizes[field].as_i64()).sum::<i64>()).sum()
+/// What chunks take more than on the source whose compressed rows go to other chunks: these are compressed when all have
+/// arrived.
+fn uncompressed(inventory: &Inventory) -> impl Iterator<Item = (Place, i64)> {
+    let compressed = inventory.compressed();
+    let more = move |hypertable: &Hypertable| {
+        let chunks = inventory.chunks_of(hypertable).filter_map(|chunk| compressed.get(&chunk.oid));
+        let sizes = chunks.filter_map(|chunk| serde_json::from_str::<Value>(chunk.spec.sizes.as_deref()?).ok());
+        let sum = |sizes: &Value, what: &str| {
+            let fields = ["heap", "toast", "index"].map(|part| sizes[format!("{what}_{part}_size")].as_i64());
+            fields.into_iter().flatten().sum::<i64>()
+        };
+        let more = sizes.map(|sizes| sum(&sizes, "uncompressed") - sum(&sizes, "compressed")).sum::<i64>();
+        (more > 0).then(|| (hypertable.tablespaces.first().cloned(), more))
+    };
+    inventory.hypertables.iter().filter(|hypertable| hypertable.is_converted()).filter_map(more)
 }
 
 /// As `space.sql`, of the relations whose rows are copied.
